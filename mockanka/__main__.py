@@ -1,0 +1,3 @@
+from mockanka.cli import main
+
+main()

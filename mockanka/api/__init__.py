@@ -1,0 +1,1 @@
+"""The wire: the simulated controller and nothing else, in Flask."""

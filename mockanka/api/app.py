@@ -1,0 +1,102 @@
+"""The simulated controller as a Flask application: complete by itself, on any WSGI server."""
+
+from __future__ import annotations
+
+import logging
+import posixpath
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import Rule
+
+from mockanka.api import groups, images, instances, nodes, registry, status, usb
+from mockanka.api.bodies import MAX_BODY, BadRequest
+from mockanka.api.envelope import fail, respond
+from mockanka.core.controller import Controller
+from mockanka.core.errors import Refusal
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+log = logging.getLogger("mockanka")
+
+
+class GoRule(Rule):
+    """A route that answers its own method only: Go's router adds neither HEAD nor OPTIONS."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.methods:
+            self.methods.discard("HEAD")
+
+
+class App(Flask):
+    """The application, and the answers it keeps at hand for who polls."""
+
+    url_rule_class = GoRule
+    answers: instances.Answers
+
+    def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Send paths with doubled slashes or dots on to what they mean, as gorilla's router does (facts 0.3)."""
+        path = environ.get("PATH_INFO", "")
+        canonical = _canonical(path)
+        if canonical == path:
+            return super().wsgi_app(environ, start_response)
+        query = environ.get("QUERY_STRING", "")
+        location = quote(canonical.encode("latin-1", "replace")) + (f"?{query}" if query else "")
+        start_response("301 Moved Permanently", [("Location", location), ("Content-Length", "0")])
+        return [b""]
+
+
+def _canonical(path: str) -> str:
+    if "//" not in path and "/." not in path:
+        return path
+    return posixpath.normpath("/" + path.lstrip("/")) + ("/" if path.endswith("/") and path.strip("/.") else "")
+
+
+def create_app(controller: Controller) -> App:
+    """A WSGI application over a controller, which advances before each request."""
+    app = App("mockanka", static_folder=None)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    app.url_map.merge_slashes = False
+    app.answers = instances.Answers(controller)
+    app.register_blueprint(instances.blueprint(controller, app.answers))
+    for resource in (nodes, registry, images, groups, usb, status):
+        app.register_blueprint(resource.blueprint(controller))
+    app.before_request(controller.advance)
+    _handle_errors(app, controller)
+    return app
+
+
+def _handle_errors(app: Flask, controller: Controller) -> None:
+    def failure(message: str) -> Response:
+        return respond(fail(message), 400 if controller.release.has("failure-status-400") else 200)
+
+    @app.errorhandler(Refusal)
+    def refused(refusal: Refusal) -> Response:
+        return failure(str(refusal))
+
+    @app.errorhandler(BadRequest)
+    def bad_request(wrong: BadRequest) -> Response:
+        return failure(f"invalid request: {wrong}")
+
+    @app.errorhandler(404)
+    def no_such_path(_: HTTPException) -> Response:
+        headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+        return Response("404 page not found\n", 404, headers)
+
+    @app.errorhandler(405)
+    def no_such_method(wrong: MethodNotAllowed) -> Response:
+        # The real router answers with nothing at all; Allow is ours, for people and tools that read it.
+        answer = Response(b"", 405, {"Allow": ", ".join(sorted(wrong.valid_methods or ()))})
+        del answer.headers["Content-Type"]
+        return answer
+
+    @app.errorhandler(Exception)
+    def fault(_: Exception) -> Response:
+        log.exception("a fault in mockanka itself; please report it")
+        return respond(fail("internal error in mockanka; its log has the details"), 500)

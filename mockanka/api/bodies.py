@@ -1,0 +1,231 @@
+"""Request bodies and queries: read as the real controller reads them, and checked against a schema.
+
+Bodies are JSON whatever the Content-Type says (controller-facts A0.2). Like any Go decoder the controller takes keys
+in any case and null for not given; unknown keys are let pass. What it says to a broken body is unknown, so the
+messages are our own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from flask import request
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes. Guess: large enough for a startup script of 10 MB in base64."""
+
+MAX_INT = 2**63 - 1
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class BadRequest(Exception):
+    """A request that breaks the contract; the text says where, and what would be right."""
+
+
+def body() -> dict[str, Any]:
+    """The request's body as a dictionary. Raises BadRequest."""
+    if (request.content_length or 0) > MAX_BODY:
+        raise BadRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
+    raw = request.get_data(cache=False)
+    if not raw.strip():
+        raise BadRequest("the body is empty, it must be a JSON object")
+    try:
+        # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
+        data = json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse_constant, parse_int=_whole)
+    except RecursionError:
+        raise BadRequest("the body is nested too deep") from None
+    except ValueError as wrong:
+        raise BadRequest(f"the body is not valid JSON: {wrong}") from None
+    if not isinstance(data, dict):
+        raise BadRequest(f"the body must be a JSON object, not {_kind(data)}")
+    clean = _clean(data)
+    assert isinstance(clean, dict)
+    return clean
+
+
+def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What the schema makes of the data. Raises BadRequest that names each wrong field."""
+    try:
+        loaded: dict[str, Any] = schema.load(data)
+    except ValidationError as wrong:
+        raise BadRequest("; ".join(_flat(wrong.messages))) from None
+    return loaded
+
+
+def query(name: str) -> str:
+    """A query parameter; of several the first counts, as in Go; blank if it is not there."""
+    return request.args.get(name, "")
+
+
+def required_query(name: str) -> str:
+    """A query parameter that must be there."""
+    value = query(name)
+    if not value:
+        raise BadRequest(f"query parameter {name} is required")
+    return value
+
+
+def query_number(name: str) -> int | None:
+    """A query parameter that is a whole number, 0 or more; None if it is not there."""
+    text = query(name)
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise BadRequest(f"query parameter {name} must be a whole number, 0 or more, not {text!r}")
+    return int(text)
+
+
+class Body(Schema):
+    """Base of the request schemas: keys in any case, null means not given, unknown keys pass."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    @pre_load
+    def _as_go_reads(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        names = {name.casefold(): name for name in self.fields}
+        given = {names.get(key.casefold(), key): value for key, value in data.items() if value is not None}
+        return given | {key: value for key, value in data.items() if key in self.fields and value is not None}
+
+
+class _Strict(fields.Field[Any]):
+    """Base: one JSON type and no other."""
+
+    kind = ""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.error_messages["required"] = "is required"
+
+    def fits(self, value: Any) -> bool:
+        raise NotImplementedError
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not self.fits(value):
+            raise ValidationError(f"must be {self.kind}, not {_kind(value)}")
+        return value
+
+
+class Text(_Strict):
+    """A string; one that is required may not be empty."""
+
+    kind = "a string"
+
+    def fits(self, value: Any) -> bool:
+        if isinstance(value, str) and self.required and not value:
+            raise ValidationError("is required, and empty")
+        return isinstance(value, str)
+
+
+class Whole(_Strict):
+    """A whole number within limits; true is none, nor is 1.0."""
+
+    def __init__(self, low: int = 0, high: int = MAX_INT, **options: Any) -> None:
+        super().__init__(**options)
+        self.low, self.high = low, high
+        self.kind = f"a whole number from {low} to {high}" if high < MAX_INT else f"a whole number, {low} or more"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+class Flag(_Strict):
+    """true or false."""
+
+    kind = "true or false"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, bool)
+
+
+class Choice(_Strict):
+    """One of a few strings."""
+
+    def __init__(self, *choices: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = choices
+        self.kind = f"one of {', '.join(choice for choice in choices if choice)}"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, str) and value in self.choices
+
+
+class Texts(_Strict):
+    """A list of strings."""
+
+    kind = "a list of strings"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+class Metadata(_Strict):
+    """An object whose values are strings, whole numbers or booleans (controller-facts A1)."""
+
+    kind = "an object with strings, whole numbers or booleans as values"
+
+    def fits(self, value: Any) -> bool:
+        if not isinstance(value, dict):
+            return False
+        for key, each in value.items():
+            if not isinstance(each, str | int) or (isinstance(each, int) and abs(each) > MAX_INT):
+                raise ValidationError(f"{key}: must be a string, a whole number or a boolean, not {_kind(each)}")
+        return True
+
+
+class ById(Body):
+    """A body that names one thing."""
+
+    id = Text(required=True)
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case str():
+            return f"the string {value[:40]!r}"
+        case int() | float():
+            return f"the number {str(value)[:40]}"
+        case list():
+            return "an array"
+    return "an object"
+
+
+def _clean(value: Any) -> Any:
+    """Text without halves of surrogate pairs, all through."""
+    match value:
+        case str():
+            return _SURROGATES.sub("\ufffd", value)
+        case list():
+            return [_clean(item) for item in value]
+        case dict():
+            return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= 4000 else float("inf")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _flat(messages: object, path: str = "") -> list[str]:
+    if isinstance(messages, dict):
+        return [
+            text
+            for key, below in messages.items()
+            for text in _flat(below, path if key == "_schema" else f"{path}.{key}" if path else str(key))
+        ]
+    if isinstance(messages, list):
+        return [text for below in messages for text in _flat(below, path)]
+    return [f"{path}: {messages}" if path else str(messages)]

@@ -1,0 +1,131 @@
+"""/api/v1/registry: templates, reverting them, distributing them (controller-facts A11 to A13, A15, A16)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, request
+from marshmallow import post_load
+
+from mockanka.api.bodies import Body, Text, Texts, Whole, body, load, query, query_number, required_query
+from mockanka.api.envelope import DONE, number, ok, respond
+from mockanka.api.table import Key, Table
+from mockanka.core import distribution, template
+from mockanka.core.controller import Controller
+from mockanka.core.distribution import Distribution, Stage
+from mockanka.core.template import Template, Version
+from mockanka.units import format_moment
+
+
+class RevertBody(Body):
+    """The selector of a revert, where it comes as a body instead of a query (controller-facts B1)."""
+
+    tag = Text()
+    number = Whole()
+    version = Whole()
+
+
+class DistributeBody(Body):
+    """What POST distribute takes (controller-facts A15)."""
+
+    template_id = Text(required=True)
+    tag = Text()
+    version = Whole(attribute="number")
+    node_ids = Texts()
+    group_id = Text()
+
+    @post_load
+    def _blank_is_not_given(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value != ""}
+
+
+REVERT, DISTRIBUTE = RevertBody(), DistributeBody()
+
+LISTED: Table[Template] = Table(
+    Key("id", lambda c, of: of.id),
+    Key("name", lambda c, of: of.name),
+    Key("size", lambda c, of: of.size),
+)
+
+VERSION: Table[tuple[Template, Version]] = Table(
+    Key("number", lambda c, of: of[1].number),
+    Key("tag", lambda c, of: of[1].tag),
+    Key("config_file", lambda c, of: f"{of[0].id}.yaml"),
+    Key("nvram", lambda c, of: "nvram"),
+    Key("images", lambda c, of: [file.name for file in of[1].images]),
+    Key("state_files", lambda c, of: [file.name for file in of[1].state_files]),
+    Key("description", lambda c, of: of[1].description),
+    Key("state_file", lambda c, of: of[1].state_files[-1].name if of[1].state_files else ""),
+    Key("size", lambda c, of: of[1].size),
+)
+
+TEMPLATE: Table[Template] = Table(
+    Key("id", lambda c, of: of.id),
+    Key("name", lambda c, of: of.name),
+    Key("versions", lambda c, of: [VERSION.render(c, (of, version)) for version in of.versions]),
+)
+
+
+def _status(controller: Controller, of: Distribution) -> dict[str, object]:
+    # A Go map: node ids come sorted.
+    return {
+        node_id: {
+            "status": of.deliveries[node_id].stage is Stage.DONE,
+            "progress": number(of.progress(controller, node_id)),
+        }
+        for node_id in sorted(of.deliveries)
+    }
+
+
+DISTRIBUTION: Table[Distribution] = Table(
+    Key(
+        "request",
+        lambda c, of: {
+            "request_id": of.id,
+            "template_id": of.ref.template_id,
+            "time_requested": format_moment(of.requested),
+        },
+    ),
+    Key("distribute_status", _status),
+)
+
+
+def blueprint(controller: Controller) -> Blueprint:
+    routes = Blueprint("registry", __name__)
+
+    @routes.get("/api/v1/registry/vm")
+    def show() -> Response:
+        template_id = query("id")
+        if template_id:
+            return respond(ok(TEMPLATE.render(controller, template.find(controller, template_id))))
+        there = [each for each in controller.templates.values() if not each.deleted]
+        return respond(ok([LISTED.render(controller, each) for each in there]))
+
+    @routes.delete("/api/v1/registry/vm")
+    def delete() -> Response:
+        template.delete(controller, required_query("id"))
+        return respond(DONE)
+
+    @routes.delete("/api/v1/registry/revert")
+    def revert() -> Response:
+        template_id = required_query("id")
+        given = load(REVERT, body()) if request.content_length else {}
+        # The documents call the selector by several names (controller-facts B1).
+        tag = query("tag") or query("tag_name") or given.get("tag")
+        numbers = [query_number("number"), query_number("version"), given.get("number"), given.get("version")]
+        template.revert(controller, template_id, tag, next((n for n in numbers if n is not None), None))
+        return respond(ok(None))  # relayed from the registry, which says null (controller-facts A0.1)
+
+    @routes.post("/api/v1/registry/vm/distribute")
+    def distribute() -> Response:
+        made = distribution.create(controller, **load(DISTRIBUTE, body()))
+        return respond(ok({"request_id": made.id}))
+
+    @routes.get("/api/v1/registry/vm/distribute")
+    def distributions() -> Response:
+        distribution_id = query("id")
+        if distribution_id:
+            return respond(ok(DISTRIBUTION.render(controller, distribution.find(controller, distribution_id))))
+        return respond(ok([DISTRIBUTION.render(controller, each) for each in controller.distributions.values()]))
+
+    return routes

@@ -1,0 +1,216 @@
+"""The command line. Starting it must be quick, so what a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from mockanka import __version__, resources, units
+from mockanka.core.release import DEFAULT, Release
+
+if TYPE_CHECKING:
+    from mockanka.scenario import Scenario
+
+
+def _read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
+    try:
+        return None if value is None else Release.parse(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), ctx, param) from None
+
+
+def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else units.parse_duration(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), ctx, param) from None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mockanka")
+def main() -> None:
+    """A stateful mock of the Anka Build Cloud controller.
+
+    Every option can be set by an environment variable: MOCKANKA_PORT for --port, and so on.
+    """
+
+
+@main.command()
+@click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
+@click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8090,
+    envvar="MOCKANKA_PORT",
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option("--seed", type=int, envvar="MOCKANKA_SEED", help="Seed of all ids and draws.  [default: 0]")
+@click.option(
+    "--release",
+    metavar="RELEASE",
+    callback=_read_release,
+    envvar="MOCKANKA_RELEASE",
+    help=f"Controller release to simulate.  [default: {DEFAULT}]",
+)
+@click.option(
+    "--clock",
+    type=click.Choice(["real", "manual", "step"]),
+    envvar="MOCKANKA_CLOCK",
+    help="real runs by itself, manual moves when told, step moves with each API request.  [default: real]",
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    envvar="MOCKANKA_SPEED",
+    help="How fast a real clock runs; 60 lets a minute pass each second.  [default: 1.0]",
+)
+@click.option(
+    "--step",
+    metavar="DURATION",
+    callback=_read_duration,
+    envvar="MOCKANKA_STEP",
+    help="How far a step clock moves.  [default: 5s]",
+)
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="MOCKANKA_READY_FILE",
+    help="File to write the ready line to as well.",
+)
+def serve(
+    scenario: str,
+    host: str,
+    port: int,
+    seed: int | None,
+    release: Release | None,
+    clock: str | None,
+    speed: float | None,
+    step: int | None,
+    ready_file: Path | None,
+) -> None:
+    """Serve a controller until SIGINT or SIGTERM.
+
+    SCENARIO is a file, or the name of a scenario that ships. Once requests are answered, one line of JSON with the
+    URL and the process id is printed on standard output.
+    """
+    from mockanka import server
+    from mockanka.house import House
+    from mockanka.scenario import Options
+
+    house = House(_find(scenario), Options(seed=seed, release=release, clock=clock, speed=speed, step=step))
+    try:
+        listening = server.bind(host, port)
+    except OSError as wrong:
+        _refuse(f"cannot listen on {host} port {port}: {wrong.strerror or wrong}; --port 0 takes a free one")
+
+    def ready(url: str) -> None:
+        line = json.dumps({"url": url, "pid": os.getpid()})
+        if ready_file is not None:
+            _write_whole(ready_file, line + "\n")
+        click.echo(line)
+        click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
+
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+    server.run(house, listening, ready)
+
+
+@main.group()
+def scenario() -> None:
+    """Look at the scenarios that ship, and check your own."""
+
+
+@scenario.command("list")
+def list_scenarios() -> None:
+    """List the scenarios that ship."""
+    from mockanka.scenario import shipped
+
+    for name in shipped():
+        first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+        click.echo(f"{name:<12} {first.removeprefix('# ')}")
+
+
+@scenario.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Print a scenario that ships."""
+    from mockanka.scenario import ScenarioError, shipped
+    from mockanka.scenario.reading import nearest
+
+    if name not in shipped():
+        _refuse(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
+    click.echo(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
+
+
+@scenario.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def validate(files: tuple[str, ...]) -> None:
+    """Check scenarios. Ends with status 2 if any is broken, having named every fault it found."""
+    from mockanka.scenario import Scenario, ScenarioError
+
+    broken = False
+    for name in files:
+        try:
+            Scenario.find(name)
+            click.echo(f"{name}: ok")
+        except ScenarioError as wrong:
+            broken = True
+            click.echo(str(wrong), err=True)
+    sys.exit(2 if broken else 0)
+
+
+@scenario.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from mockanka.scenario.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@main.command()
+@click.option(
+    "--release",
+    metavar="RELEASE",
+    callback=_read_release,
+    default=str(DEFAULT),
+    envvar="MOCKANKA_RELEASE",
+    show_default=True,
+    help="Controller release to describe.",
+)
+def openapi(release: Release) -> None:
+    """Print the contract, an OpenAPI 3.1 document."""
+    if release != DEFAULT:
+        _refuse(f"the contract describes release {DEFAULT} only so far")
+    click.echo(resources.find("openapi/controller.yaml").read_text("utf-8"), nl=False)
+
+
+def _find(name: str) -> Scenario:
+    from mockanka.scenario import Scenario, ScenarioError
+
+    try:
+        return Scenario.find(name)
+    except ScenarioError as wrong:
+        _refuse(str(wrong))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever sees half of it."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, "utf-8")
+    part.replace(path)
+
+
+def _refuse(why: str) -> NoReturn:
+    click.echo(why, err=True)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

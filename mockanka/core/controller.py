@@ -1,0 +1,129 @@
+"""The controller: its entities, its time, and what is due."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+
+from mockanka.core import chance, placement
+from mockanka.core.clock import Clock
+from mockanka.core.distribution import Distribution
+from mockanka.core.events import Event, Log, Queue
+from mockanka.core.group import Group
+from mockanka.core.instance import Instance
+from mockanka.core.node import Node
+from mockanka.core.release import DEFAULT, Release
+from mockanka.core.save_image import SaveImage
+from mockanka.core.script import ScriptRule
+from mockanka.core.template import Template
+from mockanka.core.timing import Timings
+
+GB = 1_000_000_000
+
+
+@dataclass(eq=False)
+class Controller:
+    """One simulated controller with all its nodes. Nothing in it moves but by ``advance`` and operations.
+
+    ``now`` is the time of whatever is happening: while an event happens, the time it was due.
+    """
+
+    clock: Clock
+    seed: int = 0
+    release: Release = DEFAULT
+    license: str = "enterprise plus"
+    registry: str = "http://anka.registry:8089"
+    timings: Timings = field(default_factory=Timings)
+    scripts: tuple[ScriptRule, ...] = ()
+    saved_size: int = 2 * GB
+    """About how many bytes a saved image adds to its template."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    templates: dict[str, Template] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
+    instances: dict[str, Instance] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+    save_images: dict[str, SaveImage] = field(default_factory=dict)
+
+    minted: dict[str, int] = field(default_factory=dict)
+    """How many ids of each kind were made."""
+    placement_due: bool = False
+    """Whether something changed that may let a waiting instance find a node."""
+    waiting: list[tuple[int, int, str]] = field(default_factory=list)
+    """The instances that want a node: priority, number, id; in this order they get one."""
+    queue: Queue = field(default_factory=Queue)
+    log: Log = field(default_factory=Log)
+    revision: int = 0
+    """Grows with every change of an instance, and never goes back, not even by a reset."""
+    now: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.now = self.clock.now()
+
+    def advance(self) -> None:
+        """Live through everything that is due by now, each thing at its own time."""
+        self._live_until(self.clock.now())
+
+    def schedule(self, at: int, event: Event) -> None:
+        self.queue.put(at, event)
+
+    def next_due(self) -> int | None:
+        """When the next thing happens that changes anything; None if nothing is on its way."""
+        if self.placement_due and self.waiting:
+            return self.now
+        self.queue.drop_dead(self)
+        return self.queue.next_due()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way any more to Started, Error, Terminated or done without new capacity."""
+        return not (self.placement_due and self.waiting) and not self.queue.settling(self)
+
+    def _live_until(self, target: int) -> None:
+        while True:
+            due = self.queue.next_due()
+            if self.placement_due and (due is None or due > self.now):
+                # Only when all of a moment has happened do the waiting ones look for a node.
+                self.placement_due = False
+                placement.place_waiting(self)
+            elif due is not None and due <= target:
+                at, event = self.queue.pop()
+                self.now = max(self.now, at)
+                if event.alive(self):
+                    event.happen(self)
+            else:
+                break
+        self.now = max(self.now, target)
+
+    def mint(self, kind: str) -> str:
+        """A new id of a kind, as the controller makes them."""
+        self.minted[kind] = self.minted.get(kind, 0) + 1
+        return chance.controller_id(self.seed, kind, self.minted[kind])
+
+    def wait(self, instance: Instance) -> None:
+        """Put an instance in line for a node."""
+        insort(self.waiting, (instance.request.priority, instance.number, instance.id))
+        self.placement_due = True
+
+    def wait_no_more(self, instance: Instance) -> None:
+        """Take an instance out of the line, if it stands there."""
+        place = (instance.request.priority, instance.number, instance.id)
+        index = bisect_left(self.waiting, place)
+        if index < len(self.waiting) and self.waiting[index] == place:
+            del self.waiting[index]
+
+    def touch(self, instance: Instance) -> None:
+        """Note that what is said of the instance may have changed."""
+        self.revision += 1
+        instance.revision = self.revision
+
+    def happened(self, what: str, subject: str, **detail: object) -> None:
+        self.log.add(self.now, what, subject, **detail)
+
+    def become(self, other: Controller) -> None:
+        """Turn into another controller on the spot; who holds this one holds the other from now on."""
+        revision = self.revision
+        self.__dict__.update(other.__dict__)
+        self.revision = revision + 1
+        for instance in self.instances.values():
+            self.touch(instance)

@@ -1,0 +1,183 @@
+"""Distributions: templates sent to nodes ahead of time (controller-facts A15, A16, C11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mockanka.core import pull, template
+from mockanka.core.chance import draw
+from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound
+from mockanka.core.events import Event
+from mockanka.core.group import require as require_group
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.template import Ref
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.node import Node
+
+
+class Stage(StrEnum):
+    """How far a delivery has come; the wire shows only whether it is done, and its progress."""
+
+    SENT = "sent"
+    PULLING = "pulling"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass
+class Delivery:
+    """What one node makes of a distribution. ``until`` is when its stage ends."""
+
+    stage: Stage
+    until: int | None
+    progress_made: float = 0.0
+    error: str = ""
+
+
+@dataclass
+class Distribution:
+    """A request to put a version on some nodes, and what became of it on each."""
+
+    id: str
+    requested: int
+    ref: Ref
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+
+    def progress(self, controller: Controller, node_id: str) -> float:
+        """0 to 1: the node's pull while it lasts, its last value ever after."""
+        delivery = self.deliveries[node_id]
+        node = controller.nodes.get(node_id)
+        running = node.pulls.get(self.ref) if node and delivery.stage is Stage.PULLING else None
+        return running.progress(node.seen(controller.now)) if running and node else delivery.progress_made
+
+
+@dataclass(frozen=True, slots=True)
+class _DeliveryEvent(Event):
+    distribution_id: str
+    node_id: str
+    stage: Stage
+
+    def alive(self, controller: Controller) -> bool:
+        distribution = controller.distributions.get(self.distribution_id)
+        delivery = distribution.deliveries.get(self.node_id) if distribution else None
+        node = controller.nodes.get(self.node_id)
+        return delivery is not None and delivery.stage is self.stage and node is not None and node.lost_at is None
+
+    def happen(self, controller: Controller) -> None:
+        distribution = controller.distributions[self.distribution_id]
+        self.befall(controller, distribution, distribution.deliveries[self.node_id])
+
+    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        raise NotImplementedError
+
+
+class Taken(_DeliveryEvent):
+    """The node takes its task and begins to pull, unless it has everything."""
+
+    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        node = controller.nodes[self.node_id]
+        if not pull.has(controller, node, distribution.ref) and not template.in_registry(controller, distribution.ref):
+            _fail(controller, distribution, self.node_id, str(NoSuchTemplate()))
+            return
+        try:
+            running = pull.begin(controller, node, distribution.ref)
+        except NodeDiskFull as full:
+            _fail(controller, distribution, self.node_id, str(full))
+            return
+        delivery.stage = Stage.PULLING
+        delivery.until = controller.now if running is None else running.ends
+        controller.schedule(delivery.until, Delivered(distribution.id, self.node_id, Stage.PULLING))
+
+
+class Delivered(_DeliveryEvent):
+    """The node has it all."""
+
+    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        delivery.stage = Stage.DONE
+        delivery.until = None
+        delivery.progress_made = 1.0
+        controller.happened("distribution", distribution.id, node=self.node_id, stage=Stage.DONE.value)
+
+
+def stage_end(distribution: Distribution, node_id: str) -> Event:
+    """The event that ends the stage a delivery is in."""
+    kind = Taken if distribution.deliveries[node_id].stage is Stage.SENT else Delivered
+    return kind(distribution.id, node_id, distribution.deliveries[node_id].stage)
+
+
+def create(
+    controller: Controller,
+    template_id: str,
+    tag: str | None = None,
+    number: int | None = None,
+    node_ids: Sequence[str] = (),
+    group_id: str | None = None,
+) -> Distribution:
+    """Send a version to the named nodes and those of the group; to all nodes, if neither is given.
+
+    Every node it goes to is in the answer from the start (controller-facts A16). All nodes means those that are
+    not Offline, and before 1.33 not Unhealthy either; nodes asked for by name get their task in any case.
+    """
+    ref = template.resolve(controller, template_id, tag, number)
+    for node_id in node_ids:
+        if node_id not in controller.nodes:
+            raise NoSuchNode(node_id)
+    if group_id:
+        require_group(controller, group_id)
+    distribution = Distribution(controller.mint("distribution"), controller.now, ref)
+    controller.distributions[distribution.id] = distribution
+    for node in controller.nodes.values():
+        if node.id in node_ids or _meant(controller, node, bool(node_ids), group_id):
+            wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node.id))
+            distribution.deliveries[node.id] = Delivery(Stage.SENT, controller.now + wait)
+            controller.schedule(controller.now + wait, stage_end(distribution, node.id))
+    controller.happened("distribution", distribution.id, template=template_id, nodes=list(distribution.deliveries))
+    return distribution
+
+
+def _meant(controller: Controller, node: Node, named: bool, group_id: str | None) -> bool:
+    """Whether a node that is not named is among the nodes a distribution goes to."""
+    state = node.state(controller.now)
+    if state is NodeState.OFFLINE:
+        return False
+    if state is NodeState.UNHEALTHY and not controller.release.has("distribute-to-unhealthy"):
+        return False
+    return group_id in node.groups if group_id else not named
+
+
+def find(controller: Controller, distribution_id: str) -> Distribution:
+    """The distribution with that id, or NotFound (a guess: the text is unknown)."""
+    distribution = controller.distributions.get(distribution_id)
+    if distribution is None:
+        raise NotFound
+    return distribution
+
+
+def resume(controller: Controller, node: Node) -> None:
+    """The node is back: deliveries that came due while it was lost go on now."""
+    for distribution in controller.distributions.values():
+        delivery = distribution.deliveries.get(node.id)
+        if delivery is not None and delivery.until is not None and delivery.until <= controller.now:
+            controller.schedule(controller.now, stage_end(distribution, node.id))
+
+
+def forsake(controller: Controller, node: Node) -> None:
+    """The node is deleted: what it had not finished it never will."""
+    for distribution in controller.distributions.values():
+        delivery = distribution.deliveries.get(node.id)
+        if delivery is not None and delivery.until is not None:
+            delivery.progress_made = distribution.progress(controller, node.id)
+            _fail(controller, distribution, node.id, f"node {node.name} was deleted")
+
+
+def _fail(controller: Controller, distribution: Distribution, node_id: str, error: str) -> None:
+    delivery = distribution.deliveries[node_id]
+    delivery.stage = Stage.FAILED
+    delivery.until = None
+    delivery.error = error
+    controller.happened("distribution", distribution.id, node=node_id, stage=Stage.FAILED.value, error=error)

@@ -1,0 +1,104 @@
+"""Every refusal the controller can give, as one tree.
+
+Refusal
+├── NotFound                 an id that names nothing
+├── NoSuchTemplate           POST vm for a template the registry does not have
+├── NoSuchTag                a tag the template does not have
+├── NoSuchVersion            a version number the template does not have
+├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice
+│                            something a request leans on does not exist
+├── NotRunning               save image of an instance that is not Started
+├── NoTarget                 save image without a template to push to
+├── OnlyVersion              a revert that asks for the last version there is
+└── NodeDiskFull             a node without room for a pull
+
+IllegalMove is no refusal: it says that mockanka itself is wrong.
+
+A refusal's text is what a client reads in ``message``. Texts that were seen on the wire stand in
+controller-facts A0.4; each of the others is a guess, and its class says so.
+"""
+
+
+class Refusal(Exception):
+    """What the controller answers with FAIL. ``str(refusal)`` is the message on the wire."""
+
+
+class NotFound(Refusal):
+    """Unknown id (controller-facts A0.4, A2.1, A6, A11)."""
+
+    def __init__(self) -> None:
+        super().__init__("Not found")
+
+
+class NoSuchTemplate(Refusal):
+    """Unknown template in POST vm (controller-facts A0.4, A1); for distribution it is a guess."""
+
+    def __init__(self) -> None:
+        super().__init__("VM not in the registry")
+
+
+class NoSuchTag(Refusal):
+    """Unknown tag (controller-facts A0.4): plain concatenation, no quotes, for clients compare it."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"No such tag {tag}")
+
+
+class NoSuchVersion(Refusal):
+    """Unknown version number. Guess: the text is unknown (controller-facts A1)."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"No such version {number}")
+
+
+class NoSuchNode(Refusal):
+    """Unknown node in a request that leans on one. Guess: the text is unknown (A1)."""
+
+    def __init__(self, node_id: str) -> None:
+        super().__init__(f"No such node {node_id}")
+
+
+class NoSuchGroup(Refusal):
+    """Unknown node group in a request that leans on one. Guess: the text is unknown (A1)."""
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(f"No such group {group_id}")
+
+
+class NoSuchUsbDevice(Refusal):
+    """No node has a USB device of that name or location. Guess: the text is unknown (A1)."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"No such USB device {device}")
+
+
+class NotRunning(Refusal):
+    """Save image of an instance that is not Started. Guess: the text is unknown (A19)."""
+
+    def __init__(self, state: str) -> None:
+        super().__init__(f"Instance is not running, its state is {state}")
+
+
+class NoTarget(Refusal):
+    """Save image with neither target_vm_id nor new_template_name. Guess: the text is unknown (A19, B15)."""
+
+    def __init__(self) -> None:
+        super().__init__("One of target_vm_id and new_template_name is required")
+
+
+class OnlyVersion(Refusal):
+    """Revert of a template's only version. Guess: refused, as controller-facts G proposes."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"Cannot revert {tag}: it is the template's only version")
+
+
+class NodeDiskFull(Refusal):
+    """A node cannot make room for a pull, not even by dropping cached templates. Guess: the text."""
+
+    def __init__(self, node_name: str, wanted: int, free: int) -> None:
+        super().__init__(f"no space left on node {node_name}: the pull needs {wanted} bytes, {free} can be freed")
+
+
+class IllegalMove(Exception):
+    """An instance was about to make a move the life cycle does not know: a fault in mockanka."""

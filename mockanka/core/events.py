@@ -1,0 +1,99 @@
+"""The queue of what is due, and the log of what happened.
+
+An event is a frozen dataclass that knows whether it still matters and what it does. Nothing is ever cancelled:
+an event that finds its entity gone or moved on is dead, and dead events do nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+
+LOG_SIZE = 10_000
+
+
+class Event(ABC):
+    """Something that will happen to one entity, unless the entity moves on before."""
+
+    @abstractmethod
+    def alive(self, controller: Controller) -> bool:
+        """Whether the event still matters. Looks only; changes nothing."""
+
+    @abstractmethod
+    def happen(self, controller: Controller) -> None:
+        """Do it. Called only while alive, with ``controller.now`` at the time the event was due."""
+
+    def settles(self, controller: Controller) -> bool:
+        """Whether something on its way gets somewhere by it; being forgotten, for one, is not waited for."""
+        return True
+
+
+class Queue:
+    """Due events in order of time, and at the same time in the order they were put in."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, Event]] = []
+        self._count = 0
+
+    def put(self, at: int, event: Event) -> None:
+        self._count += 1
+        heappush(self._heap, (at, self._count, event))
+
+    def next_due(self) -> int | None:
+        return self._heap[0][0] if self._heap else None
+
+    def pop(self) -> tuple[int, Event]:
+        at, _, event = heappop(self._heap)
+        return at, event
+
+    def drop_dead(self, controller: Controller) -> None:
+        """Throw away the dead events that stand first in line."""
+        while self._heap and not self._heap[0][2].alive(controller):
+            heappop(self._heap)
+
+    def settling(self, controller: Controller) -> bool:
+        """Whether any event is left that brings something to where it is going."""
+        return any(event.alive(controller) and event.settles(controller) for _, _, event in self._heap)
+
+    def live(self, controller: Controller) -> list[tuple[int, Event]]:
+        """The events that still matter, in the order in which they will happen."""
+        return [(at, event) for at, _, event in sorted(self._heap) if event.alive(controller)]
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line of the log: ``what`` happened to ``subject`` at ``at``; ``detail`` depends on what it was."""
+
+    number: int
+    at: int
+    what: str
+    subject: str
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+class Log:
+    """What happened, newest last; keeps the last 10,000 and counts on."""
+
+    def __init__(self) -> None:
+        self._lines: deque[Happening] = deque(maxlen=LOG_SIZE)
+        self.count = 0
+
+    def add(self, at: int, what: str, subject: str, **detail: object) -> None:
+        self.count += 1
+        self._lines.append(Happening(self.count, at, what, subject, detail))
+
+    def since(self, number: int) -> Iterator[Happening]:
+        """Those after ``number``, as far as they are still kept."""
+        missed = max(0, self.count - len(self._lines))
+        for index in range(max(0, number - missed), len(self._lines)):
+            yield self._lines[index]

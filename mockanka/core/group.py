@@ -1,0 +1,114 @@
+"""Node groups, and the chain of groups a request falls back along (controller-facts A21, C9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mockanka.core.errors import NoSuchGroup, NoSuchNode, NotFound
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+
+
+@dataclass
+class Group:
+    """A named set of nodes; nodes know which groups they are in."""
+
+    id: str
+    name: str
+    description: str = ""
+    fallback_id: str | None = None
+
+
+def find(controller: Controller, group_id: str) -> Group:
+    """The group with that id, or NotFound."""
+    group = controller.groups.get(group_id)
+    if group is None:
+        raise NotFound
+    return group
+
+
+def require(controller: Controller, group_id: str) -> Group:
+    """The group that a request leans on, or NoSuchGroup."""
+    group = controller.groups.get(group_id)
+    if group is None:
+        raise NoSuchGroup(group_id)
+    return group
+
+
+def create(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
+    """A new group without nodes. Names need not be unique: nothing published says so."""
+    if fallback_id:
+        require(controller, fallback_id)
+    group = Group(controller.mint("group"), name, description, fallback_id or None)
+    controller.groups[group.id] = group
+    controller.happened("group created", group.id, name=name)
+    return group
+
+
+def update(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
+    """Change ``name``, ``description`` or ``fallback_id``; what is not among ``changes`` stays."""
+    group = find(controller, group_id)
+    fallback_id = changes.get("fallback_id")
+    if fallback_id:
+        require(controller, fallback_id)
+    for key, value in changes.items():
+        setattr(group, key, (value or None) if key == "fallback_id" else value)
+    controller.placement_due = True
+    controller.happened("group updated", group_id, **changes)
+
+
+def delete(controller: Controller, group_id: str) -> None:
+    """Delete a group, also one in use: its nodes leave it, who fell back to it falls back to none.
+
+    Guess, as controller-facts G proposes. Instances that wait for the group wait on.
+    """
+    find(controller, group_id)
+    del controller.groups[group_id]
+    for group in controller.groups.values():
+        if group.fallback_id == group_id:
+            group.fallback_id = None
+    for node in controller.nodes.values():
+        if group_id in node.groups:
+            node.groups.remove(group_id)
+    controller.happened("group deleted", group_id)
+
+
+def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+    """Put every node into every group; all must exist, or nothing changes."""
+    _require_all(controller, group_ids, node_ids)
+    for node_id in node_ids:
+        groups = controller.nodes[node_id].groups
+        groups.extend(id for id in dict.fromkeys(group_ids) if id not in groups)
+    controller.placement_due = True
+    controller.happened("nodes joined groups", ",".join(group_ids), nodes=list(node_ids))
+
+
+def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+    """Take every node out of every group; all must exist, or nothing changes. VMs that run there run on."""
+    _require_all(controller, group_ids, node_ids)
+    for node_id in node_ids:
+        node = controller.nodes[node_id]
+        node.groups = [id for id in node.groups if id not in group_ids]
+    controller.happened("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
+
+
+def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+    for group_id in group_ids:
+        require(controller, group_id)
+    for node_id in node_ids:
+        if node_id not in controller.nodes:
+            raise NoSuchNode(node_id)
+
+
+def chain(controller: Controller, group_id: str) -> Iterator[Group]:
+    """The group, its fallback, that one's, and so on; a cycle ends where it began."""
+    seen: set[str] = set()
+    next_id: str | None = group_id
+    while next_id is not None and next_id not in seen and next_id in controller.groups:
+        seen.add(next_id)
+        group = controller.groups[next_id]
+        yield group
+        next_id = group.fallback_id

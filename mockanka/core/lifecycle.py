@@ -1,0 +1,54 @@
+"""The states of an instance and the moves between them, as data (controller-facts C1, C2)."""
+
+from enum import StrEnum
+
+from mockanka.core.errors import IllegalMove
+
+
+class State(StrEnum):
+    """Instance states, in the words of the wire. GONE never shows: it is an instance nobody knows any more."""
+
+    SCHEDULING = "Scheduling"
+    PULLING = "Pulling"
+    STARTED = "Started"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    PUSHING = "Pushing"
+    ERROR = "Error"
+    TERMINATING = "Terminating"
+    TERMINATED = "Terminated"
+    GONE = "gone"
+
+
+S = State
+
+LEGAL: dict[State, frozenset[State]] = {
+    S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
+    S.PULLING: frozenset({S.STARTED, S.ERROR, S.TERMINATING}),
+    # Guess: nobody has seen who leads to Stopping and Stopped; here it is a VM that stops by itself.
+    S.STARTED: frozenset({S.STOPPING, S.PUSHING, S.ERROR, S.TERMINATING}),
+    # Guess: terminating while Stopping; DELETE is taken in every state.
+    S.STOPPING: frozenset({S.STOPPED, S.ERROR, S.TERMINATING}),
+    S.STOPPED: frozenset({S.TERMINATING}),
+    S.PUSHING: frozenset({S.STARTED, S.ERROR, S.TERMINATING, S.GONE}),
+    S.ERROR: frozenset({S.TERMINATING}),
+    S.TERMINATING: frozenset({S.TERMINATED, S.GONE}),
+    S.TERMINATED: frozenset({S.GONE}),
+    S.GONE: frozenset(),
+}
+
+
+def check(before: State, after: State) -> None:
+    """Raise IllegalMove unless the life cycle knows the move."""
+    if after not in LEGAL[before]:
+        raise IllegalMove(f"{before} -> {after}")
+
+
+class NodeState(StrEnum):
+    """Node states, in the words of the wire (controller-facts C5)."""
+
+    ACTIVE = "Active"
+    OFFLINE = "Offline"
+    UNLICENSED = "Inactive (Invalid License)"
+    UPDATING = "Updating"
+    UNHEALTHY = "Unhealthy"

@@ -1,0 +1,214 @@
+"""Nodes: what they offer, what runs on them, and what becomes of it when they are lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from mockanka.core import distribution, instance, pull, save_image
+from mockanka.core.chance import draw
+from mockanka.core.errors import NotFound
+from mockanka.core.events import Event
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.template import Ref
+from mockanka.core.usb import UsbDevice
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+
+GB = 1_000_000_000
+MB_PER_GB = 1024
+# In resource mode the RAM a node keeps for itself, and vCPUs for each physical core (controller-facts C7).
+RAM_KEPT = 2
+VCPUS_PER_CORE = 2
+
+
+@dataclass(frozen=True)
+class AnkaVersion:
+    """The Anka software on a node, as it reports itself (controller-facts A6)."""
+
+    product: str = "Anka Build Enterpriseplus"
+    version: str = "2.1.2"
+    build: str = "112"
+    license: str = "com.veertu.anka.entplus"
+
+
+class Load(NamedTuple):
+    """What runs on a node: VMs, their cores, their RAM in MB."""
+
+    vm_count: int
+    vcpu_count: int
+    vram: int
+
+
+@dataclass
+class Node:
+    """A Mac that runs VMs. ``ram`` and ``ram_override`` are GB, disk sizes bytes, ``cached`` says last used when."""
+
+    id: str
+    name: str
+    ip: str
+    cpus: int = 8
+    ram: int = 16
+    capacity: int = 2
+    capacity_mode: str = "number"
+    vcpu_override: int = 0
+    ram_override: int = 0
+    disk_size: int = 500 * GB
+    disk_other: int = 60 * GB
+    anka: AnkaVersion = field(default_factory=AnkaVersion)
+    usb: tuple[UsbDevice, ...] = ()
+    groups: list[str] = field(default_factory=list)
+    condition: NodeState = NodeState.ACTIVE
+    central_logging: bool = True
+    lost_at: int | None = None
+    timeout_at: int | None = None
+    cached: dict[Ref, int] = field(default_factory=dict)
+    pulls: dict[Ref, pull.Pull] = field(default_factory=dict)
+    occupants: dict[str, None] = field(default_factory=dict)
+    """Ids of the instances that hold a slot here."""
+
+    def is_offline(self, now: int) -> bool:
+        """Whether the controller has given the node up."""
+        return self.timeout_at is not None and now >= self.timeout_at
+
+    def state(self, now: int) -> NodeState:
+        return NodeState.OFFLINE if self.is_offline(now) else self.condition
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it asks for work; a node that is lost does not, also while it is still shown as Active."""
+        return self.lost_at is None and self.condition is NodeState.ACTIVE
+
+    def seen(self, now: int) -> int:
+        """The last moment that the controller may know anything about."""
+        return now if self.lost_at is None else min(now, self.lost_at)
+
+    def heartbeat(self, controller: Controller) -> int:
+        """When the node last reported. Each node has a beat of its own, fixed by the seed."""
+        period = controller.timings.heartbeat
+        offset = int(draw(controller.seed, self.id, "heartbeat") * period)
+        seen = self.seen(controller.now)
+        return seen - (seen - offset) % period
+
+    @property
+    def vcpu_limit(self) -> int:
+        return self.vcpu_override or VCPUS_PER_CORE * self.cpus
+
+    @property
+    def vram_limit(self) -> int:
+        """MB. Guess: ``ram_override`` is in GB like ``ram``; its unit is not published."""
+        return (self.ram_override or max(0, self.ram - RAM_KEPT)) * MB_PER_GB
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut(Event):
+    """The controller has not heard of a lost node for too long: it is Offline (controller-facts C5, C6)."""
+
+    node_id: str
+    at: int
+
+    def alive(self, controller: Controller) -> bool:
+        node = controller.nodes.get(self.node_id)
+        return node is not None and node.timeout_at == self.at
+
+    def settles(self, controller: Controller) -> bool:
+        return instance.can_be_abandoned(controller, controller.nodes[self.node_id])
+
+    def happen(self, controller: Controller) -> None:
+        node = controller.nodes[self.node_id]
+        controller.happened("node offline", node.id)
+        # Guess: what the controller does with the instances of a lost node, and the text, are not published.
+        instance.abandon(controller, node, f"node {node.name} is offline")
+
+
+def find(controller: Controller, node_id: str) -> Node:
+    """The node with that id, or NotFound."""
+    node = controller.nodes.get(node_id)
+    if node is None:
+        raise NotFound
+    return node
+
+
+def load(controller: Controller, node: Node) -> Load:
+    """Counts the VMs that run; those still being pulled or booted hold a slot but do not run yet."""
+    vms = [vm for id in node.occupants if (vm := controller.instances[id].running_vm) is not None]
+    return Load(len(vms), sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
+
+
+def cpu_util(controller: Controller, node: Node) -> float:
+    """Load of the host, 0 to 1: a little noise that moves with the heartbeat, and a share for each running core."""
+    beat = node.heartbeat(controller)
+    noise = 0.02 + 0.06 * draw(controller.seed, node.id, f"cpu {beat}")
+    return min(1.0, noise + 0.5 * load(controller, node).vcpu_count / max(1, node.cpus))
+
+
+def ram_util(controller: Controller, node: Node) -> float:
+    """RAM given to running VMs as a share of the node's (controller-facts A6)."""
+    return load(controller, node).vram / (node.ram * MB_PER_GB) if node.ram else 0.0
+
+
+def configure(controller: Controller, node_id: str, changes: dict[str, object]) -> None:
+    """Change a node's settings; ``changes`` names fields of Node.
+
+    They hold at once: the real agent picks them up with its next task (controller-facts A7), a delay nobody measured.
+    VMs above a lowered capacity run on.
+    """
+    node = find(controller, node_id)
+    for key, value in changes.items():
+        setattr(node, key, value)
+    if "ip" in changes:
+        for id in node.occupants:
+            occupant = controller.instances[id]
+            if occupant.vm is not None:
+                occupant.vm = replace(occupant.vm, host_ip=node.ip)
+                controller.touch(occupant)
+    controller.placement_due = True
+    controller.happened("node configured", node_id, **changes)
+
+
+def delete(controller: Controller, node_id: str) -> None:
+    """Forget a node. Its instances go to Error at once (a guess, as for a lost one)."""
+    node = find(controller, node_id)
+    instance.abandon(controller, node, f"node {node.name} was deleted")
+    distribution.forsake(controller, node)
+    del controller.nodes[node_id]
+    for id in node.occupants:  # those that were terminating: nobody is left to confirm it
+        controller.instances[id].occupies = False
+        controller.instances[id].usb = None
+    controller.happened("node deleted", node_id, name=node.name)
+
+
+def lose(controller: Controller, node_id: str) -> None:
+    """The node goes silent, from now on. What it was doing goes unreported until it is back."""
+    node = find(controller, node_id)
+    if node.lost_at is None:
+        last = node.heartbeat(controller)
+        node.lost_at = controller.now
+        node.timeout_at = max(controller.now, last + controller.timings.node_timeout)
+        controller.schedule(node.timeout_at, TimedOut(node_id, node.timeout_at))
+        controller.happened("node lost", node_id)
+
+
+def restore(controller: Controller, node_id: str) -> None:
+    """The node is back and reports what came to its end meanwhile."""
+    node = find(controller, node_id)
+    if node.lost_at is None:
+        return
+    node.lost_at = node.timeout_at = None
+    for id in node.occupants:  # their heartbeat goes on
+        controller.touch(controller.instances[id])
+    for part in (pull, instance, save_image, distribution):
+        part.resume(controller, node)
+    controller.placement_due = True
+    controller.happened("node back", node_id)
+
+
+def set_condition(controller: Controller, node_id: str, condition: NodeState) -> None:
+    """Make the node Active, Updating, Unhealthy or unlicensed; only an Active one takes work. VMs run on."""
+    node = find(controller, node_id)
+    if condition is NodeState.OFFLINE:
+        raise ValueError("a node is Offline by being lost: use lose()")
+    node.condition = condition
+    controller.placement_due = True
+    controller.happened("node state", node_id, state=condition.value)

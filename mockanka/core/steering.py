@@ -1,0 +1,84 @@
+"""Moving a controller's time on by hand: by a length, to the next event, until nothing or something is so."""
+
+from __future__ import annotations
+
+from mockanka.core import placement
+from mockanka.core.controller import Controller
+from mockanka.core.errors import NotFound
+from mockanka.core.instance import Instance
+from mockanka.core.lifecycle import LEGAL, State
+
+END_OF_TIME = 253_370_764_800 * 1_000_000_000
+"""The year 9999, beyond which no moment can be written down."""
+
+
+class Never(Exception):
+    """What is waited for will not be; the text says why."""
+
+
+def advance_by(controller: Controller, length: int) -> None:
+    """Let ``length`` nanoseconds pass. ValueError if it is negative or leads beyond the year 9998."""
+    if length < 0:
+        raise ValueError("time does not go back")
+    if controller.clock.now() + length > END_OF_TIME:
+        raise ValueError("that is beyond the year 9998")
+    controller.clock.advance(length)
+    controller.advance()
+
+
+def advance_to_next(controller: Controller) -> bool:
+    """Go to the moment of the next event and live through it; False if there is none."""
+    controller.advance()
+    due = controller.next_due()
+    if due is None:
+        return False
+    advance_by(controller, max(0, due - controller.clock.now()))
+    return True
+
+
+def settle(controller: Controller) -> None:
+    """Go on until nothing is on its way any more to Started, Error, Terminated or done without new capacity."""
+    controller.advance()
+    while not controller.idle and advance_to_next(controller):
+        pass
+
+
+def wait_for(controller: Controller, instance_id: str, state: State) -> None:
+    """Go on until the instance is in that state. NotFound if there is none; Never if it cannot get there."""
+    controller.advance()
+    if instance_id not in controller.instances:
+        raise NotFound
+    while True:
+        instance = controller.instances.get(instance_id)
+        if instance is None:
+            raise Never(f"instance {instance_id} is gone without having been {state}")
+        if instance.state is state:
+            return
+        if state not in _reachable(instance.state):
+            raise Never(f"an instance that is {instance.state} is never {state}{_because(instance)}")
+        if not advance_to_next(controller):
+            raise Never(f"instance {instance_id} stays {instance.state}: {why_it_stays(controller, instance)}")
+
+
+def why_it_stays(controller: Controller, instance: Instance) -> str:
+    """Why an instance does not move on by itself, for a person."""
+    if instance.state is State.SCHEDULING and not instance.occupies:
+        return placement.why_waiting(controller, instance)
+    node = controller.nodes.get(instance.node_id or "")
+    if node is not None and node.lost_at is not None:
+        return f"node {node.name} does not report"
+    return "nothing is on its way" + _because(instance)
+
+
+def _because(instance: Instance) -> str:
+    return f" ({instance.message})" if instance.message else ""
+
+
+def _reachable(start: State) -> set[State]:
+    found: set[State] = set()
+    edge = [start]
+    while edge:
+        for state in LEGAL[edge.pop()] - found:
+            found.add(state)
+            edge.append(state)
+    return found

@@ -1,0 +1,94 @@
+"""How long things take: fixed lengths and named distributions, all in nanoseconds."""
+
+from dataclasses import dataclass, field
+from math import exp
+from statistics import NormalDist
+
+NANOSECOND = 1
+MICROSECOND = 1_000
+MILLISECOND = 1_000_000
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+
+LONGEST = 1000 * 365 * 24 * HOUR
+"""No draw is longer than a thousand years, however wide its distribution."""
+
+_STANDARD_NORMAL = NormalDist()
+_SMALLEST = 2.0**-54
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Always the same length."""
+
+    length: int
+
+    def sample(self, chance: float) -> int:
+        return self.length
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform:
+    """Any length from ``low`` to ``high``, each as likely as the next."""
+
+    low: int
+    high: int
+
+    def sample(self, chance: float) -> int:
+        return self.low + int(chance * (self.high - self.low))
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """Around ``mean`` with a standard ``deviation``; never below zero."""
+
+    mean: int
+    deviation: int
+
+    def sample(self, chance: float) -> int:
+        drawn = self.mean + round(self.deviation * _STANDARD_NORMAL.inv_cdf(max(chance, _SMALLEST)))
+        return min(max(0, drawn), LONGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Lognormal:
+    """Around ``median``; ``sigma`` is the standard deviation of the length's logarithm."""
+
+    median: int
+    sigma: float
+
+    def sample(self, chance: float) -> int:
+        drawn = self.median * exp(self.sigma * _STANDARD_NORMAL.inv_cdf(max(chance, _SMALLEST)))
+        return round(min(drawn, LONGEST))
+
+
+Duration = Fixed | Uniform | Normal | Lognormal
+
+
+def seconds(length: float) -> Fixed:
+    return Fixed(round(length * SECOND))
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long each step of the controller and its nodes takes.
+
+    Bandwidths are bits per second. The defaults of ``heartbeat``, ``forget`` and ``node_timeout`` are those of
+    the real controller and its agent (controller-facts C6); ``boot`` lies in the range measured there.
+    """
+
+    heartbeat: int = 5 * SECOND
+    schedule: Duration = field(default=seconds(1))
+    pull_bandwidth: int = 1_000_000_000
+    push_bandwidth: int = 1_000_000_000
+    boot: Duration = field(default=seconds(20))
+    stop: Duration = field(default=seconds(5))
+    terminate: Duration = field(default=seconds(5))
+    forget: Duration = field(default=seconds(60))
+    node_timeout: int = 2 * MINUTE
+
+
+def transfer(size: int, bandwidth: int) -> int:
+    """Nanoseconds that ``size`` bytes need at ``bandwidth`` bits per second, rounded up."""
+    return -(-size * 8 * SECOND // bandwidth)

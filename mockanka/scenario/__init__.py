@@ -1,0 +1,105 @@
+"""Scenarios: worlds written in YAML, loaded into controllers and written out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from marshmallow import ValidationError
+
+from mockanka import resources
+from mockanka.core.controller import Controller
+from mockanka.scenario import schema
+from mockanka.scenario.build import Broken, build
+from mockanka.scenario.dump import dump
+from mockanka.scenario.options import Options
+from mockanka.scenario.reading import Document, Problem, ScenarioError, nearest, read_json, read_yaml
+
+__all__ = ["Options", "Scenario", "ScenarioError", "dump", "shipped", "to_yaml"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario that was read and found well-formed; ``controller()`` brings it to life, as often as you like."""
+
+    document: Document = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def find(cls, name: str) -> Scenario:
+        """The scenario of a file, or the one that ships under that name. ScenarioError says what is wrong."""
+        if name in shipped():
+            return cls.named(name)
+        if not Path(name).exists():
+            raise ScenarioError([f"{name}: there is no such file, and no shipped scenario: {nearest(name, shipped())}"])
+        try:
+            text = Path(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as wrong:
+            raise ScenarioError([f"{name}: cannot be read: {wrong}"]) from None
+        return cls.from_yaml(text, name)
+
+    @classmethod
+    def named(cls, name: str) -> Scenario:
+        """The scenario that ships under that name."""
+        if name not in shipped():
+            raise ScenarioError([f"{name}: no scenario of that name ships: {nearest(name, shipped())}"])
+        return cls.from_yaml(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), name)
+
+    @classmethod
+    def from_yaml(cls, text: str, source: str = "scenario") -> Scenario:
+        return cls._of(read_yaml(text, source))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: str = "scenario") -> Scenario:
+        return cls._of(read_json(text, source))
+
+    @classmethod
+    def from_data(cls, data: object, source: str = "scenario") -> Scenario:
+        """A scenario given as dictionaries and lists."""
+        return cls._of(Document(source, data))
+
+    @classmethod
+    def _of(cls, document: Document) -> Scenario:
+        try:
+            data = schema.Scenario().load(document.data)  # type: ignore[arg-type]
+        except ValidationError as wrong:
+            raise document.error(_problems(wrong.messages, ())) from None
+        except RecursionError:
+            raise ScenarioError([f"{document.source}: is nested too deep"]) from None
+        scenario = cls(document, data)
+        scenario.controller()  # what does not fit together is found now, not when somebody resets to it
+        return scenario
+
+    def controller(self, options: Options | None = None) -> Controller:
+        """A controller that begins as the scenario says; options beat it."""
+        try:
+            return build(self.data, options or Options())
+        except Broken as wrong:
+            raise self.document.error([wrong.problem]) from None
+
+
+def _problems(messages: object, path: tuple[str | int, ...]) -> list[Problem]:
+    """The refusals of the schema, which stand in a tree of their own, as a list of places."""
+    if isinstance(messages, dict):
+        found: list[Problem] = []
+        for key, below in messages.items():
+            found += _problems(below, path if key in ("_schema", "value", "key") and path else (*path, key))
+        return found
+    if isinstance(messages, list):
+        return [problem for text in messages for problem in _problems(text, path)]
+    place = () if path == ("_schema",) else path
+    return [Problem(place, str(messages))]
+
+
+def shipped() -> list[str]:
+    """The names of the scenarios that ship, in order."""
+    return sorted(path.stem for path in resources.folder("scenarios").glob("*.yaml"))
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """A dumped scenario as YAML text."""
+    text: str = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=120)
+    return text

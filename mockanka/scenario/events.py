@@ -1,0 +1,64 @@
+"""Pending events written and read: the kind by name, and what the event is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from mockanka.core import distribution, instance, node, pull, save_image
+from mockanka.core.events import Event
+from mockanka.core.template import Ref
+from mockanka.scenario.reading import nearest
+
+OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
+    kind.__name__: kind
+    for kind in (
+        instance.Queued,
+        instance.ImageReady,
+        instance.Booted,
+        instance.Stopped,
+        instance.Terminated,
+        instance.Forgotten,
+    )
+}
+KINDS = [*OF_INSTANCES, "Pulled", "TimedOut", "Taken", "Delivered", "StageEnd"]
+
+
+def write(at: int, event: Event) -> dict[str, Any]:
+    """An event as an entry of ``pending``."""
+    entry: dict[str, Any] = {"at": at, "event": type(event).__name__}
+    match event:
+        case pull.Pulled():
+            entry |= {"id": event.node_id, "until": event.ends}
+            entry |= {"template": event.ref.template_id, "serial": event.ref.serial}
+        case node.TimedOut():
+            entry |= {"id": event.node_id, "until": event.at}
+        case distribution.Taken() | distribution.Delivered():
+            entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
+        case save_image.StageEnd():
+            entry |= {"id": event.save_id, "stage": event.stage.value}
+        case _:
+            entry |= {"id": event.instance_id, "step": event.step}  # type: ignore[attr-defined]
+    return entry
+
+
+def read(entry: Mapping[str, Any]) -> Event:
+    """The event an entry describes. ValueError if it is of no known kind or something is missing."""
+    kind, id = entry["event"], entry["id"]
+    try:
+        match kind:
+            case "Pulled":
+                return pull.Pulled(id, Ref(entry["template"], entry["serial"]), entry["until"])
+            case "TimedOut":
+                return node.TimedOut(id, entry["until"])
+            case "Taken":
+                return distribution.Taken(id, entry["node"], distribution.Stage(entry["stage"]))
+            case "Delivered":
+                return distribution.Delivered(id, entry["node"], distribution.Stage(entry["stage"]))
+            case "StageEnd":
+                return save_image.StageEnd(id, save_image.Stage(entry["stage"]))
+            case _ if kind in OF_INSTANCES:
+                return OF_INSTANCES[kind](id, entry["step"])
+    except KeyError as missing:
+        raise ValueError(f"{kind} needs {missing}") from None
+    raise ValueError(f"unknown kind {kind!r}, {nearest(kind, KINDS)}")

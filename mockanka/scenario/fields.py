@@ -1,0 +1,268 @@
+"""How the scalars of a scenario are read and written: each field takes the text of YAML or the value of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields
+
+from mockanka import units
+from mockanka.core.timing import Fixed, Lognormal, Normal, Uniform
+from mockanka.scenario.reading import Scalar, nearest
+
+TRUE = ("true", "yes", "on")
+FALSE = ("false", "no", "off")
+
+
+class _Field(fields.Field[Any]):
+    """Base: ``read`` turns what was written into a value or raises ValueError with what would be right."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=options.pop("allow_none", False), **options)
+        self.error_messages["null"] = "has no value"
+        self.error_messages["required"] = "is missing"
+
+    def read(self, written: Any) -> Any:
+        raise NotImplementedError
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        try:
+            return self.read(value)
+        except ValueError as wrong:
+            raise ValidationError(str(wrong)) from None
+
+
+class Text(_Field):
+    """Text, taken as it was written: ``tag: 15.0`` is the text 15.0."""
+
+    def read(self, written: Any) -> str:
+        if not isinstance(written, str):
+            raise ValueError(f"{written!r} is not text")
+        if self.required and not written:
+            raise ValueError("is empty")
+        return str(written)
+
+
+class Choice(Text):
+    """One of a few words."""
+
+    def __init__(self, *choices: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choices = list(choices)
+
+    def read(self, written: Any) -> str:
+        word = super().read(written)
+        if word not in self.choices:
+            raise ValueError(f"{word!r} is not known: {nearest(word, self.choices)}")
+        return word
+
+
+class Whole(_Field):
+    """A whole number within limits."""
+
+    def __init__(self, low: int | None = None, high: int | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.low, self.high = low, high
+
+    def read(self, written: Any) -> int:
+        if isinstance(written, str):
+            text = written.strip()
+            if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 30):
+                raise ValueError(f"{text!r} is not a whole number")
+            number = int(text)
+        elif isinstance(written, int) and not isinstance(written, bool):
+            number = written
+        else:
+            raise ValueError(f"{written!r} is not a whole number")
+        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
+            raise ValueError(f"{number} is not {self._limits()}")
+        return number
+
+    def _limits(self) -> str:
+        if self.low is None or self.high is None:
+            return f"{self.low} or more" if self.high is None else f"{self.high} or less"
+        return f"between {self.low} and {self.high}"
+
+
+class Real(_Field):
+    """A number above zero, or from zero on."""
+
+    def __init__(self, above_zero: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.above_zero = above_zero
+
+    def read(self, written: Any) -> float:
+        if isinstance(written, bool):
+            raise ValueError(f"{written!r} is not a number")
+        try:
+            number = float(written)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"{written!r} is not a number") from None
+        if not 0 <= number < float("inf") or (self.above_zero and number == 0):
+            raise ValueError(f"{written} is not {'above zero' if self.above_zero else 'zero or more'}")
+        return number
+
+
+class Flag(_Field):
+    """Yes or no."""
+
+    def read(self, written: Any) -> bool:
+        if isinstance(written, bool):
+            return written
+        if isinstance(written, str) and written.lower() in TRUE + FALSE:
+            return written.lower() in TRUE
+        raise ValueError(f"{written!r} is neither true nor false")
+
+
+class _Unit(_Field):
+    """A value that is written with its unit."""
+
+    @staticmethod
+    def parse(text: str) -> int:
+        raise NotImplementedError
+
+    @staticmethod
+    def format(value: int) -> str:
+        raise NotImplementedError
+
+    def read(self, written: Any) -> int:
+        if not isinstance(written, str):
+            raise ValueError(f"{written!r} has no unit")
+        return self.parse(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else self.format(value)
+
+
+class Length(_Unit):
+    """A fixed duration: nanoseconds, written ``1m30s``."""
+
+    parse = staticmethod(units.parse_duration)
+    format = staticmethod(units.format_duration)
+
+
+class PositiveLength(Length):
+    """A fixed duration that is more than nothing."""
+
+    def read(self, written: Any) -> int:
+        length = super().read(written)
+        if length == 0:
+            raise ValueError("must be longer than nothing")
+        return length
+
+
+class Moment(_Unit):
+    """A moment: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
+
+    parse = staticmethod(units.parse_moment)
+    format = staticmethod(units.format_moment)
+
+
+class Bandwidth(_Unit):
+    """Bits per second, written ``1Gbit/s``."""
+
+    parse = staticmethod(units.parse_bandwidth)
+    format = staticmethod(units.format_bandwidth)
+
+
+class Size(_Unit):
+    """Bytes, written ``20GB`` or as a plain number."""
+
+    parse = staticmethod(units.parse_size)
+    format = staticmethod(units.format_size)
+
+    def read(self, written: Any) -> int:
+        if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
+            return written
+        return super().read(written)
+
+
+class Ram(_Field):
+    """MB of RAM, written ``4G``, ``2048M``, or as a number of GB."""
+
+    def read(self, written: Any) -> int:
+        text = str(written).strip().upper()
+        number, unit = (text[:-1], text[-1:]) if text[-1:] in "GM" else (text, "G")
+        if not (number.isascii() and number.isdigit()) or int(number) < 1 or len(number) > 9:
+            raise ValueError(f"{written!r} is no amount of RAM: write it like 4G or 2048M")
+        return int(number) * (1024 if unit == "G" else 1)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else units.format_ram(value)
+
+
+class Duration(_Field):
+    """How long something takes: a duration, or a distribution with its two parameters."""
+
+    RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {lognormal: [20s, 0.3]}"
+
+    def read(self, written: Any) -> Any:
+        if isinstance(written, str):
+            return Fixed(units.parse_duration(written))
+        if not isinstance(written, Mapping) or len(written) != 1:
+            raise ValueError(f"{written!r} is no duration: {self.RIGHT}")
+        (kind, parameters) = next(iter(written.items()))
+        if not isinstance(parameters, list) or len(parameters) != 2:
+            raise ValueError(f"{kind} takes two parameters: {self.RIGHT}")
+        first, second = parameters
+        if kind == "uniform":
+            low, high = Length().read(first), Length().read(second)
+            if low > high:
+                raise ValueError(f"uniform: {first} is longer than {second}")
+            return Uniform(low, high)
+        if kind == "normal":
+            return Normal(Length().read(first), Length().read(second))
+        if kind == "lognormal":
+            sigma = Real().read(second)
+            if sigma > 5:
+                raise ValueError(f"lognormal: sigma {sigma:g} is absurd, 5 is the most")
+            return Lognormal(Length().read(first), sigma)
+        raise ValueError(f"{kind!r} is no distribution: {nearest(str(kind), ['uniform', 'normal', 'lognormal'])}")
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        match value:
+            case Fixed(length):
+                return units.format_duration(length)
+            case Uniform(low, high):
+                return {"uniform": [units.format_duration(low), units.format_duration(high)]}
+            case Normal(mean, deviation):
+                return {"normal": [units.format_duration(mean), units.format_duration(deviation)]}
+            case Lognormal(median, sigma):
+                return {"lognormal": [units.format_duration(median), sigma]}
+        return None
+
+
+class Metadata(_Field):
+    """Keys with text, whole numbers or true and false, as YAML or JSON types them."""
+
+    def read(self, written: Any) -> dict[str, str | int | bool]:
+        if not isinstance(written, Mapping):
+            raise ValueError("must be keys with values")
+        result: dict[str, str | int | bool] = {}
+        for key, value in written.items():
+            plain = value.value if isinstance(value, Scalar) else value
+            if isinstance(value, Scalar) and not isinstance(plain, bool | int):
+                plain = str(value)
+            if not isinstance(plain, str | int | bool):
+                raise ValueError(f"{key}: a value is text, a whole number, true or false")
+            result[str(key)] = plain
+        return result
+
+
+class Words(_Field):
+    """A list of texts."""
+
+    def read(self, written: Any) -> list[str]:
+        if not isinstance(written, list):
+            raise ValueError("must be a list")
+        return [Text().read(item) for item in written]
+
+
+class Later(_Field):
+    """A key that the format promises and this release does not honour yet: anything but nothing is refused."""
+
+    def read(self, written: Any) -> list[object]:
+        if written:
+            raise ValueError("is not supported by this release of mockanka; leave it out")
+        return []

@@ -1,0 +1,380 @@
+"""The scenario format: every section and its keys. What stands below ``# in a dump`` describes a moment in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, pre_load, validates_schema
+
+from mockanka.core.clock import MODES
+from mockanka.core.distribution import Stage as DeliveryStage
+from mockanka.core.lifecycle import NodeState, State
+from mockanka.core.release import Release
+from mockanka.core.save_image import Stage as SaveStage
+from mockanka.scenario.fields import (
+    Bandwidth,
+    Choice,
+    Duration,
+    Flag,
+    Later,
+    Length,
+    Metadata,
+    Moment,
+    PositiveLength,
+    Ram,
+    Real,
+    Size,
+    Text,
+    Whole,
+    Words,
+)
+from mockanka.scenario.reading import nearest
+
+LICENSES = ("basic", "enterprise", "enterprise plus")
+
+
+class Strict(Schema):
+    """Refuses keys it does not know and names the nearest it knows; leaves out on writing what has no value."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    text_means: ClassVar[str | None] = None
+    """The key that a bare text stands for, where one may."""
+
+    @pre_load
+    def _refuse_other_shapes(self, data: Any, **kwargs: Any) -> Any:
+        if isinstance(data, str) and self.text_means:
+            return {self.text_means: data}
+        if not isinstance(data, Mapping):
+            raise ValidationError("must be keys with values")
+        return data
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _refuse_unknown_keys(self, data: Any, original: Any, **kwargs: Any) -> None:
+        known = list(self.fields)
+        keys = original if isinstance(original, Mapping) else ()
+        unknown = {str(key): [f"unknown key, {nearest(str(key), known)}"] for key in keys if key not in self.fields}
+        if unknown:
+            raise ValidationError(unknown)
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value is not None and value not in ([], {}, "")}
+
+
+class ReleaseText(Text):
+    """A controller release."""
+
+    def read(self, written: Any) -> Any:
+        return Release.parse(super().read(written))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else str(value)
+
+
+class Controller(Strict):
+    release = ReleaseText()
+    license = Choice(*LICENSES)
+    registry = Text()
+    saved_size = Size()
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return data
+
+
+class Clock(Strict):
+    start = Moment()
+    mode = Choice(*MODES)
+    speed = Real(above_zero=True)
+    step = Length()
+
+
+class Timings(Strict):
+    heartbeat = PositiveLength()
+    schedule = Duration()
+    pull_bandwidth = Bandwidth()
+    push_bandwidth = Bandwidth()
+    boot = Duration()
+    stop = Duration()
+    terminate = Duration()
+    forget = Duration()
+    node_timeout = Length()
+
+
+class File(Strict):
+    name = Text(required=True)
+    size = Size(required=True)
+
+
+class PortRule(Strict):
+    name = Text(load_default="")
+    guest_port = Whole(1, 65535, required=True)
+    host_port = Whole(1, 65535)
+    protocol = Text()
+
+
+class Version(Strict):
+    tag = Text(load_default="")
+    number = Whole(0, 10**6)
+    description = Text()
+    size = Size()
+    images = fields.List(fields.Nested(File))
+    state_files = fields.List(fields.Nested(File))
+    state_size = Size()
+    port_forwarding = fields.List(fields.Nested(PortRule))
+    own_ports = Flag()
+    # in a dump
+    deleted = Flag()
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value not in (None, [], "") or key == "images"}
+
+
+class Template(Strict):
+    name = Text(required=True)
+    id = Text()
+    arch = Choice("amd64", "arm64")
+    cpus = Whole(1, 1024)
+    ram = Ram()
+    port_forwarding = fields.List(fields.Nested(PortRule))
+    versions = fields.List(fields.Nested(Version))
+    # in a dump
+    deleted = Flag()
+
+
+class Anka(Strict):
+    product = Text()
+    version = Text()
+    build = Text()
+    license = Text()
+
+
+class UsbDevice(Strict):
+    name = Text(required=True)
+    location = Text()
+    text_means = "name"
+
+
+class Cached(Strict):
+    """A version on a node's disk: ``template:tag``, or ``template`` for its latest."""
+
+    version = Text()
+    # in a dump
+    template = Text()
+    serial = Whole(0)
+    used = Moment()
+    text_means = "version"
+
+
+class Pull(Strict):
+    template = Text(required=True)
+    serial = Whole(0, required=True)
+    started = Moment(required=True)
+    ends = Moment(required=True)
+    files = fields.List(fields.Nested(File), load_default=list)
+
+
+class Node(Strict):
+    name = Text(required=True)
+    id = Text()
+    count = Whole(1, 10_000)
+    ip = Text()
+    cpus = Whole(1, 1024)
+    ram = Whole(1, 1024**2)
+    capacity = Whole(0, 10_000)
+    capacity_mode = Choice("number", "resource")
+    vcpu_override = Whole(0, 10**6)
+    ram_override = Whole(0, 10**6)
+    disk = Size()
+    disk_other = Size()
+    anka = fields.Nested(Anka)
+    usb = fields.List(fields.Nested(UsbDevice))
+    state = Choice(*(state.value for state in NodeState))
+    central_logging = Flag()
+    cached = fields.List(fields.Nested(Cached))
+    # in a dump
+    groups = Words()
+    lost = Moment()
+    offline = Moment()
+    pulls = fields.List(fields.Nested(Pull))
+
+
+class Group(Strict):
+    name = Text(required=True)
+    id = Text()
+    description = Text()
+    fallback = Text()
+    nodes = Words()
+
+
+class Port(Strict):
+    name = Text()
+    guest_port = Whole(1, 65535, required=True)
+    host_port = Whole(1, 65535, required=True)
+    protocol = Text()
+
+
+class Vm(Strict):
+    uuid = Text()
+    name = Text()
+    host_ip = Text()
+    ip = Text()
+    vnc_port = Whole(0, 65535)
+    vnc_password = Text()
+    cpus = Whole(1, 1024)
+    ram = Ram()
+    status = Text()
+    ports = fields.List(fields.Nested(Port))
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value is not None}
+
+
+class Instance(Strict):
+    template = Text(required=True)
+    tag = Text()
+    version = Whole(0)
+    node = Text()
+    state = Choice(*(state.value for state in State if state is not State.GONE))
+    count = Whole(1, 10_000)
+    id = Text()
+    name = Text()
+    external_id = Text()
+    metadata = Metadata()
+    pinned_node = Text()
+    group = Text()
+    priority = Whole(1, 10_000)
+    usb_device = Text()
+    vcpu = Whole(0, 1024)
+    vram = Whole(0, 1024**2)
+    startup_script = Text()
+    startup_script_condition = Whole(0, 1)
+    name_template = Text()
+    created = Moment()
+    message = Text()
+    progress = Real()
+    vm = fields.Nested(Vm)
+    # in a dump
+    number = Whole(1)
+    serial = Whole(0)
+    inflight_id = Text()
+    since = Moment()
+    until = Moment()
+    step = Whole(0)
+    ready = Flag()
+    booting = Flag()
+    occupies = Flag()
+    usb_location = Text()
+    save_image = Text()
+
+
+class Delivery(Strict):
+    node = Text(required=True)
+    stage = Choice(*(stage.value for stage in DeliveryStage), required=True)
+    until = Moment()
+    progress = Real()
+    error = Text()
+
+
+class Distribution(Strict):
+    """A distribution; without ``deliveries`` it has just been asked for."""
+
+    template = Text(required=True)
+    tag = Text()
+    version = Whole(0)
+    nodes = Words()
+    group = Text()
+    id = Text()
+    requested = Moment()
+    # in a dump
+    serial = Whole(0)
+    deliveries = fields.List(fields.Nested(Delivery))
+
+
+class SaveError(Strict):
+    message = Text(required=True)
+    type = Text()
+    code = Whole()
+
+
+class ScriptResult(Strict):
+    return_code = Whole()
+    did_timeout = Flag()
+    stdout = Text()
+    stderr = Text()
+
+
+class SaveImage(Strict):
+    """A save image request; ``instance`` is an instance's id. Without ``stage`` it has just been asked for."""
+
+    instance = Text(required=True)
+    template = Text()
+    new_template_name = Text()
+    tag = Text()
+    description = Text()
+    suspend = Flag()
+    script = Text()
+    revert_before_push = Flag()
+    revert_tag = Text()
+    do_suspend_sanity_test = Flag()
+    id = Text()
+    requested = Moment()
+    # in a dump
+    vm_uuid = Text()
+    node = Text()
+    stage = Choice(*(stage.value for stage in SaveStage))
+    until = Moment()
+    error = fields.Nested(SaveError)
+    script_result = fields.Nested(ScriptResult)
+
+
+class Script(Strict):
+    match = Text()
+    return_code = Whole(-(2**31), 2**31 - 1)
+    stdout = Text()
+    stderr = Text()
+    takes = Duration()
+
+
+class Pending(Strict):
+    """An event that is due: its kind, what it is about, and when."""
+
+    at = Moment(required=True)
+    event = Text(required=True)
+    id = Text(required=True)
+    node = Text()
+    step = Whole(0)
+    stage = Text()
+    template = Text()
+    serial = Whole(0)
+    until = Moment()
+
+
+class Scenario(Strict):
+    """The whole. ``pending`` marks a dump: nothing is started that is not written there."""
+
+    controller = fields.Nested(Controller)
+    seed = Whole(-(2**63), 2**63 - 1)
+    clock = fields.Nested(Clock)
+    timings = fields.Nested(Timings)
+    templates = fields.List(fields.Nested(Template))
+    nodes = fields.List(fields.Nested(Node))
+    groups = fields.List(fields.Nested(Group))
+    instances = fields.List(fields.Nested(Instance))
+    distributions = fields.List(fields.Nested(Distribution))
+    save_images = fields.List(fields.Nested(SaveImage))
+    scripts = fields.List(fields.Nested(Script))
+    faults = Later(load_only=True)
+    # in a dump
+    counters = fields.Dict(keys=Text(), values=Whole(0))
+    placement_due = Flag()
+    pending = fields.List(fields.Nested(Pending))
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value not in (None, [], {}) or key == "pending"}

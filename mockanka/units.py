@@ -1,0 +1,132 @@
+"""Durations, sizes, bandwidths and moments as people write them, exact to the nanosecond, byte and bit.
+
+Durations are written as Go writes them. Every ``format`` gives back what its ``parse`` reads.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+SECOND = 1_000_000_000
+LATEST = 253_402_300_799 * SECOND
+"""The end of the year 9999: RFC 3339 knows no later moment."""
+
+LONGEST = 1000 * 365 * 24 * 3600 * SECOND
+
+_DURATION_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "μs": 1_000,
+    "ms": 1_000_000,
+    "s": SECOND,
+    "m": 60 * SECOND,
+    "h": 3600 * SECOND,
+}
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*(?:/s)?)", re.ASCII)
+_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE_UNITS = {f"{prefix}b": factor for prefix, factor in _PREFIXES.items()} | {
+    f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", start=1)
+}
+_BANDWIDTH_UNITS = {f"{prefix}bit/s": factor for prefix, factor in _PREFIXES.items()} | {
+    f"{prefix}b/s": 8 * factor for prefix, factor in _PREFIXES.items()
+}
+_MOMENT = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of ``20s``, ``1m30s``, ``250ms``, ``1.5h``. ValueError says what would be right."""
+    rest = text.strip()
+    if rest == "0":
+        return 0
+    parts = list(_DURATION_PART.finditer(rest))
+    if not parts or "".join(part.group() for part in parts) != rest:
+        raise ValueError(f"{text!r} is no duration: write it like 20s, 1m30s or 250ms")
+    length = sum(int(Decimal(part[1]) * _DURATION_UNITS[part[2]]) for part in parts)
+    if length > LONGEST:
+        raise ValueError(f"{text!r} is longer than a thousand years")
+    return length
+
+
+def format_duration(value: int) -> str:
+    """As Go prints a duration: ``1h0m5s``, ``1m30s``, ``1.5s``, ``250ms``, ``0s``."""
+    for unit in ("ms", "us", "ns"):
+        if 0 < value < SECOND and value >= _DURATION_UNITS[unit]:
+            return f"{_decimal(value, _DURATION_UNITS[unit])}{'µs' if unit == 'us' else unit}"
+    minutes, rest = divmod(value, 60 * SECOND)
+    hours, minutes = divmod(minutes, 60)
+    seconds = _decimal(rest, SECOND)
+    if hours:
+        return f"{hours}h{minutes}m{seconds}s"
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def parse_size(text: str) -> int:
+    """Bytes of ``20GB``, ``512MiB``, ``16427892736``. GB is 10^9 bytes, GiB 2^30."""
+    return _amount(text, {"": 1, **_SIZE_UNITS}, "size", "20GB, 512MiB or a number of bytes")
+
+
+def format_size(value: int) -> str:
+    return _format_amount(value, [("TB", 10**12), ("GB", 10**9), ("MB", 10**6)], "")
+
+
+def parse_bandwidth(text: str) -> int:
+    """Bits per second of ``1Gbit/s``, ``100Mbit/s``, ``10MB/s``. Zero is refused: nothing would ever arrive."""
+    bits = _amount(text, _BANDWIDTH_UNITS, "bandwidth", "1Gbit/s, 100Mbit/s or 10MB/s")
+    if bits < 1:
+        raise ValueError(f"{text!r}: a bandwidth is more than nothing")
+    return bits
+
+
+def format_bandwidth(value: int) -> str:
+    return _format_amount(value, [("Gbit/s", 10**9), ("Mbit/s", 10**6)], "bit/s")
+
+
+def parse_moment(text: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time, such as ``2024-01-01T00:00:00.5Z``."""
+    match = _MOMENT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is no moment: write it like 2024-01-01T00:00:00Z")
+    day, clock, fraction, zone = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
+        whole = (moment - _EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError) as wrong:
+        raise ValueError(f"{text!r} is no moment: {wrong}") from None
+    return whole * SECOND + int((fraction or "0").ljust(9, "0"))
+
+
+def format_moment(value: int) -> str:
+    """RFC 3339 in UTC with nanoseconds, trailing zeros cut, as Go's encoder does."""
+    whole, fraction = divmod(min(value, LATEST), SECOND)
+    text = (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
+
+
+def format_ram(value: int) -> str:
+    """MB of RAM as the wire has them: ``4G``, or ``2500M`` where it is no whole number of GB."""
+    return f"{value // 1024}G" if value % 1024 == 0 else f"{value}M"
+
+
+def _decimal(amount: int, unit: int) -> str:
+    text = f"{Decimal(amount) / unit:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _amount(text: str, units: dict[str, int], what: str, right: str) -> int:
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None or match[2].lower() not in units:
+        raise ValueError(f"{text!r} is no {what}: write it like {right}")
+    return int(Decimal(match[1]) * units[match[2].lower()])
+
+
+def _format_amount(amount: int, units: list[tuple[str, int]], plain: str) -> str:
+    for unit, factor in units:
+        if amount and amount % factor == 0:
+            return f"{amount // factor}{unit}"
+    return f"{amount}{plain}"

@@ -1,0 +1,55 @@
+"""A WSGI application called from an ASGI server, on the spot and in the same thread."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def call(app: WSGIApplication, scope: Any, body: bytes, length: int) -> tuple[int, Headers, bytes]:
+    """Status, headers and body of the answer. ``length`` is the body's, which may have been cut off."""
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode("utf-8", "surrogateescape").decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": (scope.get("server") or ("localhost", 0))[0],
+        "SERVER_PORT": str((scope.get("server") or ("localhost", 0))[1]),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "CONTENT_LENGTH": str(length),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": False,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").upper().replace("-", "_"), raw_value.decode("latin-1")
+        if name == "CONTENT_TYPE":
+            environ[name] = value
+        elif name not in ("CONTENT_LENGTH", "TRANSFER_ENCODING"):
+            key = f"HTTP_{name}"
+            environ[key] = f"{environ[key]},{value}" if key in environ else value
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        started[:] = [int(status[:3]), headers]
+        return None
+
+    answer: Iterable[bytes] = app(environ, start_response)
+    try:
+        content = b"".join(answer)
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    code, headers = started
+    return code, [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers], content
