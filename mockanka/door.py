@@ -36,14 +36,14 @@ class Door:
     def __init__(self, house: House) -> None:
         self.house = house
         self.control = create_control(house)
-        self._events = asyncio.Event()
+        self._listeners: set[asyncio.Event] = set()
         self._closing = False
         self._date: tuple[int, bytes] = (-1, b"")
 
     def close(self) -> None:
         """Let go of everyone who listens."""
         self._closing = True
-        self._events.set()
+        self._wake()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -109,39 +109,45 @@ class Door:
     # Listeners.
 
     def _wake(self) -> None:
-        self._events.set()
-        self._events = asyncio.Event()
+        for news in self._listeners:
+            news.set()
 
     async def _stream(self, scope: Any, receive: Receive, send: Send) -> None:
         """Events as they happen, as text/event-stream, until the client leaves or the server stops."""
         gone = asyncio.ensure_future(_left(receive))
+        news = asyncio.Event()
+        self._listeners.add(news)
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"date", self._now())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         last = _last_seen(scope)
+        chunk = b": listening\n\n"
         try:
             while not (gone.done() or self._closing):
                 self.house.controller.advance()
                 log = self.house.controller.log
                 last = min(last, log.count)  # a reset begins the log anew
-                news = list(log.since(last))
-                for line in news:
-                    last = line.number
-                chunk = b"".join(_frame(line.number, as_json(line)) for line in news) or b": waiting\n\n"
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                await self._something_happens(gone)
+                lines = list(log.since(last))
+                last = lines[-1].number if lines else last
+                chunk += b"".join(_frame(line.number, as_json(line)) for line in lines)
+                if chunk:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                chunk = b""
+                await self._something_happens(gone, news)
         finally:
+            self._listeners.discard(news)
             gone.cancel()
         if self._closing:
             await send({"type": "http.response.body", "body": b""})
 
-    async def _something_happens(self, gone: asyncio.Future[None]) -> None:
+    async def _something_happens(self, gone: asyncio.Future[None], news: asyncio.Event) -> None:
         """Wait for a request, for the next event's time if the clock runs by itself, or for an end."""
-        woken: asyncio.Future[Any] = asyncio.ensure_future(self._events.wait())
+        woken: asyncio.Future[Any] = asyncio.ensure_future(news.wait())
         waited: set[asyncio.Future[Any]] = {woken, gone}
         try:
             await asyncio.wait(waited, timeout=self._until_next(), return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
+            news.clear()
 
     def _until_next(self) -> float | None:
         """Seconds of the wall's clock until something is due; None if only a request can bring that about."""

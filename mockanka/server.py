@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
+import httptools
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mockanka.door import Door
 from mockanka.house import House
@@ -27,6 +31,32 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+_REQUEST_LINE = re.compile(rb"[A-Z]+ [^\r\n]* HTTP/1\.[01]\r\n")
+_ODD_BYTE = re.compile(rb"[\x80-\xff]")
+_NOT_FOUND = (
+    b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
+    b"content-length: 19\r\nconnection: close\r\n\r\n404 page not found\n"
+)
+
+
+class Protocol(HttpToolsProtocol):
+    """Takes request lines with bytes that HTTP does not allow there as Go's server does: they are part of the path."""
+
+    def data_received(self, data: bytes) -> None:
+        if not data.isascii() and (self.cycle is None or self.cycle.response_complete):
+            line = _REQUEST_LINE.match(data)
+            if line is not None:
+                data = _ODD_BYTE.sub(lambda byte: b"%%%02X" % byte[0][0], line[0]) + data[line.end() :]
+        super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        if isinstance(sys.exc_info()[1], httptools.HttpParserInvalidURLError):
+            self.transport.write(_NOT_FOUND)
+            self.transport.close()
+        else:
+            super().send_400_response(msg)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -71,7 +101,7 @@ def _config(door: Door) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         door,
-        http="httptools",
+        http=Protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",

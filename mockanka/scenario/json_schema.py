@@ -1,0 +1,134 @@
+"""The scenario format as a JSON Schema, so that editors complete keys and mark mistakes while one types."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+from marshmallow import fields as base
+
+from mockanka.scenario import fields, schema
+
+Json = dict[str, Any]
+NUMBER_LIKE = ["string", "number"]
+
+
+def json_schema() -> Json:
+    """A JSON Schema (2020-12) of whole scenarios. An editor types YAML's scalars itself, so numbers pass as text."""
+    definitions: Json = {}
+    root = _object(schema.Scenario(), definitions)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "mockanka scenario",
+        **root,
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _object(of: schema.Strict, definitions: Json) -> Json:
+    properties = {name: _property(field, definitions) for name, field in of.fields.items()}
+    required = [name for name, field in of.fields.items() if field.required]
+    shape: Json = {"type": "object", "additionalProperties": False, "properties": properties}
+    if required:
+        shape["required"] = required
+    return {"anyOf": [{"type": "string"}, shape]} if of.text_means else shape
+
+
+def _property(field: base.Field[Any], definitions: Json) -> Json:
+    if isinstance(field, base.List):
+        return {"type": "array", "items": _property(field.inner, definitions)}
+    if isinstance(field, base.Nested):
+        of = field.schema
+        assert isinstance(of, schema.Strict)
+        name = type(of).__name__
+        if name not in definitions:
+            definitions[name] = {}
+            definitions[name] = _object(of, definitions)
+        return {"$ref": f"#/$defs/{name}"}
+    return _scalar(field)
+
+
+@singledispatch
+def _scalar(field: base.Field[Any]) -> Json:
+    raise TypeError(f"no JSON Schema for {field}")
+
+
+@_scalar.register
+def _(field: fields.Text) -> Json:
+    return {"type": NUMBER_LIKE}
+
+
+@_scalar.register
+def _(field: fields.Choice) -> Json:
+    return {"enum": field.choices}
+
+
+@_scalar.register
+def _(field: fields.Whole) -> Json:
+    limits = {"minimum": field.low, "maximum": field.high}
+    return {"type": "integer", **{key: value for key, value in limits.items() if value is not None}}
+
+
+@_scalar.register
+def _(field: fields.Real) -> Json:
+    return {"type": "number", "exclusiveMinimum" if field.above_zero else "minimum": 0}
+
+
+@_scalar.register
+def _(field: fields.Flag) -> Json:
+    return {"type": "boolean"}
+
+
+@_scalar.register
+def _(field: fields.Length) -> Json:
+    return {"type": "string", "examples": ["20s", "1m30s", "250ms"]}
+
+
+@_scalar.register
+def _(field: fields.Moment) -> Json:
+    return {"type": "string", "examples": ["2024-01-01T00:00:00Z"]}
+
+
+@_scalar.register
+def _(field: fields.Bandwidth) -> Json:
+    return {"type": "string", "examples": ["1Gbit/s", "100Mbit/s"]}
+
+
+@_scalar.register
+def _(field: fields.Size) -> Json:
+    return {"type": ["string", "integer"], "examples": ["20GB", "512MiB"]}
+
+
+@_scalar.register
+def _(field: fields.Ram) -> Json:
+    return {"type": ["string", "integer"], "examples": ["4G", "2048M"]}
+
+
+@_scalar.register
+def _(field: fields.Duration) -> Json:
+    def pair(second: Json) -> Json:
+        return {"type": "array", "prefixItems": [{"type": "string"}, second], "minItems": 2, "maxItems": 2}
+
+    kinds = {"uniform": pair({"type": "string"}), "normal": pair({"type": "string"}), "lognormal": pair({})}
+    distributions = {"type": "object", "properties": kinds, "additionalProperties": False, "minProperties": 1}
+    return {"anyOf": [{"type": "string"}, {**distributions, "maxProperties": 1}], "examples": ["20s"]}
+
+
+@_scalar.register
+def _(field: fields.Metadata) -> Json:
+    return {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}}
+
+
+@_scalar.register
+def _(field: fields.Words) -> Json:
+    return {"type": "array", "items": {"type": NUMBER_LIKE}}
+
+
+@_scalar.register
+def _(field: fields.Later) -> Json:
+    return {"type": "array", "maxItems": 0}
+
+
+@_scalar.register
+def _(field: base.Dict) -> Json:
+    return {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}
