@@ -13,9 +13,10 @@ from mockanka.api.envelope import DONE, OK_END, OK_START, encode, number, ok, re
 from mockanka.api.table import OMIT, Key, Table, when_set
 from mockanka.core import instance
 from mockanka.core.controller import Controller
-from mockanka.core.instance import Instance, StartRequest, Vm
+from mockanka.core.instance import Instance, StartRequest
 from mockanka.core.lifecycle import State
 from mockanka.core.template import version_of
+from mockanka.core.vm import PortForward, Vm
 from mockanka.units import format_moment, format_ram
 
 MAX_COUNT = 10_000
@@ -62,7 +63,7 @@ class UpdateBody(Body):
 
 START, UPDATE, BY_ID = StartBody(), UpdateBody(), ById()
 
-PORTS: Table[instance.PortForward] = Table(
+PORTS: Table[PortForward] = Table(
     # The rule's name stands under Name at this release (controller-facts B4).
     Key("Name", lambda c, port: port.name),
     Key("guest_port", lambda c, port: port.guest_port),

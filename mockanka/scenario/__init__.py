@@ -13,8 +13,9 @@ from marshmallow import ValidationError
 from mockanka import resources
 from mockanka.core.controller import Controller
 from mockanka.scenario import schema
-from mockanka.scenario.build import Broken, build
+from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump
+from mockanka.scenario.names import Broken
 from mockanka.scenario.options import Options
 from mockanka.scenario.reading import Document, Problem, ScenarioError, nearest, read_json, read_yaml
 

@@ -9,14 +9,15 @@ from mockanka.core import pull
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Distribution
 from mockanka.core.group import Group
-from mockanka.core.instance import Instance, StartRequest, Vm
+from mockanka.core.instance import Instance, StartRequest
 from mockanka.core.node import AnkaVersion, Node
 from mockanka.core.save_image import SaveImage, SaveRequest
 from mockanka.core.script import ScriptRule
 from mockanka.core.template import PortRule, Template, Version
 from mockanka.core.timing import Timings
+from mockanka.core.vm import Vm
 from mockanka.scenario import events, schema
-from mockanka.scenario.build import REQUEST_KEYS
+from mockanka.scenario.life import REQUEST_KEYS
 
 Data = dict[str, Any]
 

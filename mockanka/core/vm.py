@@ -1,0 +1,93 @@
+"""The VMs behind instances: what a node makes of a template when it clones one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mockanka.core.chance import draw, mac_id
+from mockanka.core.template import version_of
+from mockanka.core.timing import MICROSECOND, SECOND
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.instance import Instance
+    from mockanka.core.node import Node
+
+VNC_PORT = 5901
+HOST_PORT = 10000
+FIRST_ADDRESS = 2
+NAME_PREFIX = "mgmtManaged-"
+NAME_TEMPLATE = "$template_name-$ts"
+
+
+@dataclass(frozen=True)
+class PortForward:
+    """A port of the guest and the port of the node that leads to it."""
+
+    name: str
+    guest_port: int
+    host_port: int
+    protocol: str = "tcp"
+
+
+@dataclass(frozen=True)
+class Vm:
+    """The VM behind an instance, as its node reports it (controller-facts A2.3); ``ram`` is MB."""
+
+    uuid: str
+    name: str
+    host_ip: str
+    ip: str
+    vnc_port: int
+    cpus: int
+    ram: int
+    ports: tuple[PortForward, ...] = ()
+    status: str = "running"
+    vnc_password: str = ""
+
+
+def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
+    """The VM a node makes for the instance, with the next free address and ports of that node."""
+    source = controller.templates[instance.ref.template_id]
+    version = version_of(controller, instance.ref)
+    request = instance.request
+    others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
+    taken = {port.host_port for vm in others for port in vm.ports}
+    ports = []
+    for rule in source.rules_of(version):
+        host_port = _next_free(HOST_PORT, taken) if rule.host_port is None else rule.host_port
+        taken.add(host_port)
+        ports.append(PortForward(rule.name, rule.guest_port, host_port, rule.protocol))
+    addresses = {int(vm.ip.rpartition(".")[2]) for vm in others if vm.ip}
+    return Vm(
+        uuid=mac_id(controller.seed, instance.id, "vm"),
+        name=_vm_name(controller, instance, source.name),
+        host_ip=node.ip,
+        ip=f"192.168.64.{_next_free(FIRST_ADDRESS, addresses)}",
+        vnc_port=_next_free(VNC_PORT, {vm.vnc_port for vm in others}),
+        cpus=source.cpus if version.suspended else request.vcpu or source.cpus,
+        ram=source.ram if version.suspended else request.vram or source.ram,
+        ports=tuple(ports),
+    )
+
+
+def _next_free(first: int, taken: set[int]) -> int:
+    while first in taken:
+        first += 1
+    return first
+
+
+def _vm_name(controller: Controller, instance: Instance, template_name: str) -> str:
+    # $ts has nanoseconds, of which a Mac's clock knows the microseconds (controller-facts A1); the draw keeps
+    # the names of VMs apart that are cloned at the same moment.
+    jitter = int(draw(controller.seed, instance.id, "clone") * SECOND)
+    stamp = (controller.now + jitter) // MICROSECOND * MICROSECOND
+    name = instance.request.name_template or NAME_TEMPLATE
+    for variable, value in (
+        ("$template_name", template_name),
+        ("$template_id", instance.ref.template_id),
+        ("$ts", str(stamp)),
+    ):
+        name = name.replace(variable, value)
+    return NAME_PREFIX + name

@@ -1,0 +1,158 @@
+"""The land of a scenario: its templates, nodes and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockanka.core import chance, pull
+from mockanka.core.controller import Controller
+from mockanka.core.group import Group
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.node import AnkaVersion, Node
+from mockanka.core.template import File, PortRule, Template, Version
+from mockanka.core.usb import UsbDevice
+from mockanka.scenario.names import Broken, Names
+from mockanka.scenario.reading import Path
+
+Data = Mapping[str, Any]
+
+
+class Land:
+    """Puts templates, nodes and groups into a controller."""
+
+    def __init__(self, controller: Controller, is_dump: bool) -> None:
+        self.controller = controller
+        self.names = Names(controller)
+        self.is_dump = is_dump
+
+    def lay_out(self, data: Data) -> None:
+        for index, item in enumerate(data.get("templates", [])):
+            self._template(("templates", index), item)
+        for index, item in enumerate(data.get("nodes", [])):
+            self._nodes(("nodes", index), item)
+        self._groups(list(enumerate(data.get("groups", []))))
+        for index, item in enumerate(data.get("nodes", [])):
+            self._memberships(("nodes", index), item)
+
+    def _template(self, path: Path, item: Data) -> None:
+        seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
+        id = item.get("id") or chance.mac_id(seed, "template", item["name"], *([same] if same else []))
+        if id in self.controller.templates:
+            raise Broken((*path, "id"), f"there is another template {id}")
+        made = Template(id, item["name"], port_forwarding=_rules(item.get("port_forwarding", [])))
+        _set(made, item, "cpus", "ram", "arch", "deleted")
+        for index, version in enumerate(item.get("versions", [])):
+            made.history.append(self._version((*path, "versions", index), made, version))
+        self.controller.templates[id] = made
+
+    def _version(self, path: Path, of: Template, item: Data) -> Version:
+        serial, seed = len(of.history), self.controller.seed
+        if "images" in item and "size" in item:
+            raise Broken((*path, "size"), "give either the size of the layer, or all images, not both")
+        if "images" in item:
+            images = tuple(File(**file) for file in item["images"])
+        else:
+            layer = File(chance.file_name(seed, of.id, serial, "image"), item.get("size", 0))
+            below = of.versions[-1].images if of.versions else ()
+            images = (layer, *below)
+        states = tuple(File(**file) for file in item.get("state_files", []))
+        if "state_size" in item:
+            states = (*states, File(chance.file_name(seed, of.id, serial, "state"), item["state_size"]))
+        number = item.get("number", of.next_number())
+        if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
+            raise Broken((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
+        ports = _rules(item["port_forwarding"]) if "port_forwarding" in item or item.get("own_ports") else None
+        return Version(
+            number=number,
+            tag=item["tag"],
+            images=images,
+            description=item.get("description", ""),
+            state_files=states,
+            port_forwarding=ports,
+            deleted=item.get("deleted", False),
+        )
+
+    def _nodes(self, path: Path, item: Data) -> None:
+        count = item.get("count", 1)
+        for n in range(1, count + 1):
+            try:
+                name = item["name"].format(n=n) if "count" in item else item["name"]
+                ip = item["ip"].format(n=n) if "count" in item and "ip" in item else item.get("ip")
+            except (IndexError, KeyError, ValueError):
+                raise Broken((*path, "name"), "the place for the number is written {n} or {n:02}") from None
+            if count > 1 and ("id" in item or name == item["name"]):
+                what = "id" if "id" in item else "name"
+                raise Broken((*path, what), f"{count} nodes cannot share one {what}; write the number as {{n}}")
+            self._node(path, item, name, ip)
+
+    def _node(self, path: Path, item: Data, name: str, ip: str | None) -> None:
+        nodes, number = self.controller.nodes, len(self.controller.nodes) + 1
+        same = sum(node.name == name for node in nodes.values())
+        id = item.get("id") or chance.mac_id(self.controller.seed, "node", name, *([same] if same else []))
+        if id in nodes:
+            raise Broken((*path, "id"), f"there is another node {id}")
+        devices = [
+            UsbDevice(device["name"], device.get("location") or self._location(id, index))
+            for index, device in enumerate(item.get("usb", []))
+        ]
+        node = Node(id, name, f"10.0.{number // 250}.{number % 250 + 1}" if ip is None else ip, usb=tuple(devices))
+        _set(node, item, "cpus", "ram", "capacity", "capacity_mode", "vcpu_override", "ram_override", "central_logging")
+        _set(node, item, disk_size="disk", disk_other="disk_other")
+        node.anka = AnkaVersion(**item.get("anka", {}))
+        state = NodeState(item.get("state", NodeState.ACTIVE))
+        now = self.controller.now
+        if "lost" in item:
+            node.lost_at, node.timeout_at = item["lost"], item.get("offline", now)
+        elif state is NodeState.OFFLINE:
+            node.lost_at, node.timeout_at = now - self.controller.timings.node_timeout, now
+        node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
+        for index, cached in enumerate(item.get("cached", [])):
+            node.cached[self.names.cached((*path, "cached", index), cached)] = cached.get("used", now)
+        for index, running in enumerate(item.get("pulls", [])):
+            ref = self.names.ref((*path, "pulls", index), running)
+            files = tuple(File(**file) for file in running["files"])
+            node.pulls[ref] = pull.Pull(ref, running["started"], running["ends"], files)
+        over = pull.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
+        if over > 0 and not self.is_dump:
+            raise Broken((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
+        nodes[id] = node
+
+    def _location(self, node_id: str, index: int) -> str:
+        return str(int(chance.draw(self.controller.seed, node_id, f"usb {index}") * 900_000_000) + 100_000_000)
+
+    def _groups(self, items: list[tuple[int, Data]]) -> None:
+        groups = self.controller.groups
+        for index, item in items:
+            same = sum(group.name == item["name"] for group in groups.values()) + 1
+            id = item.get("id") or chance.controller_id(self.controller.seed, f"group {item['name']}", same)
+            if id in groups:
+                raise Broken(("groups", index, "id"), f"there is another group {id}")
+            groups[id] = Group(id, item["name"], item.get("description", ""))
+        for (index, item), group in zip(items, list(groups.values()), strict=True):
+            path: Path = ("groups", index)
+            if "fallback" in item:
+                group.fallback_id = self.names.group((*path, "fallback"), item["fallback"])
+            for place, name in enumerate(item.get("nodes", [])):
+                node = self.controller.nodes[self.names.node((*path, "nodes", place), name)]
+                if group.id not in node.groups:
+                    node.groups.append(group.id)
+
+    def _memberships(self, path: Path, item: Data) -> None:
+        if "groups" in item:
+            ids = [self.names.group((*path, "groups", place), name) for place, name in enumerate(item["groups"])]
+            name = item["name"]
+            for node in self.controller.nodes.values():
+                if node.id == item.get("id") or ("id" not in item and node.name == name):
+                    node.groups = [*dict.fromkeys([*node.groups, *ids])]
+
+
+def _rules(given: list[dict[str, Any]]) -> tuple[PortRule, ...]:
+    return tuple(PortRule(**rule) for rule in given)
+
+
+def _set(thing: object, item: Data, *same: str, **other: str) -> None:
+    """Set attributes from the keys of the same name, or of another; what is not given stays as it is."""
+    for attribute, key in {**{name: name for name in same}, **other}.items():
+        if key in item:
+            setattr(thing, attribute, item[key])

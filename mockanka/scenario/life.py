@@ -1,0 +1,250 @@
+"""The life of a scenario: instances, distributions and save image requests, at rest or in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from mockanka.core import instance, pull, save_image, usb
+from mockanka.core.controller import Controller
+from mockanka.core.distribution import Delivery, Distribution
+from mockanka.core.distribution import Stage as DeliveryStage
+from mockanka.core.distribution import stage_end as delivery_end
+from mockanka.core.errors import Refusal
+from mockanka.core.lifecycle import State
+from mockanka.core.node import Node
+from mockanka.core.save_image import SaveError, SaveImage, SaveRequest
+from mockanka.core.save_image import Stage as SaveStage
+from mockanka.core.script import ScriptResult
+from mockanka.core.vm import PortForward, Vm, clone
+from mockanka.scenario.names import Broken, Names
+from mockanka.scenario.reading import Path, nearest
+
+Data = Mapping[str, Any]
+REQUEST_KEYS = (
+    "tag",
+    "version",
+    "name",
+    "external_id",
+    "priority",
+    "usb_device",
+    "vcpu",
+    "vram",
+    "startup_script",
+    "startup_script_condition",
+    "name_template",
+    "metadata",
+)
+SAVE_KEYS = (
+    "tag",
+    "description",
+    "new_template_name",
+    "suspend",
+    "script",
+    "revert_before_push",
+    "revert_tag",
+    "do_suspend_sanity_test",
+)
+ON_NODE = (State.PULLING, State.STARTED, State.STOPPING, State.STOPPED)
+
+
+class Life:
+    """Puts instances and requests into a controller whose land is laid out.
+
+    In a dump everything stands there, and nothing is begun that is not written; otherwise what is only named is
+    brought into the state it is said to be in.
+    """
+
+    def __init__(self, controller: Controller, is_dump: bool) -> None:
+        self.controller = controller
+        self.names = Names(controller)
+        self.is_dump = is_dump
+
+    def begin(self, data: Data) -> None:
+        for index, item in enumerate(data.get("instances", [])):
+            self._instances(("instances", index), item)
+        for index, item in enumerate(data.get("distributions", [])):
+            self._distribution(("distributions", index), item)
+        for index, item in enumerate(data.get("save_images", [])):
+            self._save_image(("save_images", index), item)
+
+    def _instances(self, path: Path, item: Data) -> None:
+        if "id" in item and item.get("count", 1) > 1:
+            raise Broken((*path, "id"), "instances cannot share one id; leave out the id or the count")
+        for _ in range(item.get("count", 1)):
+            self._instance(path, item)
+
+    def _instance(self, path: Path, item: Data) -> None:
+        controller = self.controller
+        node = controller.nodes[self.names.node((*path, "node"), item["node"])] if "node" in item else None
+        one = self._bare_instance(path, item, node.id if node else None)
+        if one.id in controller.instances:
+            raise Broken((*path, "id"), f"there is another instance {one.id}")
+        controller.instances[one.id] = one
+        if self.is_dump:
+            self._restore_instance(item, one, node)
+        else:
+            self._place_instance(path, item, one, node)
+        controller.touch(one)
+
+    def _bare_instance(self, path: Path, item: Data, node_id: str | None) -> instance.Instance:
+        controller = self.controller
+        ref = self.names.ref(path, item)
+        request = instance.StartRequest(
+            template_id=ref.template_id,
+            node_id=self._pinned(path, item),
+            group_id=self._wanted_group(path, item),
+            **{key: item[key] for key in REQUEST_KEYS if key in item},
+        )
+        id = item.get("id") or controller.mint("instance")
+        if "number" not in item and "id" in item:
+            controller.minted["instance"] = controller.minted.get("instance", 0) + 1
+        created = item.get("created", controller.now)
+        return instance.Instance(
+            id=id,
+            number=item.get("number", controller.minted.get("instance", 0)),
+            request=request,
+            ref=ref,
+            created=created,
+            inflight_id=item.get("inflight_id") or controller.mint("request"),
+            since=item.get("since", created),
+            state=State(item.get("state", State.STARTED if node_id else State.SCHEDULING)),
+            node_id=node_id,
+            message=item.get("message", ""),
+            progress_made=item.get("progress", 0.0),
+        )
+
+    def _pinned(self, path: Path, item: Data) -> str | None:
+        if "pinned_node" not in item or self.is_dump:
+            return item.get("pinned_node")
+        return self.names.node((*path, "pinned_node"), item["pinned_node"])
+
+    def _wanted_group(self, path: Path, item: Data) -> str | None:
+        if "group" not in item or self.is_dump:
+            return item.get("group")
+        return self.names.group((*path, "group"), item["group"])
+
+    def _restore_instance(self, item: Data, one: instance.Instance, node: Node | None) -> None:
+        """In a dump everything stands there; a node that was deleted meanwhile may be missing."""
+        one.until, one.step, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
+        one.ready, one.booting = item.get("ready", False), item.get("booting", False)
+        if "vm" in item:
+            one.vm = _vm(item["vm"])
+        if node and item.get("occupies"):
+            instance.occupy(self.controller, one, node)
+            location = item.get("usb_location")
+            one.usb = next((device for device in node.usb if device.location == location), None)
+        if one.state is State.SCHEDULING and one.ready and not one.occupies:
+            self.controller.wait(one)
+
+    def _place_instance(self, path: Path, item: Data, one: instance.Instance, node: Node | None) -> None:
+        """Bring an instance that was only named into the state it is said to be in."""
+        controller = self.controller
+        if one.state is State.PUSHING:
+            raise Broken((*path, "state"), "write it as Started, and a save image request for it under save_images")
+        if one.state is State.SCHEDULING and node:
+            raise Broken((*path, "node"), "an instance in Scheduling has no node yet; pinned_node binds it to one")
+        if one.state in ON_NODE and node is None:
+            raise Broken((*path, "state"), f"an instance in {one.state} needs a node")
+        one.step = 0 if one.state is State.SCHEDULING else 1
+        if node and one.state not in (State.ERROR, State.TERMINATED):
+            self._put_on_node(path, item, one, node)
+        if one.state is State.SCHEDULING:
+            controller.schedule(controller.now, instance.phase_end(one))
+        else:
+            instance.resume_phase(controller, one)
+
+    def _put_on_node(self, path: Path, item: Data, one: instance.Instance, node: Node) -> None:
+        if one.state is not State.STOPPED:
+            if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:
+                raise Broken((*path, "node"), f"node {node.name} has only {node.capacity} slots")
+            instance.occupy(self.controller, one, node)
+            if wanted := one.request.usb_device:
+                one.usb = usb.free_device(self.controller, node, wanted)
+                if one.usb is None:
+                    raise Broken((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
+        if one.state is State.PULLING:
+            if pull.begin(self.controller, node, one.ref) is None:
+                raise Broken((*path, "state"), f"node {node.name} has that version cached, so nothing is pulled")
+            return
+        node.cached.setdefault(one.ref, self.controller.now)
+        given = item.get("vm", {})
+        one.vm = replace(clone(self.controller, one, node), **_vm_changes(given))
+        if one.state is State.STOPPED:
+            one.vm = replace(one.vm, status=given.get("status", "stopped"))
+
+    def _distribution(self, path: Path, item: Data) -> None:
+        controller = self.controller
+        ref = self.names.ref(path, item)
+        id = item.get("id") or controller.mint("distribution")
+        made = Distribution(id, item.get("requested", controller.now), ref)
+        for index, given in enumerate(item.get("deliveries", [])):
+            place = (*path, "deliveries", index, "node")
+            node_id = given["node"] if self.is_dump else self.names.node(place, given["node"])
+            stage = DeliveryStage(given["stage"])
+            made.deliveries[node_id] = Delivery(
+                stage, given.get("until"), given.get("progress", 0.0), given.get("error", "")
+            )
+        controller.distributions[id] = made
+        if "deliveries" not in item:
+            group = self._wanted_group(path, item)
+            named = [self.names.node((*path, "nodes", i), name) for i, name in enumerate(item.get("nodes", []))]
+            for node in controller.nodes.values():
+                if node.id in named or (group in node.groups if group else not named):
+                    made.deliveries[node.id] = Delivery(DeliveryStage.SENT, controller.now)
+        if not self.is_dump:
+            for node_id, delivery in made.deliveries.items():
+                if delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
+                    delivery.stage, delivery.until = DeliveryStage.SENT, controller.now
+                    controller.schedule(controller.now, delivery_end(made, node_id))
+
+    def _save_image(self, path: Path, item: Data) -> None:
+        controller = self.controller
+        request = SaveRequest(
+            instance_id=item["instance"],
+            template_id=item.get("template", "") if self.is_dump else self._save_target(path, item),
+            **{key: item[key] for key in SAVE_KEYS if key in item},
+        )
+        if "stage" not in item and not self.is_dump:
+            self._begin_save(path, item, request)
+            return
+        made = SaveImage(
+            id=item.get("id") or controller.mint("save"),
+            requested=item.get("requested", controller.now),
+            request=request,
+            vm_uuid=item.get("vm_uuid", ""),
+            node_id=item.get("node", ""),
+            stage=SaveStage(item.get("stage", SaveStage.WAITING)),
+            until=item.get("until"),
+            error=SaveError(**{"type": None, "code": None, **item["error"]}) if "error" in item else None,
+            script_result=ScriptResult(**item["script_result"]) if "script_result" in item else None,
+        )
+        if not (self.is_dump or made.over):
+            raise Broken((*path, "stage"), "only done and error can be written here; leave it out to begin anew")
+        controller.save_images[made.id] = made
+
+    def _save_target(self, path: Path, item: Data) -> str:
+        return self.names.template((*path, "template"), item["template"]) if "template" in item else ""
+
+    def _begin_save(self, path: Path, item: Data, request: SaveRequest) -> None:
+        if request.instance_id not in self.controller.instances:
+            known = list(self.controller.instances)
+            text = f"there is no instance {request.instance_id!r}: {nearest(request.instance_id, known)}"
+            raise Broken((*path, "instance"), text)
+        try:
+            save_image.create(self.controller, request, item.get("id"), item.get("requested"))
+        except Refusal as wrong:
+            raise Broken(path, str(wrong)) from None
+
+
+def _vm_changes(given: Data) -> dict[str, Any]:
+    changes = {key: value for key, value in given.items() if key != "ports"}
+    if "ports" in given:
+        changes["ports"] = tuple(PortForward(**{"name": "", **port}) for port in given["ports"])
+    return changes
+
+
+def _vm(given: Data) -> Vm:
+    blank = Vm(uuid="", name="", host_ip="", ip="", vnc_port=0, cpus=1, ram=1024)
+    return replace(blank, **_vm_changes(given))
