@@ -133,11 +133,18 @@ def create(
     controller.distributions[distribution.id] = distribution
     for node in controller.nodes.values():
         if node.id in node_ids or _meant(controller, node, bool(node_ids), group_id):
-            wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node.id))
-            distribution.deliveries[node.id] = Delivery(Stage.SENT, controller.now + wait)
-            controller.schedule(controller.now + wait, stage_end(distribution, node.id))
+            distribution.deliveries[node.id] = Delivery(Stage.SENT, None)
+            send(controller, distribution, node.id)
     controller.happened("distribution", distribution.id, template=template_id, nodes=list(distribution.deliveries))
     return distribution
+
+
+def send(controller: Controller, distribution: Distribution, node_id: str) -> None:
+    """Give a node its task, which it takes when it next asks for work."""
+    delivery = distribution.deliveries[node_id]
+    wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node_id))
+    delivery.stage, delivery.until = Stage.SENT, controller.now + wait
+    controller.schedule(delivery.until, stage_end(distribution, node_id))
 
 
 def _meant(controller: Controller, node: Node, named: bool, group_id: str | None) -> bool:

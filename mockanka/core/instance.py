@@ -320,7 +320,9 @@ def resume(controller: Controller, node: Node) -> None:
 
 def resume_phase(controller: Controller, instance: Instance) -> None:
     """Let an instance that was put into a state from outside go on from there."""
-    if instance.pulling and instance.node_id:
+    if instance.state is State.SCHEDULING:
+        _enter(controller, instance, controller.timings.schedule.sample(_chance(controller, instance, "schedule")))
+    elif instance.pulling and instance.node_id:
         instance.until = controller.nodes[instance.node_id].pulls[instance.ref].ends
         controller.schedule(instance.until, phase_end(instance))
     elif instance.state is State.STOPPING:

@@ -62,14 +62,14 @@ class Land:
         number = item.get("number", of.next_number())
         if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
             raise Broken((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
-        ports = _rules(item["port_forwarding"]) if "port_forwarding" in item or item.get("own_ports") else None
+        ports = _rules(item.get("port_forwarding", []))
         return Version(
             number=number,
             tag=item["tag"],
             images=images,
             description=item.get("description", ""),
             state_files=states,
-            port_forwarding=ports,
+            port_forwarding=ports if ports or item.get("own_ports") else None,
             deleted=item.get("deleted", False),
         )
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from mockanka.core import instance, pull, save_image, usb
 from mockanka.core.controller import Controller
-from mockanka.core.distribution import Delivery, Distribution
+from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
-from mockanka.core.distribution import stage_end as delivery_end
 from mockanka.core.errors import Refusal
 from mockanka.core.lifecycle import State
 from mockanka.core.node import Node
@@ -150,10 +149,7 @@ class Life:
         one.step = 0 if one.state is State.SCHEDULING else 1
         if node and one.state not in (State.ERROR, State.TERMINATED):
             self._put_on_node(path, item, one, node)
-        if one.state is State.SCHEDULING:
-            controller.schedule(controller.now, instance.phase_end(one))
-        else:
-            instance.resume_phase(controller, one)
+        instance.resume_phase(controller, one)
 
     def _put_on_node(self, path: Path, item: Data, one: instance.Instance, node: Node) -> None:
         if one.state is not State.STOPPED:
@@ -192,12 +188,11 @@ class Life:
             named = [self.names.node((*path, "nodes", i), name) for i, name in enumerate(item.get("nodes", []))]
             for node in controller.nodes.values():
                 if node.id in named or (group in node.groups if group else not named):
-                    made.deliveries[node.id] = Delivery(DeliveryStage.SENT, controller.now)
+                    made.deliveries[node.id] = Delivery(DeliveryStage.SENT, None)
         if not self.is_dump:
             for node_id, delivery in made.deliveries.items():
                 if delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
-                    delivery.stage, delivery.until = DeliveryStage.SENT, controller.now
-                    controller.schedule(controller.now, delivery_end(made, node_id))
+                    send(controller, made, node_id)
 
     def _save_image(self, path: Path, item: Data) -> None:
         controller = self.controller

@@ -1,0 +1,11 @@
+"""Hypothesis settings for all tests: the same examples every time where CI is set, new ones everywhere else."""
+
+import os
+
+from hypothesis import Phase, settings
+
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+
+settings.register_profile("ci", derandomize=True, deadline=None, phases=PHASES)
+settings.register_profile("here", deadline=None, phases=PHASES)
+settings.load_profile("ci" if os.environ.get("CI") else "here")

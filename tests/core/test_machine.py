@@ -1,0 +1,361 @@
+"""The core under everything at once: random operations and passing time; what must always hold is checked each step."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mockanka.api.app import create_app
+from mockanka.core import distribution, group, instance, node, save_image, steering, template, usb
+from mockanka.core.controller import Controller
+from mockanka.core.errors import Refusal
+from mockanka.core.events import Queue
+from mockanka.core.instance import StartRequest
+from mockanka.core.lifecycle import LEGAL, NodeState, State
+from mockanka.core.placement import need_of
+from mockanka.core.save_image import SaveRequest
+from mockanka.core.timing import SECOND
+from mockanka.scenario import Options, Scenario, dump
+from tests.worlds import CORNERS, state_of
+
+WORLD = Scenario.from_yaml(CORNERS)
+TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
+PICK = st.integers(0, 10**6)
+TIMES = st.sampled_from([0, 1, SECOND, 7 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
+SCRIPTS = st.sampled_from(["", "", "ZmFpbA==", "bm90aGluZw==", "not base64"])
+
+
+@dataclass
+class Watch:
+    """What the invariants remember from step to step."""
+
+    log_number: int = 0
+    states: dict[str, State] = field(default_factory=dict)
+    progress: dict[str, float] = field(default_factory=dict)
+    deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
+    tolerated: dict[str, set[str]] = field(default_factory=dict)
+    """Who was on a node when its limits were last changed: they may be too many."""
+
+
+class ControllerMachine(RuleBasedStateMachine):
+    """Any operation at any time, on a world of four nodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.controller = WORLD.controller(Options(clock="manual"))
+        self.journal: list[Callable[[Controller], object]] = []
+        self.watch = Watch()
+        self._note_moves()
+
+    @initialize(seed=st.integers(0, 3))
+    def choose_seed(self, seed: int) -> None:
+        self.seed = seed
+        self.controller = WORLD.controller(Options(clock="manual", seed=seed))
+        self.watch = Watch()
+        self.template_ids = list(self.controller.templates)
+        self.node_ids = list(self.controller.nodes)
+        self.group_ids = list(self.controller.groups)
+
+    def do(self, operation: Callable[[Controller], object]) -> None:
+        """Carry out an operation and remember it; a refusal must leave everything as it was."""
+        self.journal.append(operation)
+        before = copy.deepcopy(state_of(self.controller))
+        try:
+            operation(self.controller)
+        except Refusal:
+            assert before == state_of(self.controller), "a refusal changed something"
+
+    def some(self, pick: int, *states: State) -> str:
+        ids = [each.id for each in self.controller.instances.values() if not states or each.state in states]
+        return ids[pick % len(ids)] if ids else "nobody"
+
+    # Operations.
+
+    @rule(
+        which=st.integers(0, 2),
+        tag=TAGS,
+        count=st.integers(1, 3),
+        node_pick=st.none() | st.integers(0, 3),
+        group_pick=st.none() | st.integers(0, 2),
+        device=st.sampled_from([None, None, "phone", "tablet", "toaster"]),
+        priority=st.sampled_from([1, 1000, 1000, 10_000]),
+        vcpu=st.sampled_from([None, None, 1, 6]),
+    )
+    def start(
+        self,
+        which: int,
+        tag: str | None,
+        count: int,
+        node_pick: int | None,
+        group_pick: int | None,
+        device: str | None,
+        priority: int,
+        vcpu: int | None,
+    ) -> None:
+        request = StartRequest(
+            template_id=self.template_ids[which],
+            tag=tag,
+            node_id=None if node_pick is None else self.node_ids[node_pick],
+            group_id=None if group_pick is None else self.group_ids[group_pick],
+            usb_device=device,
+            priority=priority,
+            vcpu=vcpu,
+        )
+        self.do(lambda c: instance.start(c, request, count))
+
+    @rule(which=st.sampled_from([0, 0, 1]), count=st.integers(1, 2))
+    def start_plainly(self, which: int, count: int) -> None:
+        self.do(lambda c: instance.start(c, StartRequest(self.template_ids[which]), count))
+
+    @rule(pick=PICK)
+    def terminate(self, pick: int) -> None:
+        id = self.some(pick)
+        self.do(lambda c: instance.terminate(c, id))
+
+    @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
+    def update(self, pick: int, name: str | None, value: int) -> None:
+        id = self.some(pick)
+        self.do(lambda c: instance.update(c, id, {"name": name, "metadata": {"n": value}}))
+
+    @precondition(lambda self: any(each.state is State.STARTED for each in self.controller.instances.values()))
+    @rule(pick=PICK)
+    def stop(self, pick: int) -> None:
+        id = self.some(pick, State.STARTED)
+        self.do(lambda c: instance.stop(c, id))
+
+    @rule(
+        pick=PICK, which=st.integers(-1, 2), tag=st.sampled_from(["", "pushed", "tools"]), revert=st.booleans(),
+        suspend=st.booleans(), script=SCRIPTS,
+    )  # fmt: skip
+    def save(self, pick: int, which: int, tag: str, revert: bool, suspend: bool, script: str) -> None:
+        target = "" if which < 0 else self.template_ids[which]
+        request = SaveRequest(
+            self.some(pick, State.STARTED), target, "" if target else "new", tag,
+            suspend=suspend, script=script, revert_before_push=revert, revert_tag=tag,
+        )  # fmt: skip
+        self.do(lambda c: save_image.create(c, request))
+
+    @rule(which=st.integers(0, 2), tag=TAGS, nodes=st.lists(st.integers(0, 3), max_size=2, unique=True))
+    def distribute(self, which: int, tag: str | None, nodes: list[int]) -> None:
+        ids = [self.node_ids[pick] for pick in nodes]
+        self.do(lambda c: distribution.create(c, self.template_ids[which], tag, None, ids))
+
+    @rule(which=st.integers(0, 2), tag=TAGS)
+    def revert(self, which: int, tag: str | None) -> None:
+        self.do(lambda c: template.revert(c, self.template_ids[which], tag))
+
+    @rule(
+        pick=st.integers(0, 3),
+        capacity=st.sampled_from([0, 1, 2, 3, 4]),
+        mode=st.sampled_from(["number", "number", "resource"]),
+    )
+    def configure(self, pick: int, capacity: int, mode: str) -> None:
+        id = self.node_ids[pick]
+        if id in self.controller.nodes:
+            self.watch.tolerated[id] = set(self.controller.nodes[id].occupants)
+        changes: dict[str, object] = {"capacity": capacity, "capacity_mode": mode, "ip": f"10.9.9.{capacity}"}
+        self.do(lambda c: node.configure(c, id, changes))
+
+    @rule(pick=st.integers(0, 3), trouble=st.sampled_from(["lose", "restore", "restore", "update", "updated"]))
+    def trouble_a_node(self, pick: int, trouble: str) -> None:
+        id = self.node_ids[pick]
+        operations: dict[str, Callable[[Controller], object]] = {
+            "lose": lambda c: node.lose(c, id),
+            "restore": lambda c: node.restore(c, id),
+            "update": lambda c: node.set_condition(c, id, NodeState.UPDATING),
+            "updated": lambda c: node.set_condition(c, id, NodeState.ACTIVE),
+        }
+        self.do(operations[trouble])
+
+    @rule(pick=st.integers(0, 2), fallback=st.none() | st.integers(0, 2), nodes=st.lists(st.integers(0, 3), max_size=2))
+    def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
+        id, ids = self.group_ids[pick], [self.node_ids[each] for each in nodes]
+        if fallback is None:
+            self.do(lambda c: group.remove_nodes(c, [id], ids))
+        else:
+            self.do(lambda c: group.update(c, id, {"fallback_id": self.group_ids[fallback]}))
+            self.do(lambda c: group.add_nodes(c, [id], ids))
+
+    @precondition(lambda self: len(self.journal) > 20)
+    @rule(what=st.sampled_from(["node", "template", "group", "nothing", "nothing"]), pick=st.integers(0, 2))
+    def delete(self, what: str, pick: int) -> None:
+        operations: dict[str, Callable[[Controller], object]] = {
+            "node": lambda c: node.delete(c, self.node_ids[pick]),
+            "template": lambda c: template.delete(c, self.template_ids[pick]),
+            "group": lambda c: group.delete(c, self.group_ids[pick]),
+            "nothing": lambda c: None,
+        }
+        self.do(operations[what])
+
+    # Time.
+
+    @rule(length=TIMES)
+    def pass_time(self, length: int) -> None:
+        self.do(lambda c: steering.advance_by(c, length))
+
+    @rule()
+    def go_to_next_event(self) -> None:
+        self.do(steering.advance_to_next)
+
+    @rule()
+    def settle(self) -> None:
+        self.do(steering.settle)
+
+        assert self.controller.idle
+
+    # Things that must make no difference.
+
+    @rule()
+    def go_on_from_a_dump(self) -> None:
+        self.controller = Scenario.from_data(dump(self.controller)).controller()
+        self.watch.log_number = 0
+
+    @rule(length=TIMES.filter(bool))
+    def polling_often_changes_nothing(self, length: int) -> None:
+        polled, left_alone = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
+        client = create_app(polled).test_client()
+        for _ in range(5):
+            polled.clock.advance(length // 5)
+            for path in ("vm", "node", "image", "usb", "registry/vm/distribute"):
+                client.get(f"/api/v1/{path}")
+        left_alone.clock.advance(length // 5 * 5)
+        left_alone.advance()
+
+        assert state_of(left_alone) == state_of(polled)
+
+    @rule(length=TIMES)
+    def dead_events_change_nothing(self, length: int) -> None:
+        with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
+        alive = without.queue.live(without)
+        without.queue = Queue()
+        for at, event in alive:
+            without.schedule(at, event)
+        for controller in (with_dead, without):
+            steering.advance_by(controller, length)
+
+        assert state_of(without) == state_of(with_dead)
+
+    # What always holds.
+
+    @invariant()
+    def only_legal_moves(self) -> None:
+        self._note_moves()
+
+    def _note_moves(self) -> None:
+        for line in self.controller.log.since(self.watch.log_number):
+            self.watch.log_number = line.number
+            if line.what == "instance":
+                after = State(str(line.detail["state"]))
+                before = self.watch.states.get(line.subject)
+
+                assert after in LEGAL[before] if before else after is State.SCHEDULING
+                self.watch.states[line.subject] = after
+        for each in self.controller.instances.values():
+            assert self.watch.states[each.id] is each.state, "a state changed and the log does not know"
+
+    @invariant()
+    def no_node_above_its_capacity(self) -> None:
+        for each in self.controller.nodes.values():
+            if set(each.occupants) <= self.watch.tolerated.get(each.id, set()):
+                continue
+            if each.capacity_mode == "number":
+                assert len(each.occupants) <= each.capacity
+            else:
+                needs = [need_of(self.controller, self.controller.instances[id]) for id in each.occupants]
+                assert sum(need.vcpus for need in needs) <= each.vcpu_limit
+                assert sum(need.vram for need in needs) <= each.vram_limit
+
+    @invariant()
+    def node_counters_equal_what_runs(self) -> None:
+        running = (State.STARTED, State.STOPPING, State.PUSHING)
+        for each in self.controller.nodes.values():
+            here = [one for one in self.controller.instances.values() if one.node_id == each.id]
+            vms = [one.vm for one in here if one.vm and (one.state in running or (one.occupies and one.state is
+                   State.TERMINATING))]  # fmt: skip
+
+            assert set(each.occupants) == {one.id for one in here if one.occupies}
+            assert node.load(self.controller, each) == (len(vms), sum(v.cpus for v in vms), sum(v.ram for v in vms))
+
+    @invariant()
+    def progress_never_falls(self) -> None:
+        for each in self.controller.instances.values():
+            progress = each.progress(self.controller)
+
+            assert self.watch.progress.get(each.id, 0.0) <= progress <= 1.0
+            self.watch.progress[each.id] = progress
+        for made in self.controller.distributions.values():
+            for node_id in made.deliveries:
+                progress = made.progress(self.controller, node_id)
+
+                assert self.watch.deliveries.get((made.id, node_id), 0.0) <= progress <= 1.0
+                self.watch.deliveries[made.id, node_id] = progress
+
+    @invariant()
+    def no_usb_device_claimed_twice(self) -> None:
+        for each in self.controller.nodes.values():
+            claims = [device for id in each.occupants if (device := self.controller.instances[id].usb)]
+
+            assert len(set(claims)) == len(claims)
+            assert set(claims) <= set(each.usb)
+        for count in usb.availability(self.controller).values():
+            assert count.available >= 0
+
+    @invariant()
+    def template_size_is_the_union_of_its_layers(self) -> None:
+        for each in self.controller.templates.values():
+            union = {file for version in each.versions for file in version.images + version.state_files}
+
+            assert each.size == sum(file.size for file in union)
+
+    @invariant()
+    def vms_on_a_node_share_no_port(self) -> None:
+        for each in self.controller.nodes.values():
+            vms = [vm for id in each.occupants if (vm := self.controller.instances[id].vm)]
+            ports = [port.host_port for vm in vms for port in vm.ports]
+
+            assert len(set(ports)) == len(ports)
+            assert len({vm.vnc_port for vm in vms}) == len(vms)
+
+    @invariant()
+    def disks_are_never_overfull(self) -> None:
+        for each in self.controller.nodes.values():
+            reserved = sum(file.size for pull in each.pulls.values() for file in pull.files)
+            stored = {file for ref in each.cached for file in template.version_of(self.controller, ref).files}
+
+            assert sum(file.size for file in stored) + reserved + each.disk_other <= each.disk_size
+
+    @invariant()
+    def pushing_means_a_request_is_pending(self) -> None:
+        pending = {each.request.instance_id for each in self.controller.save_images.values() if not each.over}
+
+        assert pending == {one.id for one in self.controller.instances.values() if one.state is State.PUSHING}
+
+    @invariant()
+    def dump_and_load_is_equal(self) -> None:
+        loaded = Scenario.from_data(dump(self.controller)).controller()
+
+        assert state_of(self.controller) == state_of(loaded)
+
+    def teardown(self) -> None:
+        """The same seed and the same operations give the same state, though dumps were loaded in between."""
+        if not hasattr(self, "seed"):
+            return
+        again = WORLD.controller(Options(clock="manual", seed=self.seed))
+        for operation in self.journal:
+            try:
+                operation(again)
+            except Refusal:
+                continue
+
+        assert state_of(again) == state_of(self.controller)
+
+
+TestController = ControllerMachine.TestCase
+TestController.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
