@@ -4,6 +4,7 @@ Evidence: controller-facts A0.1 (keys and their order, no ``body`` on FAIL), A0.
 """
 
 import json
+import re
 import struct
 from typing import Final
 
@@ -15,13 +16,18 @@ OK_END: Final = b"}\n"
 DONE: Final = b'{"status":"OK","message":""}\n'
 
 # Go's encoder escapes these inside strings, and outside strings JSON has none of them.
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+_encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def encode(value: object) -> bytes:
     """Compact JSON in UTF-8."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.translate(_ESCAPES).encode("utf-8", "replace")
+    text = _encoder.encode(value)
+    if _ESCAPED.search(text):
+        text = text.translate(_ESCAPES)
+    return text.encode("utf-8", "replace")
 
 
 def ok(body: object) -> bytes:

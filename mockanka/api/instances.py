@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response
 from marshmallow import post_load
@@ -117,6 +117,15 @@ INSTANCE: Table[Instance] = Table(
 )
 
 
+class Piece(NamedTuple):
+    """What is kept of an instance: the answer to ``?id=`` and its item in the list, good for a revision and a time."""
+
+    revision: int
+    until: int
+    single: bytes
+    item: bytes
+
+
 class Answers:
     """Answers to polls: rendered once, kept as bytes, and used again until something in them changes.
 
@@ -126,8 +135,7 @@ class Answers:
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
-        self._pieces: dict[str, tuple[int, int, bytes]] = {}
-        self._singles: dict[str, tuple[bytes, bytes]] = {}
+        self._pieces: dict[str, Piece] = {}
         self._list: tuple[int, int, bytes] = (-1, 0, b"")
 
     def at_hand(self, query_string: bytes) -> bytes | None:
@@ -141,13 +149,7 @@ class Answers:
 
     def one(self, of: Instance) -> bytes:
         """The whole answer to ``?id=``: the bare instance (controller-facts A2.1)."""
-        piece = self._piece(of)[2]
-        kept = self._singles.get(of.id)
-        if kept is not None and kept[0] is piece:
-            return kept[1]
-        whole = OK_START + piece + OK_END
-        self._singles[of.id] = (piece, whole)
-        return whole
+        return self._piece(of).single
 
     def all(self) -> bytes:
         """The whole answer to a list: wrappers in order of creation."""
@@ -158,13 +160,12 @@ class Answers:
         instances = controller.instances
         if len(self._pieces) > 2 * len(instances) + 100:
             self._pieces = {id: piece for id, piece in self._pieces.items() if id in instances}
-            self._singles = {id: single for id, single in self._singles.items() if id in instances}
         until = FOREVER
         parts: list[bytes] = []
         for of in instances.values():
-            _, good_until, piece = self._piece(of)
-            until = min(until, good_until)
-            parts.append(b"%b%b}" % (_wrapper(of), piece))
+            piece = self._piece(of)
+            until = min(until, piece.until)
+            parts.append(piece.item)
         if parts:
             # The brackets hang on the first and the last part, so that nothing is copied twice.
             parts[0] = OK_START + b"[" + parts[0]
@@ -175,12 +176,13 @@ class Answers:
         self._list = (controller.revision, until, whole)
         return whole
 
-    def _piece(self, of: Instance) -> tuple[int, int, bytes]:
+    def _piece(self, of: Instance) -> Piece:
         controller = self._controller
         kept = self._pieces.get(of.id)
-        if kept is not None and kept[0] == of.revision and controller.now < kept[1]:
+        if kept is not None and kept.revision == of.revision and controller.now < kept.until:
             return kept
-        made = (of.revision, _good_until(controller, of), encode(INSTANCE.render(controller, of)))
+        bare = encode(INSTANCE.render(controller, of))
+        made = Piece(of.revision, _good_until(controller, of), OK_START + bare + OK_END, _wrapper(of) + bare + b"}")
         self._pieces[of.id] = made
         return made
 

@@ -282,7 +282,10 @@ def _fail(controller: Controller, save: SaveImage, error: SaveError) -> None:
     """The request ends in error and the instance runs on."""
     _end(controller, save, error)
     instance.move(
-        controller, instance.find(controller, save.request.instance_id), State.STARTED, f"save image failed: {error.message}"
+        controller,
+        instance.find(controller, save.request.instance_id),
+        State.STARTED,
+        f"save image failed: {error.message}",
     )
 
 

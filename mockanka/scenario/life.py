@@ -76,8 +76,10 @@ class Life:
 
     def _instance(self, path: Path, item: Data) -> None:
         controller = self.controller
-        node = controller.nodes[self.names.node((*path, "node"), item["node"])] if "node" in item else None
-        one = self._bare_instance(path, item, node.id if node else None)
+        # In a dump the node may have been deleted meanwhile.
+        node_id = self._named_node(path, item, "node")
+        node = controller.nodes.get(node_id or "")
+        one = self._bare_instance(path, item, node_id)
         if one.id in controller.instances:
             raise Broken((*path, "id"), f"there is another instance {one.id}")
         controller.instances[one.id] = one
@@ -92,7 +94,7 @@ class Life:
         ref = self.names.ref(path, item)
         request = instance.StartRequest(
             template_id=ref.template_id,
-            node_id=self._pinned(path, item),
+            node_id=self._named_node(path, item, "pinned_node"),
             group_id=self._wanted_group(path, item),
             **{key: item[key] for key in REQUEST_KEYS if key in item},
         )
@@ -114,10 +116,10 @@ class Life:
             progress_made=item.get("progress", 0.0),
         )
 
-    def _pinned(self, path: Path, item: Data) -> str | None:
-        if "pinned_node" not in item or self.is_dump:
-            return item.get("pinned_node")
-        return self.names.node((*path, "pinned_node"), item["pinned_node"])
+    def _named_node(self, path: Path, item: Data, key: str) -> str | None:
+        if key not in item or self.is_dump:
+            return item.get(key)
+        return self.names.node((*path, key), item[key])
 
     def _wanted_group(self, path: Path, item: Data) -> str | None:
         if "group" not in item or self.is_dump:
@@ -125,7 +127,7 @@ class Life:
         return self.names.group((*path, "group"), item["group"])
 
     def _restore_instance(self, item: Data, one: instance.Instance, node: Node | None) -> None:
-        """In a dump everything stands there; a node that was deleted meanwhile may be missing."""
+        """In a dump everything stands there."""
         one.until, one.step, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
         one.ready, one.booting = item.get("ready", False), item.get("booting", False)
         if "vm" in item:
