@@ -2,7 +2,8 @@
 
 from mockanka.core.controller import Controller
 from mockanka.core.timing import SECOND
-from mockanka.scenario import Options, Scenario
+from mockanka.scenario import Options, Scenario, dump, schema
+from mockanka.scenario.build import build
 
 # Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
 # that two want at once, groups that fall back in a circle, a template with layers to share and one that is suspended.
@@ -44,6 +45,11 @@ def controller_of(text: str, **options: object) -> Controller:
 def shipped(name: str, **options: object) -> Controller:
     """The controller of a scenario that ships, by a manual clock unless told otherwise."""
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
+
+
+def reload(controller: Controller) -> Controller:
+    """The controller that its dump makes."""
+    return build(schema.Scenario().load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:

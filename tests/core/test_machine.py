@@ -18,10 +18,10 @@ from mockanka.core.events import Queue
 from mockanka.core.instance import StartRequest
 from mockanka.core.lifecycle import LEGAL, NodeState, State
 from mockanka.core.placement import need_of
-from mockanka.core.save_image import SaveRequest
+from mockanka.core.save_image import SaveRequest, Stage
 from mockanka.core.timing import SECOND
-from mockanka.scenario import Options, Scenario, dump
-from tests.worlds import CORNERS, state_of
+from mockanka.scenario import Options, Scenario
+from tests.worlds import CORNERS, reload, state_of
 
 WORLD = Scenario.from_yaml(CORNERS)
 TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
@@ -38,6 +38,7 @@ class Watch:
     states: dict[str, State] = field(default_factory=dict)
     progress: dict[str, float] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
+    started: set[str] = field(default_factory=set)
     tolerated: dict[str, set[str]] = field(default_factory=dict)
     """Who was on a node when its limits were last changed: they may be too many."""
 
@@ -112,9 +113,24 @@ class ControllerMachine(RuleBasedStateMachine):
     def start_plainly(self, which: int, count: int) -> None:
         self.do(lambda c: instance.start(c, StartRequest(self.template_ids[which]), count))
 
+    @rule(count=st.integers(1, 2), device=st.sampled_from(["phone", "phone", "tablet"]))
+    def start_with_a_device(self, count: int, device: str) -> None:
+        self.do(lambda c: instance.start(c, StartRequest(self.template_ids[0], usb_device=device), count))
+
+    @rule(which=st.integers(0, 2), first=st.sampled_from(["base", None]), pick=st.sampled_from([0, 1, 3, 3]))
+    def start_on_one_node(self, which: int, first: str | None, pick: int) -> None:
+        for tag in (first if which == 0 else None, None):
+            request = StartRequest(self.template_ids[which], tag=tag, node_id=self.node_ids[pick])
+            self.do(lambda c, request=request: instance.start(c, request))  # type: ignore[misc]
+
     @rule(pick=PICK)
     def terminate(self, pick: int) -> None:
         id = self.some(pick)
+        self.do(lambda c: instance.terminate(c, id))
+
+    @rule(state=st.sampled_from([State.SCHEDULING, State.PULLING, State.PUSHING]), pick=PICK)
+    def terminate_early(self, state: State, pick: int) -> None:
+        id = self.some(pick, state)
         self.do(lambda c: instance.terminate(c, id))
 
     @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
@@ -210,12 +226,16 @@ class ControllerMachine(RuleBasedStateMachine):
 
     # Things that must make no difference.
 
-    @rule()
-    def go_on_from_a_dump(self) -> None:
-        self.controller = Scenario.from_data(dump(self.controller)).controller()
-        self.watch.log_number = 0
+    @rule(what=st.sampled_from(["dump", "poll", "dead"]), length=TIMES.filter(bool))
+    def make_no_difference(self, what: str, length: int) -> None:
+        if what == "dump":
+            self.controller = reload(self.controller)
+            self.watch.log_number = 0
+        elif what == "poll":
+            self.polling_often_changes_nothing(length)
+        else:
+            self.dead_events_change_nothing(length)
 
-    @rule(length=TIMES.filter(bool))
     def polling_often_changes_nothing(self, length: int) -> None:
         polled, left_alone = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
         client = create_app(polled).test_client()
@@ -228,7 +248,6 @@ class ControllerMachine(RuleBasedStateMachine):
 
         assert state_of(left_alone) == state_of(polled)
 
-    @rule(length=TIMES)
     def dead_events_change_nothing(self, length: int) -> None:
         with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
         alive = without.queue.live(without)
@@ -255,6 +274,8 @@ class ControllerMachine(RuleBasedStateMachine):
 
                 assert after in LEGAL[before] if before else after is State.SCHEDULING
                 self.watch.states[line.subject] = after
+                if after is State.STARTED:
+                    self.watch.started.add(line.subject)
         for each in self.controller.instances.values():
             assert self.watch.states[each.id] is each.state, "a state changed and the log does not know"
 
@@ -336,8 +357,23 @@ class ControllerMachine(RuleBasedStateMachine):
         assert pending == {one.id for one in self.controller.instances.values() if one.state is State.PUSHING}
 
     @invariant()
+    def a_save_image_request_waits_only_for_another(self) -> None:
+        saves = [each for each in self.controller.save_images.values() if not each.over]
+        targets = {each.request.template_id for each in saves}
+        going = [each.request.template_id for each in saves if each.stage is not Stage.WAITING]
+
+        assert targets == set(going)
+        assert len({target for target in going if target}) == len([target for target in going if target])
+
+    @invariant()
+    def a_vm_shows_only_after_it_started(self) -> None:
+        self._note_moves()
+        for each in self.controller.instances.values():
+            assert each.shown_vm is None or each.id in self.watch.started
+
+    @invariant()
     def dump_and_load_is_equal(self) -> None:
-        loaded = Scenario.from_data(dump(self.controller)).controller()
+        loaded = reload(self.controller)
 
         assert state_of(self.controller) == state_of(loaded)
 
@@ -357,5 +393,5 @@ class ControllerMachine(RuleBasedStateMachine):
 
 TestController = ControllerMachine.TestCase
 TestController.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=80, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
