@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 
 from mockanka.api import groups, images, instances, nodes, registry, status, usb
-from mockanka.api.bodies import MAX_BODY, BadRequest
+from mockanka.api.bodies import BadRequest
 from mockanka.api.envelope import fail, respond
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
@@ -61,7 +61,6 @@ def create_app(controller: Controller) -> App:
     """A WSGI application over a controller, which advances before each request."""
     app = App("mockanka", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     app.url_map.merge_slashes = False
     app.answers = instances.Answers(controller)
     app.register_blueprint(instances.blueprint(controller, app.answers))

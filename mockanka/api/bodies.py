@@ -19,6 +19,7 @@ MAX_BODY = 16 * 1024 * 1024
 """Bytes. Guess: large enough for a startup script of 10 MB in base64."""
 
 MAX_INT = 2**63 - 1
+MIN_INT = -(2**63)
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
@@ -31,20 +32,21 @@ def body() -> dict[str, Any]:
     """The request's body as a dictionary. Raises BadRequest."""
     if (request.content_length or 0) > MAX_BODY:
         raise BadRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
-    raw = request.get_data(cache=False)
+    raw = request.stream.read(MAX_BODY + 1)
+    if len(raw) > MAX_BODY:
+        raise BadRequest(f"the body has more than {MAX_BODY} bytes, at most {MAX_BODY} are read")
     if not raw.strip():
         raise BadRequest("the body is empty, it must be a JSON object")
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
         data = json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse_constant, parse_int=_whole)
+        clean = _clean(data)
     except RecursionError:
         raise BadRequest("the body is nested too deep") from None
     except ValueError as wrong:
         raise BadRequest(f"the body is not valid JSON: {wrong}") from None
-    if not isinstance(data, dict):
-        raise BadRequest(f"the body must be a JSON object, not {_kind(data)}")
-    clean = _clean(data)
-    assert isinstance(clean, dict)
+    if not isinstance(clean, dict):
+        raise BadRequest(f"the body must be a JSON object, not {_kind(clean)}")
     return clean
 
 
@@ -75,9 +77,10 @@ def query_number(name: str) -> int | None:
     text = query(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise BadRequest(f"query parameter {name} must be a whole number, 0 or more, not {text!r}")
-    return int(text)
+    digits = text.lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit()) or len(digits) > len(str(MAX_INT)) or int(digits) > MAX_INT:
+        raise BadRequest(f"query parameter {name} must be a whole number from 0 to {MAX_INT}, not {text[:40]!r}")
+    return int(digits)
 
 
 class Body(Schema):
@@ -173,7 +176,7 @@ class Metadata(_Strict):
         if not isinstance(value, dict):
             return False
         for key, each in value.items():
-            if not isinstance(each, str | int) or (isinstance(each, int) and abs(each) > MAX_INT):
+            if not isinstance(each, str | int) or (isinstance(each, int) and not MIN_INT <= each <= MAX_INT):
                 raise ValidationError(f"{key}: must be a string, a whole number or a boolean, not {_kind(each)}")
         return True
 
