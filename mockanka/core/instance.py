@@ -65,6 +65,8 @@ class Instance:
     progress_made: float = 0.0
     """Of its pull, once that is over or broken off; 0 if there was none."""
     message: str = ""
+    waits_for: str = field(default="", compare=False)
+    """Why no node took it when it was last looked at."""
     vm: Vm | None = None
     usb: usb.UsbDevice | None = None
     save_id: str | None = None
@@ -312,8 +314,9 @@ def _on(controller: Controller, node: Node) -> list[Instance]:
 
 
 def resume(controller: Controller, node: Node) -> None:
-    """The node is back: what its instances came to while it was lost happens now."""
-    for instance in _on(controller, node):
+    """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
+    here = [each for each in controller.instances.values() if each.node_id == node.id]
+    for instance in sorted(here, key=lambda each: each.number):
         if instance.until is not None and instance.until <= controller.now:
             controller.schedule(controller.now, phase_end(instance))
 

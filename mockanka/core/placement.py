@@ -34,17 +34,20 @@ class Need(NamedTuple):
 
 def place_waiting(controller: Controller) -> None:
     """Give every waiting instance a node, as far as there is one."""
-    hopeless: set[Need] = set()  # capacity only shrinks on the way: who has no node now gets none in this round
+    hopeless: dict[Need, str] = {}  # capacity only shrinks on the way: who has no node now gets none in this round
     for _, _, instance_id in list(controller.waiting):
         waiting = controller.instances[instance_id]
         need = need_of(controller, waiting)
-        if need in hopeless:
-            continue
-        node = choose(controller, need)
-        if node is None:
-            hopeless.add(need)
-        else:
+        node = None if need in hopeless else choose(controller, need)
+        if node is not None:
             instance.assign(controller, waiting, node)
+            continue
+        if need not in hopeless:
+            hopeless[need] = why_nobody(controller, need)
+        reason = hopeless[need]
+        if waiting.waits_for != reason:
+            waiting.waits_for = reason
+            controller.happened("waiting", waiting.id, reason=reason)
 
 
 def need_of(controller: Controller, waiting: Instance) -> Need:
@@ -72,7 +75,11 @@ def choose(controller: Controller, need: Need) -> Node | None:
 
 def why_waiting(controller: Controller, waiting: Instance) -> str:
     """Why no node takes it now, in words for a person."""
-    need = need_of(controller, waiting)
+    return why_nobody(controller, need_of(controller, waiting))
+
+
+def why_nobody(controller: Controller, need: Need) -> str:
+    """Why no node takes an instance of that need."""
     if need.node_id and need.node_id not in controller.nodes:
         return f"node {need.node_id} does not exist any more"
     if not need.node_id and need.group_id and need.group_id not in controller.groups:

@@ -89,7 +89,8 @@ class SaveImage:
     def interrupted(self, controller: Controller, message: str) -> None:
         """The instance has left Pushing without us."""
         if not self.over:
-            _end(controller, self, SaveError(message, code=0))
+            _close(controller, self, SaveError(message, code=0))
+            _next(controller, self.request.template_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +169,19 @@ def _there(controller: Controller, template_id: str) -> bool:
 
 
 def _next(controller: Controller, template_id: str) -> None:
-    """Begin the oldest requests that nothing stands in the way of: new templates never queue."""
-    if template_id and any(
-        save.request.template_id == template_id and save.stage in (Stage.SCRIPT, Stage.STOPPING, Stage.PUSHING)
-        for save in controller.save_images.values()
-    ):
-        return
+    """Begin the oldest requests that nothing stands in the way of: one for each target, new templates never queue."""
     for save in list(controller.save_images.values()):
         if save.stage is Stage.WAITING and save.request.template_id == template_id:
-            _begin(controller, save)
-            if template_id:
+            if template_id and _busy(controller, template_id):
                 return
+            _begin(controller, save)
+
+
+def _busy(controller: Controller, template_id: str) -> bool:
+    under_way = (Stage.SCRIPT, Stage.STOPPING, Stage.PUSHING)
+    return any(
+        save.stage in under_way and save.request.template_id == template_id for save in controller.save_images.values()
+    )
 
 
 def _begin(controller: Controller, save: SaveImage) -> None:
@@ -189,7 +192,7 @@ def _begin(controller: Controller, save: SaveImage) -> None:
         text = script.decode(save.request.script)
     except CorruptScript as corrupt:
         # The real controller finds out late as well (controller-facts A20).
-        _fail(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
+        _give_up(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
         return
     rule = script.rule_for(controller.scripts, text)
     save.script_result = ScriptResult(rule.return_code, stdout=rule.stdout, stderr=rule.stderr)
@@ -267,8 +270,9 @@ def _finish(controller: Controller, save: SaveImage) -> None:
     version = _pushed(controller, save)
     target.add(version)
     controller.happened("template pushed", target.id, tag=version.tag, number=version.number)
-    _end(controller, save, None)
+    _close(controller, save, None)
     instance.remove(controller, source, "saved as an image")
+    _next(controller, request.template_id)
 
 
 def _enter(controller: Controller, save: SaveImage, stage: Stage, length: int) -> None:
@@ -279,19 +283,19 @@ def _enter(controller: Controller, save: SaveImage, stage: Stage, length: int) -
 
 
 def _fail(controller: Controller, save: SaveImage, error: SaveError) -> None:
+    _give_up(controller, save, error)
+    _next(controller, save.request.template_id)
+
+
+def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
     """The request ends in error and the instance runs on."""
-    _end(controller, save, error)
-    instance.move(
-        controller,
-        instance.find(controller, save.request.instance_id),
-        State.STARTED,
-        f"save image failed: {error.message}",
-    )
+    _close(controller, save, error)
+    source = instance.find(controller, save.request.instance_id)
+    instance.move(controller, source, State.STARTED, f"save image failed: {error.message}")
 
 
-def _end(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
+def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
     save.stage = Stage.ERROR if error else Stage.DONE
     save.until = None
     save.error = error
     controller.happened("save image", save.id, stage=save.stage.value)
-    _next(controller, save.request.template_id)

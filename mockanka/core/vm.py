@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from mockanka.core.chance import draw, mac_id
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 VNC_PORT = 5901
 HOST_PORT = 10000
-FIRST_ADDRESS = 2
+FIRST_HOST, HOSTS = 2, 253
 NAME_PREFIX = "mgmtManaged-"
 NAME_TEMPLATE = "$template_name-$ts"
 
@@ -59,17 +60,23 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
         host_port = _next_free(HOST_PORT, taken) if rule.host_port is None else rule.host_port
         taken.add(host_port)
         ports.append(PortForward(rule.name, rule.guest_port, host_port, rule.protocol))
-    addresses = {int(vm.ip.rpartition(".")[2]) for vm in others if vm.ip}
+    addresses = {vm.ip for vm in others}
     return Vm(
         uuid=mac_id(controller.seed, instance.id, "vm"),
         name=_vm_name(controller, instance, source.name),
         host_ip=node.ip,
-        ip=f"192.168.64.{_next_free(FIRST_ADDRESS, addresses)}",
+        ip=next(address for address in map(_address, count()) if address not in addresses),
         vnc_port=_next_free(VNC_PORT, {vm.vnc_port for vm in others}),
         cpus=source.cpus if version.suspended else request.vcpu or source.cpus,
         ram=source.ram if version.suspended else request.vram or source.ram,
         ports=tuple(ports),
     )
+
+
+def _address(number: int) -> str:
+    """The addresses that macOS gives to guests, in order; past the first network the next ones follow."""
+    network, host = divmod(number, HOSTS)
+    return f"192.168.{64 + network}.{FIRST_HOST + host}"
 
 
 def _next_free(first: int, taken: set[int]) -> int:

@@ -368,7 +368,7 @@ def test_a_query_parameter_that_is_no_whole_number_is_refused(release: str, para
     answer = wire.send("DELETE", "registry/revert", query=f"id={TEMPLATE}&{parameter}={value}")
 
     assert refused(wire, answer, before).startswith(
-        f"invalid request: query parameter {parameter} must be a whole number, 0 or more, not "
+        f"invalid request: query parameter {parameter} must be a whole number from 0 to {2**63 - 1}, not "
     )
 
 

@@ -1,0 +1,65 @@
+"""Releases: how they are read, how they compare, and what each has."""
+
+import pytest
+
+from mockanka.core.release import DEFAULT, OLDEST, SINCE, Release
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("1.8.0", Release(1, 8, 0)),
+        ("1.8", Release(1, 8, 0)),
+        ("1.24.1", Release(1, 24, 1)),
+        ("12.0.3", Release(12, 0, 3)),
+    ],
+)
+def test_a_release_is_read(text: str, release: Release) -> None:
+    """Two or three numbers make a release; the third is 0 when it is left out."""
+    assert release == Release.parse(text)
+
+
+@pytest.mark.parametrize("text", ["", "1", "1.8.0.1", "v1.8", "1.8.0-24e848a5", "1.x", "1.8 ", "latest", "1.\u0668"])
+def test_what_is_no_release_is_refused_with_what_would_be_one(text: str) -> None:
+    """Anything else is a ValueError that repeats it and gives an example."""
+    with pytest.raises(ValueError, match=r"is no release: give one like 1\.8\.0"):
+        Release.parse(text)
+
+
+@pytest.mark.parametrize("text", ["1.7.9", "0.9", "1.0.0"])
+def test_a_release_before_the_oldest_is_refused(text: str) -> None:
+    """What came before 1.8.0 is not simulated, and the refusal says so."""
+    with pytest.raises(ValueError, match=r"is older than 1\.8\.0, the oldest that is simulated"):
+        Release.parse(text)
+
+
+def test_releases_compare_as_numbers() -> None:
+    """1.10 comes after 1.9, though not by the alphabet."""
+    assert Release.parse("1.9") < Release.parse("1.10") < Release.parse("1.10.1") < Release.parse("2.0")
+
+
+def test_a_release_is_written_with_three_numbers() -> None:
+    """A release is written as it can be read again."""
+    assert "1.24.0" == str(Release.parse("1.24"))
+
+
+def test_the_oldest_is_the_default() -> None:
+    """Without being told otherwise it is 1.8.0."""
+    assert Release(1, 8, 0) == OLDEST == DEFAULT
+
+
+@pytest.mark.parametrize("feature", sorted(SINCE))
+def test_a_feature_is_there_from_its_release_on(feature: str) -> None:
+    """A release has a feature if it is that of the table or a later one."""
+    since = SINCE[feature]
+
+    assert since.has(feature)
+    assert Release(since.major, since.minor, since.patch + 1).has(feature)
+    assert not Release(since.major, since.minor - 1, 99).has(feature)
+
+
+def test_the_default_release_has_nothing_that_came_later() -> None:
+    """No feature of the table is in 1.8.0."""
+    expected = []
+
+    assert expected == [feature for feature in SINCE if DEFAULT.has(feature)]

@@ -1,0 +1,378 @@
+"""What is dumped loads as the same state, at rest and at any moment in flight."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from mockanka.core import distribution, instance, node, save_image
+from mockanka.core.controller import Controller
+from mockanka.core.instance import StartRequest
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.save_image import SaveRequest, Stage
+from mockanka.scenario import Options, Scenario, dump, shipped, to_yaml
+from tests import worlds
+from tests.api import wire
+from tests.worlds import CORNERS, controller_of, pass_time, state_of
+
+Loader = Callable[[Controller], Controller]
+
+
+def by_yaml(controller: Controller) -> Controller:
+    return Scenario.from_yaml(to_yaml(dump(controller))).controller()
+
+
+def by_json(controller: Controller) -> Controller:
+    return Scenario.from_json(json.dumps(dump(controller))).controller()
+
+
+def by_data(controller: Controller) -> Controller:
+    return Scenario.from_data(dump(controller)).controller()
+
+
+LOADERS = [by_yaml, by_json, by_data]
+
+
+def story(controller: Controller) -> list[tuple[object, ...]]:
+    """What happens from here on, and what the next ids are."""
+    begin = controller.log.count
+    for seconds in (1, 0.5, 30, 120, 900):
+        pass_time(controller, seconds)
+    controller.mint("distribution")
+    lines = [(line.at, line.what, line.subject, line.detail) for line in controller.log.since(begin)]
+    return [
+        *lines,
+        *((kind, controller.mint(kind)) for kind in ("instance", "request", "group", "distribution", "save")),
+    ]
+
+
+def check(controller: Controller) -> None:
+    """The state survives each way of writing, twice over, and goes on in the same way."""
+    expected = state_of(controller)
+    copies = [load(controller) for load in LOADERS]
+
+    assert [expected] * len(copies) == [state_of(copy) for copy in copies]
+    assert dump(controller) == dump(copies[0])
+    stories = [story(copy) for copy in copies]
+    assert [story(controller)] * len(copies) == stories
+    assert [state_of(controller)] * len(copies) == [state_of(copy) for copy in copies]
+
+
+@pytest.mark.parametrize("seconds", [0, 37, 600])
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_scenario_survives_its_dump(name: str, seconds: int) -> None:
+    """A scenario that ships is dumped and loaded as it is, at its start and some time into it."""
+    controller = worlds.shipped(name)
+    pass_time(controller, seconds)
+
+    check(controller)
+
+
+def corners() -> Controller:
+    controller = controller_of(CORNERS)
+    pass_time(controller, 1)
+    return controller
+
+
+def template_of(controller: Controller, name: str) -> str:
+    return next(each.id for each in controller.templates.values() if each.name == name)
+
+
+def node_of(controller: Controller, name: str) -> str:
+    return next(each.id for each in controller.nodes.values() if each.name == name)
+
+
+def start(controller: Controller, template: str, count: int = 1, **more: Any) -> list[str]:
+    return instance.start(controller, StartRequest(template_of(controller, template), **more), count)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 2, 3, 20, 41, 60, 100, 170, 260, 400])
+def test_a_pull_on_its_way_survives(seconds: float) -> None:
+    """At any moment of a pull, and of the boot behind it, the dump is the state."""
+    controller = corners()
+    start(controller, "bulky")
+    pass_time(controller, seconds)
+
+    check(controller)
+
+
+def test_pulls_that_share_layers_survive() -> None:
+    """A pull that waits for the layers another one fetches still does after the dump."""
+    controller = corners()
+    pair = node_of(controller, "pair")
+    start(controller, "layered", tag="base", node_id=pair)
+    pass_time(controller, 10)
+    start(controller, "layered", tag="latest", node_id=pair)
+    pass_time(controller, 10)
+
+    assert 2 == len(controller.nodes[pair].pulls)
+    check(controller)
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 30, 100, 1000])
+def test_a_distribution_on_its_way_survives(seconds: float) -> None:
+    """Deliveries that are sent, being pulled, done and failed survive, each with its progress."""
+    controller = corners()
+    distribution.create(controller, template_of(controller, "bulky"))
+    pass_time(controller, seconds)
+
+    check(controller)
+
+
+def test_a_distribution_to_nobody_survives() -> None:
+    """A distribution to a group without nodes goes to no node after the dump either."""
+    controller = corners()
+    nobody = next(each.id for each in controller.groups.values() if each.name == "nobody")
+    distribution.create(controller, template_of(controller, "layered"), group_id=nobody)
+
+    check(controller)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.WAITING])
+def test_a_save_image_request_survives_in_each_stage(stage: Stage) -> None:
+    """Script, stop, push, done and error are dumped and loaded, with the instance that is pushed."""
+    controller = corners()
+    (id,) = start(controller, "layered", node_id=node_of(controller, "single"), tag="base")
+    pass_time(controller, 200)
+    source = "not base64" if stage is Stage.ERROR else "ZmFpbA=="
+    save = save_image.create(controller, SaveRequest(id, new_template_name="new", script=source, tag="t"))
+    for _ in range(500):
+        if save.stage is stage:
+            break
+        pass_time(controller, 0.5)
+
+    assert stage is save.stage
+    check(controller)
+
+
+def test_a_save_image_request_that_waits_its_turn_survives() -> None:
+    """A second push to the same template still waits for the first after the dump."""
+    controller = corners()
+    target = template_of(controller, "layered")
+    ids = start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
+    pass_time(controller, 400)
+    first, second = (
+        save_image.create(controller, SaveRequest(id, template_id=target, tag=f"saved {id}")) for id in ids
+    )
+    pass_time(controller, 1)
+
+    assert Stage.WAITING is second.stage is not first.stage
+    check(controller)
+
+
+def test_events_of_one_moment_keep_their_order() -> None:
+    """What is due at the same nanosecond happens in the same order after the dump."""
+    text = "templates: [{name: os, versions: [{tag: t}]}]\nnodes: [{name: 'n{n}', count: 6, capacity: 3, cached: [os]}]"
+    controller = controller_of(text)
+    for _ in range(7):
+        start(controller, "os", 2)
+    pass_time(controller, 1)
+    for id in list(controller.instances)[::3]:
+        instance.terminate(controller, id)
+
+    dues = [at for at, _ in controller.queue.live(controller)]
+    assert len(dues) > 3 * len(set(dues))
+    check(controller)
+
+
+@pytest.mark.parametrize("seconds", [0, 60, 119, 120, 300])
+def test_a_lost_node_survives(seconds: float) -> None:
+    """A node that went silent is as lost after the dump, and comes back or times out as it would have."""
+    controller = corners()
+    start(controller, "layered", 3, tag="base")
+    pass_time(controller, 30)
+    node.lose(controller, node_of(controller, "single"))
+    node.lose(controller, node_of(controller, "pair"))
+    pass_time(controller, seconds)
+
+    check(controller)
+
+
+def test_a_node_that_comes_back_after_the_dump_does_so_in_both() -> None:
+    """What a lost node did meanwhile is reported in the same order, whether there was a dump between or not."""
+    controller = corners()
+    start(controller, "layered", 3, tag="base")
+    pass_time(controller, 2)
+    single = node_of(controller, "pair")
+    node.lose(controller, single)
+    pass_time(controller, 100)
+    copy = by_yaml(controller)
+    for each in (controller, copy):
+        node.restore(each, single)
+
+    assert state_of(controller) == state_of(copy)
+    assert story(controller) == story(copy)
+
+
+@pytest.mark.parametrize("seconds", [0, 3, 30, 61])
+def test_terminating_instances_survive(seconds: float) -> None:
+    """Instances on their way out, confirmed and not, are as far after the dump."""
+    controller = corners()
+    ids = start(controller, "layered", 6, tag="base")
+    pass_time(controller, 25)
+    for id in ids[::2]:
+        instance.terminate(controller, id)
+    pass_time(controller, seconds)
+
+    check(controller)
+
+
+def test_conditions_of_nodes_survive() -> None:
+    """Nodes that are updating, unhealthy or unlicensed are so after the dump."""
+    controller = corners()
+    for id, condition in zip(
+        controller.nodes, (NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED), strict=False
+    ):
+        node.set_condition(controller, id, condition)
+    start(controller, "layered", 4, priority=7)
+    pass_time(controller, 3)
+
+    check(controller)
+
+
+def test_instances_of_a_deleted_node_survive() -> None:
+    """An instance that failed with its node remembers the node in the dump, though there is none any more."""
+    controller = corners()
+    start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
+    pass_time(controller, 150)
+    node.delete(controller, node_of(controller, "pair"))
+
+    check(controller)
+
+
+def test_what_is_terminating_on_a_deleted_node_survives() -> None:
+    """An instance whose node was deleted while it was terminating is dumped too."""
+    controller = corners()
+    (id,) = start(controller, "layered", node_id=node_of(controller, "pair"), tag="base")
+    pass_time(controller, 150)
+    instance.terminate(controller, id)
+    node.delete(controller, node_of(controller, "pair"))
+
+    check(controller)
+
+
+def test_a_pinned_node_that_was_deleted_survives() -> None:
+    """An instance that waits for a node that is no more still does after the dump."""
+    controller = corners()
+    start(controller, "layered", 4, node_id=node_of(controller, "single"))
+    pass_time(controller, 3)
+    node.delete(controller, node_of(controller, "single"))
+
+    check(controller)
+
+
+def test_deleted_templates_survive_with_who_runs_on_them() -> None:
+    """A template that left the registry lives on in instances and caches, also in the dump."""
+    office = wire.office()
+    office.do("DELETE", "registry/vm", None, query=f"id={wire.TEMPLATE}")
+
+    check(office.controller)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.50",
+        "yes",
+        "~",
+        "null",
+        "",
+        " ",
+        "a: b",
+        "- a",
+        "#",
+        "\0",
+        "\u2028",
+        "\ufeff",
+        "\x85",
+        "\x7f",
+        "😀",
+        "'\"\n\t",
+        "=",
+        "0x1",
+    ],
+)
+def test_texts_survive_whatever_is_in_them(text: str) -> None:
+    """Names, ids of others and metadata come back as they were, letter by letter."""
+    office = wire.office()
+    office.start(vmid=wire.TEMPLATE, name=text, external_id=text, metadata={text: text, "n": 7, "b": True})
+
+    check(office.controller)
+
+
+LIMITS = [
+    ("POST", "vm", {"vmid": wire.TEMPLATE, "vcpu": 5000}),
+    ("POST", "vm", {"vmid": wire.TEMPLATE, "vram": 10**10}),
+    ("POST", "vm", {"vmid": wire.TEMPLATE, "vcpu": 0, "vram": 0, "version": 0, "priority": 10_000}),
+    ("POST", "node/config", {"node_id": wire.NODE, "max_vm_count": 10**6}),
+    ("POST", "node/config", {"node_id": wire.NODE, "max_vm_count": 0}),
+    ("POST", "node/config", {"node_id": wire.NODE, "vcpu_override": 10**9}),
+    ("POST", "node/config", {"node_id": wire.NODE, "ram_override": 10**9}),
+    ("POST", "node/config", {"node_id": wire.NODE, "name": "", "host": ""}),
+    ("POST", "group", {"name": "x", "description": ""}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), LIMITS)
+def test_whatever_the_api_takes_survives(method: str, path: str, body: dict[str, Any]) -> None:
+    """A number that a request may have may stand in a dump."""
+    office = wire.office()
+    office.do(method, path, body)
+    pass_time(office.controller, 60)
+
+    check(office.controller)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clock: {start: 0001-01-01T00:00:00Z}\nnodes: [{name: n}]",
+        "nodes: [{name: n, ip: ''}]",
+        "nodes: [{name: n, anka: {product: ''}}]",
+        "templates: [{name: a, versions: [{tag: t, own_ports: true}, {tag: '', images: []}]}]",
+        "timings: {boot: {lognormal: [20s, 0.1234567890123]}, stop: 0, forget: 8760000h}",
+        "controller: {registry: '', saved_size: 0}\nclock: {speed: 0.1, step: 0}",
+        "nodes: [{name: n, usb: [a, a, {name: a, location: '1'}]}, {name: n}]",
+    ],
+)
+def test_what_is_out_of_the_ordinary_survives(text: str) -> None:
+    """Blank texts, odd numbers and the far past come back as they were."""
+    check(controller_of(text))
+
+
+def test_a_pull_that_never_ends_survives() -> None:
+    """A moment that no calendar has is as far away after the dump, or its scenario is refused."""
+    controller = controller_of(
+        "timings: {pull_bandwidth: 1bit/s}\ntemplates: [{name: os, versions: [{tag: t, size: 900000TB}]}]\n"
+        "nodes: [{name: n, disk: 9000000TB}]\ninstances: [{template: os}]"
+    )
+    pass_time(controller, 3)
+
+    assert state_of(controller) == state_of(by_yaml(controller))
+
+
+def test_a_dump_at_rest_reads_like_a_scenario() -> None:
+    """What is not there is not written: no key of a dump stands at a node that does nothing."""
+    data = dump(controller_of("nodes: [{name: n}]"))
+
+    assert "pulls" not in data["nodes"][0]
+    assert "instances" not in data
+    assert data["pending"] == []
+
+
+def test_a_dump_is_plain_yaml() -> None:
+    """A dump is nothing but texts, numbers, truths, lists and mappings, and has no anchors."""
+    text = to_yaml(dump(worlds.shipped("reference")))
+
+    assert dump(worlds.shipped("reference")) == yaml.safe_load(text)
+    assert "&" not in text.replace("&&", "")
+
+
+def test_options_beat_a_dump_as_any_scenario() -> None:
+    """A dump loaded with another clock goes on with that one."""
+    controller = corners()
+    copy = Scenario.from_data(dump(controller)).controller(Options(clock="step", step=3))
+
+    assert ("step", 3, controller.now) == (copy.clock.mode, copy.clock.step, copy.now)

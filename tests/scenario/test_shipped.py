@@ -1,0 +1,139 @@
+"""The scenarios that ship are what their descriptions say."""
+
+import pytest
+
+from mockanka import resources
+from mockanka.core import placement, pull
+from mockanka.core.controller import Controller
+from mockanka.core.lifecycle import State
+from mockanka.core.release import DEFAULT, Release
+from mockanka.core.template import Ref
+from mockanka.scenario import Options, Scenario, shipped
+from mockanka.units import format_moment
+from tests import worlds
+
+NAMES = ["busy", "cold-cache", "default", "empty", "fleet", "reference"]
+
+
+def free_slots(controller: Controller) -> int:
+    return sum(node.capacity - len(node.occupants) for node in controller.nodes.values())
+
+
+def latest(controller: Controller) -> dict[str, Ref]:
+    return {each.name: Ref(id, len(each.history) - 1) for id, each in controller.templates.items()}
+
+
+def test_the_promised_scenarios_ship() -> None:
+    """There is the small office, nothing, a full house, an empty cache, a fleet and the reference."""
+    assert NAMES == shipped()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_begins_with_a_line_about_itself(name: str) -> None:
+    """The first line of each says what it is for."""
+    first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+
+    assert first.startswith("# ")
+    assert first.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_the_reference_names_a_release(name: str) -> None:
+    """Scenarios that ship leave the release to who starts them, but for the reference."""
+    assert (name == "reference") == ("release" in Scenario.find(name).data.get("controller", {}))
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "reference"])
+def test_the_defaults_are_those_of_a_fresh_controller(name: str) -> None:
+    """Without options a scenario has seed 0, the default release, and by a manual clock begins with 2024."""
+    controller = worlds.shipped(name)
+
+    assert (0, DEFAULT, "2024-01-01T00:00:00Z") == (controller.seed, controller.release, start_of(name, "manual"))
+
+
+def start_of(name: str, clock: str) -> str:
+    return format_moment(Scenario.find(name).controller(Options(clock=clock)).now)
+
+
+def test_a_stepping_clock_begins_with_2024_too() -> None:
+    """Only a real clock starts at the wall's time."""
+    assert "2024-01-01T00:00:00Z" == start_of("default", "step")
+    assert start_of("default", "real") > "2025"
+
+
+def test_default_has_room() -> None:
+    """In the small office a few slots are free and something runs."""
+    controller = worlds.shipped("default")
+
+    assert 3 == free_slots(controller)
+    assert [State.STARTED] == [each.state for each in controller.instances.values()]
+
+
+def test_default_has_one_template_cached_and_one_not() -> None:
+    """One template starts at once on any node, the other is pulled first."""
+    controller = worlds.shipped("default")
+    cached = {
+        name: [pull.has(controller, node, ref) for node in controller.nodes.values()]
+        for name, ref in latest(controller).items()
+    }
+
+    assert {"14.5-arm64": [True, True], "13.6-arm64": [False, False]} == cached
+
+
+def test_every_version_of_default_forwards_ssh() -> None:
+    """Each VM of the small office can be reached by ssh."""
+    controller = worlds.shipped("default")
+    ports = [
+        [rule.guest_port for rule in each.rules_of(version)]
+        for each in controller.templates.values()
+        for version in each.history
+    ]
+
+    assert [[22], [22], [22]] == ports
+
+
+def test_empty_is_empty() -> None:
+    """There is nothing at all."""
+    controller = worlds.shipped("empty")
+
+    assert [{}, {}, {}, {}] == [controller.nodes, controller.templates, controller.groups, controller.instances]
+
+
+def test_busy_is_full_and_has_a_queue() -> None:
+    """Every slot is taken, and those that wait find none, however long they wait."""
+    controller = worlds.shipped("busy")
+    worlds.pass_time(controller, 3600)
+    waiting = [each for each in controller.instances.values() if each.state is State.SCHEDULING]
+
+    assert 0 == free_slots(controller)
+    assert ["no free slot (3 nodes)"] * 5 == [placement.why_waiting(controller, each) for each in waiting]
+
+
+def test_the_urgent_ones_of_busy_come_first() -> None:
+    """Those with the smaller priority stand first in line, though they came last."""
+    controller = worlds.shipped("busy")
+    worlds.pass_time(controller, 10)
+    line = [controller.instances[id].request.name for _, _, id in controller.waiting]
+
+    assert ["urgent"] * 2 + ["patient"] * 3 == line
+
+
+def test_cold_cache_has_nothing_cached() -> None:
+    """Whatever is started is pulled first."""
+    controller = worlds.shipped("cold-cache")
+
+    assert controller.nodes
+    assert controller.templates
+    assert [{}, {}] == [node.cached for node in controller.nodes.values()]
+
+
+def test_fleet_has_a_hundred_nodes() -> None:
+    """A hundred nodes, each with a name and an address of its own."""
+    nodes = worlds.shipped("fleet").nodes.values()
+
+    assert (100, 100, 100) == (len(nodes), len({node.name for node in nodes}), len({node.ip for node in nodes}))
+
+
+def test_the_reference_is_of_release_1_8_0() -> None:
+    """The reference's examples are those of 1.8.0."""
+    assert Release(1, 8, 0) == Scenario.find("reference").data["controller"]["release"]
