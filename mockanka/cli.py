@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,12 @@ def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None
         raise click.BadParameter(str(wrong), ctx, param) from None
 
 
+def _read_speed(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no speed: give a number like 60", ctx, param)
+    return value
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mockanka")
 def main() -> None:
@@ -51,7 +58,12 @@ def main() -> None:
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option("--seed", type=int, envvar="MOCKANKA_SEED", help="Seed of all ids and draws.  [default: 0]")
+@click.option(
+    "--seed",
+    type=click.IntRange(-(2**63), 2**63 - 1),
+    envvar="MOCKANKA_SEED",
+    help="Seed of all ids and draws.  [default: 0]",
+)
 @click.option(
     "--release",
     metavar="RELEASE",
@@ -68,6 +80,7 @@ def main() -> None:
 @click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
+    callback=_read_speed,
     envvar="MOCKANKA_SPEED",
     help="How fast a real clock runs; 60 lets a minute pass each second.  [default: 1.0]",
 )
@@ -104,6 +117,8 @@ def serve(
     from mockanka.house import House
     from mockanka.scenario import Options
 
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     house = House(_find(scenario), Options(seed=seed, release=release, clock=clock, speed=speed, step=step))
     try:
         listening = server.bind(host, port)
@@ -117,8 +132,6 @@ def serve(
         click.echo(line)
         click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
 
-    if ready_file is not None and not ready_file.absolute().parent.is_dir():
-        _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     server.run(house, listening, ready)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, request
@@ -20,6 +21,9 @@ from mockanka.house import House
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fields import Choice, Length, Real, Text, Whole
 from mockanka.scenario.schema import Strict
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes: room for the dump of a world with tens of thousands of instances."""
 
 ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
 LINKS = {
@@ -69,7 +73,7 @@ class Advance(Strict):
 
 class Reset(Strict):
     scenario = fields.Raw()
-    seed = Whole()
+    seed = Whole(-(2**63), 2**63 - 1)
 
 
 CLOCK, INSTANCE_STATE, ADVANCING, RESET = ClockChange(), InstanceState(), Advance(), Reset()
@@ -165,7 +169,7 @@ def _steer_state(app: Flask, house: House) -> None:
 
     @app.put("/_mock/scenario")
     def load_scenario() -> dict[str, object]:
-        raw = request.get_data()
+        raw = _raw()
         if request.mimetype == "application/json":
             house.reset(Scenario.from_json(raw, "request"))
         else:  # YAML, of which JSON is a part
@@ -191,8 +195,14 @@ def _scenario(asked: object) -> Scenario:
     return Scenario.from_data(asked, "request")
 
 
+def _raw() -> bytes:
+    if (request.content_length or 0) > MAX_BODY:
+        raise Problem(413, f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
+    return request.get_data()
+
+
 def _body(optional: bool = False) -> Any:
-    raw = request.get_data()
+    raw = _raw()
     if optional and not raw.strip():
         return {}
     try:
@@ -208,8 +218,7 @@ def _handle_problems(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def refused(wrong: Problem) -> Response:
-        titles = {400: "Bad Request", 404: "Not Found", 409: "Conflict"}
-        return problem(wrong.status, titles[wrong.status], str(wrong))
+        return problem(wrong.status, HTTPStatus(wrong.status).phrase, str(wrong))
 
     @app.errorhandler(ScenarioError)
     def broken_scenario(wrong: ScenarioError) -> Response:

@@ -14,6 +14,7 @@ from typing import Any
 
 from mockanka import wsgi
 from mockanka.api.bodies import MAX_BODY
+from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
 from mockanka.control import as_json, create_control
 from mockanka.house import House
 from mockanka.units import SECOND
@@ -77,7 +78,7 @@ class Door:
     async def _ask(self, scope: Any, receive: Receive, send: Send) -> None:
         """Pass the request on to the house."""
         try:
-            body, length = await _read(receive)
+            body, length = await _read(receive, MAX_BODY)
         except Disconnected:
             return
         self.house.controller.clock.tick()
@@ -89,7 +90,7 @@ class Door:
             await self._stream(scope, receive, send)
             return
         try:
-            body, length = await _read(receive)
+            body, length = await _read(receive, MAX_CONTROL_BODY)
         except Disconnected:
             return
         await self._answer(send, *wsgi.call(self.control, scope, body, length))
@@ -119,13 +120,13 @@ class Door:
         self._listeners.add(news)
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"date", self._now())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        last = _last_seen(scope)
+        last, log = _last_seen(scope), self.house.controller.log
         chunk = b": listening\n\n"
         try:
             while not (gone.done() or self._closing):
                 self.house.controller.advance()
-                log = self.house.controller.log
-                last = min(last, log.count)  # a reset begins the log anew
+                if log is not self.house.controller.log:  # a reset begins the log anew
+                    last, log = 0, self.house.controller.log
                 lines = list(log.since(last))
                 last = lines[-1].number if lines else last
                 chunk += b"".join(_frame(line.number, as_json(line)) for line in lines)
@@ -158,7 +159,7 @@ class Door:
         return max(0.001, (due - controller.clock.now()) / SECOND / controller.clock.speed)
 
 
-async def _read(receive: Receive) -> tuple[bytes, int]:
+async def _read(receive: Receive, most: int) -> tuple[bytes, int]:
     """The request's body, of which no more is kept than is ever looked at, and its whole length."""
     parts: list[bytes] = []
     length = 0
@@ -167,7 +168,7 @@ async def _read(receive: Receive) -> tuple[bytes, int]:
         if message["type"] == "http.disconnect":
             raise Disconnected
         part = message.get("body", b"")
-        if length <= MAX_BODY:
+        if length <= most:
             parts.append(part)
         length += len(part)
         if not message.get("more_body") or length > LONGEST_READ:

@@ -1,11 +1,14 @@
 """The clocks a controller can live by. Time is nanoseconds since 1970, UTC.
 
-A clock says what time it is; it makes nothing happen. Every clock can be moved on by hand, whatever its mode.
+A clock says what time it is; it makes nothing happen. Every clock can be moved on by hand, whatever its mode, and
+none goes beyond the end of time.
 """
 
 import time
 from collections.abc import Callable
 from typing import Protocol
+
+from mockanka.core.timing import END_OF_TIME
 
 
 class Clock(Protocol):
@@ -41,7 +44,7 @@ class ScaledClock:
 
     def now(self) -> int:
         elapsed = self._source() - self._anchor
-        return self._start + (elapsed if self.speed == 1.0 else int(elapsed * self.speed))
+        return min(self._start + (elapsed if self.speed == 1.0 else int(elapsed * self.speed)), END_OF_TIME)
 
     def advance(self, by: int) -> None:
         self._start += by
@@ -64,7 +67,7 @@ class ManualClock:
         return self._now
 
     def advance(self, by: int) -> None:
-        self._now += by
+        self._now = min(self._now + by, END_OF_TIME)
 
     def tick(self) -> None:
         """Requests do not move it."""
@@ -76,7 +79,7 @@ class SteppingClock(ManualClock):
     mode = "step"
 
     def tick(self) -> None:
-        self._now += self.step
+        self.advance(self.step)
 
 
 MODES: dict[str, Callable[[int, float, int], Clock]] = {

@@ -261,7 +261,11 @@ def _finish(controller: Controller, save: SaveImage) -> None:
     if target is None:
         origin = controller.templates[source.ref.template_id]
         target = Template(
-            mac_id(controller.seed, save.id, "template"), request.new_template_name, cpus=origin.cpus, ram=origin.ram
+            id=mac_id(controller.seed, save.id, "template"),
+            name=request.new_template_name,
+            cpus=origin.cpus,
+            ram=origin.ram,
+            arch=origin.arch,
         )
         controller.templates[target.id] = target
     elif target.deleted:

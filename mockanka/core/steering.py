@@ -7,9 +7,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.instance import Instance
 from mockanka.core.lifecycle import LEGAL, State
-
-END_OF_TIME = 253_370_764_800 * 1_000_000_000
-"""The year 9999, beyond which no moment can be written down."""
+from mockanka.core.timing import END_OF_TIME
 
 
 class Never(Exception):
@@ -17,11 +15,11 @@ class Never(Exception):
 
 
 def advance_by(controller: Controller, length: int) -> None:
-    """Let ``length`` nanoseconds pass. ValueError if it is negative or leads beyond the year 9998."""
+    """Let ``length`` nanoseconds pass. ValueError if it is negative or leads beyond the year 9000."""
     if length < 0:
         raise ValueError("time does not go back")
     if controller.clock.now() + length > END_OF_TIME:
-        raise ValueError("that is beyond the year 9998")
+        raise ValueError("that is beyond the year 9000, where time ends")
     controller.clock.advance(length)
     controller.advance()
 

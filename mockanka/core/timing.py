@@ -12,7 +12,10 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
 LONGEST = 1000 * 365 * 24 * HOUR
-"""No draw is longer than a thousand years, however wide its distribution."""
+"""Nothing takes longer than a thousand years, however wide its distribution."""
+
+END_OF_TIME = 221_845_392_000 * SECOND
+"""The year 9000: clocks go no further, so that what begins by then still ends before 9999, the last year there is."""
 
 _STANDARD_NORMAL = NormalDist()
 _SMALLEST = 2.0**-54
@@ -90,5 +93,5 @@ class Timings:
 
 
 def transfer(size: int, bandwidth: int) -> int:
-    """Nanoseconds that ``size`` bytes need at ``bandwidth`` bits per second, rounded up."""
-    return -(-size * 8 * SECOND // bandwidth)
+    """Nanoseconds that ``size`` bytes need at ``bandwidth`` bits per second, rounded up; a thousand years at most."""
+    return min(-(-size * 8 * SECOND // bandwidth), LONGEST)

@@ -102,5 +102,18 @@ def shipped() -> list[str]:
 
 def to_yaml(data: Mapping[str, Any]) -> str:
     """A dumped scenario as YAML text."""
-    text: str = yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=120)
+    text: str = yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes YAML that is read back as it was."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # Outside double quotes these are line breaks, which YAML folds.
+    style = '"' if any(character in text for character in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)

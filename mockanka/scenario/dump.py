@@ -82,7 +82,7 @@ def _version(version: Version) -> Data:
     return {
         "tag": version.tag,
         "number": version.number,
-        "description": version.description,
+        "description": version.description or None,
         "images": [file._asdict() for file in version.images],
         "state_files": [file._asdict() for file in version.state_files],
         "port_forwarding": _rules(own) if own else None,
@@ -127,7 +127,7 @@ def _pull(running: pull.Pull) -> Data:
 
 
 def _group(group: Group) -> Data:
-    return {"name": group.name, "id": group.id, "description": group.description, "fallback": group.fallback_id}
+    return {"name": group.name, "id": group.id, "description": group.description or None, "fallback": group.fallback_id}
 
 
 def _instance(one: Instance) -> Data:
@@ -149,7 +149,7 @@ def _instance(one: Instance) -> Data:
         "until": one.until,
         "step": one.step,
         "inflight_id": one.inflight_id,
-        "message": one.message,
+        "message": one.message or None,
         "progress": one.progress_made or None,
         "ready": one.ready or None,
         "booting": one.booting or None,
@@ -176,7 +176,7 @@ def _distribution(each: Distribution) -> Data:
                 "stage": delivery.stage.value,
                 "until": delivery.until,
                 "progress": delivery.progress_made or None,
-                "error": delivery.error,
+                "error": delivery.error or None,
             }
             for node_id, delivery in each.deliveries.items()
         ],
@@ -188,7 +188,7 @@ def _save_image(save: SaveImage) -> Data:
     return {
         **_differing(request, SaveRequest(""), ("instance_id", "template_id")),
         "instance": request.instance_id,
-        "template": request.template_id,
+        "template": request.template_id or None,
         "id": save.id,
         "requested": save.requested,
         "vm_uuid": save.vm_uuid,

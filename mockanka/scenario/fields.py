@@ -184,7 +184,7 @@ class Ram(_Field):
     def read(self, written: Any) -> int:
         text = str(written).strip().upper()
         number, unit = (text[:-1], text[-1:]) if text[-1:] in "GM" else (text, "G")
-        if not (number.isascii() and number.isdigit()) or int(number) < 1 or len(number) > 9:
+        if not (number.isascii() and number.isdigit()) or int(number) < 1 or len(number) > 19:
             raise ValueError(f"{written!r} is no amount of RAM: write it like 4G or 2048M")
         return int(number) * (1024 if unit == "G" else 1)
 
@@ -241,9 +241,7 @@ class Metadata(_Field):
             raise ValueError("must be keys with values")
         result: dict[str, str | int | bool] = {}
         for key, value in written.items():
-            plain = value.value if isinstance(value, Scalar) else value
-            if isinstance(value, Scalar) and not isinstance(plain, bool | int):
-                plain = str(value)
+            plain = value.resolved() if isinstance(value, Scalar) else value
             if not isinstance(plain, str | int | bool):
                 raise ValueError(f"{key}: a value is text, a whole number, true or false")
             result[str(key)] = plain

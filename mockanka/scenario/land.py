@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import count
 from typing import Any
 
 from mockanka.core import chance, pull
@@ -16,6 +18,7 @@ from mockanka.scenario.names import Broken, Names
 from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
+_NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
 class Land:
@@ -25,11 +28,23 @@ class Land:
         self.controller = controller
         self.names = Names(controller)
         self.is_dump = is_dump
+        self.addresses: set[str] = set()
+        """Those given in the scenario; who has none gets one that is not among them."""
+        self.free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
+
+    def _ip(self, path: Path, item: Data, n: int) -> str | None:
+        if "ip" not in item:
+            return None
+        return _numbered((*path, "ip"), item["ip"], n) if "count" in item else str(item["ip"])
 
     def lay_out(self, data: Data) -> None:
         for index, item in enumerate(data.get("templates", [])):
             self._template(("templates", index), item)
-        for index, item in enumerate(data.get("nodes", [])):
+        nodes = list(enumerate(data.get("nodes", [])))
+        for index, item in nodes:
+            for n in range(1, item.get("count", 1) + 1):
+                self.addresses.add(self._ip(("nodes", index), item, n) or "")
+        for index, item in nodes:
             self._nodes(("nodes", index), item)
         self._groups(list(enumerate(data.get("groups", []))))
         for index, item in enumerate(data.get("nodes", [])):
@@ -74,20 +89,17 @@ class Land:
         )
 
     def _nodes(self, path: Path, item: Data) -> None:
-        count = item.get("count", 1)
-        for n in range(1, count + 1):
-            try:
-                name = item["name"].format(n=n) if "count" in item else item["name"]
-                ip = item["ip"].format(n=n) if "count" in item and "ip" in item else item.get("ip")
-            except (IndexError, KeyError, ValueError):
-                raise Broken((*path, "name"), "the place for the number is written {n} or {n:02}") from None
-            if count > 1 and ("id" in item or name == item["name"]):
+        many = item.get("count", 1)
+        for n in range(1, many + 1):
+            name = _numbered((*path, "name"), item["name"], n) if "count" in item else item["name"]
+            ip = self._ip(path, item, n)
+            if many > 1 and ("id" in item or name == item["name"]):
                 what = "id" if "id" in item else "name"
-                raise Broken((*path, what), f"{count} nodes cannot share one {what}; write the number as {{n}}")
+                raise Broken((*path, what), f"{many} nodes cannot share one {what}; write the number as {{n}}")
             self._node(path, item, name, ip)
 
     def _node(self, path: Path, item: Data, name: str, ip: str | None) -> None:
-        nodes, number = self.controller.nodes, len(self.controller.nodes) + 1
+        nodes = self.controller.nodes
         same = sum(node.name == name for node in nodes.values())
         id = item.get("id") or chance.mac_id(self.controller.seed, "node", name, *([same] if same else []))
         if id in nodes:
@@ -96,7 +108,9 @@ class Land:
             UsbDevice(device["name"], device.get("location") or self._location(id, index))
             for index, device in enumerate(item.get("usb", []))
         ]
-        node = Node(id, name, f"10.0.{number // 250}.{number % 250 + 1}" if ip is None else ip, usb=tuple(devices))
+        if ip is None:
+            ip = next(address for address in self.free_addresses if address not in self.addresses)
+        node = Node(id, name, ip, usb=tuple(devices))
         _set(node, item, "cpus", "ram", "capacity", "capacity_mode", "vcpu_override", "ram_override", "central_logging")
         _set(node, item, disk_size="disk", disk_other="disk_other")
         node.anka = AnkaVersion(**item.get("anka", {}))
@@ -145,6 +159,14 @@ class Land:
             for node in self.controller.nodes.values():
                 if node.id == item.get("id") or ("id" not in item and node.name == name):
                     node.groups = [*dict.fromkeys([*node.groups, *ids])]
+
+
+def _numbered(path: Path, text: str, n: int) -> str:
+    """A name with its number put in."""
+    filled = _NUMBER.sub(lambda place: f"{n:0{place[1] or 1}}", text)
+    if "{" in filled or "}" in filled:
+        raise Broken(path, "the place for the number is written {n} or {n:02}")
+    return filled
 
 
 def _rules(given: list[dict[str, Any]]) -> tuple[PortRule, ...]:

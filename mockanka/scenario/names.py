@@ -52,7 +52,9 @@ class Names:
             return Ref(id, item["serial"])
         for key, known in (("tag", [v.tag for v in of.versions]), ("version", [str(v.number) for v in of.versions])):
             if key in item and str(item[key]) not in known:
-                raise Broken((*path, key), f"template {of.name} has no {key} {item[key]}: {nearest(item[key], known)}")
+                raise Broken(
+                    (*path, key), f"template {of.name} has no {key} {item[key]}: {nearest(str(item[key]), known)}"
+                )
         if not of.versions:
             raise Broken((*path, "template"), f"template {of.name} has no versions")
         return template.resolve(self.controller, id, item.get("tag"), item.get("version"))

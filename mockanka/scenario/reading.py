@@ -14,17 +14,32 @@ import yaml
 
 Path = tuple[str | int, ...]
 DEPTH = 50
+REPEATS = 100_000
+"""How many nodes aliases may bring in again; enough for any honest scenario."""
+
+NULL, INT, BOOL = (f"tag:yaml.org,2002:{name}" for name in ("null", "int", "bool"))
 
 
 class Scalar(str):
-    """A YAML scalar as it was written; ``value`` is what YAML itself takes it for."""
+    """A YAML scalar as it was written; ``tag`` is what YAML itself takes it for."""
 
-    value: object
+    tag: str
 
-    def __new__(cls, text: str, value: object) -> Scalar:
+    def __new__(cls, text: str, tag: str) -> Scalar:
         self = super().__new__(cls, text)
-        self.value = value
+        self.tag = tag
         return self
+
+    def resolved(self) -> str | int | bool:
+        """The whole number, true or false that YAML reads here; text where it reads anything else."""
+        if self.tag in (INT, BOOL):
+            try:
+                value = yaml.safe_load(self)
+            except (yaml.YAMLError, ValueError):
+                return str(self)
+            if isinstance(value, int):
+                return value
+        return str(self)
 
 
 @dataclass(frozen=True)
@@ -83,21 +98,24 @@ def nearest(word: str, known: list[str]) -> str:
 
 def read_yaml(text: str, source: str) -> Document:
     """A document out of YAML text; ScenarioError with the line if it is none."""
+    document = Document(source, {})
     try:
         loader = yaml.SafeLoader(text)
         try:
             node = loader.get_single_node()
-            document = Document(source, {} if node is None else None)
             if node is not None:
-                document.data = _convert(loader, node, (), document, frozenset())
+                document.data = _Converter(loader, document).convert(node, ())
         finally:
             loader.dispose()
+    except yaml.reader.ReaderError as wrong:
+        line = text.count("\n", 0, wrong.position) + 1
+        raise ScenarioError([f"{source}:{line}: not valid YAML: {wrong.reason}"]) from None
     except yaml.MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
-        line = f":{mark.line + 1}" if mark else ""
-        raise ScenarioError([f"{source}{line}: not valid YAML: {wrong.problem or wrong.context}"]) from None
-    except (yaml.YAMLError, ValueError) as wrong:
-        raise ScenarioError([f"{source}: not valid YAML: {wrong}"]) from None
+        where = f":{mark.line + 1}" if mark else ""
+        raise ScenarioError([f"{source}{where}: not valid YAML: {wrong.problem or wrong.context}"]) from None
+    except RecursionError:
+        raise ScenarioError([f"{source}: is nested too deep"]) from None
     return document
 
 
@@ -109,31 +127,53 @@ def read_json(text: str | bytes, source: str) -> Document:
         raise ScenarioError([f"{source}: not valid JSON: {wrong}"]) from None
 
 
-def _convert(loader: yaml.SafeLoader, node: yaml.Node, path: Path, document: Document, above: frozenset[int]) -> object:
-    document.lines[path] = node.start_mark.line + 1
-    if id(node) in above or len(path) > DEPTH:
-        raise document.error([Problem(path, "is nested in itself, or too deep")])
-    above |= {id(node)}
-    if isinstance(node, yaml.MappingNode):
-        return _mapping(loader, node, path, document, above)
-    if isinstance(node, yaml.SequenceNode):
-        return [_convert(loader, item, (*path, i), document, above) for i, item in enumerate(node.value)]
-    value = loader.construct_object(node)
-    return None if value is None else Scalar(node.value, value)
+class _Converter:
+    """Turns the nodes of one YAML text into plain data, and notes the lines."""
 
+    def __init__(self, loader: yaml.SafeLoader, document: Document) -> None:
+        self.loader = loader
+        self.document = document
+        self.above: list[yaml.Node] = []
+        self.own_keys: dict[yaml.Node, list[str]] = {}
+        self.repeats = 0
 
-def _mapping(
-    loader: yaml.SafeLoader, node: yaml.MappingNode, path: Path, document: Document, above: frozenset[int]
-) -> Mapping[str, object]:
-    own = [key.value for key, _ in node.value]
-    loader.flatten_mapping(node)
-    result: dict[str, object] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            raise document.error([Problem(path, f"line {key.start_mark.line + 1}: a key must be a word")])
-        if own.count(key.value) > 1:
-            document.lines[(*path, key.value)] = key.start_mark.line + 1
-            raise document.error([Problem((*path, key.value), "stands here twice")])
-        result[key.value] = _convert(loader, value, (*path, key.value), document, above)
-        document.lines[(*path, key.value)] = key.start_mark.line + 1
-    return result
+    def convert(self, node: yaml.Node, path: Path) -> object:
+        self.document.lines[path] = node.start_mark.line + 1
+        if node in self.above or len(path) > DEPTH:
+            raise self.document.error([Problem(path, "is nested in itself, or too deep")])
+        if isinstance(node, yaml.ScalarNode):
+            return None if node.tag == NULL else Scalar(node.value, node.tag)
+        self.above.append(node)
+        data = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
+        self.above.pop()
+        return data
+
+    def _sequence(self, node: yaml.Node, path: Path) -> list[object]:
+        self._count(node, path)
+        return [self.convert(item, (*path, index)) for index, item in enumerate(node.value)]
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> Mapping[str, object]:
+        self._count(node, path)
+        own = self.own_keys[node]
+        self.loader.flatten_mapping(node)
+        result: dict[str, object] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise self.document.error([Problem(path, f"line {key.start_mark.line + 1}: a key must be a word")])
+            place = (*path, key.value)
+            if own.count(key.value) > 1:
+                self.document.lines[place] = key.start_mark.line + 1
+                raise self.document.error([Problem(place, "stands here twice")])
+            result[key.value] = self.convert(value, place)
+            self.document.lines[place] = key.start_mark.line + 1
+        return result
+
+    def _count(self, node: yaml.Node, path: Path) -> None:
+        """Note a node's own keys the first time; after that it comes from an alias, and those must not multiply."""
+        if node in self.own_keys:
+            self.repeats += len(node.value) + 1
+            if self.repeats > REPEATS:
+                raise self.document.error([Problem(path, "aliases bring in too much")])
+            return
+        keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+        self.own_keys[node] = [key.value for key in keys if isinstance(key, yaml.ScalarNode)]

@@ -61,7 +61,7 @@ class Strict(Schema):
 
     @post_dump
     def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {key: value for key, value in data.items() if value is not None and value not in ([], {}, "")}
+        return {key: value for key, value in data.items() if value is not None and value not in ([], {})}
 
 
 class ReleaseText(Text):
@@ -79,10 +79,6 @@ class Controller(Strict):
     license = Choice(*LICENSES)
     registry = Text()
     saved_size = Size()
-
-    @post_dump
-    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return data
 
 
 class Clock(Strict):
@@ -131,7 +127,7 @@ class Version(Strict):
 
     @post_dump
     def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {key: value for key, value in data.items() if value not in (None, [], "") or key == "images"}
+        return {key: value for key, value in data.items() if value not in (None, []) or key == "images"}
 
 
 class Template(Strict):
@@ -185,10 +181,10 @@ class Node(Strict):
     ip = Text()
     cpus = Whole(1, 1024)
     ram = Whole(1, 1024**2)
-    capacity = Whole(0, 10_000)
+    capacity = Whole(0)
     capacity_mode = Choice("number", "resource")
-    vcpu_override = Whole(0, 10**6)
-    ram_override = Whole(0, 10**6)
+    vcpu_override = Whole(0)
+    ram_override = Whole(0)
     disk = Size()
     disk_other = Size()
     anka = fields.Nested(Anka)
@@ -225,14 +221,10 @@ class Vm(Strict):
     ip = Text()
     vnc_port = Whole(0, 65535)
     vnc_password = Text()
-    cpus = Whole(1, 1024)
+    cpus = Whole(1)
     ram = Ram()
     status = Text()
     ports = fields.List(fields.Nested(Port))
-
-    @post_dump
-    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {key: value for key, value in data.items() if value is not None}
 
 
 class Instance(Strict):
@@ -250,8 +242,8 @@ class Instance(Strict):
     group = Text()
     priority = Whole(1, 10_000)
     usb_device = Text()
-    vcpu = Whole(0, 1024)
-    vram = Whole(0, 1024**2)
+    vcpu = Whole(0)
+    vram = Whole(0)
     startup_script = Text()
     startup_script_condition = Whole(0, 1)
     name_template = Text()
@@ -294,6 +286,10 @@ class Distribution(Strict):
     # in a dump
     serial = Whole(0)
     deliveries = fields.List(fields.Nested(Delivery))
+
+    @post_dump
+    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {key: value for key, value in data.items() if value is not None}
 
 
 class SaveError(Strict):

@@ -23,10 +23,19 @@ from mockanka.core.timing import SECOND
 from mockanka.scenario import Options, Scenario
 from tests.worlds import CORNERS, reload, state_of
 
-WORLD = Scenario.from_yaml(CORNERS)
+WORLD = Scenario.from_yaml(
+    CORNERS
+    + """
+instances:
+  - {template: layered, tag: base, node: single, usb_device: phone}
+  - {template: layered, node: pair}
+  - {template: suspended, node: counted}
+  - {template: layered, node: cramped, state: Pulling}
+"""
+)
 TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
 PICK = st.integers(0, 10**6)
-TIMES = st.sampled_from([0, 1, SECOND, 7 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
+TIMES = st.sampled_from([0, 1, SECOND, 3 * SECOND, 10 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
 SCRIPTS = st.sampled_from(["", "", "ZmFpbA==", "bm90aGluZw==", "not base64"])
 
 
@@ -51,13 +60,16 @@ class ControllerMachine(RuleBasedStateMachine):
         self.controller = WORLD.controller(Options(clock="manual"))
         self.journal: list[Callable[[Controller], object]] = []
         self.watch = Watch()
-        self._note_moves()
 
     @initialize(seed=st.integers(0, 3))
     def choose_seed(self, seed: int) -> None:
         self.seed = seed
         self.controller = WORLD.controller(Options(clock="manual", seed=seed))
         self.watch = Watch()
+        for each in self.controller.instances.values():
+            self.watch.states[each.id] = each.state
+            if each.state is State.STARTED:
+                self.watch.started.add(each.id)
         self.template_ids = list(self.controller.templates)
         self.node_ids = list(self.controller.nodes)
         self.group_ids = list(self.controller.groups)
@@ -128,9 +140,16 @@ class ControllerMachine(RuleBasedStateMachine):
         id = self.some(pick)
         self.do(lambda c: instance.terminate(c, id))
 
-    @rule(state=st.sampled_from([State.SCHEDULING, State.PULLING, State.PUSHING]), pick=PICK)
-    def terminate_early(self, state: State, pick: int) -> None:
-        id = self.some(pick, state)
+    @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing"]), pick=PICK)
+    def terminate_early(self, phase: str, pick: int) -> None:
+        phases: dict[str, Callable[[instance.Instance], bool]] = {
+            "booting": lambda one: one.booting,
+            "pulling": lambda one: one.pulling,
+            "waiting": lambda one: one.state is State.SCHEDULING,
+            "pushing": lambda one: one.state is State.PUSHING,
+        }
+        ids = [one.id for one in self.controller.instances.values() if phases[phase](one)]
+        id = ids[pick % len(ids)] if ids else "nobody"
         self.do(lambda c: instance.terminate(c, id))
 
     @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
@@ -161,15 +180,25 @@ class ControllerMachine(RuleBasedStateMachine):
         ids = [self.node_ids[pick] for pick in nodes]
         self.do(lambda c: distribution.create(c, self.template_ids[which], tag, None, ids))
 
-    @rule(which=st.integers(0, 2), tag=TAGS)
     def revert(self, which: int, tag: str | None) -> None:
         self.do(lambda c: template.revert(c, self.template_ids[which], tag))
 
-    @rule(
-        pick=st.integers(0, 3),
-        capacity=st.sampled_from([0, 1, 2, 3, 4]),
-        mode=st.sampled_from(["number", "number", "resource"]),
-    )
+    @rule(data=st.data(), what=st.sampled_from(["configure", "trouble", "trouble", "regroup", "revert", "delete"]))
+    def disturb(self, data: st.DataObject, what: str) -> None:
+        """What happens now and then: drawn together, so that life between goes on undisturbed for a while."""
+        pick = data.draw(st.integers(0, 3))
+        if what == "configure":
+            self.configure(pick, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(["number", "resource"])))
+        elif what == "trouble":
+            self.trouble_a_node(pick, data.draw(st.sampled_from(["lose", "restore", "restore", "update", "updated"])))
+        elif what == "regroup":
+            fallback = data.draw(st.none() | st.integers(0, 2))
+            self.regroup(pick % 3, fallback, data.draw(st.lists(st.integers(0, 3), max_size=2)))
+        elif what == "revert":
+            self.revert(pick % 3, data.draw(TAGS))
+        elif len(self.journal) > 20:
+            self.delete(data.draw(st.sampled_from(["node", "template", "group"])), pick % 3)
+
     def configure(self, pick: int, capacity: int, mode: str) -> None:
         id = self.node_ids[pick]
         if id in self.controller.nodes:
@@ -177,7 +206,6 @@ class ControllerMachine(RuleBasedStateMachine):
         changes: dict[str, object] = {"capacity": capacity, "capacity_mode": mode, "ip": f"10.9.9.{capacity}"}
         self.do(lambda c: node.configure(c, id, changes))
 
-    @rule(pick=st.integers(0, 3), trouble=st.sampled_from(["lose", "restore", "restore", "update", "updated"]))
     def trouble_a_node(self, pick: int, trouble: str) -> None:
         id = self.node_ids[pick]
         operations: dict[str, Callable[[Controller], object]] = {
@@ -188,7 +216,6 @@ class ControllerMachine(RuleBasedStateMachine):
         }
         self.do(operations[trouble])
 
-    @rule(pick=st.integers(0, 2), fallback=st.none() | st.integers(0, 2), nodes=st.lists(st.integers(0, 3), max_size=2))
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
         id, ids = self.group_ids[pick], [self.node_ids[each] for each in nodes]
         if fallback is None:
@@ -197,14 +224,11 @@ class ControllerMachine(RuleBasedStateMachine):
             self.do(lambda c: group.update(c, id, {"fallback_id": self.group_ids[fallback]}))
             self.do(lambda c: group.add_nodes(c, [id], ids))
 
-    @precondition(lambda self: len(self.journal) > 20)
-    @rule(what=st.sampled_from(["node", "template", "group", "nothing", "nothing"]), pick=st.integers(0, 2))
     def delete(self, what: str, pick: int) -> None:
         operations: dict[str, Callable[[Controller], object]] = {
             "node": lambda c: node.delete(c, self.node_ids[pick]),
             "template": lambda c: template.delete(c, self.template_ids[pick]),
             "group": lambda c: group.delete(c, self.group_ids[pick]),
-            "nothing": lambda c: None,
         }
         self.do(operations[what])
 
@@ -214,15 +238,14 @@ class ControllerMachine(RuleBasedStateMachine):
     def pass_time(self, length: int) -> None:
         self.do(lambda c: steering.advance_by(c, length))
 
-    @rule()
-    def go_to_next_event(self) -> None:
-        self.do(steering.advance_to_next)
+    @rule(steps=st.sampled_from([1, 1, 2, 3, 100]))
+    def go_to_next_events(self, steps: int) -> None:
+        for _ in range(min(steps, 3)):
+            self.do(steering.advance_to_next)
+        if steps > 3:
+            self.do(steering.settle)
 
-    @rule()
-    def settle(self) -> None:
-        self.do(steering.settle)
-
-        assert self.controller.idle
+            assert self.controller.idle
 
     # Things that must make no difference.
 

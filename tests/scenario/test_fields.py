@@ -156,7 +156,7 @@ def test_ram_is_gigabytes_unless_it_says_otherwise(written: str, megabytes: int)
     assert megabytes == data_of(f"templates: [{{name: a, ram: {written}}}]")["templates"][0]["ram"]
 
 
-@pytest.mark.parametrize("written", ["0", "4T", "-4G", "1.5G", "G", "lots", "4294967296G", "true"])
+@pytest.mark.parametrize("written", ["0", "4T", "-4G", "1.5G", "G", "lots", "99999999999999999999G", "true"])
 def test_what_is_no_amount_of_ram_is_refused(written: str) -> None:
     """RAM is a whole number above zero of G or M."""
     (problem,) = problems_of(f"templates: [{{name: a, ram: {written}}}]")

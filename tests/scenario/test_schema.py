@@ -85,7 +85,7 @@ WRONG_TYPES = {
     "nodes: [{name: [a]}]": "w.yaml:1: nodes[0].name: ['a'] is not text",
     "instances: [{template: {a: b}}]": "w.yaml:1: instances[0].template: {'a': 'b'} is not text",
     "nodes:\n  - name: n\n    capacity: two": "w.yaml:3: nodes[0].capacity: 'two' is not a whole number",
-    "nodes:\n  - name: n\n    capacity: -1": "w.yaml:3: nodes[0].capacity: -1 is not between 0 and 10000",
+    "nodes:\n  - name: n\n    capacity: -1": "w.yaml:3: nodes[0].capacity: -1 is not 0 or more",
     "nodes: [{name: n, count: 10001}]": "w.yaml:1: nodes[0].count: 10001 is not between 1 and 10000",
     "nodes: [{name: n, cpus: 0}]": "w.yaml:1: nodes[0].cpus: 0 is not between 1 and 1024",
     "nodes: [{name: }]": "w.yaml:1: nodes[0].name: has no value",
