@@ -65,6 +65,8 @@ class Instance:
     progress_made: float = 0.0
     """Of its pull, once that is over or broken off; 0 if there was none."""
     message: str = ""
+    reported: int = 0
+    """When its node last reported on it, if that node was deleted since."""
     waits_for: str = field(default="", compare=False)
     """Why no node took it when it was last looked at."""
     vm: Vm | None = None
@@ -103,7 +105,7 @@ class Instance:
         """
         if self.node_id in controller.nodes and self._reported:
             return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
-        return self.since if self.step else self.created - MICROSECOND
+        return max(self.since, self.reported) if self.step else self.created - MICROSECOND
 
     @property
     def _reported(self) -> bool:
@@ -308,6 +310,16 @@ def can_be_abandoned(controller: Controller, node: Node) -> bool:
     return any(instance.state is not State.TERMINATING for instance in _on(controller, node))
 
 
+def orphan(controller: Controller, node: Node) -> None:
+    """The node is about to be deleted: nobody is left to report on its instances, or to confirm that they ended."""
+    for instance in controller.instances.values():
+        if instance.node_id == node.id:
+            instance.reported = instance.updated(controller)
+            instance.occupies = False
+            instance.usb = None
+            controller.touch(instance)
+
+
 def _on(controller: Controller, node: Node) -> list[Instance]:
     """The instances that hold a slot on the node, oldest first."""
     return sorted((controller.instances[id] for id in node.occupants), key=lambda each: each.number)
@@ -317,6 +329,7 @@ def resume(controller: Controller, node: Node) -> None:
     """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
     here = [each for each in controller.instances.values() if each.node_id == node.id]
     for instance in sorted(here, key=lambda each: each.number):
+        controller.touch(instance)  # its heartbeat goes on
         if instance.until is not None and instance.until <= controller.now:
             controller.schedule(controller.now, phase_end(instance))
 

@@ -172,10 +172,8 @@ def delete(controller: Controller, node_id: str) -> None:
     node = find(controller, node_id)
     instance.abandon(controller, node, f"node {node.name} was deleted")
     distribution.forsake(controller, node)
+    instance.orphan(controller, node)
     del controller.nodes[node_id]
-    for id in node.occupants:  # those that were terminating: nobody is left to confirm it
-        controller.instances[id].occupies = False
-        controller.instances[id].usb = None
     controller.happened("node deleted", node_id, name=node.name)
 
 
@@ -196,8 +194,6 @@ def restore(controller: Controller, node_id: str) -> None:
     if node.lost_at is None:
         return
     node.lost_at = node.timeout_at = None
-    for id in node.occupants:  # their heartbeat goes on
-        controller.touch(controller.instances[id])
     for part in (pull, instance, save_image, distribution):
         part.resume(controller, node)
     controller.placement_due = True

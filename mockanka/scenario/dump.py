@@ -146,6 +146,7 @@ def _instance(one: Instance) -> Data:
         "number": one.number,
         "created": one.created,
         "since": one.since,
+        "reported": one.reported or None,
         "until": one.until,
         "step": one.step,
         "inflight_id": one.inflight_id,

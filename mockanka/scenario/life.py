@@ -110,6 +110,7 @@ class Life:
             created=created,
             inflight_id=item.get("inflight_id") or controller.mint("request"),
             since=item.get("since", created),
+            reported=item.get("reported", 0),
             state=State(item.get("state", State.STARTED if node_id else State.SCHEDULING)),
             node_id=node_id,
             message=item.get("message", ""),

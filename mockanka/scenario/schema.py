@@ -256,6 +256,7 @@ class Instance(Strict):
     serial = Whole(0)
     inflight_id = Text()
     since = Moment()
+    reported = Moment()
     until = Moment()
     step = Whole(0)
     ready = Flag()

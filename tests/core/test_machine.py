@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mockanka.api.app import create_app
+from mockanka.api.instances import Answers
 from mockanka.core import distribution, group, instance, node, save_image, steering, template, usb
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
@@ -47,6 +48,7 @@ class Watch:
     states: dict[str, State] = field(default_factory=dict)
     progress: dict[str, float] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
+    updated: dict[str, int] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     tolerated: dict[str, set[str]] = field(default_factory=dict)
     """Who was on a node when its limits were last changed: they may be too many."""
@@ -60,6 +62,19 @@ class ControllerMachine(RuleBasedStateMachine):
         self.controller = WORLD.controller(Options(clock="manual"))
         self.journal: list[Callable[[Controller], object]] = []
         self.watch = Watch()
+
+    @property
+    def controller(self) -> Controller:
+        return self._controller
+
+    @controller.setter
+    def controller(self, controller: Controller) -> None:
+        """Another controller in its place, as by a reset: who polls must not notice anything stale."""
+        if hasattr(self, "_controller"):
+            self._controller.become(controller)
+        else:
+            self._controller = controller
+            self.answers = Answers(controller)
 
     @initialize(seed=st.integers(0, 3))
     def choose_seed(self, seed: int) -> None:
@@ -338,6 +353,21 @@ class ControllerMachine(RuleBasedStateMachine):
 
                 assert self.watch.deliveries.get((made.id, node_id), 0.0) <= progress <= 1.0
                 self.watch.deliveries[made.id, node_id] = progress
+
+    @invariant()
+    def the_time_of_the_last_update_never_falls(self) -> None:
+        for each in self.controller.instances.values():
+            updated = each.updated(self.controller)
+
+            assert self.watch.updated.get(each.id, 0) <= updated <= self.controller.now
+            self.watch.updated[each.id] = updated
+
+    @invariant()
+    def answers_at_hand_are_fresh(self) -> None:
+        kept = [self.answers.all(), *map(self.answers.one, self.controller.instances.values())]
+        fresh = Answers(self.controller)
+
+        assert kept == [fresh.all(), *map(fresh.one, self.controller.instances.values())]
 
     @invariant()
     def no_usb_device_claimed_twice(self) -> None:
