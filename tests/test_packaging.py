@@ -47,7 +47,12 @@ def fresh_environment(folder: Path, *what: str | Path) -> Path:
     run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
     python = environment / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if "mockanka" not in each.name:  # this one must come from what is being tested
+            (borrowed / each.name).symlink_to(each)
+    (site / "borrowed.pth").write_text(f"{borrowed}\n")
     offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
     run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *what, cwd=folder)
     return environment
