@@ -79,7 +79,7 @@ def main() -> None:
 )
 @click.option(
     "--speed",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, 1e9, min_open=True),
     callback=_read_speed,
     envvar="MOCKANKA_SPEED",
     help="How fast a real clock runs; 60 lets a minute pass each second.  [default: 1.0]",
@@ -115,11 +115,15 @@ def serve(
     """
     from mockanka import server
     from mockanka.house import House
-    from mockanka.scenario import Options
+    from mockanka.scenario import Options, ScenarioError
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
         _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
-    house = House(_find(scenario), Options(seed=seed, release=release, clock=clock, speed=speed, step=step))
+    options = Options(seed=seed, release=release, clock=clock, speed=speed, step=step)
+    try:
+        house = House(_find(scenario), options)
+    except ScenarioError as wrong:  # sound by itself, but not with these options
+        _refuse(str(wrong))
     try:
         listening = server.bind(host, port)
     except OSError as wrong:

@@ -14,12 +14,13 @@ from werkzeug.exceptions import HTTPException
 from mockanka import __version__, units
 from mockanka.core import steering
 from mockanka.core.clock import MODES
+from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.events import Happening
 from mockanka.core.lifecycle import State
 from mockanka.house import House
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
-from mockanka.scenario.fields import Choice, Length, Real, Text, Whole
+from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text, Whole
 from mockanka.scenario.schema import Strict
 
 MAX_BODY = 256 * 1024 * 1024
@@ -46,7 +47,7 @@ class Problem(Exception):
 
 class ClockChange(Strict):
     mode = Choice(*MODES)
-    speed = Real(above_zero=True)
+    speed = Real(MAX_SPEED, above_zero=True)
     step = Length()
 
 
@@ -93,6 +94,7 @@ def create_control(house: House) -> Flask:
     _steer_time(app, house)
     _steer_state(app, house)
 
+    @app.get("/_mock")
     @app.get("/_mock/")
     def index() -> dict[str, object]:
         return {"mockanka": __version__, "release": str(house.controller.release), "links": LINKS}
@@ -127,26 +129,29 @@ def _steer_time(app: Flask, house: House) -> None:
 
     @app.post("/_mock/clock/advance")
     def advance() -> dict[str, object]:
-        asked = ADVANCING.load(_body())
-        if len(asked) != 1:
-            raise Problem(400, f"the body must be {ADVANCE}")
-        until = asked.get("until")
-        try:
-            if "by" in asked:
-                steering.advance_by(controller, asked["by"])
-            elif until == "next":
-                steering.advance_to_next(controller)
-            elif until == "idle":
-                steering.settle(controller)
-            else:
-                steering.wait_for(controller, until["instance"], State(until["state"]))
-        except ValueError as wrong:
-            raise Problem(400, str(wrong)) from None
-        except NotFound:
-            raise Problem(404, f"there is no instance {until['instance']}") from None
-        except steering.Never as never:
-            raise Problem(409, str(never)) from None
+        _advance(controller, ADVANCING.load(_body()))
         return clock_now()
+
+
+def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
+    if len(asked) != 1:
+        raise Problem(400, f"the body must be {ADVANCE}")
+    until = asked.get("until")
+    try:
+        if "by" in asked:
+            steering.advance_by(controller, asked["by"])
+        elif until == "next":
+            steering.advance_to_next(controller)
+        elif until == "idle":
+            steering.settle(controller)
+        else:
+            steering.wait_for(controller, asked["until"]["instance"], State(asked["until"]["state"]))
+    except ValueError as wrong:
+        raise Problem(400, str(wrong)) from None
+    except NotFound:
+        raise Problem(404, f"there is no instance {asked['until']['instance']}") from None
+    except steering.Never as never:
+        raise Problem(409, str(never)) from None
 
 
 def _steer_state(app: Flask, house: House) -> None:
@@ -170,6 +175,8 @@ def _steer_state(app: Flask, house: House) -> None:
     @app.put("/_mock/scenario")
     def load_scenario() -> dict[str, object]:
         raw = _raw()
+        if not raw.strip():
+            raise Problem(400, "the body is empty; it must be a scenario, in YAML or JSON")
         if request.mimetype == "application/json":
             house.reset(Scenario.from_json(raw, "request"))
         else:  # YAML, of which JSON is a part
@@ -183,7 +190,7 @@ def _steer_state(app: Flask, house: House) -> None:
     def events() -> dict[str, object]:
         controller.advance()
         since = request.args.get("since", "0")
-        if not since.isdecimal():
+        if not (since.isascii() and since.isdigit() and len(since) < 20):
             raise Problem(400, f"since is the number of an event, not {since!r}")
         return {"events": [as_json(line) for line in controller.log.since(int(since))]}
 

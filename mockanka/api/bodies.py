@@ -28,13 +28,15 @@ class BadRequest(Exception):
     """A request that breaks the contract; the text says where, and what would be right."""
 
 
-def body() -> dict[str, Any]:
-    """The request's body as a dictionary. Raises BadRequest."""
+def body(optional: bool = False) -> dict[str, Any]:
+    """The request's body as a dictionary; an empty one only where it is optional. Raises BadRequest."""
     if (request.content_length or 0) > MAX_BODY:
         raise BadRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
     raw = request.stream.read(MAX_BODY + 1)
     if len(raw) > MAX_BODY:
         raise BadRequest(f"the body has more than {MAX_BODY} bytes, at most {MAX_BODY} are read")
+    if optional and not raw.strip():
+        return {}
     if not raw.strip():
         raise BadRequest("the body is empty, it must be a JSON object")
     try:

@@ -22,9 +22,11 @@ from mockanka.units import format_moment, format_ram
 MAX_COUNT = 10_000
 """Guess: nothing published limits ``count``; far more than any cloud has, and still quick to create."""
 
+MAX_VCPU, MAX_VRAM = 1024, 16 * 1024 * 1024
+"""Guess: cores and MB that no Mac has, so that what is computed of them stays within what clients can decode."""
+
 FOREVER = 2**63
 _PLAIN_ID = re.compile(rb"id=[0-9A-Za-z._~-]+")
-BEFORE_STARTED = (State.SCHEDULING, State.PULLING)
 
 
 class StartBody(Body):
@@ -43,8 +45,8 @@ class StartBody(Body):
     group_id = Text()
     priority = Whole(1, 10_000)
     usb_device = Text()
-    vcpu = Whole()
-    vram = Whole()
+    vcpu = Whole(0, MAX_VCPU)
+    vram = Whole(0, MAX_VRAM)
     metadata = Metadata()
 
     @post_load
@@ -106,8 +108,8 @@ INSTANCE: Table[Instance] = Table(
     Key("vminfo", lambda c, one: VM_INFO.render(c, (one, one.shown_vm)) if one.shown_vm else OMIT),
     # Not while Scheduling, though a node may have it by then (controller-facts A2.2).
     Key("node_id", lambda c, one: OMIT if one.state is State.SCHEDULING else when_set(one.node_id)),
-    # The examples of this release do not have it on Started instances; later captures do (controller-facts A2.2).
-    Key("inflight_reqid", lambda c, one: one.inflight_id if one.state in BEFORE_STARTED else OMIT),
+    # Until there is a VM: the examples of this release lack it on Started instances, which later captures have (A2.2).
+    Key("inflight_reqid", lambda c, one: OMIT if one.shown_vm else one.inflight_id),
     Key("ts", lambda c, one: format_moment(one.updated(c))),
     Key("cr_time", lambda c, one: format_moment(one.created)),
     Key("progress", lambda c, one: number(one.progress(c))),

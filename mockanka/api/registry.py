@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from marshmallow import post_load
 
 from mockanka.api.bodies import Body, Text, Texts, Whole, body, load, query, query_number, required_query
@@ -38,6 +38,9 @@ class DistributeBody(Body):
     def _blank_is_not_given(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {key: value for key, value in data.items() if value != ""}
 
+
+RELAYED = b'{"status":"OK","body":null,"message":""}\n'
+"""Revert is relayed from the registry, which has an order of its own, and says null (controller-facts A0.1, A13)."""
 
 REVERT, DISTRIBUTE = RevertBody(), DistributeBody()
 
@@ -109,12 +112,12 @@ def blueprint(controller: Controller) -> Blueprint:
     @routes.delete("/api/v1/registry/revert")
     def revert() -> Response:
         template_id = required_query("id")
-        given = load(REVERT, body()) if request.content_length else {}
+        given = load(REVERT, body(optional=True))
         # The documents call the selector by several names (controller-facts B1).
         tag = query("tag") or query("tag_name") or given.get("tag")
         numbers = [query_number("number"), query_number("version"), given.get("number"), given.get("version")]
         template.revert(controller, template_id, tag, next((n for n in numbers if n is not None), None))
-        return respond(ok(None))  # relayed from the registry, which says null (controller-facts A0.1)
+        return respond(RELAYED)
 
     @routes.post("/api/v1/registry/vm/distribute")
     def distribute() -> Response:

@@ -71,8 +71,7 @@ class Controller:
         """When the next thing happens that changes anything; None if nothing is on its way."""
         if self.placement_due and self.waiting:
             return self.now
-        self.queue.drop_dead(self)
-        return self.queue.next_due()
+        return self.queue.next_awake(self)
 
     @property
     def idle(self) -> bool:
@@ -89,16 +88,19 @@ class Controller:
             elif due is not None and due <= target:
                 at, event = self.queue.pop()
                 self.now = max(self.now, at)
-                if event.alive(self):
+                if event.alive(self) and not event.asleep(self):
                     event.happen(self)
             else:
                 break
         self.now = max(self.now, target)
 
     def mint(self, kind: str) -> str:
-        """A new id of a kind, as the controller makes them."""
-        self.minted[kind] = self.minted.get(kind, 0) + 1
-        return chance.controller_id(self.seed, kind, self.minted[kind])
+        """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
+        while True:
+            self.minted[kind] = self.minted.get(kind, 0) + 1
+            id = chance.controller_id(self.seed, kind, self.minted[kind])
+            if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
+                return id
 
     def wait(self, instance: Instance) -> None:
         """Put an instance in line for a node."""

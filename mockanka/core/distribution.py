@@ -65,8 +65,10 @@ class _DeliveryEvent(Event):
     def alive(self, controller: Controller) -> bool:
         distribution = controller.distributions.get(self.distribution_id)
         delivery = distribution.deliveries.get(self.node_id) if distribution else None
-        node = controller.nodes.get(self.node_id)
-        return delivery is not None and delivery.stage is self.stage and node is not None and node.lost_at is None
+        return delivery is not None and delivery.stage is self.stage and self.node_id in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[self.node_id].lost_at is not None
 
     def happen(self, controller: Controller) -> None:
         distribution = controller.distributions[self.distribution_id]
@@ -121,7 +123,8 @@ def create(
     """Send a version to the named nodes and those of the group; to all nodes, if neither is given.
 
     Every node it goes to is in the answer from the start (controller-facts A16). All nodes means those that are
-    not Offline, and before 1.33 not Unhealthy either; nodes asked for by name get their task in any case.
+    not Offline, and before 1.33 not Unhealthy either; nodes asked for by name get their task in any case, and take
+    it when they are back. The real controller gives up some time (since 1.6), nobody says when; here it never does.
     """
     ref = template.resolve(controller, template_id, tag, number)
     for node_id in node_ids:

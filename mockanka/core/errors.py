@@ -31,7 +31,7 @@ class NotFound(Refusal):
 
 
 class NoSuchTemplate(Refusal):
-    """Unknown template in POST vm (controller-facts A0.4, A1); for distribution it is a guess."""
+    """Unknown template in POST vm (controller-facts A0.4, A1); for distribution and save image it is a guess."""
 
     def __init__(self) -> None:
         super().__init__("VM not in the registry")

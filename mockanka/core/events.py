@@ -1,7 +1,8 @@
 """The queue of what is due, and the log of what happened.
 
 An event is a frozen dataclass that knows whether it still matters and what it does. Nothing is ever cancelled:
-an event that finds its entity gone or moved on is dead, and dead events do nothing.
+an event that finds its entity gone or moved on is dead, and dead events do nothing. What a lost node would report is
+asleep: it does not happen when it is due, and the node's return schedules it again.
 """
 
 from __future__ import annotations
@@ -26,9 +27,13 @@ class Event(ABC):
     def alive(self, controller: Controller) -> bool:
         """Whether the event still matters. Looks only; changes nothing."""
 
+    def asleep(self, controller: Controller) -> bool:
+        """Whether it would not happen if it were due now, though it matters: its node is lost."""
+        return False
+
     @abstractmethod
     def happen(self, controller: Controller) -> None:
-        """Do it. Called only while alive, with ``controller.now`` at the time the event was due."""
+        """Do it. Called only while alive and awake, with ``controller.now`` at the time the event was due."""
 
     def settles(self, controller: Controller) -> bool:
         """Whether something on its way gets somewhere by it; being forgotten, for one, is not waited for."""
@@ -53,21 +58,28 @@ class Queue:
         at, _, event = heappop(self._heap)
         return at, event
 
-    def drop_dead(self, controller: Controller) -> None:
-        """Throw away the dead events that stand first in line."""
+    def next_awake(self, controller: Controller) -> int | None:
+        """When the first event is due that will happen, as things stand."""
         while self._heap and not self._heap[0][2].alive(controller):
             heappop(self._heap)
+        if self._heap and not self._heap[0][2].asleep(controller):
+            return self._heap[0][0]
+        return min((at for at, _, event in self._heap if _will_happen(controller, event)), default=None)
 
     def settling(self, controller: Controller) -> bool:
         """Whether any event is left that brings something to where it is going."""
-        return any(event.alive(controller) and event.settles(controller) for _, _, event in self._heap)
+        return any(_will_happen(controller, event) and event.settles(controller) for _, _, event in self._heap)
 
     def live(self, controller: Controller) -> list[tuple[int, Event]]:
-        """The events that still matter, in the order in which they will happen."""
+        """The events that still matter, in the order in which they are due."""
         return [(at, event) for at, _, event in sorted(self._heap) if event.alive(controller)]
 
     def __len__(self) -> int:
         return len(self._heap)
+
+
+def _will_happen(controller: Controller, event: Event) -> bool:
+    return event.alive(controller) and not event.asleep(controller)
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ def delete(controller: Controller, group_id: str) -> None:
     for node in controller.nodes.values():
         if group_id in node.groups:
             node.groups.remove(group_id)
+    controller.placement_due = True
     controller.happened("group deleted", group_id)
 
 
@@ -92,6 +93,7 @@ def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Seq
     for node_id in node_ids:
         node = controller.nodes[node_id]
         node.groups = [id for id in node.groups if id not in group_ids]
+    controller.placement_due = True
     controller.happened("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
 
 

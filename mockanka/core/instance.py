@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StartRequest:
-    """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB."""
+    """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB.
+
+    A startup script is kept and nothing comes of it: without monitoring, which is newer than release 1.8, nobody hears
+    of its end (controller-facts C4).
+    """
 
     template_id: str
     tag: str | None = None
@@ -135,10 +139,13 @@ class _NodeWork(_InstanceEvent):
     """What the instance's node does, and reports; a lost node reports nothing."""
 
     def alive(self, controller: Controller) -> bool:
-        if not _InstanceEvent.alive(self, controller):
-            return False
-        node = controller.nodes.get(controller.instances[self.instance_id].node_id or "")
-        return node is not None and node.lost_at is None
+        return _InstanceEvent.alive(self, controller) and self._node_id(controller) in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[self._node_id(controller)].lost_at is not None
+
+    def _node_id(self, controller: Controller) -> str:
+        return controller.instances[self.instance_id].node_id or ""
 
 
 class Queued(_InstanceEvent):
@@ -292,9 +299,15 @@ def stop(controller: Controller, instance_id: str) -> None:
 
 
 def fail(controller: Controller, instance: Instance, message: str) -> None:
-    """Error, with a message; the VM is lost and its slot free."""
+    """Error, with a message; the VM is lost and its slot free.
+
+    What is left of vminfo shows the VM as deleted and nothing that leads to it (controller-facts C3; a guess for
+    releases before 1.24).
+    """
     move(controller, instance, State.ERROR, message)
     instance.message = message
+    if instance.vm is not None:
+        instance.vm = replace(instance.vm, status="deleted", ip="", vnc_port=0, ports=())
     _release(controller, instance)
 
 

@@ -145,7 +145,7 @@ def cpu_util(controller: Controller, node: Node) -> float:
 
 def ram_util(controller: Controller, node: Node) -> float:
     """RAM given to running VMs as a share of the node's (controller-facts A6)."""
-    return load(controller, node).vram / (node.ram * MB_PER_GB) if node.ram else 0.0
+    return min(1.0, load(controller, node).vram / (node.ram * MB_PER_GB)) if node.ram else 0.0
 
 
 def configure(controller: Controller, node_id: str, changes: dict[str, object]) -> None:
@@ -158,11 +158,10 @@ def configure(controller: Controller, node_id: str, changes: dict[str, object]) 
     for key, value in changes.items():
         setattr(node, key, value)
     if "ip" in changes:
-        for id in node.occupants:
-            occupant = controller.instances[id]
-            if occupant.vm is not None:
-                occupant.vm = replace(occupant.vm, host_ip=node.ip)
-                controller.touch(occupant)
+        for one in controller.instances.values():
+            if one.node_id == node_id and one.vm is not None:
+                one.vm = replace(one.vm, host_ip=node.ip)
+                controller.touch(one)
     controller.placement_due = True
     controller.happened("node configured", node_id, **changes)
 
@@ -174,6 +173,7 @@ def delete(controller: Controller, node_id: str) -> None:
     distribution.forsake(controller, node)
     instance.orphan(controller, node)
     del controller.nodes[node_id]
+    controller.placement_due = True
     controller.happened("node deleted", node_id, name=node.name)
 
 

@@ -46,8 +46,11 @@ class Pulled(Event):
 
     def alive(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
-        pull = node.pulls.get(self.ref) if node and node.lost_at is None else None
+        pull = node.pulls.get(self.ref) if node else None
         return pull is not None and pull.ends == self.ends
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[self.node_id].lost_at is not None
 
     def happen(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]

@@ -102,8 +102,10 @@ class StageEnd(Event):
 
     def alive(self, controller: Controller) -> bool:
         save = controller.save_images.get(self.save_id)
-        node = controller.nodes.get(save.node_id) if save else None
-        return save is not None and save.stage is self.stage and node is not None and node.lost_at is None
+        return save is not None and save.stage is self.stage and save.node_id in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[controller.save_images[self.save_id].node_id].lost_at is not None
 
     def happen(self, controller: Controller) -> None:
         save = controller.save_images[self.save_id]
@@ -273,7 +275,7 @@ def _finish(controller: Controller, save: SaveImage) -> None:
         return
     version = _pushed(controller, save)
     target.add(version)
-    controller.happened("template pushed", target.id, tag=version.tag, number=version.number)
+    controller.happened("template pushed", target.id, tag=version.tag, version=version.number)
     _close(controller, save, None)
     instance.remove(controller, source, "saved as an image")
     _next(controller, request.template_id)

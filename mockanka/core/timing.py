@@ -4,9 +4,7 @@ from dataclasses import dataclass, field
 from math import exp
 from statistics import NormalDist
 
-NANOSECOND = 1
 MICROSECOND = 1_000
-MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE

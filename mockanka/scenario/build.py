@@ -9,7 +9,7 @@ from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
 from mockanka.core.release import DEFAULT
 from mockanka.core.script import ScriptRule
-from mockanka.core.timing import SECOND, Timings
+from mockanka.core.timing import END_OF_TIME, SECOND, Timings
 from mockanka.scenario import events
 from mockanka.scenario.land import Land
 from mockanka.scenario.life import Life
@@ -55,6 +55,8 @@ def _schedule(controller: Controller, pending: list[Data]) -> None:
 def _clock(given: Data, options: Options) -> Clock:
     mode = options.clock or given.get("mode", "real")
     start = given.get("start", system_time() if mode == "real" else START)
+    if start > END_OF_TIME:
+        raise Broken(("clock", "start"), "is after the year 9000, where time ends")
     speed = options.speed if options.speed is not None else given.get("speed", 1.0)
     step = options.step if options.step is not None else given.get("step", STEP)
     return MODES[mode](start, speed, step)

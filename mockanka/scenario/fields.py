@@ -13,6 +13,8 @@ from mockanka.scenario.reading import Scalar, nearest
 
 TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")
+MAX_SPEED = 1e9
+MAX_SIZE = 10**18
 
 
 class _Field(fields.Field[Any]):
@@ -42,6 +44,16 @@ class Text(_Field):
         if self.required and not written:
             raise ValueError("is empty")
         return str(written)
+
+
+class Filled(Text):
+    """Text that is not empty."""
+
+    def read(self, written: Any) -> str:
+        text = super().read(written)
+        if not text:
+            raise ValueError("is empty")
+        return text
 
 
 class Choice(Text):
@@ -86,11 +98,11 @@ class Whole(_Field):
 
 
 class Real(_Field):
-    """A number above zero, or from zero on."""
+    """A number above zero, or from zero on, up to a limit."""
 
-    def __init__(self, above_zero: bool = False, **options: Any) -> None:
+    def __init__(self, high: float, above_zero: bool = False, **options: Any) -> None:
         super().__init__(**options)
-        self.above_zero = above_zero
+        self.high, self.above_zero = high, above_zero
 
     def read(self, written: Any) -> float:
         if isinstance(written, bool):
@@ -99,8 +111,9 @@ class Real(_Field):
             number = float(written)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{written!r} is not a number") from None
-        if not 0 <= number < float("inf") or (self.above_zero and number == 0):
-            raise ValueError(f"{written} is not {'above zero' if self.above_zero else 'zero or more'}")
+        if not 0 <= number <= self.high or (self.above_zero and number == 0):
+            low = "above zero" if self.above_zero else "zero or more"
+            raise ValueError(f"{written} is not {low} and at most {self.high:g}")
         return number
 
 
@@ -158,6 +171,12 @@ class Moment(_Unit):
     parse = staticmethod(units.parse_moment)
     format = staticmethod(units.format_moment)
 
+    def read(self, written: Any) -> int:
+        moment = super().read(written)
+        if moment < 0:
+            raise ValueError(f"{written} is before 1970")
+        return moment
+
 
 class Bandwidth(_Unit):
     """Bits per second, written ``1Gbit/s``."""
@@ -173,9 +192,11 @@ class Size(_Unit):
     format = staticmethod(units.format_size)
 
     def read(self, written: Any) -> int:
-        if isinstance(written, int) and not isinstance(written, bool) and written >= 0:
-            return written
-        return super().read(written)
+        plain = isinstance(written, int) and not isinstance(written, bool) and written >= 0
+        size: int = written if plain else super().read(written)
+        if size > MAX_SIZE:
+            raise ValueError(f"{written} is more than {MAX_SIZE} bytes")
+        return size
 
 
 class Ram(_Field):
@@ -214,10 +235,7 @@ class Duration(_Field):
         if kind == "normal":
             return Normal(Length().read(first), Length().read(second))
         if kind == "lognormal":
-            sigma = Real().read(second)
-            if sigma > 5:
-                raise ValueError(f"lognormal: sigma {sigma:g} is absurd, 5 is the most")
-            return Lognormal(Length().read(first), sigma)
+            return Lognormal(Length().read(first), Real(high=5).read(second))
         raise ValueError(f"{kind!r} is no distribution: {nearest(str(kind), ['uniform', 'normal', 'lognormal'])}")
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:

@@ -14,10 +14,11 @@ from mockanka.core.lifecycle import NodeState
 from mockanka.core.node import AnkaVersion, Node
 from mockanka.core.template import File, PortRule, Template, Version
 from mockanka.core.usb import UsbDevice
-from mockanka.scenario.names import Broken, Names
+from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
+IN_A_DUMP = frozenset({"lost", "offline", "pulls"})
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
@@ -114,6 +115,10 @@ class Land:
         _set(node, item, "cpus", "ram", "capacity", "capacity_mode", "vcpu_override", "ram_override", "central_logging")
         _set(node, item, disk_size="disk", disk_other="disk_other")
         node.anka = AnkaVersion(**item.get("anka", {}))
+        if len({device.location for device in devices}) < len(devices):
+            raise Broken((*path, "usb"), "two devices have the same location")
+        if not self.is_dump:
+            refuse_dump_keys(path, item, IN_A_DUMP)
         state = NodeState(item.get("state", NodeState.ACTIVE))
         now = self.controller.now
         if "lost" in item:

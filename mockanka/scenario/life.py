@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from mockanka.core import instance, pull, save_image, usb
@@ -17,33 +17,16 @@ from mockanka.core.save_image import SaveError, SaveImage, SaveRequest
 from mockanka.core.save_image import Stage as SaveStage
 from mockanka.core.script import ScriptResult
 from mockanka.core.vm import PortForward, Vm, clone
-from mockanka.scenario.names import Broken, Names
+from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path, nearest
 
 Data = Mapping[str, Any]
-REQUEST_KEYS = (
-    "tag",
-    "version",
-    "name",
-    "external_id",
-    "priority",
-    "usb_device",
-    "vcpu",
-    "vram",
-    "startup_script",
-    "startup_script_condition",
-    "name_template",
-    "metadata",
-)
-SAVE_KEYS = (
-    "tag",
-    "description",
-    "new_template_name",
-    "suspend",
-    "script",
-    "revert_before_push",
-    "revert_tag",
-    "do_suspend_sanity_test",
+REQUEST_KEYS = [
+    each.name for each in fields(instance.StartRequest) if each.name not in ("template_id", "node_id", "group_id")
+]
+SAVE_KEYS = [each.name for each in fields(SaveRequest) if each.name not in ("instance_id", "template_id")]
+IN_A_DUMP = frozenset(
+    "number serial inflight_id since reported until step ready booting occupies usb_location save_image".split()
 )
 ON_NODE = (State.PULLING, State.STARTED, State.STOPPING, State.STOPPED)
 
@@ -69,6 +52,10 @@ class Life:
             self._save_image(("save_images", index), item)
 
     def _instances(self, path: Path, item: Data) -> None:
+        if not self.is_dump:
+            refuse_dump_keys(path, item, IN_A_DUMP)
+            if item.get("created", 0) > self.controller.now:
+                raise Broken((*path, "created"), "is later than the clock's start")
         if "id" in item and item.get("count", 1) > 1:
             raise Broken((*path, "id"), "instances cannot share one id; leave out the id or the count")
         for _ in range(item.get("count", 1)):
@@ -155,6 +142,8 @@ class Life:
         instance.resume_phase(controller, one)
 
     def _put_on_node(self, path: Path, item: Data, one: instance.Instance, node: Node) -> None:
+        if node.is_offline(self.controller.now):
+            raise Broken((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
         if one.state is not State.STOPPED:
             if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:
                 raise Broken((*path, "node"), f"node {node.name} has only {node.capacity} slots")

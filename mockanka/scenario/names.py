@@ -21,6 +21,13 @@ class Broken(Exception):
         self.problem = Problem(path, text)
 
 
+def refuse_dump_keys(path: Path, item: Data, keys: frozenset[str]) -> None:
+    """Keys that tell a moment in flight mean something only where everything in flight is told."""
+    for key in item:
+        if key in keys:
+            raise Broken((*path, key), "belongs to a dump, which has pending as well; leave it out here")
+
+
 class Names:
     """Looks up what a scenario names in the controller that is being built of it."""
 

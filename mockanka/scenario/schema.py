@@ -13,9 +13,11 @@ from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.release import Release
 from mockanka.core.save_image import Stage as SaveStage
 from mockanka.scenario.fields import (
+    MAX_SPEED,
     Bandwidth,
     Choice,
     Duration,
+    Filled,
     Flag,
     Later,
     Length,
@@ -84,7 +86,7 @@ class Controller(Strict):
 class Clock(Strict):
     start = Moment()
     mode = Choice(*MODES)
-    speed = Real(above_zero=True)
+    speed = Real(MAX_SPEED, above_zero=True)
     step = Length()
 
 
@@ -132,7 +134,7 @@ class Version(Strict):
 
 class Template(Strict):
     name = Text(required=True)
-    id = Text()
+    id = Filled()
     arch = Choice("amd64", "arm64")
     cpus = Whole(1, 1024)
     ram = Ram()
@@ -176,7 +178,7 @@ class Pull(Strict):
 
 class Node(Strict):
     name = Text(required=True)
-    id = Text()
+    id = Filled()
     count = Whole(1, 10_000)
     ip = Text()
     cpus = Whole(1, 1024)
@@ -201,7 +203,7 @@ class Node(Strict):
 
 class Group(Strict):
     name = Text(required=True)
-    id = Text()
+    id = Filled()
     description = Text()
     fallback = Text()
     nodes = Words()
@@ -234,7 +236,7 @@ class Instance(Strict):
     node = Text()
     state = Choice(*(state.value for state in State if state is not State.GONE))
     count = Whole(1, 10_000)
-    id = Text()
+    id = Filled()
     name = Text()
     external_id = Text()
     metadata = Metadata()
@@ -249,7 +251,7 @@ class Instance(Strict):
     name_template = Text()
     created = Moment()
     message = Text()
-    progress = Real()
+    progress = Real(high=1)
     vm = fields.Nested(Vm)
     # in a dump
     number = Whole(1)
@@ -270,7 +272,7 @@ class Delivery(Strict):
     node = Text(required=True)
     stage = Choice(*(stage.value for stage in DeliveryStage), required=True)
     until = Moment()
-    progress = Real()
+    progress = Real(high=1)
     error = Text()
 
 
@@ -282,7 +284,7 @@ class Distribution(Strict):
     version = Whole(0)
     nodes = Words()
     group = Text()
-    id = Text()
+    id = Filled()
     requested = Moment()
     # in a dump
     serial = Whole(0)
@@ -319,7 +321,7 @@ class SaveImage(Strict):
     revert_before_push = Flag()
     revert_tag = Text()
     do_suspend_sanity_test = Flag()
-    id = Text()
+    id = Filled()
     requested = Moment()
     # in a dump
     vm_uuid = Text()

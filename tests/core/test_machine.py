@@ -19,6 +19,7 @@ from mockanka.core.events import Queue
 from mockanka.core.instance import StartRequest
 from mockanka.core.lifecycle import LEGAL, NodeState, State
 from mockanka.core.placement import need_of
+from mockanka.core.pull import Pulled
 from mockanka.core.save_image import SaveRequest, Stage
 from mockanka.core.timing import SECOND
 from mockanka.scenario import Options, Scenario
@@ -361,6 +362,27 @@ class ControllerMachine(RuleBasedStateMachine):
 
             assert self.watch.updated.get(each.id, 0) <= updated <= self.controller.now
             self.watch.updated[each.id] = updated
+
+    @invariant()
+    def whatever_has_an_end_has_an_event_for_it(self) -> None:
+        c = self.controller
+        queued = set(c.queue.live(c))
+        silent = {each.id for each in c.nodes.values() if each.lost_at is not None}
+        for one in c.instances.values():
+            if one.until is not None and (one.node_id in c.nodes or not one.occupies):
+                assert one.until <= c.now or (one.until, instance.phase_end(one)) in queued
+        for save in c.save_images.values():
+            if save.until is not None and save.until > c.now and save.node_id in c.nodes:
+                assert (save.until, save_image.stage_end(save)) in queued
+        for made in c.distributions.values():
+            for id, delivery in made.deliveries.items():
+                if delivery.until is not None and delivery.until > c.now and id in c.nodes:
+                    assert (delivery.until, distribution.stage_end(made, id)) in queued
+        for each in c.nodes.values():
+            for pull in each.pulls.values():
+                assert pull.ends <= c.now or (pull.ends, Pulled(each.id, pull.ref, pull.ends)) in queued
+        if not silent:
+            assert not [one for one in c.instances.values() if one.until is not None and one.until < c.now]
 
     @invariant()
     def answers_at_hand_are_fresh(self) -> None:
