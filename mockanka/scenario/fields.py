@@ -111,9 +111,10 @@ class Real(_Field):
             number = float(written)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{written!r} is not a number") from None
-        if not 0 <= number <= self.high or (self.above_zero and number == 0):
-            low = "above zero" if self.above_zero else "zero or more"
-            raise ValueError(f"{written} is not {low} and at most {self.high:g}")
+        if not number >= 0 or (self.above_zero and number == 0):
+            raise ValueError(f"{written} is not {'above zero' if self.above_zero else 'zero or more'}")
+        if number > self.high:
+            raise ValueError(f"{written} is more than {self.high:g}")
         return number
 
 

@@ -525,8 +525,7 @@ def test_the_limits_themselves_are_taken() -> None:
     assert [len(wire.do("POST", "vm", {"vmid": OTHER_TEMPLATE, **values})) for values in (low, high)] == [1, 10_000]
 
 
-@pytest.mark.parametrize("field", ["vcpu", "vram"])
-@pytest.mark.parametrize("value", [2**31, 2**63 - 1])
+@pytest.mark.parametrize(("field", "value"), [("vcpu", 1024), ("vram", 16 * 1024 * 1024)])
 def test_a_vm_larger_than_any_node_is_started_and_shown(field: str, value: int) -> None:
     """Sizes are not held against what nodes have: the instance is started, and every answer still comes."""
     wire = office()

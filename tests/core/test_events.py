@@ -18,6 +18,10 @@ class Ring(Event):
     name: str
     living: bool = True
     awaited: bool = True
+    sleeping: bool = False
+
+    def asleep(self, controller: Controller) -> bool:
+        return self.sleeping
 
     def alive(self, controller: Controller) -> bool:
         return self.living
@@ -73,10 +77,30 @@ def test_dead_events_in_front_are_dropped() -> None:
     queue = Queue()
     for at, living in enumerate([False, False, True, False]):
         queue.put(at, Ring("", living))
-    queue.drop_dead(controller)
 
-    assert 2 == queue.next_due()
+    assert 2 == queue.next_awake(controller) == queue.next_due()
     assert 2 == len(queue)
+
+
+def test_sleeping_events_are_looked_past_and_stay() -> None:
+    """The next event that will happen is behind those that sleep, and looking for it loses none of them."""
+    controller = world(WARM)
+    queue = Queue()
+    for at, sleeping in enumerate([True, True, False]):
+        queue.put(at, Ring(str(at), sleeping=sleeping))
+
+    assert 2 == queue.next_awake(controller)
+    assert [0, 1, 2] == [at for at, _ in queue.live(controller)]
+
+
+def test_a_queue_where_all_sleep_has_nothing_next() -> None:
+    """Nothing is going to happen, and nothing is settling, while every event sleeps."""
+    controller = world(WARM)
+    queue = Queue()
+    queue.put(1, Ring("", sleeping=True))
+
+    assert queue.next_awake(controller) is None
+    assert not queue.settling(controller)
 
 
 def test_live_events_are_listed_in_order_and_stay() -> None:

@@ -78,7 +78,7 @@ def test_a_speed_that_no_clock_can_run_at_is_refused(written: str) -> None:
     (problem,) = problems_of(f"clock: {{speed: {written}}}")
 
     assert problem.startswith("w.yaml:1: clock.speed: ")
-    assert problem.endswith(("is not above zero", "is not a number"))
+    assert problem.endswith(("is not above zero", "is not a number", "is more than 1e+09"))
 
 
 @pytest.mark.parametrize("written", ["true", "True", "yes", "on", "YES"])
@@ -139,7 +139,7 @@ RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {logno
         ("{uniform: [1s, [2s]]}", "['2s'] has no unit"),
         ("{unifrm: [1s, 2s]}", "'unifrm' is no distribution: did you mean 'uniform'?"),
         ("{normal: [5s, -1s]}", "'-1s' is no duration: write it like 20s, 1m30s or 250ms"),
-        ("{lognormal: [5s, 9]}", "lognormal: sigma 9 is absurd, 5 is the most"),
+        ("{lognormal: [5s, 9]}", "9 is more than 5"),
         ("{lognormal: [5s, nan]}", "nan is not zero or more"),
         ("{lognormal: [5s, -0.1]}", "-0.1 is not zero or more"),
         ("{lognormal: [5s, 1s]}", "'1s' is not a number"),
