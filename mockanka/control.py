@@ -21,6 +21,7 @@ from mockanka.core.lifecycle import State
 from mockanka.house import House
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text, Whole
+from mockanka.scenario.reading import problems_in, shown
 from mockanka.scenario.schema import Strict
 
 MAX_BODY = 256 * 1024 * 1024
@@ -233,7 +234,8 @@ def _handle_problems(app: Flask) -> None:
 
     @app.errorhandler(ValidationError)
     def broken_body(wrong: ValidationError) -> Response:
-        return problem(400, "Bad Request", json.dumps(wrong.messages), problems=wrong.messages)
+        found = [f"{shown(each.path)}: {each.text}" if each.path else each.text for each in problems_in(wrong.messages)]
+        return problem(400, "Bad Request", "; ".join(found))
 
     @app.errorhandler(HTTPException)
     def http(wrong: HTTPException) -> Response:

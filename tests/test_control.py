@@ -152,7 +152,7 @@ def test_a_change_of_mode_does_not_jump(old: str, new: str) -> None:
         ({"speed": 0}, "0 is not above zero"),
         ({"speed": -1}, "-1 is not above zero"),
         ('{"speed": NaN}', "nan is not above zero"),
-        ('{"speed": Infinity}', "inf is not above zero"),
+        ('{"speed": Infinity}', "inf is more than 1e+09"),
         ({"speed": True}, "True is not a number"),
         ({"step": 5}, "5 has no unit"),
         ({"step": "-5s"}, "'-5s' is no duration: write it like 20s, 1m30s or 250ms"),

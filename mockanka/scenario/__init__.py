@@ -17,7 +17,7 @@ from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump
 from mockanka.scenario.names import Broken
 from mockanka.scenario.options import Options
-from mockanka.scenario.reading import Document, Problem, ScenarioError, nearest, read_json, read_yaml
+from mockanka.scenario.reading import Document, ScenarioError, nearest, problems_in, read_json, read_yaml
 
 __all__ = ["Options", "Scenario", "ScenarioError", "dump", "shipped", "to_yaml"]
 
@@ -67,7 +67,7 @@ class Scenario:
         try:
             data = schema.Scenario().load(document.data)  # type: ignore[arg-type]
         except ValidationError as wrong:
-            raise document.error(_problems(wrong.messages, ())) from None
+            raise document.error(problems_in(wrong.messages)) from None
         except RecursionError:
             raise ScenarioError([f"{document.source}: is nested too deep"]) from None
         scenario = cls(document, data)
@@ -80,19 +80,6 @@ class Scenario:
             return build(self.data, options or Options())
         except Broken as wrong:
             raise self.document.error([wrong.problem]) from None
-
-
-def _problems(messages: object, path: tuple[str | int, ...]) -> list[Problem]:
-    """The refusals of the schema, which stand in a tree of their own, as a list of places."""
-    if isinstance(messages, dict):
-        found: list[Problem] = []
-        for key, below in messages.items():
-            found += _problems(below, path if key in ("_schema", "value", "key") and path else (*path, key))
-        return found
-    if isinstance(messages, list):
-        return [problem for text in messages for problem in _problems(text, path)]
-    place = () if path == ("_schema",) else path
-    return [Problem(place, str(messages))]
 
 
 def shipped() -> list[str]:

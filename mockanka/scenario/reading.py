@@ -88,6 +88,19 @@ def shown(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
+def problems_in(messages: object, path: Path = ()) -> list[Problem]:
+    """The refusals of the schema, which stand in a tree of their own, as a list of places."""
+    if isinstance(messages, dict):
+        found: list[Problem] = []
+        for key, below in messages.items():
+            found += problems_in(below, path if key in ("_schema", "value", "key") and path else (*path, key))
+        return found
+    if isinstance(messages, list):
+        return [problem for text in messages for problem in problems_in(text, path)]
+    place = () if path == ("_schema",) else path
+    return [Problem(place, str(messages))]
+
+
 def nearest(word: str, known: list[str]) -> str:
     """What was probably meant, ready to stand at the end of a message."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
