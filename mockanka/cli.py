@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -62,34 +63,34 @@ def main() -> None:
     "--seed",
     type=click.IntRange(-(2**63), 2**63 - 1),
     envvar="MOCKANKA_SEED",
-    help="Seed of all ids and draws.  [default: 0]",
+    help="Seed of all ids and draws.  [default: the scenario's, else 0]",
 )
 @click.option(
     "--release",
     metavar="RELEASE",
     callback=_read_release,
     envvar="MOCKANKA_RELEASE",
-    help=f"Controller release to simulate.  [default: {DEFAULT}]",
+    help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
 )
 @click.option(
     "--clock",
     type=click.Choice(["real", "manual", "step"]),
     envvar="MOCKANKA_CLOCK",
-    help="real runs by itself, manual moves when told, step moves with each API request.  [default: real]",
+    help="real runs by itself, manual moves when told, step with each request.  [default: the scenario's, else real]",
 )
 @click.option(
     "--speed",
     type=click.FloatRange(0, 1e9, min_open=True),
     callback=_read_speed,
     envvar="MOCKANKA_SPEED",
-    help="How fast a real clock runs; 60 lets a minute pass each second.  [default: 1.0]",
+    help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
 )
 @click.option(
     "--step",
     metavar="DURATION",
     callback=_read_duration,
     envvar="MOCKANKA_STEP",
-    help="How far a step clock moves.  [default: 5s]",
+    help="How far a step clock moves.  [default: the scenario's, else 5s]",
 )
 @click.option(
     "--ready-file",
@@ -119,6 +120,10 @@ def serve(
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
         _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+    if not host:
+        _refuse("--host: an address is needed; 0.0.0.0 listens on all")
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
     options = Options(seed=seed, release=release, clock=clock, speed=speed, step=step)
     try:
         house = House(_find(scenario), options)
@@ -127,7 +132,9 @@ def serve(
     try:
         listening = server.bind(host, port)
     except OSError as wrong:
-        _refuse(f"cannot listen on {host} port {port}: {wrong.strerror or wrong}; --port 0 takes a free one")
+        hint = "; --port 0 takes a free one" if wrong.errno == errno.EADDRINUSE else ""
+        reason = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else wrong.strerror
+        _refuse(f"cannot listen on {host} port {port}: {reason}{hint}")
 
     def ready(url: str) -> None:
         line = json.dumps({"url": url, "pid": os.getpid()})
@@ -136,7 +143,11 @@ def serve(
         click.echo(line)
         click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
 
-    server.run(house, listening, ready)
+    try:
+        server.run(house, listening, ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
 
 
 @main.group()

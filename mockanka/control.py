@@ -28,6 +28,8 @@ MAX_BODY = 256 * 1024 * 1024
 """Bytes: room for the dump of a world with tens of thousands of instances."""
 
 ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
+MOMENTS = ("until",)
+"""Details of events that are moments."""
 LINKS = {
     "health": "/_mock/health",
     "clock": "/_mock/clock",
@@ -84,7 +86,8 @@ CLOCK, INSTANCE_STATE, ADVANCING, RESET = ClockChange(), InstanceState(), Advanc
 def as_json(line: Happening) -> dict[str, object]:
     """A line of the log as the control API shows it."""
     at = units.format_moment(line.at)
-    return {"number": line.number, "at": at, "event": line.what, "subject": line.subject, **line.detail}
+    detail = {key: units.format_moment(value) if key in MOMENTS else value for key, value in line.detail.items()}  # type: ignore[arg-type]
+    return {"number": line.number, "at": at, "event": line.what, "subject": line.subject, **detail}
 
 
 def create_control(house: House) -> Flask:
@@ -142,7 +145,8 @@ def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
         if "by" in asked:
             steering.advance_by(controller, asked["by"])
         elif until == "next":
-            steering.advance_to_next(controller)
+            if not steering.advance_to_next(controller):
+                raise Problem(409, "nothing is on its way, so nothing comes next")
         elif until == "idle":
             steering.settle(controller)
         else:
@@ -214,9 +218,12 @@ def _body(optional: bool = False) -> Any:
     if optional and not raw.strip():
         return {}
     try:
-        return json.loads(raw)
+        data = json.loads(raw)
     except (ValueError, RecursionError) as wrong:
         raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+    if not isinstance(data, dict):
+        raise Problem(400, "the body must be a JSON object")
+    return data
 
 
 def _handle_problems(app: Flask) -> None:

@@ -158,8 +158,8 @@ def test_a_change_of_mode_does_not_jump(old: str, new: str) -> None:
         ({"step": "-5s"}, "'-5s' is no duration: write it like 20s, 1m30s or 250ms"),
         ({"spd": 1}, "unknown key, did you mean 'speed'?"),
         ({"mode": None}, "has no value"),
-        ([], "must be keys with values"),
-        ("5", "must be keys with values"),
+        ([], "the body must be a JSON object"),
+        ("5", "the body must be a JSON object"),
         ("", "the body is not valid JSON"),
         ("{", "the body is not valid JSON"),
         (b"\xff\xfe", "the body is not valid JSON"),
@@ -219,11 +219,13 @@ def test_time_ends_where_no_moment_can_be_written(control: Control) -> None:
 
 
 def test_until_next_goes_to_the_next_event(control: Control) -> None:
-    """``next`` goes exactly to the moment at which something happens."""
+    """``next`` goes exactly to the moment at which something happens; with nothing to come it says so."""
     control.start()
-    times = [control.advance(until="next").get_json()["now"] for _ in range(3)]
+    times = [control.advance(until="next").get_json()["now"] for _ in range(2)]
 
-    assert ["2024-01-01T00:00:01Z", "2024-01-01T00:00:21Z", "2024-01-01T00:00:21Z"] == times
+    assert ["2024-01-01T00:00:01Z", "2024-01-01T00:00:21Z"] == times
+    assert (409, "nothing is on its way, so nothing comes next") == problem_of(control.advance(until="next"))
+    assert "2024-01-01T00:00:21Z" == control.now
 
 
 def test_until_idle_ends_when_all_have_started() -> None:
@@ -338,9 +340,9 @@ def test_an_instance_on_a_lost_node_goes_to_error(control: Control) -> None:
         ({"untill": "next"}, "unknown key, did you mean 'until'?"),
         (None, "the body is not valid JSON"),
         ("{", "the body is not valid JSON"),
-        ("null", "must be keys with values"),
-        ("[]", "must be keys with values"),
-        ('"idle"', "must be keys with values"),
+        ("null", "the body must be a JSON object"),
+        ("[]", "the body must be a JSON object"),
+        ('"idle"', "the body must be a JSON object"),
     ],
 )
 def test_a_bad_advance_is_refused(control: Control, body: object, detail: str) -> None:
@@ -411,7 +413,7 @@ def test_a_reset_with_a_seed_makes_other_ids(control: Control) -> None:
         ({"seed": "x"}, "'x' is not a whole number"),
         ({"seed": 1.5}, "1.5 is not a whole number"),
         ({"seed": 2**63}, str(2**63)),
-        ("[]", "must be keys with values"),
+        ("[]", "the body must be a JSON object"),
         ("{", "the body is not valid JSON"),
     ],
 )

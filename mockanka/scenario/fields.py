@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
@@ -132,6 +132,8 @@ class Flag(_Field):
 class _Unit(_Field):
     """A value that is written with its unit."""
 
+    example = ""
+
     @staticmethod
     def parse(text: str) -> int:
         raise NotImplementedError
@@ -142,7 +144,7 @@ class _Unit(_Field):
 
     def read(self, written: Any) -> int:
         if not isinstance(written, str):
-            raise ValueError(f"{written!r} has no unit")
+            raise ValueError(f"{written!r} has no unit; write it as text, like {self.example}")
         return self.parse(written)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
@@ -152,6 +154,7 @@ class _Unit(_Field):
 class Length(_Unit):
     """A fixed duration: nanoseconds, written ``1m30s``."""
 
+    example = "20s"
     parse = staticmethod(units.parse_duration)
     format = staticmethod(units.format_duration)
 
@@ -169,6 +172,7 @@ class PositiveLength(Length):
 class Moment(_Unit):
     """A moment: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
 
+    example = "2024-01-01T00:00:00Z"
     parse = staticmethod(units.parse_moment)
     format = staticmethod(units.format_moment)
 
@@ -182,6 +186,7 @@ class Moment(_Unit):
 class Bandwidth(_Unit):
     """Bits per second, written ``1Gbit/s``."""
 
+    example = "1Gbit/s"
     parse = staticmethod(units.parse_bandwidth)
     format = staticmethod(units.format_bandwidth)
 
@@ -189,6 +194,7 @@ class Bandwidth(_Unit):
 class Size(_Unit):
     """Bytes, written ``20GB`` or as a plain number."""
 
+    example = "20GB"
     parse = staticmethod(units.parse_size)
     format = staticmethod(units.format_size)
 
@@ -217,6 +223,7 @@ class Ram(_Field):
 class Duration(_Field):
     """How long something takes: a duration, or a distribution with its two parameters."""
 
+    KINDS: ClassVar[list[str]] = ["uniform", "normal", "lognormal"]
     RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {lognormal: [20s, 0.3]}"
 
     def read(self, written: Any) -> Any:
@@ -225,6 +232,8 @@ class Duration(_Field):
         if not isinstance(written, Mapping) or len(written) != 1:
             raise ValueError(f"{written!r} is no duration: {self.RIGHT}")
         (kind, parameters) = next(iter(written.items()))
+        if kind not in self.KINDS:
+            raise ValueError(f"{kind!r} is no distribution: {nearest(str(kind), self.KINDS)}")
         if not isinstance(parameters, list) or len(parameters) != 2:
             raise ValueError(f"{kind} takes two parameters: {self.RIGHT}")
         first, second = parameters
@@ -235,9 +244,7 @@ class Duration(_Field):
             return Uniform(low, high)
         if kind == "normal":
             return Normal(Length().read(first), Length().read(second))
-        if kind == "lognormal":
-            return Lognormal(Length().read(first), Real(high=5).read(second))
-        raise ValueError(f"{kind!r} is no distribution: {nearest(str(kind), ['uniform', 'normal', 'lognormal'])}")
+        return Lognormal(Length().read(first), Real(high=5).read(second))
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         match value:

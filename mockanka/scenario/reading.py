@@ -103,7 +103,7 @@ def problems_in(messages: object, path: Path = ()) -> list[Problem]:
 
 def nearest(word: str, known: list[str]) -> str:
     """What was probably meant, ready to stand at the end of a message."""
-    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known are {', '.join(sorted(known))}" if known else "there are none"

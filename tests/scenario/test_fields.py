@@ -136,7 +136,7 @@ RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {logno
         ("{uniform: [3s]}", "uniform takes two parameters: " + RIGHT),
         ("{uniform: [1s, 2s, 3s]}", "uniform takes two parameters: " + RIGHT),
         ("{uniform: [5s, 3s]}", "uniform: 5s is longer than 3s"),
-        ("{uniform: [1s, [2s]]}", "['2s'] has no unit"),
+        ("{uniform: [1s, [2s]]}", "['2s'] has no unit; write it as text, like 20s"),
         ("{unifrm: [1s, 2s]}", "'unifrm' is no distribution: did you mean 'uniform'?"),
         ("{normal: [5s, -1s]}", "'-1s' is no duration: write it like 20s, 1m30s or 250ms"),
         ("{lognormal: [5s, 9]}", "9 is more than 5"),

@@ -170,7 +170,7 @@ DANGLING = {
         "13+0: save_images[0].instance: there is no instance 'I': there are none"
     ),
     "instances: [{template: os, node: maxi, id: I}]\nsave_images: [{instance: I, template: so}]": (
-        "13+1: save_images[0].template: there is no template 'so': did you mean 'os'?"
+        "13+1: save_images[0].template: there is no template 'so': known are bare, os"
     ),
 }
 
