@@ -49,13 +49,15 @@ class Door:
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        if scope["path"].startswith("/_mock/") or scope["path"] == "/_mock":
-            await self._steer(scope, receive, send)
-        elif scope["method"] == "GET" and scope["path"] == POLLED:
+        path = scope["path"]
+        if path == POLLED and scope["method"] == "GET":
             await self._poll(scope, receive, send)
+        elif path.startswith("/_mock/") or path == "/_mock":
+            await self._steer(scope, receive, send)
         else:
             await self._ask(scope, receive, send)
-        self._wake()
+        if self._listeners:
+            self._wake()
 
     async def _poll(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer from the bytes at hand, or ask the house."""

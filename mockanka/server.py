@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import re
 import signal
@@ -74,6 +75,8 @@ def url_of(listening: socket.socket) -> str:
 
 def run(house: House, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``ready`` is called with the URL once requests are answered."""
+    gc.collect()
+    gc.freeze()  # what was imported stays for good: the collector need not walk it while requests are answered
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(house, listening, ready))
 
