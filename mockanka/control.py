@@ -22,7 +22,7 @@ from mockanka.house import House
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text, Whole
 from mockanka.scenario.reading import problems_in, shown
-from mockanka.scenario.schema import Strict
+from mockanka.scenario.strict import Strict
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes: room for the dump of a world with tens of thousands of instances."""

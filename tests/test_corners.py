@@ -13,7 +13,7 @@ from mockanka.api.app import create_app
 from mockanka.control import create_control
 from mockanka.core import distribution, instance, node, save_image
 from mockanka.core.controller import Controller
-from mockanka.core.instance import StartRequest
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import State
 from mockanka.core.save_image import SaveRequest
 from mockanka.house import House

@@ -34,7 +34,7 @@ from werkzeug.wrappers import Response
 from mockanka.api.app import create_app
 from mockanka.core import distribution, instance, save_image
 from mockanka.core.controller import Controller
-from mockanka.core.instance import StartRequest
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.release import Release
 from mockanka.core.save_image import SaveRequest
 from mockanka.core.steering import settle

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Rule
 
 from mockanka.api import groups, images, instances, nodes, registry, status, usb
-from mockanka.api.bodies import BadRequest
+from mockanka.api.bodies import REMARKS, BadRequest, Remarks
 from mockanka.api.envelope import fail, respond
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
@@ -38,6 +38,7 @@ class App(Flask):
 
     url_rule_class = GoRule
     answers: instances.Answers
+    remarks: Remarks
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Send paths with doubled slashes or dots on to what they mean, as gorilla's router does (facts 0.3)."""
@@ -67,11 +68,24 @@ def create_app(controller: Controller) -> App:
     for resource in (nodes, registry, images, groups, usb, status):
         app.register_blueprint(resource.blueprint(controller))
     app.before_request(controller.advance)
+    _remark(app, controller)
     _handle_errors(app, controller)
     return app
 
 
-def _handle_errors(app: Flask, controller: Controller) -> None:
+def _remark(app: App, controller: Controller) -> None:
+    app.remarks = app.extensions[REMARKS] = Remarks(lambda: controller.release)
+    app.before_request(app.remarks.begin)
+
+    @app.after_request
+    def unknown_parameters(response: Response) -> Response:
+        if request.url_rule is not None and response.status_code == 200:
+            unread = [name for name in request.args if name not in app.remarks.read]
+            app.remarks.unknown += [f"{name}: no such query parameter" for name in unread]
+        return response
+
+
+def _handle_errors(app: App, controller: Controller) -> None:
     def failure(message: str) -> Response:
         return respond(fail(message), 400 if controller.release.has("failure-status-400") else 200)
 
@@ -81,6 +95,7 @@ def _handle_errors(app: Flask, controller: Controller) -> None:
 
     @app.errorhandler(BadRequest)
     def bad_request(wrong: BadRequest) -> Response:
+        app.remarks.broken = str(wrong)
         return failure(f"invalid request: {wrong}")
 
     @app.errorhandler(404)

@@ -9,23 +9,53 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
-from flask import request
+from flask import current_app, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+
+from mockanka.core.release import SINCE, Release
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes. Guess: large enough for a startup script of 10 MB in base64."""
 
 MAX_INT = 2**63 - 1
+REMARKS = "mockanka"
+"""Where an application keeps its Remarks among its extensions."""
+
 MIN_INT = -(2**63)
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
+def since(feature: str) -> dict[str, Any]:
+    """What a field newer than the oldest release is marked with."""
+    return {"since": SINCE[feature]}
+
+
 class BadRequest(Exception):
     """A request that breaks the contract; the text says where, and what would be right."""
+
+
+class Remarks:
+    """What there is to remark on the request at hand, beyond its answer: keys that the release does not know."""
+
+    def __init__(self, release: Callable[[], Release]) -> None:
+        self.release = release
+        self.unknown: list[str] = []
+        self.broken: str | None = None
+        self.read: set[str] = set()
+
+    def begin(self) -> None:
+        """Another request."""
+        self.unknown, self.broken, self.read = [], None, set()
+
+
+def remarks() -> Remarks:
+    """Those of the application that answers."""
+    kept: Remarks = current_app.extensions[REMARKS]
+    return kept
 
 
 def body(optional: bool = False) -> dict[str, Any]:
@@ -53,7 +83,12 @@ def body(optional: bool = False) -> dict[str, Any]:
 
 
 def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the schema makes of the data. Raises BadRequest that names each wrong field."""
+    """What the schema makes of the data, of which newer keys than the release's are let pass like unknown ones.
+
+    Raises BadRequest that names each wrong field.
+    """
+    kept = remarks()
+    data = {key: value for key, value in data.items() if not _passes(schema, key, kept)}
     try:
         loaded: dict[str, Any] = schema.load(data)
     except ValidationError as wrong:
@@ -61,8 +96,21 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
     return loaded
 
 
+def _passes(schema: Schema, key: str, kept: Remarks) -> bool:
+    """Whether a key means nothing to the release; remarks on it then."""
+    field = next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
+    since = field.metadata.get("since") if field is not None else None
+    if field is None:
+        kept.unknown.append(f"{key}: no such field")
+    elif since is not None and kept.release() < since:
+        kept.unknown.append(f"{key}: release {kept.release()} does not know it, it came with {since}")
+        return True
+    return False
+
+
 def query(name: str) -> str:
     """A query parameter; of several the first counts, as in Go; blank if it is not there."""
+    remarks().read.add(name)
     return request.args.get(name, "")
 
 

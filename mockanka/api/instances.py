@@ -8,22 +8,27 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, ById, Metadata, Text, Whole, body, load, query, required_query
+from mockanka.api.bodies import Body, ById, Flag, Metadata, Text, Whole, body, load, query, required_query, since
 from mockanka.api.envelope import DONE, OK_END, OK_START, encode, number, ok, respond
 from mockanka.api.table import OMIT, Key, Table, when_set
 from mockanka.core import instance
 from mockanka.core.controller import Controller
-from mockanka.core.instance import Instance, StartRequest
+from mockanka.core.instance_record import SCRIPT_TIMEOUT, Instance, StartRequest
 from mockanka.core.lifecycle import State
+from mockanka.core.release import SINCE
+from mockanka.core.script import ScriptResult
 from mockanka.core.template import version_of
 from mockanka.core.vm import PortForward, Vm
-from mockanka.units import format_moment, format_ram
+from mockanka.units import SECOND, format_moment, format_ram
 
 MAX_COUNT = 10_000
 """Guess: nothing published limits ``count``; far more than any cloud has, and still quick to create."""
 
 MAX_VCPU, MAX_VRAM = 1024, 16 * 1024 * 1024
 """Guess: cores and MB that no Mac has, so that what is computed of them stays within what clients can decode."""
+
+MAX_SCRIPT_TIMEOUT = 365 * 24 * 3600
+"""Guess: seconds that no script takes."""
 
 FOREVER = 2**63
 _PLAIN_ID = re.compile(rb"id=[0-9A-Za-z._~-]+")
@@ -41,6 +46,9 @@ class StartBody(Body):
     node_id = Text()
     startup_script = Text()
     startup_script_condition = Whole(0, 1)
+    script_monitoring = Flag(metadata=since("script-monitoring"))
+    script_timeout = Whole(0, MAX_SCRIPT_TIMEOUT, metadata=since("script-monitoring"))
+    script_fail_handler = Whole(0, 2, metadata=since("script-monitoring"))
     name_template = Text()
     group_id = Text()
     priority = Whole(1, 10_000)
@@ -52,7 +60,10 @@ class StartBody(Body):
     @post_load
     def _blank_is_not_given(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         # Clients send "" for what they do not ask for (controller-facts A0.2).
-        return {key: value for key, value in data.items() if value != ""}
+        given = {key: value for key, value in data.items() if value != ""}
+        if "script_timeout" in given:
+            given["script_timeout"] = given["script_timeout"] * SECOND or SCRIPT_TIMEOUT  # guess: 0 is not given
+        return given
 
 
 class UpdateBody(Body):
@@ -73,6 +84,12 @@ PORTS: Table[PortForward] = Table(
     Key("protocol", lambda c, port: port.protocol),
 )
 
+
+def _ports(controller: Controller, of: tuple[Instance, Vm]) -> object:
+    ports = () if "port_forwarding" in of[0].lacks else of[1].ports
+    return when_set([PORTS.render(controller, port) for port in ports])
+
+
 VM_INFO: Table[tuple[Instance, Vm]] = Table(
     Key("uuid", lambda c, of: of[1].uuid),
     Key("name", lambda c, of: of[1].name),
@@ -80,11 +97,11 @@ VM_INFO: Table[tuple[Instance, Vm]] = Table(
     Key("cpu_cores", lambda c, of: of[1].cpus),
     Key("ram", lambda c, of: format_ram(of[1].ram)),
     Key("node_id", lambda c, of: of[0].node_id),
-    Key("host_ip", lambda c, of: of[1].host_ip),
-    Key("ip", lambda c, of: of[1].ip),
+    Key("host_ip", lambda c, of: "" if "host_ip" in of[0].lacks else of[1].host_ip),
+    Key("ip", lambda c, of: "" if "ip" in of[0].lacks else of[1].ip),
     Key("vnc_port", lambda c, of: of[1].vnc_port),
     Key("vnc_connection_string", lambda c, of: f"vnc://:{of[1].vnc_password}@{of[1].host_ip}:{of[1].vnc_port}"),
-    Key("port_forwarding", lambda c, of: when_set([PORTS.render(c, port) for port in of[1].ports])),
+    Key("port_forwarding", _ports),
 )
 
 
@@ -94,6 +111,18 @@ def _tag(controller: Controller, one: Instance) -> object:
         return when_set(version_of(controller, one.ref).tag)
     return OMIT
 
+
+def _script(controller: Controller, one: Instance) -> object:
+    # Once it has ended (controller-facts A2.2).
+    return OMIT if one.script is None or one.booting or one.shown_vm is None else SCRIPT.render(controller, one.script)
+
+
+SCRIPT: Table[ScriptResult] = Table(
+    Key("return_code", lambda c, of: of.return_code),
+    Key("did_timeout", lambda c, of: of.did_timeout),
+    Key("stdout", lambda c, of: of.stdout),
+    Key("stderr", lambda c, of: of.stderr),
+)
 
 INSTANCE: Table[Instance] = Table(
     # Order: controller-facts A2.2. At 1.8.0 instance_id, name and external_id stand on the list item alone.
@@ -116,6 +145,7 @@ INSTANCE: Table[Instance] = Table(
     Key("group_id", lambda c, one: when_set(one.request.group_id)),
     Key("metadata", lambda c, one: when_set(dict(sorted(one.request.metadata.items())))),
     Key("usb_device", lambda c, one: when_set(one.request.usb_device)),
+    Key("startup_script", _script, since=SINCE["script-monitoring"]),
 )
 
 
@@ -146,7 +176,7 @@ class Answers:
             return self.all()
         if _PLAIN_ID.fullmatch(query_string):
             of = self._controller.instances.get(query_string[3:].decode("ascii"))
-            return None if of is None else self.one(of)
+            return None if of is None or of.hidden else self.one(of)
         return None
 
     def one(self, of: Instance) -> bytes:
@@ -165,6 +195,8 @@ class Answers:
         until = FOREVER
         parts: list[bytes] = []
         for of in instances.values():
+            if of.hidden:
+                continue
             piece = self._piece(of)
             until = min(until, piece.until)
             parts.append(piece.item)

@@ -101,8 +101,7 @@ def blueprint(controller: Controller) -> Blueprint:
         template_id = query("id")
         if template_id:
             return respond(ok(TEMPLATE.render(controller, template.find(controller, template_id))))
-        there = [each for each in controller.templates.values() if not each.deleted]
-        return respond(ok([LISTED.render(controller, each) for each in there]))
+        return respond(ok([LISTED.render(controller, each) for each in template.listed(controller)]))
 
     @routes.delete("/api/v1/registry/vm")
     def delete() -> Response:

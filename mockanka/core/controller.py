@@ -5,20 +5,23 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
-from mockanka.core import chance, placement
+from mockanka.core import chance, faults, mishaps, placement
 from mockanka.core.clock import Clock
 from mockanka.core.distribution import Distribution
 from mockanka.core.events import Event, Log, Queue
+from mockanka.core.faults import Blow, Faults
 from mockanka.core.group import Group
-from mockanka.core.instance import Instance
+from mockanka.core.instance_record import Instance
 from mockanka.core.node import Node
 from mockanka.core.release import DEFAULT, Release
 from mockanka.core.save_image import SaveImage
 from mockanka.core.script import ScriptRule
-from mockanka.core.template import Template
+from mockanka.core.template import Ref, Template
 from mockanka.core.timing import Timings
 
 GB = 1_000_000_000
+GONE_KEPT = 1_000
+"""Instances that nobody knows any more, whose story can still be told."""
 
 
 @dataclass(eq=False)
@@ -37,6 +40,10 @@ class Controller:
     scripts: tuple[ScriptRule, ...] = ()
     saved_size: int = 2 * GB
     """About how many bytes a saved image adds to its template."""
+    retries: int = 0
+    """How many nodes may fail to start an instance before it is Error."""
+    registry_state: str = "up"
+    """``up``, ``down``, or ``full``: what cannot be pulled, and what cannot be pushed."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
@@ -51,6 +58,8 @@ class Controller:
     """Whether something changed that may let a waiting instance find a node."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that want a node: priority, number, id; in this order they get one."""
+    faults: Faults = field(default_factory=Faults)
+    gone: dict[str, Instance] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
     log: Log = field(default_factory=Log)
     revision: int = 0
@@ -113,6 +122,21 @@ class Controller:
         index = bisect_left(self.waiting, place)
         if index < len(self.waiting) and self.waiting[index] == place:
             del self.waiting[index]
+
+    def strike(self, event: str, one: Instance | None = None, node: Node | None = None, ref: Ref | None = None) -> Blow:
+        """What a fault rule does to something that begins now; most often nothing."""
+        return faults.strike(self, event, one, node, ref)
+
+    def follow(self, blow: Blow, length: int, one: Instance | None = None, node: Node | None = None) -> None:
+        """Put into the queue what a rule does beyond the phase it struck."""
+        if blow is not faults.NOTHING:
+            mishaps.follow(self, blow, length, one, node)
+
+    def bury(self, instance: Instance) -> None:
+        """Keep an instance that is gone, for who asks what became of it."""
+        self.gone[instance.id] = instance
+        if len(self.gone) > GONE_KEPT:
+            del self.gone[next(iter(self.gone))]
 
     def touch(self, instance: Instance) -> None:
         """Note that what is said of the instance may have changed."""

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 from mockanka.core import pull, template
 from mockanka.core.chance import draw
-from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound
+from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
 from mockanka.core.group import require as require_group
+from mockanka.core.instance_record import Fate
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.template import Ref
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.node import Node
+    from mockanka.core.pull import Pull
 
 
 class Stage(StrEnum):
@@ -37,6 +39,8 @@ class Delivery:
     until: int | None
     progress_made: float = 0.0
     error: str = ""
+    fate: Fate | None = None
+    """How its pull will fail."""
 
 
 @dataclass
@@ -86,20 +90,57 @@ class Taken(_DeliveryEvent):
         if not pull.has(controller, node, distribution.ref) and not template.in_registry(controller, distribution.ref):
             _fail(controller, distribution, self.node_id, str(NoSuchTemplate()))
             return
+        blow = controller.strike("distribute", None, node, distribution.ref)
+        under_way = distribution.ref in node.pulls or pull.has(controller, node, distribution.ref)
+        if under_way and blow.do.fail is not None:  # the fault finds no pull of its own to break
+            _fail(controller, distribution, self.node_id, blow.do.fail)
+            return
         try:
-            running = pull.begin(controller, node, distribution.ref)
-        except NodeDiskFull as full:
-            _fail(controller, distribution, self.node_id, str(full))
+            running = pull.begin(controller, node, distribution.ref, None, blow if blow.rule_id else None)
+        except (NodeDiskFull, RegistryDown) as refused:
+            _fail(controller, distribution, self.node_id, str(refused))
             return
         delivery.stage = Stage.PULLING
-        delivery.until = controller.now if running is None else running.ends
-        controller.schedule(delivery.until, Delivered(distribution.id, self.node_id, Stage.PULLING))
+        _follow_pull(controller, distribution, self.node_id, running)
 
 
+def _follow_pull(controller: Controller, distribution: Distribution, node_id: str, running: Pull | None) -> None:
+    """The delivery waits for a pull of its node, and shares its fate."""
+    delivery = distribution.deliveries[node_id]
+    delivery.fate, delivery.until = None, controller.now
+    if running is not None:
+        delivery.until = None if running.held_by else running.over
+        if running.fails_at is not None:
+            delivery.fate = Fate("fail", running.message, running.progress(running.fails_at))
+    if delivery.until is not None:
+        controller.schedule(delivery.until, Delivered(distribution.id, node_id, Stage.PULLING, delivery.until))
+
+
+def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
+    """A pull of the node goes another way than it was going to; so do the deliveries that wait for it."""
+    for distribution in controller.distributions.values():
+        delivery = distribution.deliveries.get(node.id)
+        if delivery is not None and delivery.stage is Stage.PULLING and distribution.ref == ref:
+            _follow_pull(controller, distribution, node.id, node.pulls[ref])
+
+
+@dataclass(frozen=True, slots=True)
 class Delivered(_DeliveryEvent):
-    """The node has it all."""
+    """The node has it all, or its pull has failed."""
+
+    until: int
+
+    def alive(self, controller: Controller) -> bool:
+        if not _DeliveryEvent.alive(self, controller):
+            return False
+        # The pull may have been broken off, or held and let go, since this was put in the queue.
+        return controller.distributions[self.distribution_id].deliveries[self.node_id].until == self.until
 
     def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        if delivery.fate is not None:
+            delivery.progress_made = delivery.fate.progress
+            _fail(controller, distribution, self.node_id, delivery.fate.message)
+            return
         delivery.stage = Stage.DONE
         delivery.until = None
         delivery.progress_made = 1.0
@@ -108,8 +149,10 @@ class Delivered(_DeliveryEvent):
 
 def stage_end(distribution: Distribution, node_id: str) -> Event:
     """The event that ends the stage a delivery is in."""
-    kind = Taken if distribution.deliveries[node_id].stage is Stage.SENT else Delivered
-    return kind(distribution.id, node_id, distribution.deliveries[node_id].stage)
+    delivery = distribution.deliveries[node_id]
+    if delivery.stage is Stage.SENT:
+        return Taken(distribution.id, node_id, delivery.stage)
+    return Delivered(distribution.id, node_id, delivery.stage, delivery.until or 0)
 
 
 def create(

@@ -10,7 +10,11 @@ Refusal
 ├── NotRunning               save image of an instance that is not Started
 ├── NoTarget                 save image without a template to push to
 ├── OnlyVersion              a revert that asks for the last version there is
-└── NodeDiskFull             a node without room for a pull
+├── NodeDiskFull             a node without room for a pull
+├── BrokenScript             a monitored startup script that is not base64
+├── RegistryDown             the registry cannot be reached
+├── RegistryFull             the registry has no room for a push
+└── UnknownToRelease         a state that came with a later release of the controller
 
 IllegalMove is no refusal: it says that mockanka itself is wrong.
 
@@ -98,6 +102,34 @@ class NodeDiskFull(Refusal):
 
     def __init__(self, node_name: str, wanted: int, free: int) -> None:
         super().__init__(f"no space left on node {node_name}: the pull needs {wanted} bytes, {free} can be freed")
+
+
+class BrokenScript(Refusal):
+    """A monitored startup script that is not base64. Guess: refused, with the decoder's words (C4)."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"illegal base64 data at input byte {offset}")
+
+
+class RegistryDown(Refusal):
+    """The registry cannot be reached. Guess: what the controller says then is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("the registry cannot be reached")
+
+
+class RegistryFull(Refusal):
+    """The registry's disk is full. Guess: the text is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("no space left on the registry")
+
+
+class UnknownToRelease(Refusal):
+    """Something that the simulated release does not know yet. No client reads it: it is for who steers."""
+
+    def __init__(self, what: str, release: object, since: object) -> None:
+        super().__init__(f"release {release} knows no {what}: it came with {since}")
 
 
 class IllegalMove(Exception):

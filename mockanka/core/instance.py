@@ -2,118 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mockanka.core import pull, template, usb
+from mockanka.core import pull, script, template, usb
 from mockanka.core.chance import draw
-from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound
+from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
+from mockanka.core.faults import NOTHING, Blow
 from mockanka.core.group import require as require_group
+from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
 from mockanka.core.lifecycle import State, check
 from mockanka.core.template import Ref
-from mockanka.core.timing import MICROSECOND
-from mockanka.core.vm import Vm, clone
+from mockanka.core.vm import clone
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.node import Node
-
-
-@dataclass(frozen=True)
-class StartRequest:
-    """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB.
-
-    A startup script is kept and nothing comes of it: without monitoring, which is newer than release 1.8, nobody hears
-    of its end (controller-facts C4).
-    """
-
-    template_id: str
-    tag: str | None = None
-    version: int | None = None
-    name: str | None = None
-    external_id: str | None = None
-    node_id: str | None = None
-    group_id: str | None = None
-    priority: int = 1000
-    usb_device: str | None = None
-    vcpu: int | None = None
-    vram: int | None = None
-    startup_script: str | None = None
-    startup_script_condition: int = 0
-    name_template: str | None = None
-    metadata: dict[str, str | int | bool] = field(default_factory=dict)
-
-
-@dataclass
-class Instance:
-    """One instance. Times are nanoseconds; ``since`` is when it came to its state, ``until`` when its phase ends."""
-
-    id: str
-    number: int
-    request: StartRequest
-    ref: Ref
-    created: int
-    inflight_id: str
-    since: int
-    state: State = State.SCHEDULING
-    step: int = 0
-    """How many phases it has been through; an event of an earlier phase is dead."""
-    ready: bool = False
-    """Whether the controller has queued it, so that a node may take it."""
-    node_id: str | None = None
-    occupies: bool = False
-    """Whether it holds a slot on its node."""
-    booting: bool = False
-    until: int | None = None
-    progress_made: float = 0.0
-    """Of its pull, once that is over or broken off; 0 if there was none."""
-    message: str = ""
-    reported: int = 0
-    """When its node last reported on it, if that node was deleted since."""
-    waits_for: str = field(default="", compare=False)
-    """Why no node took it when it was last looked at."""
-    vm: Vm | None = None
-    usb: usb.UsbDevice | None = None
-    save_id: str | None = None
-    """The save image request that pushes it."""
-    revision: int = field(default=0, compare=False)
-
-    @property
-    def running_vm(self) -> Vm | None:
-        """The VM, while it counts as running on its node."""
-        return self.vm if self.occupies and not self.booting else None
-
-    @property
-    def shown_vm(self) -> Vm | None:
-        """The VM as far as a node has reported one: not before the instance was Started (controller-facts A2.6)."""
-        return None if self.booting else self.vm
-
-    @property
-    def pulling(self) -> bool:
-        """Whether its pull still goes on."""
-        return self.state is State.PULLING and not self.booting
-
-    def progress(self, controller: Controller) -> float:
-        """0 to 1: the pull while it lasts, its last value ever after (controller-facts A2.5)."""
-        if not self.pulling or self.node_id is None:
-            return self.progress_made
-        node = controller.nodes[self.node_id]
-        running = node.pulls.get(self.ref)
-        return running.progress(node.seen(controller.now)) if running else 1.0
-
-    def updated(self, controller: Controller) -> int:
-        """Time of the last update: its node's heartbeat, or its last change if that came later.
-
-        A new instance shows about a microsecond before its creation (controller-facts A0.2).
-        """
-        if self.node_id in controller.nodes and self._reported:
-            return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
-        return max(self.since, self.reported) if self.step else self.created - MICROSECOND
-
-    @property
-    def _reported(self) -> bool:
-        return self.occupies or self.state is State.STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +71,40 @@ class ImageReady(_NodeWork):
 
 
 class Booted(_NodeWork):
-    """The VM is up."""
+    """The VM is up, and its startup script has ended if it is monitored (controller-facts C4)."""
 
     def befall(self, controller: Controller, instance: Instance) -> None:
+        if instance.script is not None and instance.script.return_code != 0:
+            _script_failed(controller, instance, instance.script.return_code)
+            return
         move(controller, instance, State.STARTED, "VM is up")
+        begin_started(controller, instance)
+
+
+class Fated(_InstanceEvent):
+    """The phase ends as a fault has decided."""
+
+    def alive(self, controller: Controller) -> bool:
+        if not _InstanceEvent.alive(self, controller):
+            return False
+        node_id = controller.instances[self.instance_id].node_id
+        return node_id is None or node_id in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        node = controller.nodes.get(controller.instances[self.instance_id].node_id or "")
+        return node is not None and node.lost_at is not None
+
+    def settles(self, controller: Controller) -> bool:
+        return controller.instances[self.instance_id].state is not State.STARTED
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        kind, message, _ = instance.fate or Fate("fail")
+        if kind == "stop":
+            stop(controller, instance.id)
+        elif instance.state in (State.SCHEDULING, State.PULLING):
+            _start_failed(controller, instance, message)
+        else:
+            fail(controller, instance, message)
 
 
 class Stopped(_NodeWork):
@@ -201,6 +136,26 @@ class Forgotten(_InstanceEvent):
         remove(controller, instance, "instance timeout")
 
 
+@dataclass(frozen=True, slots=True)
+class Revealed(Event):
+    """The node reports what it did not report of the VM, by a fault."""
+
+    instance_id: str
+
+    def alive(self, controller: Controller) -> bool:
+        instance = controller.instances.get(self.instance_id)
+        return instance is not None and bool(instance.lacks)
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        instance = controller.instances[self.instance_id]
+        instance.lacks, instance.lacks_for = (), None
+        controller.touch(instance)
+        controller.happened("VM reported in full", instance.id)
+
+
 # What ends a phase that has an end, by state; Scheduling and Pulling have two phases each.
 _PHASE_ENDS: dict[State, type[_InstanceEvent]] = {
     State.STOPPING: Stopped,
@@ -211,8 +166,11 @@ _PHASE_ENDS: dict[State, type[_InstanceEvent]] = {
 
 def phase_end(instance: Instance) -> _InstanceEvent:
     """The event that ends the phase the instance is in."""
-    if instance.booting:
-        kind: type[_InstanceEvent] = Booted
+    kind: type[_InstanceEvent]
+    if instance.fate is not None:
+        kind = Fated
+    elif instance.booting:
+        kind = Booted
     elif instance.state is State.SCHEDULING:
         kind = Queued
     elif instance.state is State.PULLING:
@@ -225,7 +183,7 @@ def phase_end(instance: Instance) -> _InstanceEvent:
 def find(controller: Controller, instance_id: str) -> Instance:
     """The instance with that id, or NotFound."""
     instance = controller.instances.get(instance_id)
-    if instance is None:
+    if instance is None or instance.hidden:
         raise NotFound
     return instance
 
@@ -242,6 +200,8 @@ def start(controller: Controller, request: StartRequest, count: int = 1) -> list
         require_group(controller, request.group_id)
     if request.usb_device:
         usb.require(controller, request.usb_device)
+    if request.script_monitoring and request.startup_script:
+        script.require_sound(request.startup_script)
     return [_create(controller, request, ref).id for _ in range(count)]
 
 
@@ -257,10 +217,18 @@ def _create(controller: Controller, request: StartRequest, ref: Ref) -> Instance
         since=controller.now,
     )
     controller.instances[instance_id] = instance
-    _enter(controller, instance, controller.timings.schedule.sample(_chance(controller, instance, "schedule")))
     controller.touch(instance)
     controller.happened("instance", instance_id, state=State.SCHEDULING.value, cause="requested")
+    instance.timeline.append(Stay(State.SCHEDULING, controller.now, "requested"))
+    _queue(controller, instance)
     return instance
+
+
+def _queue(controller: Controller, instance: Instance) -> None:
+    length = controller.timings.schedule.sample(_chance(controller, instance, "schedule"))
+    blow = controller.strike("schedule", instance, ref=instance.ref)
+    controller.follow(blow, length, instance)
+    _enter(controller, instance, length, blow)
 
 
 def update(controller: Controller, instance_id: str, changes: dict[str, object]) -> None:
@@ -284,11 +252,14 @@ def terminate(controller: Controller, instance_id: str) -> None:
     instance = find(controller, instance_id)
     if instance.state in (State.TERMINATING, State.TERMINATED):
         return
+    do = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref).do
+    if do.ignore:
+        return
     confirms = instance.occupies or instance.state is State.STOPPED
     move(controller, instance, State.TERMINATING, "requested")
     _forget_later(controller, instance)
-    if confirms:
-        _confirm_later(controller, instance)
+    if confirms and not (do.stall and do.lasts is None):
+        _confirm_later(controller, instance, do.lasts or 0)
 
 
 def stop(controller: Controller, instance_id: str) -> None:
@@ -309,6 +280,59 @@ def fail(controller: Controller, instance: Instance, message: str) -> None:
     if instance.vm is not None:
         instance.vm = replace(instance.vm, status="deleted", ip="", vnc_port=0, ports=())
     _release(controller, instance)
+
+
+STOP_VM, KEEP_VM = 0, 1
+"""What becomes of the VM when its monitored script has failed; anything else deletes it (controller-facts C3)."""
+
+
+def _script_failed(controller: Controller, instance: Instance, code: int) -> None:
+    # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
+    handler, vm = instance.request.script_fail_handler, instance.vm
+    if handler in (STOP_VM, KEEP_VM):
+        instance.booting = False  # the VM was up and stays known
+    move(controller, instance, State.ERROR, f"startup script exit code {code}")
+    instance.message = f"startup script exit code {code}"
+    if handler == KEEP_VM:
+        return
+    if vm is not None:
+        status = "stopped" if handler == STOP_VM else "deleted"
+        instance.vm = replace(vm, status=status, ip="", vnc_port=0, ports=())
+    _release(controller, instance)
+
+
+def begin_started(controller: Controller, instance: Instance) -> None:
+    """What a fault may have in store for an instance that is Started from now on."""
+    node = controller.nodes.get(instance.node_id or "")
+    blow = controller.strike("started", instance, node, instance.ref)
+    controller.follow(blow, 0, instance, node)
+    if blow.do.stop or blow.do.fail is not None:
+        instance.fate = Fate("stop") if blow.do.stop else Fate("fail", blow.do.fail or "")
+        _enter(controller, instance, blow.do.after)
+    if instance.lacks and instance.lacks_for is not None:
+        controller.schedule(controller.now + instance.lacks_for, Revealed(instance.id))
+
+
+def _start_failed(controller: Controller, instance: Instance, message: str) -> None:
+    """Error at once, unless the scenario lets another node try first (controller-facts C1: retries are not seen)."""
+    if len(instance.failed_on) >= controller.retries or not instance.occupies:
+        fail(controller, instance, message)
+        return
+    node_id = instance.node_id or ""
+    instance.failed_on = (*instance.failed_on, node_id)
+    if instance.state is State.PULLING:
+        # Guess, before 1.50: nobody has seen a retry, which is said to look like a longer Scheduling.
+        move(controller, instance, State.SCHEDULING, f"start failed, and is tried again: {message}")
+    else:
+        instance.step += 1
+        instance.booting = False
+        instance.fate = instance.until = instance.vm = None
+    controller.happened("start retried", instance.id, node=node_id, message=message)
+    _release(controller, instance)
+    instance.node_id = None
+    instance.ready = True
+    controller.touch(instance)
+    controller.wait(instance)
 
 
 def abandon(controller: Controller, node: Node, message: str) -> None:
@@ -350,10 +374,11 @@ def resume(controller: Controller, node: Node) -> None:
 def resume_phase(controller: Controller, instance: Instance) -> None:
     """Let an instance that was put into a state from outside go on from there."""
     if instance.state is State.SCHEDULING:
-        _enter(controller, instance, controller.timings.schedule.sample(_chance(controller, instance, "schedule")))
+        _queue(controller, instance)
     elif instance.pulling and instance.node_id:
-        instance.until = controller.nodes[instance.node_id].pulls[instance.ref].ends
-        controller.schedule(instance.until, phase_end(instance))
+        _follow_pull(controller, instance, controller.nodes[instance.node_id].pulls[instance.ref])
+    elif instance.state is State.STARTED:
+        begin_started(controller, instance)
     elif instance.state is State.STOPPING:
         _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
     elif instance.state in (State.TERMINATING, State.TERMINATED):
@@ -374,16 +399,34 @@ def assign(controller: Controller, instance: Instance, node: Node) -> None:
         fail(controller, instance, str(NoSuchTemplate()))
         return
     try:
-        running = pull.begin(controller, node, instance.ref)
-    except NodeDiskFull as full:
-        fail(controller, instance, str(full))
+        running = pull.begin(controller, node, instance.ref, instance)
+    except (NodeDiskFull, RegistryDown) as refused:
+        _start_failed(controller, instance, str(refused))
         return
     if running is None:
         _boot(controller, instance, node)
     else:
         move(controller, instance, State.PULLING, f"pulls to {node.name}")
-        instance.until = running.ends
-        controller.schedule(running.ends, phase_end(instance))
+        _follow_pull(controller, instance, running)
+
+
+def _follow_pull(controller: Controller, instance: Instance, running: pull.Pull) -> None:
+    """The instance waits for a pull of its node, and shares its fate."""
+    if running.fails_at is not None:
+        instance.fate = Fate("fail", running.message, running.progress(running.fails_at))
+    instance.until = None if running.held_by else running.over
+    if instance.until is not None:
+        controller.schedule(instance.until, phase_end(instance))
+
+
+def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
+    """A pull of the node goes another way than it was going to; so do those who wait for it."""
+    for instance in _on(controller, node):
+        if instance.pulling and instance.ref == ref:
+            instance.step += 1
+            instance.fate = None
+            _follow_pull(controller, instance, node.pulls[ref])
+            controller.touch(instance)
 
 
 def occupy(controller: Controller, instance: Instance, node: Node) -> None:
@@ -407,7 +450,19 @@ def _boot(controller: Controller, instance: Instance, node: Node) -> None:
     instance.booting = True
     instance.step += 1
     instance.vm = clone(controller, instance, node)
-    _enter(controller, instance, controller.timings.boot.sample(_chance(controller, instance, "boot")))
+    length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
+    request = instance.request
+    if request.script_monitoring and request.startup_script:
+        instance.script, takes = script.run(controller, instance, request.startup_script, request.script_timeout)
+        length += takes
+    blow = controller.strike("start", instance, node, instance.ref)
+    controller.follow(blow, length, instance, node)
+    if blow.do.without:
+        instance.lacks = blow.do.without
+        instance.lacks_for = blow.do.lasts
+    if blow.do.fail is not None:
+        length = int(length * blow.do.at)
+    _enter(controller, instance, length, blow)
     controller.touch(instance)
     controller.happened("VM cloned", instance.id, node=node.id)
 
@@ -427,11 +482,12 @@ def move(controller: Controller, instance: Instance, state: State, cause: str) -
     instance.since = controller.now
     instance.step += 1
     instance.booting = instance.ready = False
-    instance.until = None
+    instance.until = instance.fate = instance.held = None
     if state is not State.PUSHING:
         instance.save_id = None
     controller.touch(instance)
     controller.happened("instance", instance.id, state=state.value, cause=cause)
+    instance.timeline.append(Stay(state, controller.now, cause))
 
 
 def remove(controller: Controller, instance: Instance, cause: str) -> None:
@@ -439,15 +495,47 @@ def remove(controller: Controller, instance: Instance, cause: str) -> None:
     move(controller, instance, State.GONE, cause)
     _release(controller, instance)
     del controller.instances[instance.id]
+    controller.bury(instance)
 
 
-def _enter(controller: Controller, instance: Instance, length: int) -> None:
-    instance.until = controller.now + length
+def vanish(controller: Controller, instance: Instance, cause: str) -> None:
+    """It is gone from one moment to the next, in whatever state it was: a fault, and no move of the life cycle."""
+    controller.wait_no_more(instance)
+    if instance.save_id:
+        controller.save_images[instance.save_id].interrupted(controller, cause)
+    instance.state, instance.since = State.GONE, controller.now
+    instance.step += 1
+    controller.happened("instance", instance.id, state=State.GONE.value, cause=cause)
+    instance.timeline.append(Stay(State.GONE, controller.now, cause))
+    _release(controller, instance)
+    del controller.instances[instance.id]
+    controller.touch(instance)
+    controller.bury(instance)
+
+
+def let_go(controller: Controller, instance: Instance) -> None:
+    """The fault that held it is removed: its phase goes on."""
+    if instance.held is not None:
+        rest, instance.held = instance.held.rest, None
+        controller.happened("let go", instance.id)
+        _enter(controller, instance, rest)
+
+
+def _enter(controller: Controller, instance: Instance, length: int, blow: Blow = NOTHING) -> None:
+    """Begin a phase of that length; a fault may hold it there, lengthen it, or end it another way."""
+    if blow.do.fail is not None:
+        instance.fate = Fate("fail", blow.do.fail)
+    if blow.do.stall and blow.do.lasts is None:
+        instance.held = Held(blow.rule_id, length)
+        instance.until = None
+        return
+    instance.until = controller.now + length + (blow.do.lasts or 0 if blow.do.stall else 0)
     controller.schedule(instance.until, phase_end(instance))
 
 
-def _confirm_later(controller: Controller, instance: Instance) -> None:
-    _enter(controller, instance, controller.timings.terminate.sample(_chance(controller, instance, "terminate")))
+def _confirm_later(controller: Controller, instance: Instance, late: int = 0) -> None:
+    length = controller.timings.terminate.sample(_chance(controller, instance, "terminate"))
+    _enter(controller, instance, length + late)
 
 
 def _forget_later(controller: Controller, instance: Instance) -> None:

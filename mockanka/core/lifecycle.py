@@ -24,7 +24,8 @@ S = State
 
 LEGAL: dict[State, frozenset[State]] = {
     S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
-    S.PULLING: frozenset({S.STARTED, S.ERROR, S.TERMINATING}),
+    # Guess: back to Scheduling when a failed pull is tried again on another node.
+    S.PULLING: frozenset({S.SCHEDULING, S.STARTED, S.ERROR, S.TERMINATING}),
     # Guess: nobody has seen who leads to Stopping and Stopped; here it is a VM that stops by itself.
     S.STARTED: frozenset({S.STOPPING, S.PUSHING, S.ERROR, S.TERMINATING}),
     # Guess: terminating while Stopping; DELETE is taken in every state.
@@ -52,3 +53,4 @@ class NodeState(StrEnum):
     UNLICENSED = "Inactive (Invalid License)"
     UPDATING = "Updating"
     UNHEALTHY = "Unhealthy"
+    DRAIN = "Drain Mode"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import distribution, instance, pull, save_image
 from mockanka.core.chance import draw
-from mockanka.core.errors import NotFound
+from mockanka.core.errors import NotFound, UnknownToRelease
 from mockanka.core.events import Event
 from mockanka.core.lifecycle import NodeState
+from mockanka.core.release import SINCE
 from mockanka.core.template import Ref
 from mockanka.core.usb import UsbDevice
 
@@ -67,6 +68,8 @@ class Node:
     pulls: dict[Ref, pull.Pull] = field(default_factory=dict)
     occupants: dict[str, None] = field(default_factory=dict)
     """Ids of the instances that hold a slot here."""
+    by_hand: int = 0
+    """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
 
     def is_offline(self, now: int) -> bool:
         """Whether the controller has given the node up."""
@@ -133,7 +136,7 @@ def find(controller: Controller, node_id: str) -> Node:
 def load(controller: Controller, node: Node) -> Load:
     """Counts the VMs that run; those still being pulled or booted hold a slot but do not run yet."""
     vms = [vm for id in node.occupants if (vm := controller.instances[id].running_vm) is not None]
-    return Load(len(vms), sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
+    return Load(len(vms) + node.by_hand, sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
 
 
 def cpu_util(controller: Controller, node: Node) -> float:
@@ -178,12 +181,18 @@ def delete(controller: Controller, node_id: str) -> None:
 
 
 def lose(controller: Controller, node_id: str) -> None:
-    """The node goes silent, from now on. What it was doing goes unreported until it is back."""
+    """The node goes silent, from now on. What it was doing goes unreported until it is back.
+
+    The controller gives it up, and shows it as Offline, when it has not heard of it for ``timings.node_timeout``.
+    """
     node = find(controller, node_id)
     if node.lost_at is None:
         last = node.heartbeat(controller)
         node.lost_at = controller.now
         node.timeout_at = max(controller.now, last + controller.timings.node_timeout)
+        for each in controller.instances.values():
+            if each.node_id == node_id:
+                controller.touch(each)  # its heartbeat stands still
         controller.schedule(node.timeout_at, TimedOut(node_id, node.timeout_at))
         controller.happened("node lost", node_id)
 
@@ -205,6 +214,43 @@ def set_condition(controller: Controller, node_id: str, condition: NodeState) ->
     node = find(controller, node_id)
     if condition is NodeState.OFFLINE:
         raise ValueError("a node is Offline by being lost: use lose()")
+    require_known(controller, condition)
     node.condition = condition
     controller.placement_due = True
     controller.happened("node state", node_id, state=condition.value)
+
+
+def require_known(controller: Controller, condition: NodeState) -> None:
+    """Raise UnknownToRelease if the simulated release has no such state."""
+    if condition is NodeState.DRAIN and not controller.release.has("drain-mode"):
+        raise UnknownToRelease(condition.value, controller.release, SINCE["drain-mode"])
+
+
+TURNS: dict[str, NodeState] = {
+    "drain": NodeState.DRAIN,
+    "unhealthy": NodeState.UNHEALTHY,
+    "updating": NodeState.UPDATING,
+    "unlicensed": NodeState.UNLICENSED,
+}
+
+
+def turn(controller: Controller, node_id: str, what: str) -> None:
+    """Make a node ``offline``, ``online``, ``full``, or put it in one of the states of TURNS.
+
+    Offline is lost: shown when the controller has missed it long enough. Full is taken by VMs started by hand.
+    Online ends all of these.
+    """
+    node = find(controller, node_id)
+    if what == "offline":
+        lose(controller, node_id)
+    elif what == "full":
+        node.by_hand = max(1, node.capacity - len(node.occupants))
+        controller.happened("node full", node_id, vms=node.by_hand)
+    elif what == "online":
+        restore(controller, node_id)
+        node.by_hand = 0
+        if node.condition is not NodeState.ACTIVE:
+            set_condition(controller, node_id, NodeState.ACTIVE)
+        controller.placement_due = True
+    else:
+        set_condition(controller, node_id, TURNS[what])

@@ -17,7 +17,7 @@ from mockanka.core.template import Ref, version_of
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
-    from mockanka.core.instance import Instance
+    from mockanka.core.instance_record import Instance
     from mockanka.core.node import Node
 
 
@@ -30,6 +30,7 @@ class Need(NamedTuple):
     usb_device: str | None
     vcpus: int
     vram: int
+    failed_on: tuple[str, ...]
 
 
 def place_waiting(controller: Controller) -> None:
@@ -61,6 +62,7 @@ def need_of(controller: Controller, waiting: Instance) -> Need:
         usb_device=request.usb_device,
         vcpus=template.cpus if fixed else request.vcpu or template.cpus,
         vram=template.ram if fixed else request.vram or template.ram,
+        failed_on=waiting.failed_on,
     )
 
 
@@ -95,6 +97,8 @@ def refusal(controller: Controller, node: Node, need: Need) -> str | None:
     """Why the node does not take it; None when it does."""
     if not node.takes_work:
         return "not reporting" if node.lost_at is not None else f"is {node.condition}"
+    if node.by_hand:
+        return "runs VMs that were started by hand"
     if need.usb_device and usb.free_device(controller, node, need.usb_device) is None:
         return f"no free USB device {need.usb_device}"
     if free_slots(controller, node, need) < 1:
@@ -124,6 +128,6 @@ def _circles(controller: Controller, need: Need) -> Iterable[list[Node]]:
         yield list(controller.nodes.values())
 
 
-def _rank(controller: Controller, node: Node, need: Need) -> tuple[bool, int, str, str]:
+def _rank(controller: Controller, node: Node, need: Need) -> tuple[bool, bool, int, str, str]:
     cold = not pull.has(controller, node, need.ref)
-    return cold, -free_slots(controller, node, need), node.name, node.id
+    return node.id in need.failed_on, cold, -free_slots(controller, node, need), node.name, node.id

@@ -38,8 +38,12 @@ SINCE: dict[str, Release] = {
     "failure-status-400": Release(1, 20, 0),
     # The tag a start did not name is filled in from the template (controller-facts A1, fixed in 1.24.1).
     "tag-filled-in": Release(1, 24, 1),
+    # script_monitoring and its relatives, and what such a script left behind (controller-facts A1, A2.4).
+    "script-monitoring": Release(1, 24, 0),
     # Asking for one node by id no longer blanks its Anka version and capacity mode (controller-facts B10).
     "node-by-id-whole": Release(1, 32, 0),
+    # Nodes may be in Drain Mode (controller-facts C5).
+    "drain-mode": Release(1, 32, 0),
     # Nodes that are Unhealthy are among those a distribution goes to (controller-facts A16).
     "distribute-to-unhealthy": Release(1, 33, 0),
 }

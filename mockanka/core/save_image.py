@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from mockanka.core import instance, script, template
 from mockanka.core.chance import draw, file_name, mac_id
-from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning
+from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import Event
+from mockanka.core.instance_record import Held
 from mockanka.core.lifecycle import State
 from mockanka.core.script import CorruptScript, ScriptResult
 from mockanka.core.template import File, Template, Version, size_by_name
@@ -76,6 +77,9 @@ class SaveImage:
     until: int | None = None
     error: SaveError | None = None
     script_result: ScriptResult | None = None
+    fails: str | None = None
+    """The message with which its push will fail, by a fault."""
+    held: Held | None = None
 
     @property
     def status(self) -> str:
@@ -113,6 +117,8 @@ class StageEnd(Event):
             _stop(controller, save)
         elif self.stage is Stage.STOPPING:
             _push(controller, save)
+        elif save.fails is not None:
+            _fail(controller, save, SaveError(save.fails, code=0))
         else:
             _finish(controller, save)
 
@@ -132,6 +138,8 @@ def create(
     source = instance.find(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
         raise NoTarget
+    if controller.registry_state == "down":
+        raise RegistryDown
     if request.template_id and not _there(controller, request.template_id):
         raise NoSuchTemplate
     if source.state is not State.STARTED or source.vm is None or source.node_id is None:
@@ -190,15 +198,15 @@ def _begin(controller: Controller, save: SaveImage) -> None:
     if not save.request.script:
         _stop(controller, save)
         return
+    source = controller.instances[save.request.instance_id]
     try:
-        text = script.decode(save.request.script)
+        # Guess: a save image request's script has no timeout of its own.
+        save.script_result, takes = script.run(controller, source, save.request.script, None, f"script {save.id}")
     except CorruptScript as corrupt:
         # The real controller finds out late as well (controller-facts A20).
         _give_up(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
         return
-    rule = script.rule_for(controller.scripts, text)
-    save.script_result = ScriptResult(rule.return_code, stdout=rule.stdout, stderr=rule.stderr)
-    _enter(controller, save, Stage.SCRIPT, rule.takes.sample(draw(controller.seed, save.id, "script")))
+    _enter(controller, save, Stage.SCRIPT, takes)
 
 
 def _stop(controller: Controller, save: SaveImage) -> None:
@@ -211,6 +219,10 @@ def _push(controller: Controller, save: SaveImage) -> None:
     if request.template_id and (target is None or target.deleted):
         _fail(controller, save, SaveError(str(NoSuchTemplate()), code=0))
         return
+    if controller.registry_state != "up":
+        down = controller.registry_state == "down"
+        _fail(controller, save, SaveError(str(RegistryDown() if down else RegistryFull()), code=0))
+        return
     if target is not None:
         cut = _revert_from(target, request)
         if request.tag and any(version.tag == request.tag for serial, version in target.live() if serial < cut):
@@ -221,7 +233,30 @@ def _push(controller: Controller, save: SaveImage) -> None:
             template.drop_versions(controller, target, cut)
     stored = size_by_name(v.files for each in controller.templates.values() for v in each.versions)
     fresh = {name: size for name, size in size_by_name([_pushed(controller, save).files]).items() if name not in stored}
-    _enter(controller, save, Stage.PUSHING, transfer(sum(fresh.values()), controller.timings.push_bandwidth))
+    length = transfer(sum(fresh.values()), controller.timings.push_bandwidth)
+    source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
+    blow = controller.strike("save_image", source, node, source.ref)
+    do = blow.do
+    if do.fail is not None:
+        save.fails, length = do.fail, int(length * do.at)
+    if do.stall and do.lasts is None:
+        save.stage, save.until, save.held = Stage.PUSHING, None, Held(blow.rule_id, length)
+        controller.happened("save image", save.id, stage=Stage.PUSHING.value)
+        return
+    _enter(controller, save, Stage.PUSHING, length + (do.lasts or 0 if do.stall else 0))
+
+
+def break_off(controller: Controller, save: SaveImage, message: str) -> None:
+    """A push that goes on fails now."""
+    if save.stage is Stage.PUSHING:
+        _fail(controller, save, SaveError(message, code=0))
+
+
+def let_go(controller: Controller, save: SaveImage) -> None:
+    """The fault that held its push is removed: it goes on."""
+    if save.held is not None:
+        rest, save.held = save.held.rest, None
+        _enter(controller, save, Stage.PUSHING, rest)
 
 
 def _revert_from(target: Template, request: SaveRequest) -> int:
@@ -237,7 +272,7 @@ def _revert_from(target: Template, request: SaveRequest) -> int:
 def _pushed(controller: Controller, save: SaveImage) -> Version:
     """What the push brings: the instance's layers, a new one on top, and the state of a suspended VM."""
     request = save.request
-    source = instance.find(controller, request.instance_id)
+    source = controller.instances[request.instance_id]
     base = template.version_of(controller, source.ref)
     spread = 0.9 + 0.2 * draw(controller.seed, save.id, "size")
     layer = File(
@@ -258,7 +293,7 @@ def _pushed(controller: Controller, save: SaveImage) -> Version:
 
 def _finish(controller: Controller, save: SaveImage) -> None:
     request = save.request
-    source = instance.find(controller, request.instance_id)
+    source = controller.instances[request.instance_id]
     target = controller.templates.get(request.template_id)
     if target is None:
         origin = controller.templates[source.ref.template_id]
@@ -296,12 +331,12 @@ def _fail(controller: Controller, save: SaveImage, error: SaveError) -> None:
 def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
     """The request ends in error and the instance runs on."""
     _close(controller, save, error)
-    source = instance.find(controller, save.request.instance_id)
+    source = controller.instances[save.request.instance_id]
     instance.move(controller, source, State.STARTED, f"save image failed: {error.message}")
 
 
 def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
     save.stage = Stage.ERROR if error else Stage.DONE
-    save.until = None
+    save.until = save.held = save.fails = None
     save.error = error
     controller.happened("save image", save.id, stage=save.stage.value)

@@ -5,8 +5,15 @@ from __future__ import annotations
 import base64
 import string
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from mockanka.core.chance import draw
+from mockanka.core.errors import BrokenScript
 from mockanka.core.timing import Duration, seconds
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.instance_record import Instance
 
 _ALPHABET = frozenset((string.ascii_letters + string.digits + "+/").encode())
 _LINE_BREAKS = b"\r\n"
@@ -42,6 +49,7 @@ class CorruptScript(Exception):
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"illegal base64 data at input byte {offset}")
+        self.offset = offset
 
 
 def decode(encoded: str) -> str:
@@ -93,3 +101,30 @@ def _past_line_breaks(raw: bytes, offset: int) -> int:
 def rule_for(rules: tuple[ScriptRule, ...], text: str) -> ScriptRule:
     """The first rule whose ``match`` is in the script; without one, it succeeds at once enough."""
     return next((rule for rule in rules if rule.match in text), DEFAULT)
+
+
+def require_sound(encoded: str) -> None:
+    """Raise BrokenScript unless the script is base64."""
+    try:
+        decode(encoded)
+    except CorruptScript as corrupt:
+        raise BrokenScript(corrupt.offset) from None
+
+
+def run(
+    controller: Controller, one: Instance, encoded: str, limit: int | None = None, purpose: str = "script"
+) -> tuple[ScriptResult, int]:
+    """What a VM's script leaves, and how long it takes: as the scenario's rules say, or as a fault does.
+
+    One that takes longer than ``limit`` nanoseconds is ended then, with -1 (controller-facts A2.4).
+    """
+    rule = rule_for(controller.scripts, decode(encoded))
+    takes = rule.takes.sample(draw(controller.seed, one.id, purpose))
+    do = controller.strike("script", one, controller.nodes.get(one.node_id or ""), one.ref).do
+    if do.exit is not None:
+        return ScriptResult(do.exit, stdout=do.stdout, stderr=do.stderr), takes
+    if do.timeout:
+        return ScriptResult(-1, True, do.stdout, do.stderr), takes if limit is None else limit
+    if limit is not None and takes > limit:
+        return ScriptResult(-1, True, rule.stdout, rule.stderr), limit
+    return ScriptResult(rule.return_code, stdout=rule.stdout, stderr=rule.stderr), takes

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from mockanka.core import placement
+import pickle
+
+from mockanka.core import mishaps, placement
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
-from mockanka.core.instance import Instance
+from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import LEGAL, State
 from mockanka.core.timing import END_OF_TIME
 
@@ -35,10 +37,17 @@ def advance_to_next(controller: Controller) -> bool:
 
 
 def settle(controller: Controller) -> None:
-    """Go on until nothing is on its way any more to Started, Error, Terminated or done without new capacity."""
+    """Go on until nothing is on its way any more to Started, Error, Terminated or done without new capacity.
+
+    Never, and nothing has changed, if a fault keeps something from ever getting there.
+    """
     controller.advance()
+    before = pickle.dumps(controller) if len(controller.faults) or any(mishaps.held(controller)) else b""
     while not controller.idle and advance_to_next(controller):
         pass
+    if held := list(mishaps.held(controller)):
+        controller.become(pickle.loads(before))
+        raise Never("it would never be idle: " + "; ".join(held))
 
 
 def wait_for(controller: Controller, instance_id: str, state: State) -> None:
@@ -65,6 +74,9 @@ def why_it_stays(controller: Controller, instance: Instance) -> str:
     node = controller.nodes.get(instance.node_id or "")
     if node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
+    for text in mishaps.held(controller):
+        if instance.id in text:
+            return text
     return "nothing is on its way" + _because(instance)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, RegistryDown
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -106,8 +106,21 @@ def size_by_name(file_lists: Iterable[Iterable[File]]) -> dict[str, int]:
     return {file.name: file.size for files in file_lists for file in files}
 
 
+def listed(controller: Controller) -> list[Template]:
+    """What the registry lists; RegistryDown if it cannot be asked."""
+    _ask_registry(controller)
+    return [template for template in controller.templates.values() if not template.deleted]
+
+
+def _ask_registry(controller: Controller) -> None:
+    # Guess: the real one may answer from its cache for 30 s (controller-facts C6).
+    if controller.registry_state == "down":
+        raise RegistryDown
+
+
 def find(controller: Controller, template_id: str) -> Template:
-    """The template of the registry with that id, or NotFound."""
+    """The template of the registry with that id, or NotFound; RegistryDown if it cannot be asked."""
+    _ask_registry(controller)
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NotFound
@@ -116,6 +129,7 @@ def find(controller: Controller, template_id: str) -> Template:
 
 def resolve(controller: Controller, template_id: str, tag: str | None, number: int | None) -> Ref:
     """The version that a request means: the tag's, else the number's, else the latest (controller-facts A1)."""
+    _ask_registry(controller)
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NoSuchTemplate

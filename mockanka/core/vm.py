@@ -12,7 +12,7 @@ from mockanka.core.timing import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
-    from mockanka.core.instance import Instance
+    from mockanka.core.instance_record import Instance
     from mockanka.core.node import Node
 
 VNC_PORT = 5901

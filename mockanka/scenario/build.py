@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mockanka.core import mishaps
 from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
 from mockanka.core.release import DEFAULT
 from mockanka.core.script import ScriptRule
 from mockanka.core.timing import END_OF_TIME, SECOND, Timings
-from mockanka.scenario import events
+from mockanka.scenario import events, rules
 from mockanka.scenario.land import Land
 from mockanka.scenario.life import Life
 from mockanka.scenario.names import Broken
@@ -18,6 +19,7 @@ from mockanka.scenario.options import Options
 from mockanka.units import parse_moment
 
 Data = Mapping[str, Any]
+HEAD = ("license", "registry", "saved_size", "retries", "registry_state")
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
@@ -31,15 +33,24 @@ def build(data: Data, options: Options) -> Controller:
         release=options.release or head.get("release", DEFAULT),
         timings=Timings(**data.get("timings", {})),
         scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
-        **{key: head[key] for key in ("license", "registry", "saved_size") if key in head},
+        **{key: head[key] for key in HEAD if key in head},
     )
     is_dump = "pending" in data
+    if "registry_state" in head and not is_dump:
+        raise Broken(("controller", "registry_state"), "belongs to a dump; write a fault that turns the registry")
     Land(controller, is_dump).lay_out(data)
-    controller.minted.update(data.get("counters", {}))
+    counters = dict(data.get("counters", {}))
+    for index, item in enumerate(data.get("faults", [])):
+        controller.faults.add(rules.make(controller, ("faults", index), item, is_dump))
+    controller.faults.added = counters.pop("fault", controller.faults.added)
+    controller.minted.update(counters)
     Life(controller, is_dump).begin(data)
     if is_dump:
         controller.placement_due = data.get("placement_due", False)
         _schedule(controller, data["pending"])
+    else:
+        for rule in controller.faults:
+            mishaps.begin(controller, rule)
     return controller
 
 

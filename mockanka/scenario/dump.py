@@ -9,14 +9,14 @@ from mockanka.core import pull
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Distribution
 from mockanka.core.group import Group
-from mockanka.core.instance import Instance, StartRequest
+from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.node import AnkaVersion, Node
 from mockanka.core.save_image import SaveImage, SaveRequest
 from mockanka.core.script import ScriptRule
 from mockanka.core.template import PortRule, Template, Version
 from mockanka.core.timing import Timings
 from mockanka.core.vm import Vm
-from mockanka.scenario import events, schema
+from mockanka.scenario import events, rules, schema
 from mockanka.scenario.life import REQUEST_KEYS
 
 Data = dict[str, Any]
@@ -31,6 +31,8 @@ def dump(controller: Controller) -> Data:
             "license": controller.license,
             "registry": controller.registry,
             "saved_size": controller.saved_size,
+            "retries": controller.retries or None,
+            "registry_state": controller.registry_state if controller.registry_state != "up" else None,
         },
         "seed": controller.seed,
         "clock": {"start": controller.now, "mode": clock.mode, "speed": clock.speed, "step": clock.step},
@@ -42,7 +44,8 @@ def dump(controller: Controller) -> Data:
         "distributions": [_distribution(each) for each in controller.distributions.values()],
         "save_images": [_save_image(each) for each in controller.save_images.values()],
         "scripts": [_differing(rule, ScriptRule()) for rule in controller.scripts],
-        "counters": controller.minted,
+        "faults": [rules.raw(rule) for rule in controller.faults],
+        "counters": {**controller.minted, **({"fault": controller.faults.added} if controller.faults.added else {})},
         "placement_due": controller.placement_due or None,
         "pending": [events.write(at, event) for at, event in controller.queue.live(controller)],
     }
@@ -107,6 +110,7 @@ def _node(controller: Controller, node: Node) -> Data:
         "anka": _differing(node.anka, AnkaVersion()),
         "usb": [device._asdict() for device in node.usb],
         "state": node.condition.value,
+        "by_hand": node.by_hand or None,
         "central_logging": None if node.central_logging else False,
         "cached": [{**ref._asdict(), "template": ref.template_id, "used": used} for ref, used in node.cached.items()],
         "groups": list(node.groups),
@@ -122,6 +126,11 @@ def _pull(running: pull.Pull) -> Data:
         "serial": running.ref.serial,
         "started": running.started,
         "ends": running.ends,
+        "rests_at": running.rests_at if running.rests_at < 1 else None,
+        "rest": running.rest or None,
+        "held_by": running.held_by or None,
+        "fails_at": running.fails_at,
+        "message": running.message or None,
         "files": [file._asdict() for file in running.files],
     }
 
@@ -157,6 +166,13 @@ def _instance(one: Instance) -> Data:
         "occupies": one.occupies or None,
         "usb_location": one.usb.location if one.usb else None,
         "save_image": one.save_id,
+        "script": asdict(one.script) if one.script else None,
+        "fate": one.fate._asdict() if one.fate else None,
+        "held": one.held._asdict() if one.held else None,
+        "lacks": list(one.lacks),
+        "lacks_for": one.lacks_for,
+        "hidden": one.hidden or None,
+        "failed_on": list(one.failed_on),
         "vm": _vm(one.vm) if one.vm else None,
     }
 
@@ -178,6 +194,7 @@ def _distribution(each: Distribution) -> Data:
                 "until": delivery.until,
                 "progress": delivery.progress_made or None,
                 "error": delivery.error or None,
+                "fate": delivery.fate._asdict() if delivery.fate else None,
             }
             for node_id, delivery in each.deliveries.items()
         ],
@@ -198,4 +215,6 @@ def _save_image(save: SaveImage) -> Data:
         "until": save.until,
         "error": asdict(save.error) if save.error else None,
         "script_result": asdict(save.script_result) if save.script_result else None,
+        "fails": save.fails,
+        "held": save.held._asdict() if save.held else None,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockanka.core import distribution, instance, node, pull, save_image
+from mockanka.core import distribution, instance, mishaps, node, pull, save_image
 from mockanka.core.events import Event
 from mockanka.core.template import Ref
 from mockanka.scenario.reading import nearest
@@ -19,9 +19,11 @@ OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
         instance.Stopped,
         instance.Terminated,
         instance.Forgotten,
+        instance.Fated,
     )
 }
-KINDS = [*OF_INSTANCES, "Pulled", "TimedOut", "Taken", "Delivered", "StageEnd"]
+OTHERS = "Pulled TimedOut Taken Delivered StageEnd NodeTurns RegistryTurns LicenseTurns Vanishes Reappears Revealed"
+KINDS = [*OF_INSTANCES, *OTHERS.split()]
 
 
 def write(at: int, event: Event) -> dict[str, Any]:
@@ -35,6 +37,17 @@ def write(at: int, event: Event) -> dict[str, Any]:
             entry |= {"id": event.node_id, "until": event.at}
         case distribution.Taken() | distribution.Delivered():
             entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
+            entry |= {"until": event.until} if isinstance(event, distribution.Delivered) else {}
+        case mishaps.NodeTurns():
+            entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
+        case mishaps.RegistryTurns():
+            entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
+        case mishaps.LicenseTurns():
+            entry |= {"id": "license", "what": "expired" if event.expires else "renewed", "lasts": event.lasts}
+        case mishaps.Vanishes():
+            entry |= {"id": event.instance_id, "lasts": event.lasts}
+        case mishaps.Reappears() | instance.Revealed():
+            entry |= {"id": event.instance_id}
         case save_image.StageEnd():
             entry |= {"id": event.save_id, "stage": event.stage.value}
         case _:
@@ -54,7 +67,20 @@ def read(entry: Mapping[str, Any]) -> Event:
             case "Taken":
                 return distribution.Taken(id, entry["node"], distribution.Stage(entry["stage"]))
             case "Delivered":
-                return distribution.Delivered(id, entry["node"], distribution.Stage(entry["stage"]))
+                stage = distribution.Stage(entry["stage"])
+                return distribution.Delivered(id, entry["node"], stage, entry["until"])
+            case "NodeTurns":
+                return mishaps.NodeTurns(id, entry["what"], entry["lasts"])
+            case "RegistryTurns":
+                return mishaps.RegistryTurns(entry["what"], entry["lasts"])
+            case "LicenseTurns":
+                return mishaps.LicenseTurns(entry["what"] == "expired", entry["lasts"])
+            case "Vanishes":
+                return mishaps.Vanishes(id, entry["lasts"])
+            case "Reappears":
+                return mishaps.Reappears(id)
+            case "Revealed":
+                return instance.Revealed(id)
             case "StageEnd":
                 return save_image.StageEnd(id, save_image.Stage(entry["stage"]))
             case _ if kind in OF_INSTANCES:

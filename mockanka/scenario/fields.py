@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
 from mockanka import units
+from mockanka.core.faults import Part
 from mockanka.core.timing import Fixed, Lognormal, Normal, Uniform
 from mockanka.scenario.reading import Scalar, nearest
 
@@ -68,6 +70,23 @@ class Choice(Text):
         if word not in self.choices:
             raise ValueError(f"{word!r} is not known: {nearest(word, self.choices)}")
         return word
+
+
+class Choices(_Field):
+    """One or several of a few words."""
+
+    def __init__(self, *choices: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.choice = Choice(*choices)
+
+    def read(self, written: Any) -> list[str]:
+        words = written if isinstance(written, list) else [written]
+        if not words:
+            raise ValueError("is empty")
+        return [self.choice.read(word) for word in words]
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return list(value) if value else None
 
 
 class Whole(_Field):
@@ -283,10 +302,87 @@ class Words(_Field):
         return [Text().read(item) for item in written]
 
 
-class Later(_Field):
-    """A key that the format promises and this release does not honour yet: anything but nothing is refused."""
+class Yes(_Field):
+    """A switch that is on when it stands there."""
 
-    def read(self, written: Any) -> list[object]:
-        if written:
-            raise ValueError("is not supported by this release of mockanka; leave it out")
-        return []
+    def read(self, written: Any) -> bool:
+        if Flag().read(written):
+            return True
+        raise ValueError("is true, or left out")
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value or None
+
+
+class Percent(_Field):
+    """A share from 0 to 1, written ``40%``."""
+
+    def read(self, written: Any) -> float:
+        if not isinstance(written, str) or not written.strip().endswith("%"):
+            raise ValueError(f"{written!r} is no percentage: write it like 40%")
+        number = Real(high=1e6).read(written.strip()[:-1])
+        if number > 100:
+            raise ValueError(f"{written} is more than 100%")
+        return number / 100
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return f"{value * 100:.12g}%" if value else None
+
+
+class Share(_Field):
+    """A part of something: ``40%`` of it, or so many bytes."""
+
+    def read(self, written: Any) -> Part:
+        if isinstance(written, str) and written.strip().endswith("%"):
+            return Part(Percent().read(written))
+        try:
+            return Part(0.0, Size().read(written))
+        except ValueError:
+            raise ValueError(f"{written!r} is no part: write it like 40%, or as a number of bytes") from None
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return None
+        return value.bytes if value.bytes is not None else f"{value.share * 100:.12g}%"
+
+
+class Json(_Field):
+    """Any value, as YAML or JSON types it; ``kind`` narrows it to an object."""
+
+    def __init__(self, only_objects: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.only_objects = only_objects
+
+    def read(self, written: Any) -> Any:
+        if self.only_objects and not isinstance(written, Mapping):
+            raise ValueError("must be keys with values")
+        return self._plain(written)
+
+    def _plain(self, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): self._plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._plain(item) for item in value]
+        if isinstance(value, Scalar):
+            if value.tag.endswith(":float"):
+                return float(value)
+            return value.resolved()
+        return value
+
+
+class Content(Json):
+    """The text of a body; anything but text is written as JSON."""
+
+    def read(self, written: Any) -> str:
+        if isinstance(written, str):
+            return str(written)
+        return json.dumps(self._plain(written), separators=(",", ":"))
+
+
+class Texts(_Field):
+    """Keys with texts."""
+
+    def read(self, written: Any) -> dict[str, str]:
+        if not isinstance(written, Mapping):
+            raise ValueError("must be keys with values")
+        return {str(key): Text().read(value) for key, value in written.items()}

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import fields as base
 
 from mockanka.scenario import fields, schema
+from mockanka.scenario.strict import Strict
 
 Json = dict[str, Any]
 NUMBER_LIKE = ["string", "number"]
@@ -25,9 +26,10 @@ def json_schema() -> Json:
     }
 
 
-def _object(of: schema.Strict, definitions: Json) -> Json:
-    properties = {name: _property(field, definitions) for name, field in of.fields.items()}
-    required = [name for name, field in of.fields.items() if field.required]
+def _object(of: Strict, definitions: Json) -> Json:
+    keys = {field.data_key or name: field for name, field in of.fields.items()}
+    properties = {key: _property(field, definitions) for key, field in keys.items()}
+    required = [key for key, field in keys.items() if field.required]
     shape: Json = {"type": "object", "additionalProperties": False, "properties": properties}
     if required:
         shape["required"] = required
@@ -39,7 +41,7 @@ def _property(field: base.Field[Any], definitions: Json) -> Json:
         return {"type": "array", "items": _property(field.inner, definitions)}
     if isinstance(field, base.Nested):
         of = field.schema
-        assert isinstance(of, schema.Strict)
+        assert isinstance(of, Strict)
         name = type(of).__name__
         if name not in definitions:
             definitions[name] = {}
@@ -61,6 +63,12 @@ def _(field: fields.Text) -> Json:
 @_scalar.register
 def _(field: fields.Choice) -> Json:
     return {"enum": field.choices}
+
+
+@_scalar.register
+def _(field: fields.Choices) -> Json:
+    one = {"enum": field.choice.choices}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
 @_scalar.register
@@ -125,8 +133,28 @@ def _(field: fields.Words) -> Json:
 
 
 @_scalar.register
-def _(field: fields.Later) -> Json:
-    return {"type": "array", "maxItems": 0}
+def _(field: fields.Yes) -> Json:
+    return {"const": True}
+
+
+@_scalar.register
+def _(field: fields.Percent) -> Json:
+    return {"type": "string", "pattern": r"^\s*[0-9.]+%\s*$", "examples": ["40%"]}
+
+
+@_scalar.register
+def _(field: fields.Share) -> Json:
+    return {"type": ["string", "integer"], "examples": ["40%", 120]}
+
+
+@_scalar.register
+def _(field: fields.Json) -> Json:
+    return {"type": "object"} if field.only_objects else {}
+
+
+@_scalar.register
+def _(field: fields.Texts) -> Json:
+    return {"type": "object", "additionalProperties": {"type": NUMBER_LIKE}}
 
 
 @_scalar.register

@@ -9,9 +9,10 @@ from typing import Any
 
 from mockanka.core import chance, pull
 from mockanka.core.controller import Controller
+from mockanka.core.errors import UnknownToRelease
 from mockanka.core.group import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.node import AnkaVersion, Node
+from mockanka.core.node import AnkaVersion, Node, require_known
 from mockanka.core.template import File, PortRule, Template, Version
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.names import Broken, Names, refuse_dump_keys
@@ -19,6 +20,7 @@ from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
 IN_A_DUMP = frozenset({"lost", "offline", "pulls"})
+PULL_KEYS = ("rests_at", "rest", "held_by", "fails_at", "message")
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
@@ -112,7 +114,18 @@ class Land:
         if ip is None:
             ip = next(address for address in self.free_addresses if address not in self.addresses)
         node = Node(id, name, ip, usb=tuple(devices))
-        _set(node, item, "cpus", "ram", "capacity", "capacity_mode", "vcpu_override", "ram_override", "central_logging")
+        _set(
+            node,
+            item,
+            "cpus",
+            "ram",
+            "capacity",
+            "capacity_mode",
+            "vcpu_override",
+            "ram_override",
+            "central_logging",
+            "by_hand",
+        )
         _set(node, item, disk_size="disk", disk_other="disk_other")
         node.anka = AnkaVersion(**item.get("anka", {}))
         if len({device.location for device in devices}) < len(devices):
@@ -126,12 +139,17 @@ class Land:
         elif state is NodeState.OFFLINE:
             node.lost_at, node.timeout_at = now - self.controller.timings.node_timeout, now
         node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
+        try:
+            require_known(self.controller, node.condition)
+        except UnknownToRelease as wrong:
+            raise Broken((*path, "state"), str(wrong)) from None
         for index, cached in enumerate(item.get("cached", [])):
             node.cached[self.names.cached((*path, "cached", index), cached)] = cached.get("used", now)
         for index, running in enumerate(item.get("pulls", [])):
             ref = self.names.ref((*path, "pulls", index), running)
             files = tuple(File(**file) for file in running["files"])
-            node.pulls[ref] = pull.Pull(ref, running["started"], running["ends"], files)
+            struck = {key: running[key] for key in PULL_KEYS if key in running}
+            node.pulls[ref] = pull.Pull(ref, running["started"], running["ends"], files, **struck)
         over = pull.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
         if over > 0 and not self.is_dump:
             raise Broken((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")

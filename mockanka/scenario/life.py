@@ -11,6 +11,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
 from mockanka.core.errors import Refusal
+from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
 from mockanka.core.lifecycle import State
 from mockanka.core.node import Node
 from mockanka.core.save_image import SaveError, SaveImage, SaveRequest
@@ -21,12 +22,13 @@ from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path, nearest
 
 Data = Mapping[str, Any]
-REQUEST_KEYS = [
-    each.name for each in fields(instance.StartRequest) if each.name not in ("template_id", "node_id", "group_id")
-]
+REQUEST_KEYS = [each.name for each in fields(StartRequest) if each.name not in ("template_id", "node_id", "group_id")]
 SAVE_KEYS = [each.name for each in fields(SaveRequest) if each.name not in ("instance_id", "template_id")]
 IN_A_DUMP = frozenset(
-    "number serial inflight_id since reported until step ready booting occupies usb_location save_image".split()
+    (
+        "number serial inflight_id since reported until step ready booting occupies usb_location save_image "
+        "script fate held lacks lacks_for hidden failed_on"
+    ).split()
 )
 ON_NODE = (State.PULLING, State.STARTED, State.STOPPING, State.STOPPED)
 
@@ -70,16 +72,17 @@ class Life:
         if one.id in controller.instances:
             raise Broken((*path, "id"), f"there is another instance {one.id}")
         controller.instances[one.id] = one
+        one.timeline.append(Stay(one.state, one.since, "scenario"))
         if self.is_dump:
             self._restore_instance(item, one, node)
         else:
             self._place_instance(path, item, one, node)
         controller.touch(one)
 
-    def _bare_instance(self, path: Path, item: Data, node_id: str | None) -> instance.Instance:
+    def _bare_instance(self, path: Path, item: Data, node_id: str | None) -> Instance:
         controller = self.controller
         ref = self.names.ref(path, item)
-        request = instance.StartRequest(
+        request = StartRequest(
             template_id=ref.template_id,
             node_id=self._named_node(path, item, "pinned_node"),
             group_id=self._wanted_group(path, item),
@@ -89,7 +92,7 @@ class Life:
         if "number" not in item and "id" in item:
             controller.minted["instance"] = controller.minted.get("instance", 0) + 1
         created = item.get("created", controller.now)
-        return instance.Instance(
+        return Instance(
             id=id,
             number=item.get("number", controller.minted.get("instance", 0)),
             request=request,
@@ -114,12 +117,17 @@ class Life:
             return item.get("group")
         return self.names.group((*path, "group"), item["group"])
 
-    def _restore_instance(self, item: Data, one: instance.Instance, node: Node | None) -> None:
+    def _restore_instance(self, item: Data, one: Instance, node: Node | None) -> None:
         """In a dump everything stands there."""
         one.until, one.step, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
         one.ready, one.booting = item.get("ready", False), item.get("booting", False)
         if "vm" in item:
             one.vm = _vm(item["vm"])
+        one.script = ScriptResult(**item["script"]) if "script" in item else None
+        one.fate = Fate(**item["fate"]) if "fate" in item else None
+        one.held = Held(**item["held"]) if "held" in item else None
+        one.lacks, one.lacks_for = tuple(item.get("lacks", ())), item.get("lacks_for")
+        one.hidden, one.failed_on = item.get("hidden", False), tuple(item.get("failed_on", ()))
         if node and item.get("occupies"):
             instance.occupy(self.controller, one, node)
             location = item.get("usb_location")
@@ -127,7 +135,7 @@ class Life:
         if one.state is State.SCHEDULING and one.ready and not one.occupies:
             self.controller.wait(one)
 
-    def _place_instance(self, path: Path, item: Data, one: instance.Instance, node: Node | None) -> None:
+    def _place_instance(self, path: Path, item: Data, one: Instance, node: Node | None) -> None:
         """Bring an instance that was only named into the state it is said to be in."""
         controller = self.controller
         if one.state is State.PUSHING:
@@ -141,7 +149,7 @@ class Life:
             self._put_on_node(path, item, one, node)
         instance.resume_phase(controller, one)
 
-    def _put_on_node(self, path: Path, item: Data, one: instance.Instance, node: Node) -> None:
+    def _put_on_node(self, path: Path, item: Data, one: Instance, node: Node) -> None:
         if node.is_offline(self.controller.now):
             raise Broken((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
         if one.state is not State.STOPPED:
@@ -153,7 +161,7 @@ class Life:
                 if one.usb is None:
                     raise Broken((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
         if one.state is State.PULLING:
-            if pull.begin(self.controller, node, one.ref) is None:
+            if pull.begin(self.controller, node, one.ref, one) is None:
                 raise Broken((*path, "state"), f"node {node.name} has that version cached, so nothing is pulled")
             return
         node.cached.setdefault(one.ref, self.controller.now)
@@ -174,6 +182,8 @@ class Life:
             made.deliveries[node_id] = Delivery(
                 stage, given.get("until"), given.get("progress", 0.0), given.get("error", "")
             )
+            if "fate" in given:
+                made.deliveries[node_id].fate = Fate(**given["fate"])
         controller.distributions[id] = made
         if "deliveries" not in item:
             group = self._wanted_group(path, item)
@@ -206,6 +216,8 @@ class Life:
             until=item.get("until"),
             error=SaveError(**{"type": None, "code": None, **item["error"]}) if "error" in item else None,
             script_result=ScriptResult(**item["script_result"]) if "script_result" in item else None,
+            fails=item.get("fails"),
+            held=Held(**item["held"]) if "held" in item else None,
         )
         if not (self.is_dump or made.over):
             raise Broken((*path, "stage"), "only done and error can be written here; leave it out to begin anew")

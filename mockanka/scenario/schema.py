@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, pre_load, validates_schema
+from marshmallow import fields, post_dump
 
 from mockanka.core.clock import MODES
 from mockanka.core.distribution import Stage as DeliveryStage
 from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.release import Release
 from mockanka.core.save_image import Stage as SaveStage
+from mockanka.scenario.fault_schema import Fault
 from mockanka.scenario.fields import (
     MAX_SPEED,
     Bandwidth,
@@ -19,7 +19,6 @@ from mockanka.scenario.fields import (
     Duration,
     Filled,
     Flag,
-    Later,
     Length,
     Metadata,
     Moment,
@@ -31,39 +30,9 @@ from mockanka.scenario.fields import (
     Whole,
     Words,
 )
-from mockanka.scenario.reading import nearest
+from mockanka.scenario.strict import Strict
 
 LICENSES = ("basic", "enterprise", "enterprise plus")
-
-
-class Strict(Schema):
-    """Refuses keys it does not know and names the nearest it knows; leaves out on writing what has no value."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    text_means: ClassVar[str | None] = None
-    """The key that a bare text stands for, where one may."""
-
-    @pre_load
-    def _refuse_other_shapes(self, data: Any, **kwargs: Any) -> Any:
-        if isinstance(data, str) and self.text_means:
-            return {self.text_means: data}
-        if not isinstance(data, Mapping):
-            raise ValidationError("must be keys with values")
-        return data
-
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def _refuse_unknown_keys(self, data: Any, original: Any, **kwargs: Any) -> None:
-        known = list(self.fields)
-        keys = original if isinstance(original, Mapping) else ()
-        unknown = {str(key): [f"unknown key, {nearest(str(key), known)}"] for key in keys if key not in self.fields}
-        if unknown:
-            raise ValidationError(unknown)
-
-    @post_dump
-    def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {key: value for key, value in data.items() if value is not None and value not in ([], {})}
 
 
 class ReleaseText(Text):
@@ -81,6 +50,9 @@ class Controller(Strict):
     license = Choice(*LICENSES)
     registry = Text()
     saved_size = Size()
+    retries = Whole(0, 100)
+    # in a dump
+    registry_state = Choice("up", "down", "full")
 
 
 class Clock(Strict):
@@ -173,6 +145,11 @@ class Pull(Strict):
     serial = Whole(0, required=True)
     started = Moment(required=True)
     ends = Moment(required=True)
+    rests_at = Real(high=1)
+    rest = Length()
+    held_by = Text()
+    fails_at = Moment()
+    message = Text()
     files = fields.List(fields.Nested(File), load_default=list)
 
 
@@ -192,6 +169,7 @@ class Node(Strict):
     anka = fields.Nested(Anka)
     usb = fields.List(fields.Nested(UsbDevice))
     state = Choice(*(state.value for state in NodeState))
+    by_hand = Whole(0, 10_000)
     central_logging = Flag()
     cached = fields.List(fields.Nested(Cached))
     # in a dump
@@ -229,6 +207,24 @@ class Vm(Strict):
     ports = fields.List(fields.Nested(Port))
 
 
+class ScriptResult(Strict):
+    return_code = Whole()
+    did_timeout = Flag()
+    stdout = Text()
+    stderr = Text()
+
+
+class Fate(Strict):
+    kind = Choice("fail", "stop", required=True)
+    message = Text(load_default="")
+    progress = Real(high=1, load_default=0.0)
+
+
+class Held(Strict):
+    rule_id = Text(required=True)
+    rest = Length(required=True)
+
+
 class Instance(Strict):
     template = Text(required=True)
     tag = Text()
@@ -248,6 +244,9 @@ class Instance(Strict):
     vram = Whole(0)
     startup_script = Text()
     startup_script_condition = Whole(0, 1)
+    script_monitoring = Flag()
+    script_timeout = PositiveLength()
+    script_fail_handler = Whole(0, 2)
     name_template = Text()
     created = Moment()
     message = Text()
@@ -266,6 +265,13 @@ class Instance(Strict):
     occupies = Flag()
     usb_location = Text()
     save_image = Text()
+    script = fields.Nested(ScriptResult)
+    fate = fields.Nested(Fate)
+    held = fields.Nested(Held)
+    lacks = Words()
+    lacks_for = Length()
+    hidden = Flag()
+    failed_on = Words()
 
 
 class Delivery(Strict):
@@ -274,6 +280,7 @@ class Delivery(Strict):
     until = Moment()
     progress = Real(high=1)
     error = Text()
+    fate = fields.Nested(Fate)
 
 
 class Distribution(Strict):
@@ -301,13 +308,6 @@ class SaveError(Strict):
     code = Whole()
 
 
-class ScriptResult(Strict):
-    return_code = Whole()
-    did_timeout = Flag()
-    stdout = Text()
-    stderr = Text()
-
-
 class SaveImage(Strict):
     """A save image request; ``instance`` is an instance's id. Without ``stage`` it has just been asked for."""
 
@@ -330,6 +330,8 @@ class SaveImage(Strict):
     until = Moment()
     error = fields.Nested(SaveError)
     script_result = fields.Nested(ScriptResult)
+    fails = Text()
+    held = fields.Nested(Held)
 
 
 class Script(Strict):
@@ -352,6 +354,8 @@ class Pending(Strict):
     template = Text()
     serial = Whole(0)
     until = Moment()
+    what = Text()
+    lasts = Length()
 
 
 class Scenario(Strict):
@@ -368,7 +372,7 @@ class Scenario(Strict):
     distributions = fields.List(fields.Nested(Distribution))
     save_images = fields.List(fields.Nested(SaveImage))
     scripts = fields.List(fields.Nested(Script))
-    faults = Later(load_only=True)
+    faults = fields.List(fields.Nested(Fault))
     # in a dump
     counters = fields.Dict(keys=Text(), values=Whole(0))
     placement_due = Flag()

@@ -10,7 +10,7 @@ from typing import Any
 from mockanka.core import group, instance, node, save_image
 from mockanka.core.controller import Controller
 from mockanka.core.group import Group
-from mockanka.core.instance import Instance, StartRequest
+from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.node import Node
 from mockanka.core.save_image import SaveImage, SaveRequest
 from mockanka.core.template import Ref, Template

@@ -7,7 +7,7 @@ import pytest
 from mockanka.core import instance, node, template
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalMove, NoSuchGroup, NoSuchNode, NoSuchTag, NoSuchUsbDevice, NotFound, Refusal
-from mockanka.core.instance import Instance, StartRequest
+from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import State
 from mockanka.core.timing import MICROSECOND, SECOND
 from tests.core.small import (

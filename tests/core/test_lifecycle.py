@@ -7,7 +7,7 @@ from mockanka.core.lifecycle import LEGAL, NodeState, State, check
 
 MOVES = """
 Scheduling  -> Pulling Started Error Terminating
-Pulling     -> Started Error Terminating
+Pulling     -> Scheduling Started Error Terminating
 Started     -> Stopping Pushing Error Terminating
 Stopping    -> Stopped Error Terminating
 Stopped     -> Terminating
@@ -73,6 +73,6 @@ def test_from_terminating_nothing_leads_back(state: State) -> None:
 
 def test_a_node_has_the_states_of_the_wire() -> None:
     """Node states are spelled as the controller spells them (C5)."""
-    expected = ["Active", "Inactive (Invalid License)", "Offline", "Unhealthy", "Updating"]
+    expected = ["Active", "Drain Mode", "Inactive (Invalid License)", "Offline", "Unhealthy", "Updating"]
 
     assert expected == sorted(NodeState)

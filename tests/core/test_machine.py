@@ -16,7 +16,7 @@ from mockanka.core import distribution, group, instance, node, save_image, steer
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 from mockanka.core.events import Queue
-from mockanka.core.instance import StartRequest
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import LEGAL, NodeState, State
 from mockanka.core.placement import need_of
 from mockanka.core.pull import Pulled

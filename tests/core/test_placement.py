@@ -338,7 +338,7 @@ def test_a_need_is_all_that_placement_asks() -> None:
     """A need names version, pin, group and device of the request, and the size of its VM."""
     controller = world(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
     mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000)
-    expected = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None, 3, 5000)
+    expected = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None, 3, 5000, ())
 
     assert expected == placement.need_of(controller, mine)
 

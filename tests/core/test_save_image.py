@@ -7,7 +7,7 @@ import pytest
 from mockanka.core import instance, node, save_image, template
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, Refusal
-from mockanka.core.instance import Instance
+from mockanka.core.instance_record import Instance
 from mockanka.core.save_image import SaveError, SaveRequest
 from mockanka.core.script import ScriptResult
 from mockanka.core.timing import SECOND

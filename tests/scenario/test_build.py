@@ -3,7 +3,7 @@
 import pytest
 
 from mockanka.core.controller import Controller
-from mockanka.core.instance import Instance
+from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.release import Release
 from mockanka.core.script import ScriptRule
@@ -243,7 +243,7 @@ def test_ports_of_a_version_beat_those_of_its_template() -> None:
 @pytest.mark.parametrize("state", [state.value for state in NodeState])
 def test_a_node_begins_in_the_state_it_is_said_to_be_in(state: str) -> None:
     """Every state of the wire can be written, and is there from the start."""
-    controller = controller_of(f"nodes: [{{name: n, state: '{state}'}}]")
+    controller = controller_of(f"controller: {{release: 1.32.0}}\nnodes: [{{name: n, state: '{state}'}}]")
     (node,) = controller.nodes.values()
 
     assert state == node.state(controller.now)

@@ -9,7 +9,7 @@ import yaml
 
 from mockanka.core import distribution, instance, node, save_image
 from mockanka.core.controller import Controller
-from mockanka.core.instance import StartRequest
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.save_image import SaveRequest, Stage
 from mockanka.scenario import Options, Scenario, dump, shipped, to_yaml

@@ -94,10 +94,11 @@ def _compare(of: base.Field[Any], part: dict[str, Any], path: str) -> list[str]:
 
 
 def _compare_all(of: Any, part: dict[str, Any], path: str) -> list[str]:
-    found = [f"{path}.{key}" for key in set(of.fields) ^ set(part.get("properties", {}))]
+    fields = {field.data_key or name: field for name, field in of.fields.items()}
+    found = [f"{path}.{key}" for key in set(fields) ^ set(part.get("properties", {}))]
     if part.get("additionalProperties") is not False:
         found.append(f"{path} is open")
-    for key, field in of.fields.items():
+    for key, field in fields.items():
         found += _compare(field, part.get("properties", {}).get(key, {}), f"{path}.{key}")
     return found
 

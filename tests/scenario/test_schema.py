@@ -261,8 +261,8 @@ ALONE = {
         "w.yaml:1: pending[0].event: unknown kind 'Quued', did you mean 'Queued'?"
     ),
     'pending: [{at: "2024-01-01T00:00:00Z", event: Queued, id: x}]': "w.yaml:1: pending[0].event: Queued needs 'step'",
-    "faults:\n  - match: {method: POST}\n    do: {status: 503}": (
-        "w.yaml:1: faults: is not supported by this release of mockanka; leave it out"
+    "faults:\n  - match: {method: PSOT}\n    do: {status: 503}": (
+        "w.yaml:2: faults[0].match.method: 'PSOT' is not known: did you mean 'POST'?"
     ),
 }
 

@@ -1,0 +1,155 @@
+"""What is known of an instance: what was asked for, where it stands, and where it has been."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from mockanka.core import usb
+from mockanka.core.lifecycle import State
+from mockanka.core.script import ScriptResult
+from mockanka.core.template import Ref
+from mockanka.core.timing import MICROSECOND, SECOND
+from mockanka.core.vm import Vm
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+
+SCRIPT_TIMEOUT = 90 * SECOND
+"""How long a monitored startup script may take when the request does not say (controller-facts A1)."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB, a timeout nanoseconds.
+
+    A startup script that is not monitored is kept, and nobody hears of its end (controller-facts C4).
+    """
+
+    template_id: str
+    tag: str | None = None
+    version: int | None = None
+    name: str | None = None
+    external_id: str | None = None
+    node_id: str | None = None
+    group_id: str | None = None
+    priority: int = 1000
+    usb_device: str | None = None
+    vcpu: int | None = None
+    vram: int | None = None
+    startup_script: str | None = None
+    startup_script_condition: int = 0
+    script_monitoring: bool = False
+    script_timeout: int = SCRIPT_TIMEOUT
+    script_fail_handler: int = 0
+    name_template: str | None = None
+    metadata: dict[str, str | int | bool] = field(default_factory=dict)
+
+
+class Stay(NamedTuple):
+    """A state an instance came to: since when, and by what."""
+
+    state: State
+    since: int
+    cause: str
+
+
+class Fate(NamedTuple):
+    """How a phase ends that a fault has struck: ``fail``, with a message, or ``stop``; how far a pull will be then."""
+
+    kind: str
+    message: str = ""
+    progress: float = 0.0
+
+
+class Held(NamedTuple):
+    """A fault holds something for good: its rule's id, and how much of the phase would be left without it."""
+
+    rule_id: str
+    rest: int
+
+
+@dataclass
+class Instance:
+    """One instance. Times are nanoseconds; ``since`` is when it came to its state, ``until`` when its phase ends."""
+
+    id: str
+    number: int
+    request: StartRequest
+    ref: Ref
+    created: int
+    inflight_id: str
+    since: int
+    state: State = State.SCHEDULING
+    step: int = 0
+    """How many phases it has been through; an event of an earlier phase is dead."""
+    ready: bool = False
+    """Whether the controller has queued it, so that a node may take it."""
+    node_id: str | None = None
+    occupies: bool = False
+    """Whether it holds a slot on its node."""
+    booting: bool = False
+    until: int | None = None
+    progress_made: float = 0.0
+    """Of its pull, once that is over or broken off; 0 if there was none."""
+    message: str = ""
+    reported: int = 0
+    """When its node last reported on it, if that node was deleted since."""
+    waits_for: str = field(default="", compare=False)
+    """Why no node took it when it was last looked at."""
+    vm: Vm | None = None
+    usb: usb.UsbDevice | None = None
+    save_id: str | None = None
+    """The save image request that pushes it."""
+    script: ScriptResult | None = None
+    """What its monitored startup script left, or will leave once it is up."""
+    fate: Fate | None = None
+    held: Held | None = None
+    lacks: tuple[str, ...] = ()
+    """What its node does not report of the VM, by a fault."""
+    lacks_for: int | None = None
+    """How long after it is Started; for good if that is None."""
+    hidden: bool = False
+    """Whether nobody sees it for a while, by a fault."""
+    failed_on: tuple[str, ...] = ()
+    """The nodes, by id, on which it failed to start before."""
+    timeline: list[Stay] = field(default_factory=list, compare=False)
+    revision: int = field(default=0, compare=False)
+
+    @property
+    def running_vm(self) -> Vm | None:
+        """The VM, while it counts as running on its node."""
+        return self.vm if self.occupies and not self.booting else None
+
+    @property
+    def shown_vm(self) -> Vm | None:
+        """The VM as far as a node has reported one: not before the instance was Started (controller-facts A2.6)."""
+        return None if self.booting else self.vm
+
+    @property
+    def pulling(self) -> bool:
+        """Whether its pull still goes on."""
+        return self.state is State.PULLING and not self.booting
+
+    def progress(self, controller: Controller) -> float:
+        """0 to 1: the pull while it lasts, its last value ever after (controller-facts A2.5)."""
+        if not self.pulling or self.node_id is None:
+            return self.progress_made
+        node = controller.nodes[self.node_id]
+        running = node.pulls.get(self.ref)
+        if running is None:
+            return self.fate.progress if self.fate else 1.0
+        return running.progress(node.seen(controller.now))
+
+    def updated(self, controller: Controller) -> int:
+        """Time of the last update: its node's heartbeat, or its last change if that came later.
+
+        A new instance shows about a microsecond before its creation (controller-facts A0.2).
+        """
+        if self.node_id in controller.nodes and self._reported:
+            return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
+        return max(self.since, self.reported) if self.step else self.created - MICROSECOND
+
+    @property
+    def _reported(self) -> bool:
+        return self.occupies or self.state is State.STOPPED

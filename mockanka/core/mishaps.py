@@ -1,0 +1,225 @@
+"""What faults do beyond the thing they struck: nodes that go and return, a registry that is down, a licence that
+expires, instances that vanish; and what becomes of all that when a rule is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mockanka.core import distribution, instance, node, pull, save_image
+from mockanka.core.errors import NoSuchNode, RegistryDown
+from mockanka.core.events import Event
+from mockanka.core.faults import Blow, Rule
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.template import Ref
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.instance_record import Instance
+    from mockanka.core.node import Node
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTurns(Event):
+    """A node goes another way: offline, full, into a state, or back; ``lasts`` is how long, 0 for good."""
+
+    node_id: str
+    what: str
+    lasts: int
+
+    def alive(self, controller: Controller) -> bool:
+        return self.node_id in controller.nodes
+
+    def settles(self, controller: Controller) -> bool:
+        """Only a node's return brings anything on its way, and only if something waits for it."""
+        waits = controller.waiting or controller.nodes[self.node_id].occupants
+        return self.what == "online" and bool(waits)
+
+    def happen(self, controller: Controller) -> None:
+        node.turn(controller, self.node_id, self.what)
+        if self.lasts:
+            controller.schedule(controller.now + self.lasts, NodeTurns(self.node_id, "online", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTurns(Event):
+    """The registry goes down, runs out of disk, or is up again."""
+
+    what: str
+    lasts: int
+
+    def alive(self, controller: Controller) -> bool:
+        return True
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        turn_registry(controller, self.what)
+        if self.lasts:
+            controller.schedule(controller.now + self.lasts, RegistryTurns("up", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseTurns(Event):
+    """The licence expires, or is renewed: nodes without one start nothing (controller-facts C5)."""
+
+    expires: bool
+    lasts: int
+
+    def alive(self, controller: Controller) -> bool:
+        return True
+
+    def settles(self, controller: Controller) -> bool:
+        return not self.expires and bool(controller.waiting)
+
+    def happen(self, controller: Controller) -> None:
+        before, after = NodeState.ACTIVE, NodeState.UNLICENSED
+        if not self.expires:
+            before, after = after, before
+        controller.happened("license", "license", expired=self.expires)
+        for each in controller.nodes.values():
+            if each.condition is before:
+                node.set_condition(controller, each.id, after)
+        if self.lasts:
+            controller.schedule(controller.now + self.lasts, LicenseTurns(False, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Vanishes(Event):
+    """Nobody finds the instance any more: for good, or for a while."""
+
+    instance_id: str
+    lasts: int
+
+    def alive(self, controller: Controller) -> bool:
+        return self.instance_id in controller.instances
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        one = controller.instances[self.instance_id]
+        if not self.lasts:
+            instance.vanish(controller, one, "vanished")
+            return
+        one.hidden = True
+        controller.touch(one)
+        controller.happened("hidden", one.id)
+        controller.schedule(controller.now + self.lasts, Reappears(one.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Reappears(Event):
+    """An instance that was out of sight is seen again."""
+
+    instance_id: str
+
+    def alive(self, controller: Controller) -> bool:
+        one = controller.instances.get(self.instance_id)
+        return one is not None and one.hidden
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        one = controller.instances[self.instance_id]
+        one.hidden = False
+        controller.touch(one)
+        controller.happened("seen again", one.id)
+
+
+def follow(controller: Controller, blow: Blow, length: int, one: Instance | None, on: Node | None) -> None:
+    """Put into the queue what a rule does beyond the phase it struck, which lasts ``length``."""
+    do = blow.do
+    at, lasts = controller.now + do.after + int(length * do.at), do.lasts or 0
+    if do.node is not None and on is not None:
+        controller.schedule(at, NodeTurns(on.id, do.node, lasts))
+    if do.registry is not None:
+        controller.schedule(at, RegistryTurns(do.registry, lasts))
+    if do.vanish and one is not None:
+        controller.schedule(at, Vanishes(one.id, lasts))
+    if do.license is not None:
+        controller.schedule(at, LicenseTurns(True, lasts))
+
+
+def begin(controller: Controller, rule: Rule) -> None:
+    """A rule comes into force: one whose event is ``begin`` strikes now, each node it means or the whole."""
+    if rule.match.event != "begin":
+        return
+    if not rule.strikes(controller.seed):
+        return
+    controller.happened("fault", rule.id, event="begin")
+    blow = Blow(rule.id, rule.do)
+    if rule.do.node is None:
+        follow(controller, blow, 0, None, None)
+        return
+    for each in controller.nodes.values():
+        if rule.match.meets_event(controller, "begin", None, each, None):
+            follow(controller, blow, 0, None, each)
+
+
+def turn_registry(controller: Controller, what: str) -> None:
+    """Make the registry ``up``, ``down`` or ``full``. When it goes down, what is on its way from or to it fails."""
+    controller.registry_state = what
+    controller.happened("registry", "registry", state=what)
+    if what != "down":
+        return
+    message = str(RegistryDown())
+    for each in controller.nodes.values():
+        for ref in list(each.pulls):
+            pull.break_off(controller, each, ref, message)
+            _pull_changed(controller, each, ref)
+    for save in list(controller.save_images.values()):
+        save_image.break_off(controller, save, message)
+
+
+def _pull_changed(controller: Controller, on: Node, ref: Ref) -> None:
+    instance.pull_changed(controller, on, ref)
+    distribution.pull_changed(controller, on, ref)
+
+
+def remove(controller: Controller, rule_id: str) -> None:
+    """Take a rule out of force. What it holds goes on from where it is; what it has done stays done."""
+    controller.faults.remove(rule_id)
+    for one in list(controller.instances.values()):
+        if one.held is not None and one.held.rule_id == rule_id:
+            instance.let_go(controller, one)
+    for each in controller.nodes.values():
+        for ref, running in list(each.pulls.items()):
+            if running.held_by == rule_id:
+                pull.let_go(controller, each, ref)
+                _pull_changed(controller, each, ref)
+    for save in controller.save_images.values():
+        if save.held is not None and save.held.rule_id == rule_id:
+            save_image.let_go(controller, save)
+    controller.happened("fault removed", rule_id)
+
+
+def held(controller: Controller) -> Iterator[str]:
+    """What a fault keeps from ever getting on, each in words."""
+    for one in controller.instances.values():
+        if one.held is not None:
+            yield f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
+        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
+            yield f"the pull of instance {one.id} is held at {running.rests_at:.0%} by {running.held_by}"
+    for made in controller.distributions.values():
+        for node_id, delivery in made.deliveries.items():
+            there = controller.nodes.get(node_id)
+            running = there.pulls.get(made.ref) if there else None
+            if delivery.stage is distribution.Stage.PULLING and running and running.held_by:
+                yield f"distribution {made.id} to node {node_id} is held by {running.held_by}"
+    for save in controller.save_images.values():
+        if save.held is not None:
+            yield f"save image request {save.id} is held by {save.held.rule_id}"
+
+
+def require_node(controller: Controller, node_id: str) -> Node:
+    """The node with that id, or that only name, for who steers."""
+    if node_id in controller.nodes:
+        return controller.nodes[node_id]
+    named = [each for each in controller.nodes.values() if each.name == node_id]
+    if len(named) != 1:
+        raise NoSuchNode(node_id)
+    return named[0]
