@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import Any
 
-from mockanka import wsgi
+from mockanka import spoiling, wsgi
+from mockanka.api import envelope
 from mockanka.api.bodies import MAX_BODY
 from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
-from mockanka.control import as_json, create_control
+from mockanka.control import create_control
+from mockanka.core.faults import Rule
 from mockanka.house import House
+from mockanka.journal import ANSWER_KEPT, Entry
+from mockanka.listeners import Listeners, left, wants_stream
+from mockanka.report import ids_of_start
+from mockanka.spoiling import Outgoing
 from mockanka.units import SECOND
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 POLLED = "/api/v1/vm"
+POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 LONGEST_READ = 64 * MAX_BODY
 """Bytes of a body that is too long are still read, up to here, so that the client hears why it is refused."""
+OLDER_KEPT = 256
+"""Answers that are kept, one for each thing that was asked for, so that a fault can repeat them."""
 
 
 class Disconnected(Exception):
@@ -37,70 +47,206 @@ class Door:
     def __init__(self, house: House) -> None:
         self.house = house
         self.control = create_control(house)
-        self._listeners: set[asyncio.Event] = set()
-        self._closing = False
+        self.listeners = Listeners(house)
+        self.refuse: Callable[[float, str], None] = lambda seconds, rule_id: None
+        """What refuses connections for so many seconds, by that rule; the server says."""
+        self._older: dict[tuple[str, bytes], Outgoing] = {}
+        self._stirred = asyncio.Event()
+        house.when_reset.append(self._begin_anew)
         self._date: tuple[int, bytes] = (-1, b"")
 
     def close(self) -> None:
-        """Let go of everyone who listens."""
-        self._closing = True
-        self._wake()
+        """Let go of everyone who listens or waits."""
+        self.listeners.close()
+        self._stirred.set()
+
+    def _begin_anew(self) -> None:
+        """What waits at the door belongs to what was before."""
+        self._older.clear()
+        self._stirred.set()
+        self._stirred = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        if path == POLLED and scope["method"] == "GET":
-            await self._poll(scope, receive, send)
-        elif path.startswith("/_mock/") or path == "/_mock":
+        if path.startswith("/_mock/") or path == "/_mock":
             await self._steer(scope, receive, send)
+        elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.at_the_door:
+            await self._poll(scope, send)
         else:
             await self._ask(scope, receive, send)
-        if self._listeners:
-            self._wake()
+        self.listeners.wake()
 
-    async def _poll(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answer from the bytes at hand, or ask the house."""
-        controller = self.house.controller
+    async def _poll(self, scope: Any, send: Send) -> None:
+        """Answer from the bytes at hand, or ask the house: a poll as it most often comes, and nothing strikes it."""
+        house, query = self.house, scope["query_string"]
+        began = time.perf_counter_ns()
+        entry = house.journal.open("GET", POLLED, query, b"", 0)
+        controller = house.controller
         controller.clock.tick()
         controller.advance()
-        raw = self.house.app.answers.at_hand(scope["query_string"])
+        raw = house.app.answers.at_hand(query)
         if raw is None:
-            await self._answer(send, *wsgi.call(self.house.app, scope, b"", 0))
+            answer = self._carry_out(scope, entry, b"", 0)
+            self._keep(entry, answer, began)
+            await spoiling.send_whole(send, answer, self._now())
             return
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"cache-control", b"no-store"),
-            (b"content-length", b"%d" % len(raw)),
-            (b"date", self._now()),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": raw})
+        entry.at = controller.now
+        house.watch.polled(entry)
+        answer = Outgoing(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
+        self._keep(entry, answer, began)
+        await spoiling.send_whole(send, answer, self._now())
 
     async def _ask(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Pass the request on to the house."""
+        """Pass the request on to the house, unless a fault is in its way."""
         try:
             body, length = await _read(receive, MAX_BODY)
         except Disconnected:
             return
-        self.house.controller.clock.tick()
-        await self._answer(send, *wsgi.call(self.house.app, scope, body, length))
+        house = self.house
+        began = time.perf_counter_ns()
+        entry = house.journal.open(scope["method"], scope["path"], scope["query_string"], body, length)
+        controller = house.controller
+        controller.clock.tick()
+        controller.advance()
+        entry.at = controller.now
+        rule = self._fault(entry, body)
+        if rule is not None:
+            await self._spoil(rule, scope, receive, send, entry, body, length, began)
+            return
+        answer = self._carry_out(scope, entry, body, length)
+        self._keep(entry, answer, began)
+        await spoiling.send_whole(send, answer, self._now())
+
+    def _carry_out(self, scope: Any, entry: Entry, body: bytes, length: int) -> Outgoing:
+        """What the controller answers, looked at by who watches the client."""
+        house = self.house
+        status, headers, content = wsgi.call(house.app, scope, body, length)
+        entry.at = house.controller.now
+        if entry.path == POLLED and entry.method == "POST":
+            entry.instances = ids_of_start(content)
+        if entry.path == POLLED and entry.method == "GET":
+            house.watch.polled(entry)
+        house.watch.asked(entry, house.app.remarks, content)
+        return Outgoing(status, headers, content)
+
+    def _keep(self, entry: Entry, answer: Outgoing, began: int) -> None:
+        """Note the answer that goes out."""
+        entry.status = answer.status
+        entry.raw_answer, entry.answer_length = answer.content[:ANSWER_KEPT], len(answer.content)
+        entry.took = time.perf_counter_ns() - began
+        if entry.method == "GET":
+            kept, asked = self._older, (entry.path, entry.raw_query)
+            if asked not in kept and len(kept) >= OLDER_KEPT:
+                del kept[next(iter(kept))]
+            kept[asked] = answer
+
+    # Faults.
+
+    def _fault(self, entry: Entry, body: bytes) -> Rule | None:
+        """The rule that strikes at a request, if one does."""
+        controller = self.house.controller
+        if not controller.faults.at_the_door:
+            return None
+
+        def as_json() -> object:
+            try:
+                return json.loads(body)
+            except (ValueError, RecursionError):
+                return None
+
+        rule = controller.faults.at_request(controller.seed, entry.method, entry.path, lambda: entry.query, as_json)
+        if rule is not None:
+            entry.fault = rule.id
+            controller.happened("fault", rule.id, request=entry.number)
+        return rule
+
+    async def _spoil(
+        self, rule: Rule, scope: Any, receive: Receive, send: Send, entry: Entry, body: bytes, length: int, began: int
+    ) -> None:
+        """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
+        do, house = rule.do, self.house
+        older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
+        real = self._carry_out(scope, entry, body, length) if spoiling.acts(rule) else None
+        answer = older or spoiling.replaced(rule, real, self._failure)
+        if do.refuse is not None:
+            entry.outcome = "refused"
+            self.refuse(self._wall_seconds(do.refuse), rule.id)
+            return
+        if real is not None and answer.content != real.content and older is None:
+            self._lost(entry, "replaced")
+        stirred, gone = self._stirred, asyncio.ensure_future(left(receive))
+        try:
+            await self._pass(spoiling.delay_of(rule, house.controller.seed), gone)
+            if stirred.is_set():  # a reset meanwhile: what the answer would say is of another time
+                await spoiling.hang_up(gone, send)
+                return
+            self._keep(entry, answer, began)
+            outcome = await self._deliver(rule, answer, send, gone)
+            if outcome:
+                self._lost(entry, outcome)
+            if outcome == "closed":
+                entry.status = None
+        finally:
+            gone.cancel()
+
+    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, gone: asyncio.Future[None]) -> str:
+        """Send the answer as the rule lets it through; what became of it, if the client does not get it whole."""
+        do = rule.do
+        if gone.done():
+            return "client left"
+        if do.connection is not None or do.cut is not None:
+            return await spoiling.send_broken(rule, gone, send, answer, self._now())
+        if do.dribble is not None:
+            piece = do.dribble // spoiling.PIECES
+            await spoiling.send_in_dribs(send, answer, self._now(), lambda: self._pass(piece, gone))
+            return "client left" if gone.done() else ""
+        await spoiling.send_whole(send, answer, self._now())
+        return ""
+
+    def _lost(self, entry: Entry, outcome: str) -> None:
+        """The client does not get the answer as the controller made it."""
+        entry.outcome = outcome
+        self.house.watch.lost(entry)
+
+    def _failure(self, message: str) -> Outgoing:
+        headers = [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
+        status = 400 if self.house.controller.release.has("failure-status-400") else 200
+        return Outgoing(status, headers, b"").with_content(envelope.fail(message))
+
+    def _wall_seconds(self, length: int) -> float:
+        clock = self.house.controller.clock
+        return length / SECOND / (clock.speed if clock.mode == "real" else 1.0)
+
+    async def _pass(self, length: int, gone: asyncio.Future[None]) -> None:
+        """Let time pass: by waiting where the clock runs by itself, by moving it where it does not."""
+        controller = self.house.controller
+        if not length:
+            return
+        if controller.clock.mode != "real":
+            controller.clock.advance(length)
+            controller.advance()
+            await asyncio.sleep(0)
+            return
+        stirred = asyncio.ensure_future(self._stirred.wait())
+        waited: set[asyncio.Future[Any]] = {stirred, gone}
+        await asyncio.wait(waited, timeout=self._wall_seconds(length), return_when=asyncio.FIRST_COMPLETED)
+        stirred.cancel()
+
+    # The control API.
 
     async def _steer(self, scope: Any, receive: Receive, send: Send) -> None:
         """The control API: neither moves a stepping clock nor counts as a request."""
-        if scope["path"] == "/_mock/events" and scope["method"] == "GET" and _wants_stream(scope):
-            await self._stream(scope, receive, send)
+        if scope["path"] == "/_mock/events" and scope["method"] == "GET" and wants_stream(scope):
+            await self.listeners.stream(scope, receive, send, self._now())
             return
         try:
             body, length = await _read(receive, MAX_CONTROL_BODY)
         except Disconnected:
             return
-        await self._answer(send, *wsgi.call(self.control, scope, body, length))
-
-    async def _answer(self, send: Send, status: int, headers: wsgi.Headers, content: bytes) -> None:
-        headers = [*headers, (b"date", self._now())]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        status, headers, content = wsgi.call(self.control, scope, body, length)
+        await spoiling.send_whole(send, Outgoing(status, headers, content), self._now())
 
     def _now(self) -> bytes:
         """The Date header, by the controller's clock: the same requests give the same bytes."""
@@ -108,57 +254,6 @@ class Door:
         if second != self._date[0]:
             self._date = (second, formatdate(second, usegmt=True).encode())
         return self._date[1]
-
-    # Listeners.
-
-    def _wake(self) -> None:
-        for news in self._listeners:
-            news.set()
-
-    async def _stream(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Events as they happen, as text/event-stream, until the client leaves or the server stops."""
-        gone = asyncio.ensure_future(_left(receive))
-        news = asyncio.Event()
-        self._listeners.add(news)
-        headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"date", self._now())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        last, log = _last_seen(scope), self.house.controller.log
-        chunk = b": listening\n\n"
-        try:
-            while not (gone.done() or self._closing):
-                self.house.controller.advance()
-                if log is not self.house.controller.log:  # a reset begins the log anew
-                    last, log = 0, self.house.controller.log
-                lines = list(log.since(last))
-                last = lines[-1].number if lines else last
-                chunk += b"".join(_frame(line.number, as_json(line)) for line in lines)
-                if chunk:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = b""
-                await self._something_happens(gone, news)
-        finally:
-            self._listeners.discard(news)
-            gone.cancel()
-        if self._closing:
-            await send({"type": "http.response.body", "body": b""})
-
-    async def _something_happens(self, gone: asyncio.Future[None], news: asyncio.Event) -> None:
-        """Wait for a request, for the next event's time if the clock runs by itself, or for an end."""
-        woken: asyncio.Future[Any] = asyncio.ensure_future(news.wait())
-        waited: set[asyncio.Future[Any]] = {woken, gone}
-        try:
-            await asyncio.wait(waited, timeout=self._until_next(), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            news.clear()
-
-    def _until_next(self) -> float | None:
-        """Seconds of the wall's clock until something is due; None if only a request can bring that about."""
-        controller = self.house.controller
-        due = controller.next_due()
-        if controller.clock.mode != "real" or due is None:
-            return None
-        return max(0.001, (due - controller.clock.now()) / SECOND / controller.clock.speed)
 
 
 async def _read(receive: Receive, most: int) -> tuple[bytes, int]:
@@ -175,25 +270,3 @@ async def _read(receive: Receive, most: int) -> tuple[bytes, int]:
         length += len(part)
         if not message.get("more_body") or length > LONGEST_READ:
             return b"".join(parts), length
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-def _wants_stream(scope: Any) -> bool:
-    return any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"])
-
-
-def _last_seen(scope: Any) -> int:
-    """Where a listener wants to go on: Last-Event-ID, as browsers send it, or ``?since=``."""
-    wanted = dict(scope["headers"]).get(b"last-event-id") or b""
-    for pair in scope["query_string"].split(b"&"):
-        if pair.startswith(b"since=") and not wanted:
-            wanted = pair[len(b"since=") :]
-    return int(wanted) if wanted.isdigit() else 0
-
-
-def _frame(number: int, data: dict[str, object]) -> bytes:
-    return f"id: {number}\nevent: {data['event']}\ndata: {json.dumps(data)}\n\n".encode()

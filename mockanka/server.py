@@ -1,21 +1,21 @@
-"""uvicorn around the door, as a process of its own."""
+"""Serving HTTP: uvicorn's protocol on sockets of our own, so that they can refuse, and an end comes at once."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httptools
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from mockanka.door import Door
 from mockanka.house import House
@@ -24,15 +24,7 @@ GRACE = 0.3
 """Seconds that answers in the making have left once the server is told to stop."""
 KEEP_ALIVE = 120
 """Seconds an idle connection is kept: longer than clients pause between polls."""
-
-
-class Server(uvicorn.Server):
-    """A uvicorn server that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
+BACKLOG = 2048
 
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^\r\n]* HTTP/1\.[01]\r\n")
 _ODD_BYTE = re.compile(rb"[\x80-\xff]")
@@ -60,10 +52,114 @@ class Protocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
 
+class Listener:
+    """One address that is served: its socket, and the connections that came in by it."""
+
+    def __init__(self, listening: socket.socket, config: uvicorn.Config) -> None:
+        self.listening = listening
+        self.url = url_of(listening)
+        self._config = config
+        self.state = ServerState()
+        self._serving: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._serving = await loop.create_server(self._protocol, sock=self.listening, backlog=BACKLOG)
+
+    def close(self) -> None:
+        """Take no more connections. What there are stay."""
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
+
+    def hold(self) -> None:
+        """Refuse connections but keep the address: it stays taken by a socket that does not listen."""
+        address, family = self.listening.getsockname(), self.listening.family
+        self.close()
+        self.listening.close()
+        self.listening = socket.socket(family, socket.SOCK_STREAM)
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listening.bind(address)
+        self.drop()
+
+    def drop(self) -> None:
+        """Break off every connection."""
+        for connection in list(self.state.connections):
+            connection.transport.abort()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Protocol(config=self._config, server_state=self.state, app_state={})
+
+
+class Server:
+    """A door on one or more addresses. The first is the one that a fault may have refuse connections."""
+
+    def __init__(self, door: Door, *listening: socket.socket) -> None:
+        self.door = door
+        config = _config(door)
+        config.load()
+        self.listeners = [Listener(each, config) for each in listening]
+        self._refusing = ""
+        self._until: asyncio.TimerHandle | None = None
+        self._reopening: asyncio.Task[None] | None = None
+        door.refuse = self.refuse
+        door.house.when_reset.append(self.accept)
+        door.house.when_fault_removed.append(lambda rule_id: self.accept() if rule_id == self._refusing else None)
+
+    @property
+    def url(self) -> str:
+        return self.listeners[0].url
+
+    @property
+    def control_url(self) -> str:
+        """Where the control API is answered also while connections are refused, if there is such a place."""
+        return self.listeners[-1].url
+
+    async def start(self) -> None:
+        for listener in self.listeners:
+            await listener.open()
+
+    def refuse(self, seconds: float, rule_id: str = "") -> None:
+        """Refuse connections for so many seconds of the wall's clock; those there are break off."""
+        if self._until is None:
+            self.listeners[0].hold()
+        else:
+            self._until.cancel()
+        self._refusing = rule_id
+        self._until = asyncio.get_running_loop().call_later(seconds, self.accept)
+
+    def accept(self) -> None:
+        """Refuse no more."""
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+            self._refusing = ""
+            self._reopening = asyncio.ensure_future(self.listeners[0].open())
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Let answers in the making get out, for so many seconds at most, and end."""
+        self.door.close()
+        for listener in self.listeners:
+            listener.close()
+            for connection in list(listener.state.connections):
+                connection.shutdown()
+        tasks = {task for listener in self.listeners for task in listener.state.tasks}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+            for task in late:
+                task.cancel()
+        for listener in self.listeners:
+            listener.drop()
+            listener.listening.close()
+        if self._until is not None:
+            self._until.cancel()
+        await asyncio.sleep(0)
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. OSError if it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=2048)
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
 def url_of(listening: socket.socket) -> str:
@@ -75,29 +171,26 @@ def url_of(listening: socket.socket) -> str:
 
 def run(house: House, listening: socket.socket, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``ready`` is called with the URL once requests are answered."""
-    gc.collect()
-    gc.freeze()  # what was imported stays for good: the collector need not walk it while requests are answered
+    freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(house, listening, ready))
 
 
+def freeze() -> None:
+    """What was imported stays for good: the collector need not walk it while requests are answered."""
+    gc.collect()
+    gc.freeze()
+
+
 async def _serve(house: House, listening: socket.socket, ready: Callable[[str], None]) -> None:
-    door = Door(house)
-    server = Server(_config(door))
-
-    def stop() -> None:
-        door.close()
-        server.should_exit = True
-
+    server, stop = Server(Door(house), listening), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
-    while not (server.started or serving.done()):
-        await asyncio.sleep(0.002)
-    if server.started:
-        ready(url_of(listening))
-    await serving
+        loop.add_signal_handler(number, stop.set)
+    await server.start()
+    ready(server.url)
+    await stop.wait()
+    await server.stop()
 
 
 def _config(door: Door) -> uvicorn.Config:
@@ -114,5 +207,4 @@ def _config(door: Door) -> uvicorn.Config:
         server_header=False,
         date_header=False,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,  # type: ignore[arg-type]
     )

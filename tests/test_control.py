@@ -11,8 +11,10 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from mockanka import __version__
-from mockanka.control import ADVANCE, create_control
-from mockanka.core.instance import StartRequest, start, terminate
+from mockanka.control import create_control
+from mockanka.control.time import ADVANCE
+from mockanka.core.instance import start, terminate
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.node import lose
 from mockanka.house import House
 from mockanka.scenario import Options, Scenario, dump
@@ -577,4 +579,4 @@ def test_a_since_that_is_no_number_is_refused(control: Control, since: str) -> N
     """``since`` is the number of an event."""
     status, said = problem_of(control.ask("GET", "events", query_string={"since": since}))
 
-    assert (400, f"since is the number of an event, not {since!r}") == (status, said)
+    assert (400, f"since must be a whole number, 0 or more, not {since!r}") == (status, said)

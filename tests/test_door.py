@@ -329,7 +329,7 @@ def test_a_scenario_over_the_limit_is_refused_with_a_hint(monkeypatch: pytest.Mo
     """The control API too says that a body is too long, as a problem that names the limit."""
     most = 2 << 20
     monkeypatch.setattr("mockanka.door.MAX_CONTROL_BODY", most)
-    monkeypatch.setattr("mockanka.control.MAX_BODY", most)
+    monkeypatch.setattr("mockanka.control.problems.MAX_BODY", most)
     door = door_of()
     size, count = 1 << 20, 5
     parts = ({"type": "http.request", "body": b"#" * size, "more_body": n < count - 1} for n in range(count))

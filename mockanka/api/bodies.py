@@ -44,12 +44,13 @@ class Remarks:
     def __init__(self, release: Callable[[], Release]) -> None:
         self.release = release
         self.unknown: list[str] = []
+        self.deprecated: list[str] = []
         self.broken: str | None = None
         self.read: set[str] = set()
 
     def begin(self) -> None:
         """Another request."""
-        self.unknown, self.broken, self.read = [], None, set()
+        self.unknown, self.deprecated, self.broken, self.read = [], [], None, set()
 
 
 def remarks() -> Remarks:
@@ -99,11 +100,15 @@ def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 def _passes(schema: Schema, key: str, kept: Remarks) -> bool:
     """Whether a key means nothing to the release; remarks on it then."""
     field = next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
-    since = field.metadata.get("since") if field is not None else None
     if field is None:
         kept.unknown.append(f"{key}: no such field")
-    elif since is not None and kept.release() < since:
-        kept.unknown.append(f"{key}: release {kept.release()} does not know it, it came with {since}")
+        return False
+    release, since, until = kept.release(), field.metadata.get("since"), field.metadata.get("until")
+    if since is not None and release < since:
+        kept.unknown.append(f"{key}: release {release} does not know it, it came with {since}")
+        return True
+    if until is not None and release >= until:
+        kept.deprecated.append(f"{key}: release {release} does not know it any more, it went with {until}")
         return True
     return False
 

@@ -230,6 +230,11 @@ class Faults:
         self._rules[rule.id] = rule
         self._look()
 
+    def withdraw(self, rule_id: str) -> None:
+        """Take back a rule that was just added, as if it had never been."""
+        self.remove(rule_id)
+        self.added -= 1
+
     def remove(self, rule_id: str) -> None:
         del self._rules[rule_id]
         self._look()

@@ -180,16 +180,17 @@ def delete(controller: Controller, node_id: str) -> None:
     controller.happened("node deleted", node_id, name=node.name)
 
 
-def lose(controller: Controller, node_id: str) -> None:
+def lose(controller: Controller, node_id: str, at_once: bool = False) -> None:
     """The node goes silent, from now on. What it was doing goes unreported until it is back.
 
-    The controller gives it up, and shows it as Offline, when it has not heard of it for ``timings.node_timeout``.
+    The controller gives it up, and shows it as Offline, when it has not heard of it for ``timings.node_timeout``;
+    ``at_once`` is for tests that will not wait.
     """
     node = find(controller, node_id)
     if node.lost_at is None:
         last = node.heartbeat(controller)
         node.lost_at = controller.now
-        node.timeout_at = max(controller.now, last + controller.timings.node_timeout)
+        node.timeout_at = max(controller.now, last + (0 if at_once else controller.timings.node_timeout))
         for each in controller.instances.values():
             if each.node_id == node_id:
                 controller.touch(each)  # its heartbeat stands still

@@ -74,6 +74,13 @@ class Timings(Strict):
     node_timeout = Length()
 
 
+class Report(Strict):
+    """How fast one thing may be polled before the report calls it hammering."""
+
+    every = PositiveLength(data_key="poll_every")
+    burst = Whole(1, 10**6, data_key="poll_burst")
+
+
 class File(Strict):
     name = Text(required=True)
     size = Size(required=True)
@@ -373,6 +380,7 @@ class Scenario(Strict):
     save_images = fields.List(fields.Nested(SaveImage))
     scripts = fields.List(fields.Nested(Script))
     faults = fields.List(fields.Nested(Fault))
+    report = fields.Nested(Report)
     # in a dump
     counters = fields.Dict(keys=Text(), values=Whole(0))
     placement_due = Flag()

@@ -1,0 +1,88 @@
+"""What the control API reads, and how it refuses: plain JSON in, problem+json (RFC 9457) out."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException
+
+from mockanka.scenario import ScenarioError
+from mockanka.scenario.reading import problems_in, shown
+
+MAX_BODY = 256 * 1024 * 1024
+"""Bytes: room for the dump of a world with tens of thousands of instances."""
+
+
+class Problem(Exception):
+    """A refusal of the control API."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+def raw() -> bytes:
+    if (request.content_length or 0) > MAX_BODY:
+        raise Problem(413, f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
+    return request.get_data()
+
+
+def body(optional: bool = False) -> Any:
+    given = raw()
+    if optional and not given.strip():
+        return {}
+    try:
+        data = json.loads(given)
+    except (ValueError, RecursionError) as wrong:
+        raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+    if not isinstance(data, dict):
+        raise Problem(400, "the body must be a JSON object")
+    return data
+
+
+def number(name: str, otherwise: int | None = None) -> int | None:
+    """A query parameter that is a whole number, 0 or more."""
+    text = request.args.get(name)
+    if text is None:
+        return otherwise
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Problem(400, f"{name} must be a whole number, 0 or more, not {text!r}")
+    return int(text)
+
+
+def only(*known: str) -> None:
+    """Refuse query parameters that mean nothing here: who misspells a filter would get everything."""
+    for name in request.args:
+        if name not in known:
+            raise Problem(400, f"there is no parameter {name!r}; there are {', '.join(known)}")
+
+
+def handle_problems(app: Flask) -> None:
+    def problem(status: int, title: str, detail: str, **extra: object) -> Response:
+        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+        return Response(json.dumps(body) + "\n", status, content_type="application/problem+json")
+
+    @app.errorhandler(Problem)
+    def refused(wrong: Problem) -> Response:
+        return problem(wrong.status, HTTPStatus(wrong.status).phrase, str(wrong))
+
+    @app.errorhandler(ScenarioError)
+    def broken_scenario(wrong: ScenarioError) -> Response:
+        return problem(400, "Bad scenario", str(wrong), problems=wrong.problems)
+
+    @app.errorhandler(ValidationError)
+    def broken_body(wrong: ValidationError) -> Response:
+        found = [f"{shown(each.path)}: {each.text}" if each.path else each.text for each in problems_in(wrong.messages)]
+        return problem(400, "Bad Request", "; ".join(found))
+
+    @app.errorhandler(HTTPException)
+    def http(wrong: HTTPException) -> Response:
+        answer = problem(wrong.code or 500, wrong.name, wrong.description or wrong.name)
+        for name, value in wrong.get_headers():
+            if name == "Allow":
+                answer.headers[name] = value
+        return answer

@@ -1,0 +1,278 @@
+"""What the client did wrong: found while it happens, told when it is asked for. Each finding names its requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mockanka.core.lifecycle import State
+from mockanka.core.timing import SECOND
+
+if TYPE_CHECKING:
+    from mockanka.api.bodies import Remarks
+    from mockanka.core.controller import Controller
+    from mockanka.journal import Entry, Journal
+
+KINDS: dict[str, str] = {
+    "leaks": "instances that were started and left behind",
+    "double-starts": "one external_id started twice while the first lived",
+    "retried-starts": "starts sent again after an answer that was lost, though it had started something",
+    "hammering": "polls that come faster than the report's rate",
+    "terminated-polls": "polls of an instance after they were told that it is terminated",
+    "unknown-ids": "calls on ids that never were",
+    "unknown-fields": "fields and parameters that the release does not know",
+    "deprecated-fields": "fields that went away before the release",
+    "contract": "requests that break the contract of the release",
+}
+"""What there is to find."""
+
+REQUESTS_NAMED = 20
+"""Requests that one finding names; it counts on."""
+INSTANCES = "/api/v1/vm"
+OK_START = b'{"status":"OK"'
+LIVING = frozenset(State) - {State.TERMINATING, State.TERMINATED, State.GONE}
+
+
+def read_kinds(text: str) -> list[str]:
+    """The kinds of findings that a list names, separated by commas or blanks; ``all`` is all. ValueError otherwise."""
+    named = [word.replace("_", "-") for word in text.replace(",", " ").split()]
+    if "all" in named:
+        return list(KINDS)
+    for word in named:
+        if word not in KINDS:
+            raise ValueError(f"{word!r} is no kind of finding: there are {', '.join(KINDS)}, and all")
+    return named
+
+
+@dataclass
+class Finding:
+    """One thing that was wrong: of which kind, in which requests, by their numbers, and how often in all."""
+
+    kind: str
+    message: str
+    requests: list[int] = field(default_factory=list)
+    instance: str | None = None
+    count: int = 0
+
+    def seen_in(self, number: int) -> None:
+        self.count += 1
+        if len(self.requests) < REQUESTS_NAMED:
+            self.requests.append(number)
+
+    def __str__(self) -> str:
+        numbers = ", ".join(f"#{number}" for number in self.requests[:5])
+        more = f" and {self.count - 5} more" if self.count > 5 else ""
+        return f"{self.kind}: {self.message} ({numbers}{more})" if numbers else f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the client did wrong, and which fault rules never struck."""
+
+    findings: list[Finding]
+    unused_faults: list[str]
+    requests: int
+    dropped: int
+
+    def of(self, kinds: Collection[str]) -> list[Finding]:
+        """The findings of some kinds."""
+        return [finding for finding in self.findings if finding.kind in kinds]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "kinds": KINDS}
+
+    def __str__(self) -> str:
+        lines = [str(finding) for finding in self.findings] or ["nothing to find fault with"]
+        lines += [f"fault {rule} never struck" for rule in self.unused_faults]
+        asked = f"{self.requests} request{'s' * (self.requests != 1)}"
+        return "\n".join([f"mockanka report: {asked}", *(f"  {line}" for line in lines)])
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast one thing may be polled: ``burst`` polls ahead of one every ``every`` nanoseconds."""
+
+    every: int = SECOND
+    burst: int = 20
+
+
+@dataclass(slots=True)
+class _Target:
+    """One thing that is polled: when last, and how many polls it is ahead of its rate."""
+
+    last: int
+    ahead: float
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A start that was answered, or that was carried out and its answer lost."""
+
+    number: int
+    external_id: str | None
+    raw_body: bytes
+
+
+class Watch:
+    """Looks at each request once it is answered."""
+
+    def __init__(self, controller: Controller, rate: Rate | None = None) -> None:
+        self.controller = controller
+        self.begin(rate or Rate())
+
+    def begin(self, rate: Rate) -> None:
+        """Begin anew: what there is now is known."""
+        self.rate = rate
+        self._findings: dict[tuple[str, str], Finding] = {}
+        self._targets: dict[bytes, _Target] = {}
+        self._started: dict[str, _Start] = {}
+        self._lost: list[_Start] = []
+        self._told: set[str] = set()
+        self._known = set(self._living_ids())
+
+    def polled(self, entry: Entry) -> None:
+        """A GET of instances: the list, or one by its id."""
+        target, now = self._targets.get(entry.raw_query), entry.at
+        if target is None:
+            self._targets[entry.raw_query] = _Target(now, 1.0)
+        else:
+            target.ahead = max(0.0, target.ahead - (now - target.last) / self.rate.every) + 1.0
+            target.last = now
+            if target.ahead > self.rate.burst:
+                self._hammered(entry)
+        if entry.raw_query and (id := entry.query.get("id")):
+            one = self.controller.instances.get(id)
+            if one is None or one.state is State.TERMINATED:
+                self._told_of_end(entry, id)
+
+    def asked(self, entry: Entry, remarks: Remarks, content: bytes) -> None:
+        """A request that the controller has carried out, answered with ``content``, whatever the client got of it."""
+        for text in remarks.unknown:
+            self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry)
+        for text in remarks.deprecated:
+            self._find("deprecated-fields", f"{entry.method} {entry.path}: {text}", entry)
+        if remarks.broken is not None:
+            self._find("contract", f"{entry.method} {entry.path}: {remarks.broken}", entry)
+        if entry.path == INSTANCES and entry.method == "POST":
+            self._start(entry)
+        self._look_at_ids(entry, content)
+
+    def report(self, journal: Journal) -> Report:
+        """What was found so far, and what is left behind now."""
+        unused = [rule.id for rule in self.controller.faults if not rule.fired]
+        return Report([*self._findings.values(), *self._leaks()], unused, journal.count, journal.dropped)
+
+    def started_by(self, instance_id: str) -> int | None:
+        """The number of the request that started an instance."""
+        start = self._started.get(instance_id)
+        return start.number if start else None
+
+    def _find(self, kind: str, message: str, entry: Entry, instance: str | None = None) -> None:
+        finding = self._findings.setdefault((kind, message), Finding(kind, message, instance=instance))
+        finding.seen_in(entry.number)
+
+    def _hammered(self, entry: Entry) -> None:
+        id = entry.query.get("id")
+        what = f"instance {id} was" if id else "the list of instances was"
+        self._find("hammering", f"{what} polled more often than its rate allows", entry, id)
+
+    def _told_of_end(self, entry: Entry, id: str) -> None:
+        if id not in self._known:
+            return
+        if id in self._told:
+            self._find("terminated-polls", f"instance {id} was polled again after it was terminated", entry, id)
+        self._told.add(id)
+
+    def _start(self, entry: Entry) -> None:
+        body = entry.body
+        external_id = body.get("external_id") or None if isinstance(body, dict) else None
+        start = _Start(entry.number, external_id if isinstance(external_id, str) else None, entry.raw_body)
+        self._compare_with_lost(start, entry)
+        if start.external_id and entry.instances:
+            self._compare_with_living(start, entry)
+        for id in entry.instances:
+            self._started[id] = start
+            self._known.add(id)
+
+    def lost(self, entry: Entry) -> None:
+        """The client did not get the answer as it was made: if that was to a start, who knows of the instance now?"""
+        if entry.instances:
+            self._lost.append(self._started[entry.instances[0]])
+
+    def _compare_with_lost(self, start: _Start, entry: Entry) -> None:
+        for lost in self._lost:
+            same = start.external_id == lost.external_id if start.external_id else start.raw_body == lost.raw_body
+            if same:
+                text = f"#{lost.number} had started something, though its answer was lost; it was sent again"
+                finding = self._findings.setdefault(
+                    ("retried-starts", text), Finding("retried-starts", text, [lost.number], count=1)
+                )
+                finding.seen_in(entry.number)
+
+    def _compare_with_living(self, start: _Start, entry: Entry) -> None:
+        for id, other in self._started.items():
+            one = self.controller.instances.get(id)
+            if other.external_id == start.external_id and one is not None and one.state in LIVING:
+                text = f"external_id {start.external_id!r} was started again while instance {id} was {one.state}"
+                finding = self._findings.setdefault(
+                    ("double-starts", text), Finding("double-starts", text, [other.number], id, 1)
+                )
+                finding.seen_in(entry.number)
+                return
+
+    def _look_at_ids(self, entry: Entry, content: bytes) -> None:
+        named = _ids_in(entry)
+        if content.startswith(OK_START):
+            self._known.update(named)
+            if entry.method == "POST":
+                self._known |= _ids_made(json.loads(content).get("body"))
+            return
+        living = set(self._living_ids())
+        for id in named:
+            if id not in self._known and id not in living:
+                self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
+
+    def _living_ids(self) -> Iterator[str]:
+        c = self.controller
+        for things in (c.instances, c.nodes, c.templates, c.groups, c.distributions, c.save_images):
+            yield from things
+
+    def _leaks(self) -> Iterator[Finding]:
+        for id, start in self._started.items():
+            one = self.controller.instances.get(id)
+            if one is not None and one.state in LIVING:
+                who = f", external_id {start.external_id!r}" if start.external_id else ""
+                yield Finding("leaks", f"instance {id}{who} is still {one.state}", [start.number], id, 1)
+
+
+_ID_KEYS = ("id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", "fallback_group_id")
+_ID_LISTS = ("node_ids", "group_ids")
+
+
+def _ids_in(entry: Entry) -> list[str]:
+    """The ids that a request names."""
+    found: list[Any] = [entry.query.get("id")]
+    body = entry.body
+    if isinstance(body, Mapping):
+        found += [body.get(key) for key in _ID_KEYS]
+        for key in _ID_LISTS:
+            found += body[key] if isinstance(body.get(key), list) else []
+    return [id for id in found if isinstance(id, str) and id]
+
+
+def _ids_made(body: object) -> set[str]:
+    """The ids that an answer to a POST gives."""
+    if not isinstance(body, Mapping):
+        return set()
+    return {value for key in ("id", "request_id") if isinstance(value := body.get(key), str)}
+
+
+def ids_of_start(content: bytes) -> tuple[str, ...]:
+    """The instances that an answer to POST vm names."""
+    try:
+        body = json.loads(content).get("body")
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(id for id in body if isinstance(id, str)) if isinstance(body, list) else ()
