@@ -1,4 +1,29 @@
 """mockanka: a stateful mock of the Anka Build Cloud controller's REST API."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockanka.anka import Anka, serve
+    from mockanka.core.steering import Never
+    from mockanka.scenario import ScenarioError
+
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Anka", "Never", "ScenarioError", "__version__", "serve"]
+
+_HOMES = {
+    "Anka": "mockanka.anka",
+    "Never": "mockanka.core.steering",
+    "ScenarioError": "mockanka.scenario",
+    "serve": "mockanka.anka",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What is named here is imported when it is asked for: whoever only has mockanka installed pays nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -6,9 +6,11 @@ import errno
 import json
 import math
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -16,6 +18,9 @@ from mockanka import __version__, resources, units
 from mockanka.core.release import DEFAULT, Release
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from mockanka.house import House
     from mockanka.scenario import Scenario
 
 
@@ -39,6 +44,15 @@ def _read_speed(ctx: click.Context, param: click.Parameter, value: float | None)
     return value
 
 
+def _read_findings(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    from mockanka.report import read_kinds
+
+    try:
+        return None if value is None else read_kinds(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), ctx, param) from None
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mockanka")
 def main() -> None:
@@ -48,66 +62,81 @@ def main() -> None:
     """
 
 
+def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that serve and run have in common, in the order in which help shows them."""
+    options = [
+        click.option(
+            "--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on."
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(-(2**63), 2**63 - 1),
+            envvar="MOCKANKA_SEED",
+            help="Seed of all ids and draws.  [default: the scenario's, else 0]",
+        ),
+        click.option(
+            "--release",
+            metavar="RELEASE",
+            callback=_read_release,
+            envvar="MOCKANKA_RELEASE",
+            help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
+        ),
+        click.option(
+            "--clock",
+            type=click.Choice(["real", "manual", "step"]),
+            envvar="MOCKANKA_CLOCK",
+            help="real runs by itself, manual moves when told, step with each request.  "
+            "[default: the scenario's, else real]",
+        ),
+        click.option(
+            "--speed",
+            type=click.FloatRange(0, 1e9, min_open=True),
+            callback=_read_speed,
+            envvar="MOCKANKA_SPEED",
+            help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
+        ),
+        click.option(
+            "--step",
+            metavar="DURATION",
+            callback=_read_duration,
+            envvar="MOCKANKA_STEP",
+            help="How far a step clock moves.  [default: the scenario's, else 5s]",
+        ),
+        click.option(
+            "--ready-file",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="MOCKANKA_READY_FILE",
+            help="File to write the ready line to as well.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _port(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        envvar="MOCKANKA_PORT",
+        show_default=True,
+        help="Port to listen on; 0 takes a free one.",
+    )
+
+
 @main.command()
 @click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
-@click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
+@_port(8090)
 @click.option(
-    "--port",
+    "--control-port",
     type=click.IntRange(0, 65535),
-    default=8090,
-    envvar="MOCKANKA_PORT",
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    envvar="MOCKANKA_CONTROL_PORT",
+    help="A second port, which answers also while a fault has the first refuse connections.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(-(2**63), 2**63 - 1),
-    envvar="MOCKANKA_SEED",
-    help="Seed of all ids and draws.  [default: the scenario's, else 0]",
-)
-@click.option(
-    "--release",
-    metavar="RELEASE",
-    callback=_read_release,
-    envvar="MOCKANKA_RELEASE",
-    help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
-)
-@click.option(
-    "--clock",
-    type=click.Choice(["real", "manual", "step"]),
-    envvar="MOCKANKA_CLOCK",
-    help="real runs by itself, manual moves when told, step with each request.  [default: the scenario's, else real]",
-)
-@click.option(
-    "--speed",
-    type=click.FloatRange(0, 1e9, min_open=True),
-    callback=_read_speed,
-    envvar="MOCKANKA_SPEED",
-    help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
-)
-@click.option(
-    "--step",
-    metavar="DURATION",
-    callback=_read_duration,
-    envvar="MOCKANKA_STEP",
-    help="How far a step clock moves.  [default: the scenario's, else 5s]",
-)
-@click.option(
-    "--ready-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="MOCKANKA_READY_FILE",
-    help="File to write the ready line to as well.",
-)
+@_serving
 def serve(
-    scenario: str,
-    host: str,
-    port: int,
-    seed: int | None,
-    release: Release | None,
-    clock: str | None,
-    speed: float | None,
-    step: int | None,
-    ready_file: Path | None,
+    scenario: str, host: str, port: int, control_port: int | None, ready_file: Path | None, **options: Any
 ) -> None:
     """Serve a controller until SIGINT or SIGTERM.
 
@@ -115,6 +144,113 @@ def serve(
     URL and the process id is printed on standard output.
     """
     from mockanka import server
+
+    house = _prepare(scenario, host, ready_file, options)
+    ports = [port] if control_port is None else [port, control_port]
+    listening = [_bind(host, each) for each in ports]
+
+    def ready(url: str, control_url: str) -> None:
+        line: dict[str, object] = {"url": url, "pid": os.getpid()}
+        if control_port is not None:
+            line["control_url"] = control_url
+        if ready_file is not None:
+            _write_whole(ready_file, json.dumps(line) + "\n")
+        click.echo(json.dumps(line))
+        _greet(house, scenario)
+
+    try:
+        server.run(house, listening, ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+class _WithCommand(click.Command):
+    """A command whose arguments end at ``--``: what stands behind is another command, and none of our business."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, behind = args, []
+        if "--" in args:
+            place = args.index("--")
+            own, behind = args[:place], args[place + 1 :]
+        ctx.obj = behind
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND [ARG ...]"]
+
+
+@main.command(cls=_WithCommand)
+@click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
+@_port(0)
+@click.option(
+    "--strict",
+    is_flag=True,
+    envvar="MOCKANKA_STRICT",
+    help="End with 1 when the command succeeded and the report has findings.",
+)
+@click.option(
+    "--strict-on",
+    metavar="FINDINGS",
+    callback=_read_findings,
+    envvar="MOCKANKA_STRICT_ON",
+    help="Be strict on these alone, such as leaks,hammering.",
+)
+@_serving
+@click.pass_context
+def run(
+    ctx: click.Context,
+    /,
+    scenario: str,
+    host: str,
+    port: int,
+    strict: bool,
+    strict_on: list[str] | None,
+    ready_file: Path | None,
+    **options: Any,
+) -> None:
+    """Run a command against a controller of its own, and end with its status.
+
+    The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which answers also
+    while a fault has the first refuse connections. What the client did wrong is printed on standard error at the end.
+    """
+    from mockanka.report import KINDS
+    from mockanka.running import run_command
+
+    command: list[str] = ctx.obj
+    if not command:
+        raise click.UsageError("the command to run stands behind --: mockanka run default -- go test ./...", ctx)
+    if shutil.which(command[0]) is None:
+        there = Path(command[0]).exists()
+        click.echo(
+            f"cannot run {command[0]}: {'it is not executable' if there else 'there is no such command'}", err=True
+        )
+        sys.exit(126 if there else 127)
+    house = _prepare(scenario, host, ready_file, options)
+    listening = [_bind(host, port), _bind(host, 0)]
+
+    def said(url: str, control_url: str) -> None:
+        if ready_file is not None:
+            line = {"url": url, "pid": os.getpid(), "control_url": control_url}
+            _write_whole(ready_file, json.dumps(line) + "\n")
+        _greet(house, scenario)
+
+    try:
+        status = run_command(house, listening, command, said)
+    except OSError as wrong:
+        click.echo(f"cannot run {command[0]}: {wrong.strerror}", err=True)
+        sys.exit(126)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    report = house.report()
+    click.echo(str(report), err=True)
+    kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
+    sys.exit(1 if status == 0 and report.of(kinds) else status)
+
+
+def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:
+    """The house to serve, or an end with status 2 and the reason."""
     from mockanka.house import House
     from mockanka.scenario import Options, ScenarioError
 
@@ -124,30 +260,25 @@ def serve(
         _refuse("--host: an address is needed; 0.0.0.0 listens on all")
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
-    options = Options(seed=seed, release=release, clock=clock, speed=speed, step=step)
     try:
-        house = House(_find(scenario), options)
+        return House(_find(scenario), Options(**options))
     except ScenarioError as wrong:  # sound by itself, but not with these options
         _refuse(str(wrong))
+
+
+def _bind(host: str, port: int) -> socket:
+    from mockanka import server
+
     try:
-        listening = server.bind(host, port)
+        return server.bind(host, port)
     except OSError as wrong:
         hint = "; --port 0 takes a free one" if wrong.errno == errno.EADDRINUSE else ""
         reason = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else wrong.strerror
         _refuse(f"cannot listen on {host} port {port}: {reason}{hint}")
 
-    def ready(url: str) -> None:
-        line = json.dumps({"url": url, "pid": os.getpid()})
-        if ready_file is not None:
-            _write_whole(ready_file, line + "\n")
-        click.echo(line)
-        click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
 
-    try:
-        server.run(house, listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+def _greet(house: House, scenario: str) -> None:
+    click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
 
 
 @main.group()

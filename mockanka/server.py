@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httptools
 import uvicorn
@@ -169,8 +169,8 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
-def run(house: House, listening: socket.socket, ready: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` is called with the URL once requests are answered."""
+def run(house: House, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; ``ready`` hears both URLs, which may be one, once requests are answered."""
     freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(house, listening, ready))
@@ -182,13 +182,13 @@ def freeze() -> None:
     gc.freeze()
 
 
-async def _serve(house: House, listening: socket.socket, ready: Callable[[str], None]) -> None:
-    server, stop = Server(Door(house), listening), asyncio.Event()
+async def _serve(house: House, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
+    server, stop = Server(Door(house), *listening), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     await server.start()
-    ready(server.url)
+    ready(server.url, server.control_url)
     await stop.wait()
     await server.stop()
 

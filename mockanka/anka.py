@@ -1,0 +1,336 @@
+"""A controller for tests: served in this process, commanded and looked at from Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from mockanka import units, views
+from mockanka.core import mishaps, steering
+from mockanka.core.clock import MODES
+from mockanka.core.controller import Controller
+from mockanka.core.errors import IllegalMove, NoSuchNode, NotFound, UnknownToRelease
+from mockanka.core.faults import NODE_TURNS
+from mockanka.core.lifecycle import State
+from mockanka.core.release import Release
+from mockanka.house import House
+from mockanka.report import Report
+from mockanka.requests import Request, Requests
+from mockanka.scenario import Options, Scenario, ScenarioError, dump, rules
+from mockanka.scenario.reading import nearest
+from mockanka.thread import ServerThread
+
+Result = TypeVar("Result")
+ScenarioLike = str | os.PathLike[str] | Mapping[str, Any]
+
+
+def scenario_of(given: ScenarioLike) -> Scenario:
+    """A scenario by the name it ships under, by its file, or as data. ScenarioError says what is wrong."""
+    if isinstance(given, Mapping):
+        return Scenario.from_data(given)
+    name = os.fspath(given)
+    try:
+        status = Path(name).stat()
+    except OSError:
+        return _read(name, None)
+    return _read(name, (status.st_mtime_ns, status.st_size))
+
+
+@lru_cache(maxsize=64)
+def _read(name: str, version: object) -> Scenario:
+    """Each version of a file is read once."""
+    return Scenario.find(name)
+
+
+def options_of(
+    seed: int | None = None,
+    release: str | None = None,
+    clock: str | None = None,
+    speed: float | None = None,
+    step: str | timedelta | None = None,
+) -> Options:
+    """Options as a test gives them. ValueError says what is wrong."""
+    if clock is not None and clock not in MODES:
+        raise ValueError(f"{clock!r} is no clock: {nearest(clock, list(MODES))}")
+    if speed is not None and not 0 < speed <= 1e9:
+        raise ValueError(f"{speed} is no speed: give a number above zero, like 60")
+    return Options(
+        seed=seed,
+        release=None if release is None else Release.parse(release),
+        clock=clock,
+        speed=speed,
+        step=None if step is None else length_of(step),
+    )
+
+
+def length_of(given: str | timedelta) -> int:
+    """Nanoseconds of ``"30s"``, or of a timedelta."""
+    if isinstance(given, timedelta):
+        return given // timedelta(microseconds=1) * 1000
+    if not isinstance(given, str):
+        raise TypeError(f"{given!r} has no unit: write it like '30s', or give a timedelta")
+    return units.parse_duration(given)
+
+
+class Clock:
+    """The controller's clock."""
+
+    def __init__(self, anka: Anka) -> None:
+        self._anka = anka
+
+    @property
+    def now(self) -> datetime:
+        """What time it is, UTC."""
+        return self._anka._do(lambda controller: views.moment(controller.clock.now()))
+
+    @property
+    def mode(self) -> str:
+        """``real``, ``manual`` or ``step``."""
+        return self._anka._do(lambda controller: controller.clock.mode)
+
+    def advance(self, by: str | timedelta) -> datetime:
+        """Let time pass: ``"30s"``, ``"1h30m"``, a timedelta. Returns what time it is then."""
+        length = length_of(by)
+        self._anka._do(lambda controller: steering.advance_by(controller, length))
+        return self.now
+
+    def next(self) -> datetime:
+        """Go to the next thing that happens. Never if nothing does."""
+
+        def go(controller: Controller) -> None:
+            if not steering.advance_to_next(controller):
+                raise steering.Never("nothing is on its way, so nothing comes next")
+
+        self._anka._do(go)
+        return self.now
+
+    def __repr__(self) -> str:
+        return f"<clock {self.mode} {self.now.isoformat()}>"
+
+
+class Faults:
+    """The fault rules in force. What each kind does: the page on faults."""
+
+    def __init__(self, anka: Anka) -> None:
+        self._anka = anka
+
+    def add(self, *, match: Mapping[str, Any] | None = None, do: Mapping[str, Any], **more: Any) -> str:
+        """Put a rule in force; ``skip``, ``times``, ``probability``, ``seed`` and ``id`` as in a scenario.
+
+        Returns its id. ScenarioError says what is wrong, and nothing has changed.
+        """
+        written = {"match": dict(match or {}), "do": dict(do), **more}
+        return self._anka._run(lambda: self._anka._house.add_faults([written])[0].id)
+
+    def remove(self, id: str) -> None:
+        """Take a rule out of force; what it holds goes on. KeyError if there is none."""
+
+        def remove() -> None:
+            known = [rule.id for rule in self._anka._house.controller.faults]
+            if id not in known:
+                raise KeyError(f"there is no fault {id!r}: {nearest(id, known)}")
+            self._anka._house.remove_fault(id)
+
+        self._anka._run(remove)
+
+    def clear(self) -> None:
+        """Take all rules out of force."""
+        for rule in self:
+            self.remove(rule["id"])
+
+    def __getitem__(self, id: str) -> dict[str, Any]:
+        """A rule as it is written, with ``seen`` and ``fired``: how often it matched, and how often it struck."""
+        for rule in self:
+            if rule["id"] == id:
+                return rule
+        raise KeyError(f"there is no fault {id!r}")
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._anka._do(lambda controller: [rules.written(rule) for rule in controller.faults]))
+
+    def __len__(self) -> int:
+        return self._anka._do(lambda controller: len(controller.faults))
+
+
+class Anka:
+    """A simulated controller at ``url``, until ``stop`` or the end of a ``with`` block."""
+
+    def __init__(self, scenario: Scenario, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._house = House(scenario, options)
+        self._thread = ServerThread(self._house, host, port)
+        self.url = self._thread.server.url
+        """The base URL to give to the client under test."""
+        self.clock = Clock(self)
+        self.faults = Faults(self)
+
+    def __enter__(self) -> Anka:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        return f"<mockanka at {self.url}>"
+
+    def stop(self) -> None:
+        """Serve no more; again is fine."""
+        self._thread.stop()
+
+    # Time.
+
+    def wait(self, instance_id: str, state: str = "Started") -> views.Instance:
+        """Go on until the instance is in that state, and return it. Never says why it never will be.
+
+        No wall time passes. KeyError if there is no such instance, ValueError if there is no such state.
+        """
+        known = [each.value for each in State if each is not State.GONE]
+        if state not in known:
+            raise ValueError(f"{state!r} is no state: {nearest(state, known)}")
+
+        def go(controller: Controller) -> None:
+            try:
+                steering.wait_for(controller, instance_id, State(state))
+            except NotFound:
+                raise KeyError(f"there is no instance {instance_id!r}") from None
+
+        self._do(go)
+        return self.instances[instance_id]
+
+    def settle(self) -> None:
+        """Go on until nothing is on its way any more. Never if a fault holds something; nothing has changed then."""
+        self._do(steering.settle)
+
+    # What there is.
+
+    @property
+    def instances(self) -> views.Views[views.Instance]:
+        """Instances by id, or by name."""
+        look = lambda id: self._do(  # noqa: E731
+            lambda c: views.look_at_instance(c, self._house.watch.started_by, id)
+        )
+        return views.Views("instance", lambda: self._do(lambda c: views.names_of(c, "instances")), look)
+
+    @property
+    def nodes(self) -> views.Views[views.Node]:
+        """Nodes by id, or by name."""
+        look = lambda id: self._do(lambda c: views.look_at_node(c, id))  # noqa: E731
+        return views.Views("node", lambda: self._do(lambda c: views.names_of(c, "nodes")), look)
+
+    @property
+    def templates(self) -> views.Views[views.Template]:
+        """Templates of the registry by id, or by name."""
+        look = lambda id: self._do(lambda c: views.look_at_template(c, id))  # noqa: E731
+        return views.Views("template", lambda: self._do(lambda c: views.names_of(c, "templates")), look)
+
+    @property
+    def requests(self) -> Requests:
+        """The journal: what came in since the last reset, newest last."""
+        clear = lambda: self._run(self._house.journal.clear)  # noqa: E731
+        return Requests(self._run(lambda: [Request.of(entry) for entry in self._house.journal]), clear)
+
+    @property
+    def events(self) -> list[views.Event]:
+        """What happened since the last reset, newest last."""
+        return self._do(lambda controller: [views.Event.of(line) for line in controller.log.since(0)])
+
+    def report(self) -> Report:
+        """What the client did wrong since the last reset, and which fault rules never struck."""
+        return self._run(self._house.report)
+
+    # What can be done to it.
+
+    def node(self, name: str, state: str, at_once: bool = False) -> views.Node:
+        """Make a node ``offline``, ``online``, ``drain``, ``unhealthy``, ``updating``, ``unlicensed`` or ``full``.
+
+        One that goes offline is shown as Offline when it has been missed for two minutes, or ``at_once``.
+        """
+        if state not in NODE_TURNS:
+            raise ValueError(f"a node cannot be made {state!r}: {nearest(state, list(NODE_TURNS))}")
+
+        def turn() -> str:
+            try:
+                one = mishaps.require_node(self._house.controller, name)
+                self._house.turn_node(one.id, state, at_once)
+            except NoSuchNode:
+                raise KeyError(f"there is no one node {name!r}") from None
+            except UnknownToRelease as wrong:
+                raise ValueError(str(wrong)) from None
+            return one.id
+
+        return self.nodes[self._run(turn)]
+
+    def fail(self, instance_id: str, message: str = "failed") -> None:
+        """The instance goes to Error now, with that message."""
+        self._strike(instance_id, "fail", message)
+
+    def shut_down(self, instance_id: str) -> None:
+        """The VM of a Started instance shuts down by itself: Stopping, then Stopped."""
+        self._strike(instance_id, "stop")
+
+    def vanish(self, instance_id: str) -> None:
+        """Nobody knows the instance any more, from now on."""
+        self._strike(instance_id, "vanish")
+
+    def reset(self, seed: int | None = None) -> None:
+        """Begin the scenario anew; nothing of what was before is left, faults and journal included."""
+        self._run(lambda: self._house.reset(seed=seed))
+
+    def load(self, scenario: ScenarioLike) -> None:
+        """Begin anew with another scenario: a shipped one's name, a file, or data. ScenarioError changes nothing."""
+        found = scenario_of(scenario)
+        self._run(lambda: self._house.reset(found))
+
+    def dump(self) -> dict[str, Any]:
+        """The whole state as a scenario, which ``load`` takes."""
+        return self._do(dump)
+
+    def _begin(self, scenario: Scenario, options: Options) -> None:
+        self._run(lambda: self._house.reset(scenario, options=options))
+
+    def _strike(self, instance_id: str, fate: str, message: str | None = None) -> None:
+        try:
+            self._run(lambda: self._house.strike_instance(instance_id, fate, message))
+        except NotFound:
+            raise KeyError(f"there is no instance {instance_id!r}") from None
+        except IllegalMove as wrong:
+            raise ValueError(f"an instance cannot {fate} now: the life cycle knows no {wrong}") from None
+
+    def _do(self, what: Callable[[Controller], Result]) -> Result:
+        """Have something done with the controller as it is now, in the thread that may touch it."""
+
+        def now() -> Result:
+            self._house.controller.advance()
+            return what(self._house.controller)
+
+        return self._thread.call(now)
+
+    def _run(self, what: Callable[[], Result]) -> Result:
+        return self._thread.call(what)
+
+
+def serve(
+    scenario: ScenarioLike = "default",
+    *,
+    clock: str | None = None,
+    seed: int | None = None,
+    release: str | None = None,
+    speed: float | None = None,
+    step: str | timedelta | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> Anka:
+    """Serve a controller in this process, on a free port unless told otherwise, until ``stop`` or the end of ``with``.
+
+    What is given beats the scenario and outlives resets. ScenarioError, ValueError or OSError say what is wrong.
+    """
+    return Anka(scenario_of(scenario), options_of(seed, release, clock, speed, step), host, port)
+
+
+__all__ = ["Anka", "Report", "Request", "Requests", "ScenarioError", "serve"]
