@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,11 +21,12 @@ from mockanka.core.release import Release
 from mockanka.house import House
 from mockanka.report import Report
 from mockanka.requests import Request, Requests
-from mockanka.scenario import Options, Scenario, ScenarioError, dump, rules
+from mockanka.scenario import Options, Scenario, ScenarioError, rules
 from mockanka.scenario.reading import nearest
 from mockanka.thread import ServerThread
 
 Result = TypeVar("Result")
+View = TypeVar("View")
 ScenarioLike = str | os.PathLike[str] | Mapping[str, Any]
 
 
@@ -36,7 +37,7 @@ def scenario_of(given: ScenarioLike) -> Scenario:
     name = os.fspath(given)
     try:
         status = Path(name).stat()
-    except OSError:
+    except (OSError, ValueError):  # a shipped one's name, or nothing that could be a file
         return _read(name, None)
     return _read(name, (status.st_mtime_ns, status.st_size))
 
@@ -55,10 +56,11 @@ def options_of(
     step: str | timedelta | None = None,
 ) -> Options:
     """Options as a test gives them. ValueError says what is wrong."""
+    _require_seed(seed)
     if clock is not None and clock not in MODES:
-        raise ValueError(f"{clock!r} is no clock: {nearest(clock, list(MODES))}")
-    if speed is not None and not 0 < speed <= 1e9:
-        raise ValueError(f"{speed} is no speed: give a number above zero, like 60")
+        raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(MODES))}")
+    if speed is not None and not (isinstance(speed, int | float) and 0 < speed <= 1e9):
+        raise ValueError(f"{speed!r} is no speed: give a number above zero, like 60")
     return Options(
         seed=seed,
         release=None if release is None else Release.parse(release),
@@ -68,9 +70,16 @@ def options_of(
     )
 
 
+def _require_seed(seed: object) -> None:
+    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+        raise ValueError(f"{seed!r} is no seed: give a whole number")
+
+
 def length_of(given: str | timedelta) -> int:
     """Nanoseconds of ``"30s"``, or of a timedelta."""
     if isinstance(given, timedelta):
+        if given < timedelta(0):
+            raise ValueError(f"{given} is less than nothing: time does not go back")
         return given // timedelta(microseconds=1) * 1000
     if not isinstance(given, str):
         raise TypeError(f"{given!r} has no unit: write it like '30s', or give a timedelta")
@@ -86,12 +95,12 @@ class Clock:
     @property
     def now(self) -> datetime:
         """What time it is, UTC."""
-        return self._anka._do(lambda controller: views.moment(controller.clock.now()))
+        return self._anka._look(lambda controller: views.moment(controller.clock.now()))
 
     @property
     def mode(self) -> str:
         """``real``, ``manual`` or ``step``."""
-        return self._anka._do(lambda controller: controller.clock.mode)
+        return self._anka._look(lambda controller: controller.clock.mode)
 
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass: ``"30s"``, ``"1h30m"``, a timedelta. Returns what time it is then."""
@@ -148,13 +157,13 @@ class Faults:
         for rule in self:
             if rule["id"] == id:
                 return rule
-        raise KeyError(f"there is no fault {id!r}")
+        raise KeyError(f"there is no fault {id!r}: {nearest(id, [rule['id'] for rule in self])}")
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._anka._do(lambda controller: [rules.written(rule) for rule in controller.faults]))
+        return iter(self._anka._look(lambda controller: [rules.written(rule) for rule in controller.faults]))
 
     def __len__(self) -> int:
-        return self._anka._do(lambda controller: len(controller.faults))
+        return self._anka._look(lambda controller: len(controller.faults))
 
 
 class Anka:
@@ -194,14 +203,14 @@ class Anka:
         if state not in known:
             raise ValueError(f"{state!r} is no state: {nearest(state, known)}")
 
-        def go(controller: Controller) -> None:
+        def go(controller: Controller) -> views.Instance:
             try:
                 steering.wait_for(controller, instance_id, State(state))
             except NotFound:
                 raise KeyError(f"there is no instance {instance_id!r}") from None
+            return views.look_at_instance(controller, self._house.watch.started_by, instance_id)
 
-        self._do(go)
-        return self.instances[instance_id]
+        return self._do(go)
 
     def settle(self) -> None:
         """Go on until nothing is on its way any more. Never if a fault holds something; nothing has changed then."""
@@ -212,37 +221,38 @@ class Anka:
     @property
     def instances(self) -> views.Views[views.Instance]:
         """Instances by id, or by name."""
-        look = lambda id: self._do(  # noqa: E731
-            lambda c: views.look_at_instance(c, self._house.watch.started_by, id)
-        )
-        return views.Views("instance", lambda: self._do(lambda c: views.names_of(c, "instances")), look)
+        started_by = self._house.watch.started_by
+        at = partial(views.look_at_instance, self._house.controller, started_by)
+        return views.Views("instance", self._looking("instances", at))
 
     @property
     def nodes(self) -> views.Views[views.Node]:
         """Nodes by id, or by name."""
-        look = lambda id: self._do(lambda c: views.look_at_node(c, id))  # noqa: E731
-        return views.Views("node", lambda: self._do(lambda c: views.names_of(c, "nodes")), look)
+        return views.Views("node", self._looking("nodes", partial(views.look_at_node, self._house.controller)))
 
     @property
     def templates(self) -> views.Views[views.Template]:
         """Templates of the registry by id, or by name."""
-        look = lambda id: self._do(lambda c: views.look_at_template(c, id))  # noqa: E731
-        return views.Views("template", lambda: self._do(lambda c: views.names_of(c, "templates")), look)
+        at = partial(views.look_at_template, self._house.controller)
+        return views.Views("template", self._looking("templates", at))
 
     @property
     def requests(self) -> Requests:
         """The journal: what came in since the last reset, newest last."""
-        clear = lambda: self._run(self._house.journal.clear)  # noqa: E731
-        return Requests(self._run(lambda: [Request.of(entry) for entry in self._house.journal]), clear)
+
+        def clear() -> None:
+            self._run(self._house.journal.clear)
+
+        return Requests(self._look(lambda _: [Request.of(entry) for entry in self._house.journal]), clear)
 
     @property
     def events(self) -> list[views.Event]:
         """What happened since the last reset, newest last."""
-        return self._do(lambda controller: [views.Event.of(line) for line in controller.log.since(0)])
+        return self._look(lambda controller: [views.Event.of(line) for line in controller.log.since(0)])
 
     def report(self) -> Report:
         """What the client did wrong since the last reset, and which fault rules never struck."""
-        return self._run(self._house.report)
+        return self._look(lambda _: self._house.report())
 
     # What can be done to it.
 
@@ -259,7 +269,8 @@ class Anka:
                 one = mishaps.require_node(self._house.controller, name)
                 self._house.turn_node(one.id, state, at_once)
             except NoSuchNode:
-                raise KeyError(f"there is no one node {name!r}") from None
+                known = [each.name for each in self._house.controller.nodes.values()]
+                raise KeyError(f"there is no one node {name!r}: {nearest(name, known)}") from None
             except UnknownToRelease as wrong:
                 raise ValueError(str(wrong)) from None
             return one.id
@@ -280,6 +291,7 @@ class Anka:
 
     def reset(self, seed: int | None = None) -> None:
         """Begin the scenario anew; nothing of what was before is left, faults and journal included."""
+        _require_seed(seed)
         self._run(lambda: self._house.reset(seed=seed))
 
     def load(self, scenario: ScenarioLike) -> None:
@@ -289,7 +301,7 @@ class Anka:
 
     def dump(self) -> dict[str, Any]:
         """The whole state as a scenario, which ``load`` takes."""
-        return self._do(dump)
+        return self._look(lambda _: self._house.dump())
 
     def _begin(self, scenario: Scenario, options: Options) -> None:
         self._run(lambda: self._house.reset(scenario, options=options))
@@ -305,11 +317,18 @@ class Anka:
     def _do(self, what: Callable[[Controller], Result]) -> Result:
         """Have something done with the controller as it is now, in the thread that may touch it."""
 
-        def now() -> Result:
-            self._house.controller.advance()
-            return what(self._house.controller)
+        return self._thread.call(lambda: self._now(what))
 
-        return self._thread.call(now)
+    def _look(self, what: Callable[[Controller], Result]) -> Result:
+        """The same for what changes nothing; it may be asked for after the end as well."""
+        return self._thread.look(lambda: self._now(what))
+
+    def _now(self, what: Callable[[Controller], Result]) -> Result:
+        self._house.controller.advance()
+        return what(self._house.controller)
+
+    def _looking(self, what: str, at: Callable[[str], View]) -> Callable[[Callable[[views.Look[View]], Any]], Any]:
+        return lambda do: self._look(lambda controller: do(views.Look(views.names_of(controller, what), at)))
 
     def _run(self, what: Callable[[], Result]) -> Result:
         return self._thread.call(what)
@@ -330,6 +349,8 @@ def serve(
 
     What is given beats the scenario and outlives resets. ScenarioError, ValueError or OSError say what is wrong.
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"{port} is no port: there are 0, for any that is free, to 65535")
     return Anka(scenario_of(scenario), options_of(seed, release, clock, speed, step), host, port)
 
 

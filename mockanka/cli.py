@@ -212,9 +212,10 @@ def run(
     """Run a command against a controller of its own, and end with its status.
 
     The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which answers also
-    while a fault has the first refuse connections. What the client did wrong is printed on standard error at the end.
+    while a fault has the first refuse connections. What the client did wrong, before every reset and after, is
+    printed on standard error at the end.
     """
-    from mockanka.report import KINDS
+    from mockanka.report import KINDS, Report
     from mockanka.running import run_command
 
     command: list[str] = ctx.obj
@@ -235,6 +236,8 @@ def run(
             _write_whole(ready_file, json.dumps(line) + "\n")
         _greet(house, scenario)
 
+    reports: list[Report] = []
+    house.before_reset.append(lambda: reports.append(house.report()))
     try:
         status = run_command(house, listening, command, said)
     except OSError as wrong:
@@ -243,7 +246,7 @@ def run(
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
-    report = house.report()
+    report = Report.together([*reports, house.report()])
     click.echo(str(report), err=True)
     kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
     sys.exit(1 if status == 0 and report.of(kinds) else status)
@@ -343,8 +346,12 @@ def schema() -> None:
     show_default=True,
     help="Controller release to describe.",
 )
-def openapi(release: Release) -> None:
+@click.option("--control", is_flag=True, help="Print the document of the control API under /_mock instead.")
+def openapi(release: Release, control: bool) -> None:
     """Print the contract, an OpenAPI 3.1 document."""
+    if control:
+        click.echo(resources.find("openapi/control.yaml").read_text("utf-8"), nl=False)
+        return
     if release != DEFAULT:
         _refuse(f"the contract describes release {DEFAULT} only so far")
     click.echo(resources.find("openapi/controller.yaml").read_text("utf-8"), nl=False)

@@ -183,27 +183,28 @@ class Door:
                 await spoiling.hang_up(gone, send)
                 return
             self._keep(entry, answer, began)
-            outcome = await self._deliver(rule, answer, send, gone)
+            # Noted before it goes out: the client may be back before the connection is gone.
+            outcome = "client left" if gone.done() else spoiling.outcome_of(rule, answer)
             if outcome:
                 self._lost(entry, outcome)
             if outcome == "closed":
                 entry.status = None
+            if not gone.done() and await self._deliver(rule, answer, send, gone):
+                self._lost(entry, "client left")
         finally:
             gone.cancel()
 
-    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, gone: asyncio.Future[None]) -> str:
-        """Send the answer as the rule lets it through; what became of it, if the client does not get it whole."""
+    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, gone: asyncio.Future[None]) -> bool:
+        """Send the answer as the rule lets it through; whether the client left before it was all sent."""
         do = rule.do
-        if gone.done():
-            return "client left"
         if do.connection is not None or do.cut is not None:
-            return await spoiling.send_broken(rule, gone, send, answer, self._now())
+            await spoiling.send_broken(rule, gone, send, answer, self._now())
+            return False
         if do.dribble is not None:
             piece = do.dribble // spoiling.PIECES
-            await spoiling.send_in_dribs(send, answer, self._now(), lambda: self._pass(piece, gone))
-            return "client left" if gone.done() else ""
+            return await spoiling.send_in_dribs(send, answer, self._now(), lambda: self._pass(piece, gone), gone)
         await spoiling.send_whole(send, answer, self._now())
-        return ""
+        return False
 
     def _lost(self, entry: Entry, outcome: str) -> None:
         """The client does not get the answer as the controller made it."""

@@ -15,7 +15,7 @@ from mockanka.core.errors import NotFound
 from mockanka.core.faults import Rule
 from mockanka.journal import Journal
 from mockanka.report import Rate, Report, Watch
-from mockanka.scenario import Options, Scenario, ScenarioError, rules
+from mockanka.scenario import Options, Scenario, ScenarioError, dump, rules, schema
 from mockanka.scenario.names import Broken
 from mockanka.scenario.reading import Document, Path, Problem, problems_in
 
@@ -33,6 +33,7 @@ class House:
         self.app = create_app(self.controller)
         self.journal = Journal()
         self.watch = Watch(self.controller, self._rate())
+        self.before_reset: list[Callable[[], None]] = []
         self.when_reset: list[Callable[[], None]] = []
         self.when_fault_removed: list[Callable[[str], None]] = []
 
@@ -43,12 +44,21 @@ class House:
         """
         scenario, options = scenario or self.scenario, options or self.options
         fresh = scenario.controller(options if seed is None else replace(options, seed=seed))
+        for hear in self.before_reset:
+            hear()
         self.scenario, self.options = scenario, options
         self.controller.become(fresh)
         self.journal = Journal()
         self.watch.begin(self._rate())
         for hear in self.when_reset:
             hear()
+
+    def dump(self) -> dict[str, Any]:
+        """The whole state as a scenario."""
+        self.controller.advance()
+        written = dump(self.controller)
+        rate = self.scenario.data.get("report")
+        return {**written, "report": schema.Report().dump(rate)} if rate else written
 
     def report(self) -> Report:
         """What the client did wrong so far."""

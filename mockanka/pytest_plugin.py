@@ -16,6 +16,8 @@ MARKER = (
     "The clock is step unless told otherwise; strict names findings of the report that fail the test."
 )
 KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict")
+ANKA = pytest.StashKey["Anka"]()
+"""Where a test keeps the controller that it has asked for, however it did."""
 REQUESTS_SHOWN = 20
 EVENTS_SHOWN = 50
 
@@ -51,6 +53,7 @@ def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) 
     asked = _marker(request.node)
     strict = _strict(request, asked.pop("strict", None))
     _begin(request, anka_server, {"scenario": anka_scenario, **asked})
+    request.node.stash[ANKA] = anka_server
     yield anka_server
     found = anka_server.report().of(strict) if strict else []
     if found:
@@ -89,22 +92,25 @@ def _marker(item: pytest.Item) -> dict[str, Any]:
     return asked
 
 
-def _strict(request: pytest.FixtureRequest, asked: str | None) -> list[str]:
+def _strict(request: pytest.FixtureRequest, asked: Any) -> list[str]:
+    """The findings that fail the test: as the marker says, in one text, as a list, or all or none by True or False."""
     from mockanka.report import read_kinds
 
-    text = request.config.getini("anka_strict") if asked is None else asked
+    given = request.config.getini("anka_strict") if asked is None else asked
+    if isinstance(given, bool):
+        given = "all" if given else ""
     try:
-        return read_kinds(text)
-    except ValueError as wrong:
-        pytest.fail(f"anka_strict: {wrong}", pytrace=False)
+        return read_kinds(given if isinstance(given, str) else " ".join(given))
+    except (TypeError, ValueError) as wrong:
+        pytest.fail(f"strict, or anka_strict: {wrong}", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails shows what its client asked for last, and what happened."""
     report = yield
-    anka = getattr(item, "funcargs", {}).get("anka")
-    if report.failed and anka is not None and report.when != "setup":
+    anka = item.stash.get(ANKA, None)
+    if report.failed and anka is not None:
         requests, events = anka.requests, anka.events
         shown = [str(each) for each in requests[-REQUESTS_SHOWN:]] or ["none"]
         report.sections.append((f"mockanka: the last of {len(requests)} requests", "\n".join(shown)))

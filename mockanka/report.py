@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from mockanka.core.lifecycle import State
@@ -76,15 +76,31 @@ class Report:
     requests: int
     dropped: int
 
+    @classmethod
+    def together(cls, reports: Sequence[Report]) -> Report:
+        """Several reports as one: what was found between resets, each marked with which reset it came after."""
+        findings = [
+            replace(finding, message=f"{finding.message}{f', after reset {number}' if number else ''}")
+            for number, report in enumerate(reports)
+            for finding in report.findings
+        ]
+        unused = [rule for report in reports for rule in report.unused_faults]
+        return cls(
+            findings,
+            list(dict.fromkeys(unused)),
+            sum(report.requests for report in reports),
+            sum(report.dropped for report in reports),
+        )
+
     def of(self, kinds: Collection[str]) -> list[Finding]:
         """The findings of some kinds."""
         return [finding for finding in self.findings if finding.kind in kinds]
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "kinds": KINDS}
+        return asdict(self)
 
     def __str__(self) -> str:
-        lines = [str(finding) for finding in self.findings] or ["nothing to find fault with"]
+        lines = [str(finding) for finding in self.findings] or ["no findings"]
         lines += [f"fault {rule} never struck" for rule in self.unused_faults]
         asked = f"{self.requests} request{'s' * (self.requests != 1)}"
         return "\n".join([f"mockanka report: {asked}", *(f"  {line}" for line in lines)])
@@ -130,6 +146,7 @@ class Watch:
         self._started: dict[str, _Start] = {}
         self._lost: list[_Start] = []
         self._told: set[str] = set()
+        self._let_go: set[str] = set()
         self._known = set(self._living_ids())
 
     def polled(self, entry: Entry) -> None:
@@ -162,7 +179,8 @@ class Watch:
     def report(self, journal: Journal) -> Report:
         """What was found so far, and what is left behind now."""
         unused = [rule.id for rule in self.controller.faults if not rule.fired]
-        return Report([*self._findings.values(), *self._leaks()], unused, journal.count, journal.dropped)
+        found = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
+        return Report([*found, *self._leaks()], unused, journal.count, journal.dropped)
 
     def started_by(self, instance_id: str) -> int | None:
         """The number of the request that started an instance."""
@@ -228,6 +246,8 @@ class Watch:
             self._known.update(named)
             if entry.method == "POST":
                 self._known |= _ids_made(json.loads(content).get("body"))
+            elif entry.method == "DELETE" and entry.path == INSTANCES:
+                self._let_go.update(named)  # whatever a fault makes of it, the client has done its part
             return
         living = set(self._living_ids())
         for id in named:
@@ -242,7 +262,7 @@ class Watch:
     def _leaks(self) -> Iterator[Finding]:
         for id, start in self._started.items():
             one = self.controller.instances.get(id)
-            if one is not None and one.state in LIVING:
+            if one is not None and one.state in LIVING and id not in self._let_go:
                 who = f", external_id {start.external_id!r}" if start.external_id else ""
                 yield Finding("leaks", f"instance {id}{who} is still {one.state}", [start.number], id, 1)
 

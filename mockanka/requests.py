@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, SupportsIndex, overload
 
 from mockanka.journal import Entry
 from mockanka.views import moment
@@ -62,13 +62,26 @@ class Request:
 KEYS = tuple(each.name for each in fields(Request) if each.name not in ("line", "seconds"))
 
 
-class Requests(list[Request]):
+class Requests(list[Any]):  # of Request; a list of anything to type checkers, for mappings are looked for in it
     """Requests, oldest first. ``{"method": "POST", "body": {"tag": "x"}} in requests`` asks whether one fits: what is
     named must be there, among whatever else; a path may have ``*``."""
 
     def __init__(self, found: Iterable[Request] = (), clear: Callable[[], None] | None = None) -> None:
         super().__init__(found)
         self._clear = clear
+
+    def __iter__(self) -> Iterator[Request]:
+        return super().__iter__()
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> Request: ...
+    @overload
+    def __getitem__(self, place: slice) -> Requests: ...
+    def __getitem__(self, place: SupportsIndex | slice) -> Request | Requests:
+        if isinstance(place, slice):
+            return Requests(super().__getitem__(place))
+        one: Request = super().__getitem__(place)
+        return one
 
     def where(self, **wanted: Any) -> Requests:
         """Those that fit: ``where(method="POST", path="/api/v1/vm", body={"tag": "x"})``."""

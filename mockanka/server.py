@@ -27,6 +27,7 @@ KEEP_ALIVE = 120
 BACKLOG = 2048
 
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^\r\n]* HTTP/1\.[01]\r\n")
+_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 _ODD_BYTE = re.compile(rb"[\x80-\xff]")
 _NOT_FOUND = (
     b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
@@ -35,13 +36,21 @@ _NOT_FOUND = (
 
 
 class Protocol(HttpToolsProtocol):
-    """Takes request lines with bytes that HTTP does not allow there as Go's server does: they are part of the path."""
+    """Takes some requests as Go's server does.
+
+    Bytes that HTTP does not allow in a request line are part of the path; an offer to upgrade, as Java's client makes
+    it, is passed over, where the parser would take the body for another protocol.
+    """
 
     def data_received(self, data: bytes) -> None:
-        if not data.isascii() and (self.cycle is None or self.cycle.response_complete):
-            line = _REQUEST_LINE.match(data)
-            if line is not None:
-                data = _ODD_BYTE.sub(lambda byte: b"%%%02X" % byte[0][0], line[0]) + data[line.end() :]
+        if self.cycle is None or self.cycle.response_complete:
+            if not data.isascii():
+                line = _REQUEST_LINE.match(data)
+                if line is not None:
+                    data = _ODD_BYTE.sub(lambda byte: b"%%%02X" % byte[0][0], line[0]) + data[line.end() :]
+            if b"pgrade" in data or b"PGRADE" in data:
+                head, end, rest = data.partition(b"\r\n\r\n")
+                data = _UPGRADE.sub(b"", head) + end + rest
         super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
@@ -81,6 +90,10 @@ class Listener:
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.bind(address)
         self.drop()
+
+    def release(self) -> None:
+        """Take connections again; they wait until ``open`` has them answered."""
+        self.listening.listen(BACKLOG)
 
     def drop(self) -> None:
         """Break off every connection."""
@@ -134,6 +147,7 @@ class Server:
             self._until.cancel()
             self._until = None
             self._refusing = ""
+            self.listeners[0].release()
             self._reopening = asyncio.ensure_future(self.listeners[0].open())
 
     async def stop(self, grace: float = GRACE) -> None:

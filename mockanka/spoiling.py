@@ -16,6 +16,8 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+RESET_AT = 0.5
+"""How much of a body goes out before its connection is reset, unless the rule says."""
 PIECES = 20
 """Into how many pieces a body is cut that comes in dribs and drabs."""
 PATIENCE = 1.0
@@ -80,37 +82,57 @@ async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:
     await send({"type": "http.response.body", "body": answer.content})
 
 
-async def send_broken(rule: Rule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> str:
-    """Send as much of the answer as the rule lets through, and break the connection; what became of it, in a word."""
+async def send_broken(rule: Rule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> None:
+    """Send as much of the answer as the rule lets through, and break the connection."""
     do = rule.do
     if do.connection == "close":
         await hang_up(gone, send)
-        return "closed"
-    whole = len(answer.content)
-    part = do.cut.of(whole) if do.cut is not None else int(whole * do.at)
+        return
+    part = _sent(rule, answer)
     await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, (b"date", date)]})
     if part:
         await send({"type": "http.response.body", "body": answer.content[:part], "more_body": True})
     if do.connection == "reset":
         await hang_up(gone, send, reset=True)
-        return "reset"
-    if part >= whole:
+    elif part >= len(answer.content):
         await send({"type": "http.response.body", "body": b""})
-        return ""
-    await hang_up(gone, send, flush=True)
-    return "cut"
+    else:
+        await hang_up(gone, send, flush=True)
 
 
-async def send_in_dribs(send: Send, answer: Outgoing, date: bytes, pause: Callable[[], Awaitable[None]]) -> None:
-    """Send the body in pieces, as many as there are if it is that long, with a pause before each."""
+def outcome_of(rule: Rule, answer: Outgoing) -> str:
+    """What will become of the answer, in a word, if the client does not get it as it is."""
+    do = rule.do
+    if do.connection is not None:
+        return "closed" if do.connection == "close" else "reset"
+    return "cut" if do.cut is not None and _sent(rule, answer) < len(answer.content) else ""
+
+
+def _sent(rule: Rule, answer: Outgoing) -> int:
+    """How many bytes of the body go out before the connection breaks."""
+    whole = len(answer.content)
+    return (
+        rule.do.cut.of(whole)
+        if rule.do.cut is not None
+        else int(whole * (RESET_AT if rule.do.at is None else rule.do.at))
+    )
+
+
+async def send_in_dribs(
+    send: Send, answer: Outgoing, date: bytes, pause: Callable[[], Awaitable[None]], gone: asyncio.Future[None]
+) -> bool:
+    """Send the body in pieces, with a pause before each; whether the client left before the last."""
     await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, (b"date", date)]})
     whole = len(answer.content)
     for number in range(PIECES):
         await pause()
+        if gone.done():
+            return True
         piece = answer.content[whole * number // PIECES : whole * (number + 1) // PIECES]
         if piece:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
+    return False
 
 
 async def hang_up(gone: asyncio.Future[None], send: Send, reset: bool = False, flush: bool = False) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import uvloop
@@ -19,6 +20,10 @@ GRACE = 0.02
 """Seconds that answers in the making have left at the end: a test that ends waits for none."""
 
 
+class _Stopped(RuntimeError):
+    pass
+
+
 class ServerThread:
     """A house served on one port until ``stop``."""
 
@@ -28,6 +33,9 @@ class ServerThread:
         self.server = Server(self.door, bind(host, port))
         self._loop = uvloop.new_event_loop()
         self._end = asyncio.Event()
+        self._ending = False
+        self._lock = threading.Lock()
+        """Held while something is handed over, so that nothing is once the end has been."""
         self._up: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="mockanka", daemon=True)
         self._thread.start()
@@ -41,17 +49,28 @@ class ServerThread:
         """Have the server's thread do something between two requests; what it returns or raises."""
         if threading.current_thread() is self._thread:
             return what()
-        if not self.running:
-            raise RuntimeError("this controller has been stopped")
         done: Future[Result] = Future()
-        self._loop.call_soon_threadsafe(self._do, what, done)
+        with self._lock:
+            if self._ending:
+                raise _Stopped("this controller has been stopped")
+            self._loop.call_soon_threadsafe(self._do, what, done)
         return done.result()
+
+    def look(self, what: Callable[[], Result]) -> Result:
+        """The same for what changes nothing, which may be asked for after the end as well."""
+        with suppress(_Stopped):
+            return self.call(what)
+        self._thread.join()
+        with self._lock:
+            return what()
 
     def stop(self) -> None:
         """Serve no more; again is fine."""
-        if self.running:
-            self._loop.call_soon_threadsafe(self._end.set)
-            self._thread.join()
+        with self._lock:
+            if not self._ending:
+                self._ending = True
+                self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
 
     def _do(self, what: Callable[[], Any], done: Future[Any]) -> None:
         try:
@@ -74,6 +93,7 @@ class ServerThread:
         try:
             await self.server.start()
         except BaseException as wrong:
+            self._ending = True
             self._up.set_exception(wrong)
             return
         self._up.set_result(None)

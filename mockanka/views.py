@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mockanka import stories
 from mockanka.core import instance_record, node, pull, template
@@ -114,7 +114,7 @@ class Event:
 
     @classmethod
     def of(cls, line: Happening) -> Event:
-        return cls(line.number, moment(line.at), line.what, line.subject, line.detail)
+        return cls(line.number, moment(line.at), line.what, line.subject, dict(line.detail))
 
     def __str__(self) -> str:
         detail = ", ".join(f"{key}: {value}" for key, value in self.detail.items())
@@ -124,27 +124,52 @@ class Event:
 View = TypeVar("View")
 
 
-class Views(Mapping[str, View], Generic[View]):
-    """Things by id, or by a name that only one of them has. Each look is a new one."""
+@dataclass(frozen=True)
+class Look(Generic[View]):
+    """The ids and names of some things, and how one of them is looked at."""
 
-    def __init__(self, what: str, list_names: Callable[[], dict[str, str]], look: Callable[[str], View]) -> None:
+    names: Mapping[str, str]
+    at: Callable[[str], View]
+
+
+class Views(Mapping[str, View], Generic[View]):
+    """Things by id, or by a name that only one of them has. Each look is a new one, and sees one moment."""
+
+    def __init__(self, what: str, ask: Callable[[Callable[[Look[View]], Any]], Any]) -> None:
         self._what = what
-        self._list_names = list_names
-        self._look = look
+        self._ask = ask
+        """Has something done with a look at the things, where nothing else happens meanwhile."""
 
     def __getitem__(self, key: str) -> View:
-        names = self._list_names()
-        found = [key] if key in names else [id for id, name in names.items() if name == key]
-        if len(found) != 1:
-            hint = "it is the name of several" if found else nearest(key, [name or id for id, name in names.items()])
-            raise KeyError(f"there is no {self._what} {key!r}: {hint}")
-        return self._look(found[0])
+        def find(look: Look[View]) -> View:
+            names = look.names
+            found = [key] if key in names else [id for id, name in names.items() if name == key]
+            if len(found) != 1:
+                several = "it is the name of several"
+                hint = several if found else nearest(key, [name or id for id, name in names.items()])
+                raise KeyError(f"there is no {self._what} {key!r}: {hint}")
+            return look.at(found[0])
+
+        view: View = self._ask(find)
+        return view
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._list_names())
+        return iter(self._ask(lambda look: list(look.names)))
 
     def __len__(self) -> int:
-        return len(self._list_names())
+        return len(self._ask(lambda look: look.names))
+
+    def items(self) -> ItemsView[str, View]:
+        """All of them, as they are at one moment."""
+        return self._all().items()
+
+    def values(self) -> ValuesView[View]:
+        """All of them, as they are at one moment."""
+        return self._all().values()
+
+    def _all(self) -> dict[str, View]:
+        every: dict[str, View] = self._ask(lambda look: {id: look.at(id) for id in look.names})
+        return every
 
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{id!r}: {view!r}' for id, view in self.items())}}}"

@@ -159,13 +159,22 @@ def wrong_with_body(exchange: Exchange, operation: dict[str, Any]) -> str | None
         return "the body is not JSON"
     if not isinstance(data, dict):
         return "the body is no object"
-    for error in validator(pointer).iter_errors(as_read(data, at(pointer))):
+    for error in validator(pointer).iter_errors(as_read(data, at(pointer), exchange.release)):
         return f"the body is wrong at {error.json_path}: {error.message[:200]}"
     return None
 
 
-def as_read(data: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """A body as the controller reads it: keys in any case, null is not given, nor is a blank text that is optional."""
+def as_read(data: dict[str, Any], schema: dict[str, Any], release: Release) -> dict[str, Any]:
+    """A body as the controller reads it: keys in any case, null is not given, nor is a blank text that is optional.
+
+    Keys that came with a later release mean nothing yet.
+    """
+    later = {
+        name.casefold()
+        for name, each in schema["properties"].items()
+        if "x-since" in each and Release.parse(each["x-since"]) > release
+    }
+    data = {key: value for key, value in data.items() if key.casefold() not in later}
     known = {name.casefold(): name for name in schema["properties"]}
     given = {known.get(key.casefold(), key): value for key, value in data.items() if value is not None}
     given |= {key: value for key, value in data.items() if key in schema["properties"] and value is not None}

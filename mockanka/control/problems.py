@@ -64,7 +64,7 @@ def only(*known: str) -> None:
 def handle_problems(app: Flask) -> None:
     def problem(status: int, title: str, detail: str, **extra: object) -> Response:
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-        return Response(json.dumps(body) + "\n", status, content_type="application/problem+json")
+        return Response(json.dumps(body, separators=(",", ":")) + "\n", status, content_type="application/problem+json")
 
     @app.errorhandler(Problem)
     def refused(wrong: Problem) -> Response:
@@ -72,7 +72,7 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(ScenarioError)
     def broken_scenario(wrong: ScenarioError) -> Response:
-        return problem(400, "Bad scenario", str(wrong), problems=wrong.problems)
+        return problem(400, "Bad Request", str(wrong), problems=wrong.problems)
 
     @app.errorhandler(ValidationError)
     def broken_body(wrong: ValidationError) -> Response:

@@ -9,7 +9,7 @@ from marshmallow import fields
 
 from mockanka.control.problems import Problem, body, raw
 from mockanka.house import House
-from mockanka.scenario import Scenario, dump, to_yaml
+from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.fields import Whole
 from mockanka.scenario.strict import Strict
 
@@ -23,7 +23,6 @@ RESET = Reset()
 
 
 def add_routes(app: Flask, house: House) -> None:
-    controller = house.controller
 
     @app.post("/_mock/reset")
     def reset() -> dict[str, object]:
@@ -33,10 +32,9 @@ def add_routes(app: Flask, house: House) -> None:
 
     @app.get("/_mock/scenario")
     def show_scenario() -> Response:
-        controller.advance()
         kinds = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"]
         kind = request.accept_mimetypes.best_match(kinds, "application/json")
-        data = dump(controller)
+        data = house.dump()
         text = json.dumps(data, indent=2) + "\n" if kind == "application/json" else to_yaml(data)
         return Response(text, content_type=kind)
 

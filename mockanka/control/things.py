@@ -48,7 +48,7 @@ def _faults(app: Flask, house: House) -> None:
         except (ValueError, RecursionError) as wrong:
             raise Problem(400, f"the body is not valid JSON: {wrong}") from None
         added = [rules.written(rule) for rule in house.add_faults(given if isinstance(given, list) else [given])]
-        text = json.dumps(added if isinstance(given, list) else added[0])
+        text = json.dumps(added if isinstance(given, list) else added[0], separators=(",", ":"))
         return Response(text + "\n", 201, content_type="application/json")
 
     @app.delete("/_mock/faults")

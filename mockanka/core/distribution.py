@@ -223,7 +223,7 @@ def forsake(controller: Controller, node: Node) -> None:
     """The node is deleted: what it had not finished it never will."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
-        if delivery is not None and delivery.until is not None:
+        if delivery is not None and delivery.stage in (Stage.SENT, Stage.PULLING):
             delivery.progress_made = distribution.progress(controller, node.id)
             _fail(controller, distribution, node.id, f"node {node.name} was deleted")
 

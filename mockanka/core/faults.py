@@ -154,7 +154,7 @@ class Do:
     stale: bool = False
     acts: bool | None = None
     fail: str | None = None
-    at: float = 0.0
+    at: float | None = None
     after: int = 0
     lasts: int | None = None
     stall: bool = False
@@ -170,6 +170,11 @@ class Do:
     node: str | None = None
     registry: str | None = None
     license: str | None = None
+
+    @property
+    def share(self) -> float:
+        """How far things get before it strikes, 0 to 1; without ``at`` they get nowhere."""
+        return self.at or 0.0
 
 
 @dataclass
@@ -304,4 +309,6 @@ def _within(wanted: object, there: object) -> bool:
         return isinstance(there, Mapping) and all(
             key in there and _within(value, there[key]) for key, value in wanted.items()
         )
+    if isinstance(wanted, list) and isinstance(there, list):
+        return len(wanted) == len(there) and all(map(_within, wanted, there))
     return wanted == there and isinstance(wanted, bool) == isinstance(there, bool)

@@ -252,19 +252,21 @@ def terminate(controller: Controller, instance_id: str) -> None:
     instance = find(controller, instance_id)
     if instance.state in (State.TERMINATING, State.TERMINATED):
         return
-    do = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref).do
-    if do.ignore:
+    blow = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
+    if blow.do.ignore:
         return
     confirms = instance.occupies or instance.state is State.STOPPED
     move(controller, instance, State.TERMINATING, "requested")
     _forget_later(controller, instance)
-    if confirms and not (do.stall and do.lasts is None):
-        _confirm_later(controller, instance, do.lasts or 0)
+    if confirms:
+        _confirm_later(controller, instance, blow)
 
 
 def stop(controller: Controller, instance_id: str) -> None:
     """The VM shuts down underneath: Stopping, then Stopped. Only a Started one can."""
-    instance = find(controller, instance_id)
+    instance = controller.instances.get(instance_id)  # whoever sees it or not
+    if instance is None:
+        raise NotFound
     move(controller, instance, State.STOPPING, "VM shuts down")
     _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
 
@@ -352,6 +354,8 @@ def orphan(controller: Controller, node: Node) -> None:
     for instance in controller.instances.values():
         if instance.node_id == node.id:
             instance.reported = instance.updated(controller)
+            if instance.state is not State.TERMINATED:
+                instance.until = instance.held = None  # nobody is left to end the phase it is in
             instance.occupies = False
             instance.usb = None
             controller.touch(instance)
@@ -452,7 +456,7 @@ def _boot(controller: Controller, instance: Instance, node: Node) -> None:
     instance.vm = clone(controller, instance, node)
     length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
     request = instance.request
-    if request.script_monitoring and request.startup_script:
+    if request.script_monitoring and request.startup_script and controller.release.has("script-monitoring"):
         instance.script, takes = script.run(controller, instance, request.startup_script, request.script_timeout)
         length += takes
     blow = controller.strike("start", instance, node, instance.ref)
@@ -461,7 +465,7 @@ def _boot(controller: Controller, instance: Instance, node: Node) -> None:
         instance.lacks = blow.do.without
         instance.lacks_for = blow.do.lasts
     if blow.do.fail is not None:
-        length = int(length * blow.do.at)
+        length = int(length * blow.do.share)
     _enter(controller, instance, length, blow)
     controller.touch(instance)
     controller.happened("VM cloned", instance.id, node=node.id)
@@ -533,9 +537,9 @@ def _enter(controller: Controller, instance: Instance, length: int, blow: Blow =
     controller.schedule(instance.until, phase_end(instance))
 
 
-def _confirm_later(controller: Controller, instance: Instance, late: int = 0) -> None:
+def _confirm_later(controller: Controller, instance: Instance, blow: Blow = NOTHING) -> None:
     length = controller.timings.terminate.sample(_chance(controller, instance, "terminate"))
-    _enter(controller, instance, length + late)
+    _enter(controller, instance, length, blow)
 
 
 def _forget_later(controller: Controller, instance: Instance) -> None:

@@ -11,7 +11,7 @@ from mockanka.core import distribution, instance, node, pull, save_image
 from mockanka.core.errors import NoSuchNode, RegistryDown
 from mockanka.core.events import Event
 from mockanka.core.faults import Blow, Rule
-from mockanka.core.lifecycle import NodeState
+from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.template import Ref
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Reappears(Event):
 def follow(controller: Controller, blow: Blow, length: int, one: Instance | None, on: Node | None) -> None:
     """Put into the queue what a rule does beyond the phase it struck, which lasts ``length``."""
     do = blow.do
-    at, lasts = controller.now + do.after + int(length * do.at), do.lasts or 0
+    at, lasts = controller.now + do.after + int(length * do.share), do.lasts or 0
     if do.node is not None and on is not None:
         controller.schedule(at, NodeTurns(on.id, do.node, lasts))
     if do.registry is not None:
@@ -168,9 +168,10 @@ def turn_registry(controller: Controller, what: str) -> None:
         return
     message = str(RegistryDown())
     for each in controller.nodes.values():
-        for ref in list(each.pulls):
-            pull.break_off(controller, each, ref, message)
-            _pull_changed(controller, each, ref)
+        for ref, running in list(each.pulls.items()):
+            if running.held_by or running.over > controller.now:  # a lost node may have had it all before
+                pull.break_off(controller, each, ref, message)
+                _pull_changed(controller, each, ref)
     for save in list(controller.save_images.values()):
         save_image.break_off(controller, save, message)
 
@@ -187,10 +188,8 @@ def remove(controller: Controller, rule_id: str) -> None:
         if one.held is not None and one.held.rule_id == rule_id:
             instance.let_go(controller, one)
     for each in controller.nodes.values():
-        for ref, running in list(each.pulls.items()):
-            if running.held_by == rule_id:
-                pull.let_go(controller, each, ref)
-                _pull_changed(controller, each, ref)
+        for ref in pull.let_go(controller, each, rule_id):
+            _pull_changed(controller, each, ref)
     for save in controller.save_images.values():
         if save.held is not None and save.held.rule_id == rule_id:
             save_image.let_go(controller, save)
@@ -198,12 +197,12 @@ def remove(controller: Controller, rule_id: str) -> None:
 
 
 def held(controller: Controller) -> Iterator[str]:
-    """What a fault keeps from ever getting on, each in words."""
+    """What a fault keeps from ever getting on, each in words; an end that never comes is forgotten in time."""
     for one in controller.instances.values():
-        if one.held is not None:
+        if one.held is not None and one.state is not State.TERMINATING:
             yield f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
         elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
-            yield f"the pull of instance {one.id} is held at {running.rests_at:.0%} by {running.held_by}"
+            yield f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"
     for made in controller.distributions.values():
         for node_id, delivery in made.deliveries.items():
             there = controller.nodes.get(node_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from mockanka.core.errors import NodeDiskFull, RegistryDown
@@ -36,6 +37,7 @@ class Pull:
     rests_at: float = 1.0
     rest: int = 0
     held_by: str = ""
+    held_at: float = 1.0
     fails_at: int | None = None
     message: str = ""
 
@@ -46,14 +48,35 @@ class Pull:
 
     def progress(self, at: int) -> float:
         """0 to 1, even over the time in which it moves."""
-        moving = self.ends - self.started - self.rest
-        gone = max(0, at - self.started)
-        if self.held_by:
-            return min(self.rests_at, gone / moving if moving else 1.0)
+        made = self._unheld(at)
+        return min(self.held_at, made) if self.held_by else made
+
+    @property
+    def moving(self) -> int:
+        """How long it moves, all in all."""
+        return self.ends - self.started - self.rest
+
+    def _unheld(self, at: int) -> float:
         if at >= self.ends:
             return 1.0
-        before = int(moving * self.rests_at)
-        return (gone if gone <= before else max(before, gone - self.rest)) / moving
+        gone, before = max(0, at - self.started), int(self.moving * self.rests_at)
+        return (gone if gone <= before else max(before, gone - self.rest)) / self.moving
+
+    def freed(self, now: int) -> Pull:
+        """The same, no longer held: it goes on from where it is, by so much later as it was held."""
+        reached = self.started + int(self.moving * self.held_at)
+        if self.held_at > self.rests_at:
+            reached += self.rest
+        late = max(0, now - reached) if self.held_by else 0
+        return replace(self, started=self.started + late, ends=self.ends + late, held_by="", held_at=1.0)
+
+    def put_off(self, late: int, now: int) -> Pull:
+        """The same, ending so much later: it rests as much longer, where it would anyway or where it is now."""
+        made, moving = self.progress(now), self.moving
+        if self.rest and made <= self.rests_at:
+            return replace(self, rest=self.rest + late, ends=self.ends + late)
+        started = now - int(made * moving)
+        return replace(self, started=started, rests_at=made, rest=late, ends=started + moving + late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +134,10 @@ def begin(
     controller.follow(blow, ends - controller.now, one, node)
     pull = _struck(Pull(ref, controller.now, ends, missing), blow)
     for other in shared:
-        if other.held_by and not pull.held_by:  # what it waits for does not come
-            pull = replace(pull, held_by=other.held_by, rests_at=other.rests_at)
-        elif other.fails_at is not None and pull.fails_at is None:
+        if other.fails_at is not None and (pull.fails_at is None or other.fails_at < pull.fails_at):
             pull = replace(pull, fails_at=other.fails_at, message=other.message)
+        elif other.held_by and not pull.held_by and pull.fails_at is None:  # what it waits for does not come
+            pull = replace(pull, held_by=other.held_by, held_at=other.held_at)
     node.pulls[ref] = pull
     controller.happened("pull began", node.id, template=ref.template_id, bytes=size, until=ends)
     if not pull.held_by:
@@ -126,31 +149,42 @@ def _struck(pull: Pull, blow: Blow) -> Pull:
     """The pull as a fault makes it."""
     do = blow.do
     if do.fail is not None:
-        return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.at), message=do.fail)
+        return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.share), message=do.fail)
     if do.stall and do.lasts is None:
-        return replace(pull, held_by=blow.rule_id, rests_at=do.at)
+        return replace(pull, held_by=blow.rule_id, held_at=do.share)
     if do.stall:
         rest = do.lasts or 0
-        return replace(pull, ends=pull.ends + rest, rests_at=do.at, rest=rest)
+        return replace(pull, ends=pull.ends + rest, rests_at=do.share, rest=rest)
     return pull
 
 
 def break_off(controller: Controller, node: Node, ref: Ref, message: str) -> None:
     """A pull of the node fails now."""
-    pull = replace(node.pulls[ref], held_by="", fails_at=controller.now, message=message)
+    pull = replace(node.pulls[ref].freed(controller.now), fails_at=controller.now, message=message)
     node.pulls[ref] = pull
     controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
 
 
-def let_go(controller: Controller, node: Node, ref: Ref) -> None:
-    """The fault that held a pull of the node is removed: it goes on from where it was."""
-    pull = node.pulls[ref]
-    moving = pull.ends - pull.started
-    rest = max(0, controller.now - pull.started - int(moving * pull.rests_at))
-    pull = replace(pull, held_by="", rest=rest, ends=pull.ends + rest)
-    node.pulls[ref] = pull
-    controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
-    controller.happened("let go", node.id, template=ref.template_id)
+def let_go(controller: Controller, node: Node, rule_id: str) -> list[Ref]:
+    """The fault that held pulls of the node is removed: they go on from where they are. Returns which.
+
+    One that waits for layers of another ends no sooner than that.
+    """
+    freed = [ref for ref, pull in node.pulls.items() if pull.held_by == rule_id]
+    for ref in freed:
+        pull = node.pulls[ref].freed(controller.now)
+        wanted = size_by_name([version_of(controller, ref).files])
+        before = [other for other in _before(node, ref) if any(file.name in wanted for file in other.files)]
+        late = max((other.ends for other in before), default=0) - pull.ends
+        node.pulls[ref] = pull = pull.put_off(late, controller.now) if late > 0 else pull
+        controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+        controller.happened("let go", node.id, template=ref.template_id)
+    return freed
+
+
+def _before(node: Node, ref: Ref) -> Iterable[Pull]:
+    """The pulls of the node that began before that one."""
+    return takewhile(lambda pull: pull.ref != ref, node.pulls.values())
 
 
 def has(controller: Controller, node: Node, ref: Ref) -> bool:

@@ -238,7 +238,7 @@ def _push(controller: Controller, save: SaveImage) -> None:
     blow = controller.strike("save_image", source, node, source.ref)
     do = blow.do
     if do.fail is not None:
-        save.fails, length = do.fail, int(length * do.at)
+        save.fails, length = do.fail, int(length * do.share)
     if do.stall and do.lasts is None:
         save.stage, save.until, save.held = Stage.PUSHING, None, Held(blow.rule_id, length)
         controller.happened("save image", save.id, stage=Stage.PUSHING.value)

@@ -69,6 +69,8 @@ def wait_for(controller: Controller, instance_id: str, state: State) -> None:
 
 def why_it_stays(controller: Controller, instance: Instance) -> str:
     """Why an instance does not move on by itself, for a person."""
+    if instance.held is not None:
+        return f"it is held in {instance.state} by {instance.held.rule_id}"
     if instance.state is State.SCHEDULING and not instance.occupies:
         return placement.why_waiting(controller, instance)
     node = controller.nodes.get(instance.node_id or "")

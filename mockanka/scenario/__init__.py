@@ -34,7 +34,7 @@ class Scenario:
         """The scenario of a file, or the one that ships under that name. ScenarioError says what is wrong."""
         if name in shipped():
             return cls.named(name)
-        if not Path(name).exists():
+        if not _is_there(name):
             raise ScenarioError([f"{name}: there is no such file, and no shipped scenario: {nearest(name, shipped())}"])
         try:
             text = Path(name).read_text("utf-8")
@@ -80,6 +80,13 @@ class Scenario:
             return build(self.data, options or Options())
         except Broken as wrong:
             raise self.document.error([wrong.problem]) from None
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):  # no path at all: too long, or with a NUL
+        return False
 
 
 def shipped() -> list[str]:

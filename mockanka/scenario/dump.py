@@ -129,6 +129,7 @@ def _pull(running: pull.Pull) -> Data:
         "rests_at": running.rests_at if running.rests_at < 1 else None,
         "rest": running.rest or None,
         "held_by": running.held_by or None,
+        "held_at": running.held_at if running.held_by else None,
         "fails_at": running.fails_at,
         "message": running.message or None,
         "files": [file._asdict() for file in running.files],

@@ -128,7 +128,7 @@ class Fault(Strict):
 
     id = Filled()
     match = fields.Nested(FaultMatch, load_default=dict)
-    do = fields.Nested(FaultDo, required=True)
+    do = fields.Nested(FaultDo, required=True, error_messages={"required": "is missing"})
     skip = Whole(0, 10**9)
     times = Whole(1, 10**9)
     probability = Real(high=1, above_zero=True)

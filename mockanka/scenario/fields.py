@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -320,13 +321,18 @@ class Percent(_Field):
     def read(self, written: Any) -> float:
         if not isinstance(written, str) or not written.strip().endswith("%"):
             raise ValueError(f"{written!r} is no percentage: write it like 40%")
-        number = Real(high=1e6).read(written.strip()[:-1])
+        text = written.strip()[:-1].strip()
+        number = Real(high=1e6).read(text)
         if number > 100:
             raise ValueError(f"{written} is more than 100%")
-        return number / 100
+        return float(Decimal(text) / 100)  # so that what is written of it is read as the same number
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return f"{value * 100:.12g}%" if value else None
+        return None if value is None else self.written(value)
+
+    @staticmethod
+    def written(value: float) -> str:
+        return f"{(Decimal(repr(value)) * 100).normalize():f}%"
 
 
 class Share(_Field):
@@ -343,7 +349,7 @@ class Share(_Field):
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         if value is None:
             return None
-        return value.bytes if value.bytes is not None else f"{value.share * 100:.12g}%"
+        return value.bytes if value.bytes is not None else Percent.written(value.share)
 
 
 class Json(_Field):

@@ -20,7 +20,7 @@ from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
 IN_A_DUMP = frozenset({"lost", "offline", "pulls"})
-PULL_KEYS = ("rests_at", "rest", "held_by", "fails_at", "message")
+PULL_KEYS = ("rests_at", "rest", "held_by", "held_at", "fails_at", "message")
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mockanka.core import instance, pull, save_image, usb
+from mockanka.core import instance, pull, save_image, script, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
@@ -88,6 +88,11 @@ class Life:
             group_id=self._wanted_group(path, item),
             **{key: item[key] for key in REQUEST_KEYS if key in item},
         )
+        if request.script_monitoring and request.startup_script:
+            try:
+                script.require_sound(request.startup_script)
+            except Refusal as wrong:
+                raise Broken((*path, "startup_script"), str(wrong)) from None
         id = item.get("id") or controller.mint("instance")
         if "number" not in item and "id" in item:
             controller.minted["instance"] = controller.minted.get("instance", 0) + 1

@@ -17,8 +17,6 @@ from mockanka.scenario.names import Broken
 from mockanka.scenario.reading import Path, nearest
 
 Data = Mapping[str, Any]
-RESET_AT = 0.5
-"""How much of an answer goes out before its connection is reset, unless the rule says."""
 
 FAULT = Fault()
 _PLAIN = Rule("", Match(), Do())
@@ -34,8 +32,6 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
                 require_known(controller, NodeState.DRAIN)
             except UnknownToRelease as wrong:
                 raise Broken((*path, "do", "node"), str(wrong)) from None
-    if do.get("connection") == "reset":
-        do.setdefault("at", RESET_AT)
     if "without" in do:
         do["without"] = tuple(do["without"])
     id = item.get("id") or controller.faults.next_id()

@@ -155,6 +155,7 @@ class Pull(Strict):
     rests_at = Real(high=1)
     rest = Length()
     held_by = Text()
+    held_at = Real(high=1)
     fails_at = Moment()
     message = Text()
     files = fields.List(fields.Nested(File), load_default=list)

@@ -1,0 +1,3 @@
+module example.com/anka
+
+go 1.21
