@@ -10,7 +10,9 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
 from typing import Any
 
 from mockanka import spoiling, wsgi
@@ -39,6 +41,17 @@ OLDER_KEPT = 256
 
 class Disconnected(Exception):
     """The client left before it had sent everything."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """What ends a wait at the door: a reset, or the end of the server, and the client who leaves."""
+
+    stirred: asyncio.Event
+    gone: asyncio.Future[None]
+
+    def is_over(self) -> bool:
+        return self.stirred.is_set() or self.gone.done()
 
 
 class Door:
@@ -90,12 +103,14 @@ class Door:
         if raw is None:
             answer = self._carry_out(scope, entry, b"", 0)
             self._keep(entry, answer, began)
+            self._remember(entry, answer)
             await spoiling.send_whole(send, answer, self._now())
             return
         entry.at = controller.now
         house.watch.polled(entry)
         answer = Outgoing(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
         self._keep(entry, answer, began)
+        self._remember(entry, answer)
         await spoiling.send_whole(send, answer, self._now())
 
     async def _ask(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -117,18 +132,19 @@ class Door:
             return
         answer = self._carry_out(scope, entry, body, length)
         self._keep(entry, answer, began)
+        self._remember(entry, answer)
         await spoiling.send_whole(send, answer, self._now())
 
-    def _carry_out(self, scope: Any, entry: Entry, body: bytes, length: int) -> Outgoing:
-        """What the controller answers, looked at by who watches the client."""
+    def _carry_out(self, scope: Any, entry: Entry, body: bytes, length: int, heard: bool = True) -> Outgoing:
+        """What the controller answers, looked at by who watches the client; whether the client will hear it."""
         house = self.house
         status, headers, content = wsgi.call(house.app, scope, body, length)
         entry.at = house.controller.now
         if entry.path == POLLED and entry.method == "POST":
             entry.instances = ids_of_start(content)
         if entry.path == POLLED and entry.method == "GET":
-            house.watch.polled(entry)
-        house.watch.asked(entry, house.app.remarks, content)
+            house.watch.polled(entry, heard)
+        house.watch.asked(entry, house.app.remarks, body, content)
         return Outgoing(status, headers, content)
 
     def _keep(self, entry: Entry, answer: Outgoing, began: int) -> None:
@@ -136,6 +152,9 @@ class Door:
         entry.status = answer.status
         entry.raw_answer, entry.answer_length = answer.content[:ANSWER_KEPT], len(answer.content)
         entry.took = time.perf_counter_ns() - began
+
+    def _remember(self, entry: Entry, answer: Outgoing) -> None:
+        """Keep what was last said to a GET, so that a fault can repeat it."""
         if entry.method == "GET":
             kept, asked = self._older, (entry.path, entry.raw_query)
             if asked not in kept and len(kept) >= OLDER_KEPT:
@@ -168,43 +187,52 @@ class Door:
         """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
         do, house = rule.do, self.house
         older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
-        real = self._carry_out(scope, entry, body, length) if spoiling.acts(rule) else None
-        answer = older or spoiling.replaced(rule, real, self._failure)
+        heard = older is None and not spoiling.replaces(rule)
+        real = self._carry_out(scope, entry, body, length, heard) if spoiling.acts(rule) else None
+        if real is None and entry.path == POLLED and entry.method == "GET":
+            house.watch.polled(entry, heard=False)
         if do.refuse is not None:
             entry.outcome = "refused"
             self.refuse(self._wall_seconds(do.refuse), rule.id)
             return
+        answer = older or spoiling.replaced(rule, real, self._failure)
         if real is not None and answer.content != real.content and older is None:
             self._lost(entry, "replaced")
-        stirred, gone = self._stirred, asyncio.ensure_future(left(receive))
+        wait = Wait(self._stirred, asyncio.ensure_future(left(receive)))
         try:
-            await self._pass(spoiling.delay_of(rule, house.controller.seed), gone)
-            if stirred.is_set():  # a reset meanwhile: what the answer would say is of another time
-                await spoiling.hang_up(gone, send)
-                return
-            self._keep(entry, answer, began)
-            # Noted before it goes out: the client may be back before the connection is gone.
-            outcome = "client left" if gone.done() else spoiling.outcome_of(rule, answer)
-            if outcome:
-                self._lost(entry, outcome)
-            if outcome == "closed":
-                entry.status = None
-            if not gone.done() and await self._deliver(rule, answer, send, gone):
-                self._lost(entry, "client left")
+            await self._pass(spoiling.delay_of(rule, house.controller.seed), wait)
+            if not wait.stirred.is_set():
+                self._keep(entry, answer, began)
+                await self._deliver(rule, answer, send, entry, wait, heard)
+            if wait.stirred.is_set():  # a reset meanwhile: what is still to be said is of another time
+                await spoiling.hang_up(wait.gone, send)
         finally:
-            gone.cancel()
+            wait.gone.cancel()
 
-    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, gone: asyncio.Future[None]) -> bool:
-        """Send the answer as the rule lets it through; whether the client left before it was all sent."""
-        do = rule.do
+    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, entry: Entry, wait: Wait, heard: bool) -> None:
+        """Send the answer as the rule lets it through, and note what becomes of it.
+
+        That is noted before anything goes out: the client may be back before its connection is gone.
+        """
+        do, gone = rule.do, wait.gone
+        outcome = "client left" if gone.done() else spoiling.outcome_of(rule, answer)
+        if outcome:
+            self._lost(entry, outcome)
+        elif heard:
+            self._remember(entry, answer)
+        if outcome == "closed":
+            entry.status = None
+        if gone.done():
+            return
         if do.connection is not None or do.cut is not None:
             await spoiling.send_broken(rule, gone, send, answer, self._now())
-            return False
-        if do.dribble is not None:
-            piece = do.dribble // spoiling.PIECES
-            return await spoiling.send_in_dribs(send, answer, self._now(), lambda: self._pass(piece, gone), gone)
-        await spoiling.send_whole(send, answer, self._now())
-        return False
+        elif do.dribble is not None:
+            pause = partial(self._pass, do.dribble // spoiling.PIECES, wait)
+            whole = await spoiling.send_in_dribs(send, answer, self._now(), pause, wait.is_over)
+            if not whole and not wait.stirred.is_set():
+                self._lost(entry, "client left")
+        else:
+            await spoiling.send_whole(send, answer, self._now())
 
     def _lost(self, entry: Entry, outcome: str) -> None:
         """The client does not get the answer as the controller made it."""
@@ -220,18 +248,18 @@ class Door:
         clock = self.house.controller.clock
         return length / SECOND / (clock.speed if clock.mode == "real" else 1.0)
 
-    async def _pass(self, length: int, gone: asyncio.Future[None]) -> None:
+    async def _pass(self, length: int, wait: Wait) -> None:
         """Let time pass: by waiting where the clock runs by itself, by moving it where it does not."""
         controller = self.house.controller
-        if not length:
+        if not length or wait.is_over():
             return
         if controller.clock.mode != "real":
             controller.clock.advance(length)
             controller.advance()
             await asyncio.sleep(0)
             return
-        stirred = asyncio.ensure_future(self._stirred.wait())
-        waited: set[asyncio.Future[Any]] = {stirred, gone}
+        stirred = asyncio.ensure_future(wait.stirred.wait())
+        waited: set[asyncio.Future[Any]] = {stirred, wait.gone}
         await asyncio.wait(waited, timeout=self._wall_seconds(length), return_when=asyncio.FIRST_COMPLETED)
         stirred.cancel()
 

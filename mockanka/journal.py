@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from math import isfinite
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from mockanka.units import SECOND, format_moment
@@ -17,13 +18,16 @@ KEPT = 10_000
 """Requests that are kept; the oldest go first."""
 BODY_KEPT = 64 * 1024
 """Bytes of a request's body that are kept."""
+BRACKETS = 500
+"""A body with more of them is shown as text: it may be nested deeper than anybody could write it again."""
 ANSWER_KEPT = 4 * 1024
 """Bytes of an answer that are kept."""
 
 
 @dataclass(slots=True)
 class Entry:
-    """One request. ``at`` is the controller's time when it was answered, ``wall`` the wall's when it came: nanoseconds.
+    """One request. ``at`` is the controller's time when it was carried out, ``wall`` the wall's when it came, both in
+    nanoseconds; a fault may have answered it later than that.
 
     ``status`` is None if no answer went out; ``fault`` is the id of the rule that struck, ``outcome`` what became of
     the answer if it did not reach the client as it was made; ``instances`` are those that a POST vm started.
@@ -70,7 +74,7 @@ class Entry:
             return self.instances
         body = self.body
         named = body.get("id") if isinstance(body, dict) else None
-        wanted = self.query.get("id") or named
+        wanted = named if self.path == "/api/v1/image" else self.query.get("id") or named
         return (wanted,) if isinstance(wanted, str) and wanted else ()
 
     def as_json(self) -> dict[str, object]:
@@ -158,12 +162,21 @@ class Journal:
 def _content(raw: bytes, length: int) -> Any:
     if not raw:
         return None
-    if len(raw) == length:
+    if len(raw) == length and raw.count(b"[") + raw.count(b"{") <= BRACKETS:
         try:
-            return json.loads(raw)
+            return json.loads(raw, parse_constant=_refuse, parse_float=_finite)
         except (ValueError, RecursionError):
             pass
     return raw.decode("utf-8", "replace")
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if isfinite(number) else _refuse(text)
 
 
 def _short(raw: bytes, most: int = 200) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from mockanka.core.lifecycle import State
@@ -128,7 +129,8 @@ class _Start:
 
     number: int
     external_id: str | None
-    raw_body: bytes
+    digest: bytes
+    """Of its whole body."""
 
 
 class Watch:
@@ -149,8 +151,8 @@ class Watch:
         self._let_go: set[str] = set()
         self._known = set(self._living_ids())
 
-    def polled(self, entry: Entry) -> None:
-        """A GET of instances: the list, or one by its id."""
+    def polled(self, entry: Entry, heard: bool = True) -> None:
+        """A GET of instances: the list, or one by its id; whether the client hears the controller's own answer."""
         target, now = self._targets.get(entry.raw_query), entry.at
         if target is None:
             self._targets[entry.raw_query] = _Target(now, 1.0)
@@ -159,13 +161,14 @@ class Watch:
             target.last = now
             if target.ahead > self.rate.burst:
                 self._hammered(entry)
-        if entry.raw_query and (id := entry.query.get("id")):
+        if heard and entry.raw_query and (id := entry.query.get("id")):
             one = self.controller.instances.get(id)
             if one is None or one.state is State.TERMINATED:
                 self._told_of_end(entry, id)
 
-    def asked(self, entry: Entry, remarks: Remarks, content: bytes) -> None:
+    def asked(self, entry: Entry, remarks: Remarks, body: bytes, content: bytes) -> None:
         """A request that the controller has carried out, answered with ``content``, whatever the client got of it."""
+        sent = _parsed(body)
         for text in remarks.unknown:
             self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry)
         for text in remarks.deprecated:
@@ -173,8 +176,8 @@ class Watch:
         if remarks.broken is not None:
             self._find("contract", f"{entry.method} {entry.path}: {remarks.broken}", entry)
         if entry.path == INSTANCES and entry.method == "POST":
-            self._start(entry)
-        self._look_at_ids(entry, content)
+            self._start(entry, sent, body)
+        self._look_at_ids(entry, sent, content)
 
     def report(self, journal: Journal) -> Report:
         """What was found so far, and what is left behind now."""
@@ -203,10 +206,10 @@ class Watch:
             self._find("terminated-polls", f"instance {id} was polled again after it was terminated", entry, id)
         self._told.add(id)
 
-    def _start(self, entry: Entry) -> None:
-        body = entry.body
-        external_id = body.get("external_id") or None if isinstance(body, dict) else None
-        start = _Start(entry.number, external_id if isinstance(external_id, str) else None, entry.raw_body)
+    def _start(self, entry: Entry, sent: Mapping[str, Any], body: bytes) -> None:
+        external_id = sent.get("external_id") or None
+        digest = blake2b(body, digest_size=16).digest()
+        start = _Start(entry.number, external_id if isinstance(external_id, str) else None, digest)
         self._compare_with_lost(start, entry)
         if start.external_id and entry.instances:
             self._compare_with_living(start, entry)
@@ -216,12 +219,12 @@ class Watch:
 
     def lost(self, entry: Entry) -> None:
         """The client did not get the answer as it was made: if that was to a start, who knows of the instance now?"""
-        if entry.instances:
+        if entry.instances and entry.number not in (start.number for start in self._lost):
             self._lost.append(self._started[entry.instances[0]])
 
     def _compare_with_lost(self, start: _Start, entry: Entry) -> None:
         for lost in self._lost:
-            same = start.external_id == lost.external_id if start.external_id else start.raw_body == lost.raw_body
+            same = start.external_id == lost.external_id if start.external_id else start.digest == lost.digest
             if same:
                 text = f"#{lost.number} had started something, though its answer was lost; it was sent again"
                 finding = self._findings.setdefault(
@@ -230,24 +233,25 @@ class Watch:
                 finding.seen_in(entry.number)
 
     def _compare_with_living(self, start: _Start, entry: Entry) -> None:
-        for id, other in self._started.items():
-            one = self.controller.instances.get(id)
-            if other.external_id == start.external_id and one is not None and one.state in LIVING:
-                text = f"external_id {start.external_id!r} was started again while instance {id} was {one.state}"
-                finding = self._findings.setdefault(
-                    ("double-starts", text), Finding("double-starts", text, [other.number], id, 1)
-                )
-                finding.seen_in(entry.number)
+        for one in self.controller.instances.values():
+            same = one.request.external_id == start.external_id and one.id not in entry.instances
+            if same and one.state in LIVING and one.id not in self._let_go:
+                text = f"external_id {start.external_id!r} was started again while instance {one.id} was {one.state}"
+                first = self._started.get(one.id)
+                fresh = Finding("double-starts", text, [first.number] if first else [], one.id, 1 if first else 0)
+                self._findings.setdefault(("double-starts", text), fresh).seen_in(entry.number)
                 return
 
-    def _look_at_ids(self, entry: Entry, content: bytes) -> None:
-        named = _ids_in(entry)
+    def _look_at_ids(self, entry: Entry, sent: Mapping[str, Any], content: bytes) -> None:
+        named = _ids_in(entry.query, sent)
         if content.startswith(OK_START):
             self._known.update(named)
             if entry.method == "POST":
                 self._known |= _ids_made(json.loads(content).get("body"))
             elif entry.method == "DELETE" and entry.path == INSTANCES:
                 self._let_go.update(named)  # whatever a fault makes of it, the client has done its part
+                done = {start.number for id in named if (start := self._started.get(id))}
+                self._lost = [start for start in self._lost if start.number not in done]
             return
         living = set(self._living_ids())
         for id in named:
@@ -271,14 +275,19 @@ _ID_KEYS = ("id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", 
 _ID_LISTS = ("node_ids", "group_ids")
 
 
-def _ids_in(entry: Entry) -> list[str]:
+def _parsed(body: bytes) -> Mapping[str, Any]:
+    try:
+        sent = json.loads(body) if body else {}
+    except (ValueError, RecursionError):
+        return {}
+    return sent if isinstance(sent, Mapping) else {}
+
+
+def _ids_in(query: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
     """The ids that a request names."""
-    found: list[Any] = [entry.query.get("id")]
-    body = entry.body
-    if isinstance(body, Mapping):
-        found += [body.get(key) for key in _ID_KEYS]
-        for key in _ID_LISTS:
-            found += body[key] if isinstance(body.get(key), list) else []
+    found: list[Any] = [query.get("id"), *(sent.get(key) for key in _ID_KEYS)]
+    for key in _ID_LISTS:
+        found += sent[key] if isinstance(sent.get(key), list) else []
     return [id for id in found if isinstance(id, str) and id]
 
 

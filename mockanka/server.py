@@ -89,10 +89,13 @@ class Listener:
         self.listening = socket.socket(family, socket.SOCK_STREAM)
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.bind(address)
+        # It may be taken although connections of before linger, but nobody else may take it while it does not listen.
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self.drop()
 
     def release(self) -> None:
         """Take connections again; they wait until ``open`` has them answered."""
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.listen(BACKLOG)
 
     def drop(self) -> None:

@@ -53,6 +53,13 @@ def acts(rule: Rule) -> bool:
     return do.status is None and do.fail is None
 
 
+def replaces(rule: Rule) -> bool:
+    """Whether the client hears something else than the controller says, or nothing."""
+    do = rule.do
+    given = (do.status, do.fail, do.body, do.refuse, do.connection, do.cut)
+    return any(each is not None for each in given)
+
+
 def replaced(rule: Rule, real: Outgoing | None, failure: Callable[[str], Outgoing]) -> Outgoing:
     """The answer as the rule makes it; ``failure`` gives a FAIL with a message, as the release sends it."""
     do = rule.do
@@ -119,20 +126,20 @@ def _sent(rule: Rule, answer: Outgoing) -> int:
 
 
 async def send_in_dribs(
-    send: Send, answer: Outgoing, date: bytes, pause: Callable[[], Awaitable[None]], gone: asyncio.Future[None]
+    send: Send, answer: Outgoing, date: bytes, pause: Callable[[], Awaitable[None]], is_over: Callable[[], bool]
 ) -> bool:
-    """Send the body in pieces, with a pause before each; whether the client left before the last."""
+    """Send the body in pieces, with a pause before each, unless it is over meanwhile; whether it all went out."""
     await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, (b"date", date)]})
     whole = len(answer.content)
     for number in range(PIECES):
         await pause()
-        if gone.done():
-            return True
+        if is_over():
+            return False
         piece = answer.content[whole * number // PIECES : whole * (number + 1) // PIECES]
         if piece:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": b""})
-    return False
+    return True
 
 
 async def hang_up(gone: asyncio.Future[None], send: Send, reset: bool = False, flush: bool = False) -> None:
