@@ -62,54 +62,56 @@ def main() -> None:
     """
 
 
+SERVING = [
+    click.option(
+        "--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on."
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(-(2**63), 2**63 - 1),
+        envvar="MOCKANKA_SEED",
+        help="Seed of all ids and draws.  [default: the scenario's, else 0]",
+    ),
+    click.option(
+        "--release",
+        metavar="RELEASE",
+        callback=_read_release,
+        envvar="MOCKANKA_RELEASE",
+        help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
+    ),
+    click.option(
+        "--clock",
+        type=click.Choice(["real", "manual", "step"]),
+        envvar="MOCKANKA_CLOCK",
+        help="real runs by itself, manual moves when told, step with each request.  "
+        "[default: the scenario's, else real]",
+    ),
+    click.option(
+        "--speed",
+        type=click.FloatRange(0, 1e9, min_open=True),
+        callback=_read_speed,
+        envvar="MOCKANKA_SPEED",
+        help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
+    ),
+    click.option(
+        "--step",
+        metavar="DURATION",
+        callback=_read_duration,
+        envvar="MOCKANKA_STEP",
+        help="How far a step clock moves.  [default: the scenario's, else 5s]",
+    ),
+    click.option(
+        "--ready-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="MOCKANKA_READY_FILE",
+        help="File to write the ready line to as well.",
+    ),
+]
+"""The options that serve and run have in common, in the order in which help shows them."""
+
+
 def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that serve and run have in common, in the order in which help shows them."""
-    options = [
-        click.option(
-            "--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on."
-        ),
-        click.option(
-            "--seed",
-            type=click.IntRange(-(2**63), 2**63 - 1),
-            envvar="MOCKANKA_SEED",
-            help="Seed of all ids and draws.  [default: the scenario's, else 0]",
-        ),
-        click.option(
-            "--release",
-            metavar="RELEASE",
-            callback=_read_release,
-            envvar="MOCKANKA_RELEASE",
-            help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
-        ),
-        click.option(
-            "--clock",
-            type=click.Choice(["real", "manual", "step"]),
-            envvar="MOCKANKA_CLOCK",
-            help="real runs by itself, manual moves when told, step with each request.  "
-            "[default: the scenario's, else real]",
-        ),
-        click.option(
-            "--speed",
-            type=click.FloatRange(0, 1e9, min_open=True),
-            callback=_read_speed,
-            envvar="MOCKANKA_SPEED",
-            help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
-        ),
-        click.option(
-            "--step",
-            metavar="DURATION",
-            callback=_read_duration,
-            envvar="MOCKANKA_STEP",
-            help="How far a step clock moves.  [default: the scenario's, else 5s]",
-        ),
-        click.option(
-            "--ready-file",
-            type=click.Path(dir_okay=False, path_type=Path),
-            envvar="MOCKANKA_READY_FILE",
-            help="File to write the ready line to as well.",
-        ),
-    ]
-    for option in reversed(options):
+    for option in reversed(SERVING):
         function = option(function)
     return function
 
@@ -250,6 +252,19 @@ def run(
     click.echo(str(report), err=True)
     kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
     sys.exit(1 if status == 0 and report.of(kinds) else status)
+
+
+def _command_of(ctx: click.Context) -> list[str]:
+    """The command to run, or an end as a shell would make it."""
+    command: list[str] = ctx.obj
+    if not command:
+        raise click.UsageError("the command to run stands behind --: mockanka run default -- go test ./...", ctx)
+    if shutil.which(command[0]) is None:
+        there = Path(command[0]).exists()
+        why = "it is not executable" if there else "there is no such command"
+        click.echo(f"cannot run {command[0]}: {why}", err=True)
+        sys.exit(126 if there else 127)
+    return command
 
 
 def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:

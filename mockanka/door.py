@@ -43,6 +43,17 @@ class Disconnected(Exception):
     """The client left before it had sent everything."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that is being answered: as it came, its place in the journal, and when it began, by the wall."""
+
+    scope: Any
+    body: bytes
+    length: int
+    entry: Entry
+    began: int
+
+
 @dataclass(frozen=True)
 class Wait:
     """What ends a wait at the door: a reset, or the end of the server, and the client who leaves."""
@@ -93,24 +104,16 @@ class Door:
 
     async def _poll(self, scope: Any, send: Send) -> None:
         """Answer from the bytes at hand, or ask the house: a poll as it most often comes, and nothing strikes it."""
-        house, query = self.house, scope["query_string"]
-        began = time.perf_counter_ns()
-        entry = house.journal.open("GET", POLLED, query, b"", 0)
-        controller = house.controller
-        controller.clock.tick()
-        controller.advance()
-        raw = house.app.answers.at_hand(query)
+        house = self.house
+        call = self._take(scope, b"", 0)
+        raw = house.app.answers.at_hand(scope["query_string"])
         if raw is None:
-            answer = self._carry_out(scope, entry, b"", 0)
-            self._keep(entry, answer, began)
-            self._remember(entry, answer)
-            await spoiling.send_whole(send, answer, self._now())
-            return
-        entry.at = controller.now
-        house.watch.polled(entry)
-        answer = Outgoing(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
-        self._keep(entry, answer, began)
-        self._remember(entry, answer)
+            answer = self._carry_out(call)
+        else:
+            house.watch.polled(call.entry)
+            answer = Outgoing(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
+        self._keep(call, answer)
+        self._remember(call.entry, answer)
         await spoiling.send_whole(send, answer, self._now())
 
     async def _ask(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -119,39 +122,42 @@ class Door:
             body, length = await _read(receive, MAX_BODY)
         except Disconnected:
             return
-        house = self.house
-        began = time.perf_counter_ns()
-        entry = house.journal.open(scope["method"], scope["path"], scope["query_string"], body, length)
-        controller = house.controller
+        call = self._take(scope, body, length)
+        rule = self._fault(call)
+        if rule is not None:
+            await self._spoil(rule, call, receive, send)
+            return
+        answer = self._carry_out(call)
+        self._keep(call, answer)
+        self._remember(call.entry, answer)
+        await spoiling.send_whole(send, answer, self._now())
+
+    def _take(self, scope: Any, body: bytes, length: int) -> Call:
+        """Give a request its place in the journal, and let the controller live up to its time."""
+        began, controller = time.perf_counter_ns(), self.house.controller
+        entry = self.house.journal.open(scope["method"], scope["path"], scope["query_string"], body, length)
         controller.clock.tick()
         controller.advance()
         entry.at = controller.now
-        rule = self._fault(entry, body)
-        if rule is not None:
-            await self._spoil(rule, scope, receive, send, entry, body, length, began)
-            return
-        answer = self._carry_out(scope, entry, body, length)
-        self._keep(entry, answer, began)
-        self._remember(entry, answer)
-        await spoiling.send_whole(send, answer, self._now())
+        return Call(scope, body, length, entry, began)
 
-    def _carry_out(self, scope: Any, entry: Entry, body: bytes, length: int, heard: bool = True) -> Outgoing:
+    def _carry_out(self, call: Call, heard: bool = True) -> Outgoing:
         """What the controller answers, looked at by who watches the client; whether the client will hear it."""
-        house = self.house
-        status, headers, content = wsgi.call(house.app, scope, body, length)
-        entry.at = house.controller.now
+        house, entry = self.house, call.entry
+        status, headers, content = wsgi.call(house.app, call.scope, call.body, call.length)
         if entry.path == POLLED and entry.method == "POST":
             entry.instances = ids_of_start(content)
         if entry.path == POLLED and entry.method == "GET":
             house.watch.polled(entry, heard)
-        house.watch.asked(entry, house.app.remarks, body, content)
+        house.watch.asked(entry, house.app.remarks, call.body, content)
         return Outgoing(status, headers, content)
 
-    def _keep(self, entry: Entry, answer: Outgoing, began: int) -> None:
+    def _keep(self, call: Call, answer: Outgoing) -> None:
         """Note the answer that goes out."""
+        entry = call.entry
         entry.status = answer.status
         entry.raw_answer, entry.answer_length = answer.content[:ANSWER_KEPT], len(answer.content)
-        entry.took = time.perf_counter_ns() - began
+        entry.took = time.perf_counter_ns() - call.began
 
     def _remember(self, entry: Entry, answer: Outgoing) -> None:
         """Keep what was last said to a GET, so that a fault can repeat it."""
@@ -163,15 +169,15 @@ class Door:
 
     # Faults.
 
-    def _fault(self, entry: Entry, body: bytes) -> Rule | None:
+    def _fault(self, call: Call) -> Rule | None:
         """The rule that strikes at a request, if one does."""
-        controller = self.house.controller
+        controller, entry = self.house.controller, call.entry
         if not controller.faults.at_the_door:
             return None
 
         def as_json() -> object:
             try:
-                return json.loads(body)
+                return json.loads(call.body)
             except (ValueError, RecursionError):
                 return None
 
@@ -181,14 +187,12 @@ class Door:
             controller.happened("fault", rule.id, request=entry.number)
         return rule
 
-    async def _spoil(
-        self, rule: Rule, scope: Any, receive: Receive, send: Send, entry: Entry, body: bytes, length: int, began: int
-    ) -> None:
+    async def _spoil(self, rule: Rule, call: Call, receive: Receive, send: Send) -> None:
         """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
-        do, house = rule.do, self.house
+        do, house, entry = rule.do, self.house, call.entry
         older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
         heard = older is None and not spoiling.replaces(rule)
-        real = self._carry_out(scope, entry, body, length, heard) if spoiling.acts(rule) else None
+        real = self._carry_out(call, heard) if spoiling.acts(rule) else None
         if real is None and entry.path == POLLED and entry.method == "GET":
             house.watch.polled(entry, heard=False)
         if do.refuse is not None:
@@ -202,14 +206,16 @@ class Door:
         try:
             await self._pass(spoiling.delay_of(rule, house.controller.seed), wait)
             if not wait.stirred.is_set():
-                self._keep(entry, answer, began)
-                await self._deliver(rule, answer, send, entry, wait, heard)
+                self._keep(call, answer)
+                if heard and not wait.gone.done():
+                    self._remember(entry, answer)
+                await self._deliver(rule, answer, send, entry, wait)
             if wait.stirred.is_set():  # a reset meanwhile: what is still to be said is of another time
                 await spoiling.hang_up(wait.gone, send)
         finally:
             wait.gone.cancel()
 
-    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, entry: Entry, wait: Wait, heard: bool) -> None:
+    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, entry: Entry, wait: Wait) -> None:
         """Send the answer as the rule lets it through, and note what becomes of it.
 
         That is noted before anything goes out: the client may be back before its connection is gone.
@@ -218,8 +224,6 @@ class Door:
         outcome = "client left" if gone.done() else spoiling.outcome_of(rule, answer)
         if outcome:
             self._lost(entry, outcome)
-        elif heard:
-            self._remember(entry, answer)
         if outcome == "closed":
             entry.status = None
         if gone.done():

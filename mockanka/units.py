@@ -11,6 +11,8 @@ SECOND = 1_000_000_000
 LATEST = 253_402_300_799 * SECOND
 """The end of the year 9999: RFC 3339 knows no later moment."""
 
+LONGEST_TEXT = 200
+"""Characters that an amount may be written with."""
 LONGEST = 1000 * 365 * 24 * 3600 * SECOND
 
 _DURATION_UNITS = {
@@ -42,6 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def parse_duration(text: str) -> int:
     """Nanoseconds of ``20s``, ``1m30s``, ``250ms``, ``1.5h``. ValueError says what would be right."""
     rest = text.strip()
+    _require_short(rest)
     if rest == "0":
         return 0
     parts = list(_DURATION_PART.finditer(rest))
@@ -113,12 +116,18 @@ def format_ram(value: int) -> str:
     return f"{value // 1024}G" if value % 1024 == 0 else f"{value}M"
 
 
+def _require_short(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise ValueError(f"{text[:40]!r}... is longer than any amount is written")
+
+
 def _decimal(amount: int, unit: int) -> str:
     text = f"{Decimal(amount) / unit:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _amount(text: str, units: dict[str, int], what: str, right: str) -> int:
+    _require_short(text)
     match = _AMOUNT.fullmatch(text.strip())
     if match is None or match[2].lower() not in units:
         raise ValueError(f"{text!r} is no {what}: write it like {right}")

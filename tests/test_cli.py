@@ -45,8 +45,9 @@ class Served(Exception):
 def serve(monkeypatch: pytest.MonkeyPatch, *args: str, **env: str) -> Served:
     """What ``serve`` would have served."""
 
-    def run(house: House, listening: socket.socket, ready: Any) -> None:
-        raise Served(house, listening)
+    def run(house: House, listening: list[socket.socket], ready: Any) -> None:
+        (only,) = listening
+        raise Served(house, only)
 
     monkeypatch.setattr(server, "run", run)
     result = call("serve", *args, **env)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Flask, Response, request
 from marshmallow import ValidationError
@@ -35,13 +35,22 @@ def body(optional: bool = False) -> Any:
     given = raw()
     if optional and not given.strip():
         return {}
-    try:
-        data = json.loads(given)
-    except (ValueError, RecursionError) as wrong:
-        raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+    data = parsed(given)
     if not isinstance(data, dict):
         raise Problem(400, "the body must be a JSON object")
     return data
+
+
+def parsed(given: bytes) -> Any:
+    """What the body's JSON says."""
+    try:
+        return json.loads(given, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as wrong:
+        raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def number(name: str, otherwise: int | None = None) -> int | None:
@@ -58,7 +67,7 @@ def only(*known: str) -> None:
     """Refuse query parameters that mean nothing here: who misspells a filter would get everything."""
     for name in request.args:
         if name not in known:
-            raise Problem(400, f"there is no parameter {name!r}; there are {', '.join(known)}")
+            raise Problem(400, f"there is no parameter {name!r}; there are {', '.join(known) or 'none'}")
 
 
 def handle_problems(app: Flask) -> None:

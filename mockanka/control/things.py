@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response
 
 from mockanka import units
-from mockanka.control.problems import Problem, body, raw
+from mockanka.control.problems import Problem, body, parsed, raw
 from mockanka.core import mishaps, node
 from mockanka.core.errors import IllegalMove, NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.faults import NODE_TURNS
@@ -43,10 +43,7 @@ def _faults(app: Flask, house: House) -> None:
 
     @app.post("/_mock/faults")
     def add() -> Response:
-        try:
-            given = json.loads(raw())
-        except (ValueError, RecursionError) as wrong:
-            raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+        given = parsed(raw())
         added = [rules.written(rule) for rule in house.add_faults(given if isinstance(given, list) else [given])]
         text = json.dumps(added if isinstance(given, list) else added[0], separators=(",", ":"))
         return Response(text + "\n", 201, content_type="application/json")

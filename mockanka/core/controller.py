@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
@@ -145,6 +146,22 @@ class Controller:
 
     def happened(self, what: str, subject: str, **detail: object) -> None:
         self.log.add(self.now, what, subject, **detail)
+
+    def snapshot(self) -> bytes:
+        """All that the future depends on, to go back to; what tells the past is left out."""
+        past = ("log", "gone")
+        return pickle.dumps({key: value for key, value in self.__dict__.items() if key not in past})
+
+    def go_back(self, snapshot: bytes, log_number: int) -> None:
+        """Be as at a snapshot again, when that many lines had been logged; revisions go on."""
+        revision = self.revision
+        self.__dict__.update(pickle.loads(snapshot))
+        self.revision = revision + 1
+        self.log.forget_after(log_number)
+        for id in [id for id in self.gone if id in self.instances]:
+            del self.gone[id]
+        for instance in self.instances.values():
+            self.touch(instance)
 
     def become(self, other: Controller) -> None:
         """Turn into another controller on the spot; who holds this one holds the other from now on."""

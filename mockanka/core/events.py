@@ -104,6 +104,12 @@ class Log:
         self.count += 1
         self._lines.append(Happening(self.count, at, what, subject, detail))
 
+    def forget_after(self, number: int) -> None:
+        """Take back what came after ``number``, as if it had not happened."""
+        while self._lines and self._lines[-1].number > number:
+            self._lines.pop()
+        self.count = number
+
     def since(self, number: int) -> Iterator[Happening]:
         """Those after ``number``, as far as they are still kept."""
         missed = max(0, self.count - len(self._lines))

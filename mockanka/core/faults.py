@@ -285,7 +285,7 @@ def strike(
         return NOTHING
     for rule in controller.faults:
         if rule.match.meets_event(controller, event, one, node, ref) and rule.strikes(controller.seed):
-            controller.happened("fault", rule.id, event=event, **_named(one, node))
+            controller.happened("fault", rule.id, at_event=event, **_named(one, node))
             return Blow(rule.id, rule.do)
     return NOTHING
 

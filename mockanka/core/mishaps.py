@@ -150,7 +150,7 @@ def begin(controller: Controller, rule: Rule) -> None:
         return
     if not rule.strikes(controller.seed):
         return
-    controller.happened("fault", rule.id, event="begin")
+    controller.happened("fault", rule.id, at_event="begin")
     blow = Blow(rule.id, rule.do)
     if rule.do.node is None:
         follow(controller, blow, 0, None, None)

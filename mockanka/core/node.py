@@ -190,12 +190,18 @@ def lose(controller: Controller, node_id: str, at_once: bool = False) -> None:
     if node.lost_at is None:
         last = node.heartbeat(controller)
         node.lost_at = controller.now
-        node.timeout_at = max(controller.now, last + (0 if at_once else controller.timings.node_timeout))
         for each in controller.instances.values():
             if each.node_id == node_id:
                 controller.touch(each)  # its heartbeat stands still
-        controller.schedule(node.timeout_at, TimedOut(node_id, node.timeout_at))
         controller.happened("node lost", node_id)
+        _give_up_at(controller, node, max(controller.now, last + controller.timings.node_timeout))
+    if at_once and not node.is_offline(controller.now):
+        _give_up_at(controller, node, controller.now)
+
+
+def _give_up_at(controller: Controller, node: Node, at: int) -> None:
+    node.timeout_at = at
+    controller.schedule(at, TimedOut(node.id, at))
 
 
 def restore(controller: Controller, node_id: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mockanka.core import mishaps, placement
 from mockanka.core.controller import Controller
@@ -42,19 +43,37 @@ def settle(controller: Controller) -> None:
     Never, and nothing has changed, if a fault keeps something from ever getting there.
     """
     controller.advance()
-    before = pickle.dumps(controller) if len(controller.faults) or any(mishaps.held(controller)) else b""
-    while not controller.idle and advance_to_next(controller):
-        pass
-    if held := list(mishaps.held(controller)):
-        controller.become(pickle.loads(before))
-        raise Never("it would never be idle: " + "; ".join(held))
+    with _or_back(controller):
+        while not controller.idle and advance_to_next(controller):
+            pass
+        if held := list(mishaps.held(controller)):
+            raise Never("it would never be idle: " + "; ".join(held))
 
 
 def wait_for(controller: Controller, instance_id: str, state: State) -> None:
-    """Go on until the instance is in that state. NotFound if there is none; Never if it cannot get there."""
+    """Go on until the instance is in that state. NotFound if there is none.
+
+    Never if it cannot get there, and nothing has changed.
+    """
     controller.advance()
     if instance_id not in controller.instances:
         raise NotFound
+    with _or_back(controller):
+        _go_until(controller, instance_id, state)
+
+
+@contextmanager
+def _or_back(controller: Controller) -> Iterator[None]:
+    """Do something, or nothing: what turns out never to come leaves everything as it was."""
+    before, logged = controller.snapshot(), controller.log.count
+    try:
+        yield
+    except Never:
+        controller.go_back(before, logged)
+        raise
+
+
+def _go_until(controller: Controller, instance_id: str, state: State) -> None:
     while True:
         instance = controller.instances.get(instance_id)
         if instance is None:

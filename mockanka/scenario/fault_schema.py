@@ -33,6 +33,7 @@ from mockanka.scenario.fields import (
     Share,
     Text,
     Texts,
+    Token,
     Whole,
     Yes,
 )
@@ -56,6 +57,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 """What a request can be meant by: the controller's paths, and the methods each takes."""
 
+MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
 METHODS = sorted({method for methods in OPERATIONS.values() for method in methods})
 
 _OF_REQUESTS = frozenset({"instance", "name", "external_id"})
@@ -97,7 +99,7 @@ class FaultDo(Strict):
     delay = Duration()
     status = Whole(200, 599)
     body = Content()
-    content_type = Filled()
+    content_type = Token()
     refuse = PositiveLength()
     connection = Choice("close", "reset")
     cut = Share()
@@ -126,9 +128,9 @@ class FaultDo(Strict):
 class Fault(Strict):
     """A fault rule."""
 
-    id = Filled()
-    match = fields.Nested(FaultMatch, load_default=dict)
-    do = fields.Nested(FaultDo, required=True, error_messages={"required": "is missing"})
+    id = Token(without="/?#%")
+    match = fields.Nested(FaultMatch, load_default=dict, error_messages=MISSING)
+    do = fields.Nested(FaultDo, required=True, error_messages=MISSING)
     skip = Whole(0, 10**9)
     times = Whole(1, 10**9)
     probability = Real(high=1, above_zero=True)

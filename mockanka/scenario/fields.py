@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from math import isfinite
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -17,6 +18,8 @@ from mockanka.scenario.reading import Scalar, nearest
 TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")
 MAX_SPEED = 1e9
+DEEPEST = 50
+"""Levels of a value that is given as it is."""
 MAX_SIZE = 10**18
 
 
@@ -364,14 +367,18 @@ class Json(_Field):
             raise ValueError("must be keys with values")
         return self._plain(written)
 
-    def _plain(self, value: Any) -> Any:
+    def _plain(self, value: Any, depth: int = 0) -> Any:
+        if depth > DEEPEST:
+            raise ValueError("is nested too deep")
         if isinstance(value, Mapping):
-            return {str(key): self._plain(item) for key, item in value.items()}
+            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
-            return [self._plain(item) for item in value]
+            return [self._plain(item, depth + 1) for item in value]
+        if isinstance(value, float) and not isfinite(value):
+            raise ValueError(f"{value} is no JSON number")
         if isinstance(value, Scalar):
             if value.tag.endswith(":float"):
-                return float(value)
+                return self._plain(float(value))
             return value.resolved()
         return value
 
@@ -380,9 +387,27 @@ class Content(Json):
     """The text of a body; anything but text is written as JSON."""
 
     def read(self, written: Any) -> str:
-        if isinstance(written, str):
-            return str(written)
-        return json.dumps(self._plain(written), separators=(",", ":"))
+        text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("has half a character in it, which cannot be sent") from None
+        return text
+
+
+class Token(Filled):
+    """Text for a header, or for a path: printable ASCII, without what is forbidden."""
+
+    def __init__(self, without: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.without = without
+
+    def read(self, written: Any) -> str:
+        text = super().read(written)
+        odd = next((each for each in text if not " " <= each <= "~" or each in self.without), None)
+        if odd is not None:
+            raise ValueError(f"{text!r} has {odd!r} in it, which cannot stand there")
+        return text
 
 
 class Texts(_Field):

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import NoReturn
 
 import yaml
 
@@ -135,9 +136,13 @@ def read_yaml(text: str, source: str) -> Document:
 def read_json(text: str | bytes, source: str) -> Document:
     """A document out of JSON text."""
     try:
-        return Document(source, json.loads(text))
+        return Document(source, json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as wrong:
         raise ScenarioError([f"{source}: not valid JSON: {wrong}"]) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
 
 
 class _Converter:

@@ -331,7 +331,7 @@ def test_strike_says_what_the_rule_does_and_notes_it() -> None:
     (line,) = [each for each in controller.log.since(0) if each.what == "fault"]
 
     assert ("boom", Do(fail="no")) == blow
-    assert ("boom", {"event": "pull", "instance": mine.id, "node": alpha.id}) == (line.subject, line.detail)
+    assert ("boom", {"at_event": "pull", "instance": mine.id, "node": alpha.id}) == (line.subject, line.detail)
     assert NOTHING is strike(controller, "pull", mine, alpha, mine.ref)
     assert 1 == happenings(controller, "fault")
 
