@@ -16,6 +16,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import State
 from mockanka.core.save_image import SaveRequest
+from mockanka.core.timing import SECOND
 from mockanka.house import House
 from mockanka.scenario import Options, Scenario, ScenarioError
 from tests.worlds import controller_of, pass_time, reload, state_of
@@ -80,7 +81,7 @@ def test_a_request_with_every_field_set_survives_a_dump() -> None:
     c = controller_of(WORLD.replace("capacity: 5", "capacity: 5, usb: [phone]") + "groups: [{name: all, nodes: [mac]}]")
     every = StartRequest(
         next(iter(c.templates)), "one", 0, "name", "external", next(iter(c.nodes)), next(iter(c.groups)), 7, "phone",
-        2, 2048, "ZWNobwo=", 1, "$ts", {"a": "b", "c": 1, "d": True},
+        2, 2048, "ZWNobwo=", 1, True, 7 * SECOND, 2, "$ts", {"a": "b", "c": 1, "d": True},
     )  # fmt: skip
     plain = StartRequest("")
     instance.start(c, every)

@@ -198,10 +198,10 @@ def test_a_signal_that_the_command_does_not_handle_ends_both(number: signal.Sign
 def test_a_command_that_ignores_a_signal_goes_on() -> None:
     """mockanka does not end before its command."""
     code = (
-        "import signal, time\n"
+        "import os, signal, time\n"
         "heard = []\n"
-        "signal.signal(signal.SIGTERM, lambda *_: heard.append(print('no')))\n"
-        "print('ready')\n"
+        "signal.signal(signal.SIGTERM, lambda *_: heard.append(os.write(1, b'no\\n')))\n"
+        "os.write(1, b'ready\\n')\n"
         "while not heard: time.sleep(0.01)\n"
         "time.sleep(0.2)\n"
         "print('done')"
