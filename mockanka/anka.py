@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from mockanka import units, views
 from mockanka.core import mishaps, steering
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
-from mockanka.core.errors import IllegalMove, NoSuchNode, NotFound, UnknownToRelease
+from mockanka.core.errors import IllegalMove, NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_TURNS
 from mockanka.core.lifecycle import State
 from mockanka.core.release import Release
@@ -27,14 +28,19 @@ from mockanka.thread import ServerThread
 
 Result = TypeVar("Result")
 View = TypeVar("View")
+__tracebackhide__ = True  # what a test did wrong it did in the test
 ScenarioLike = str | os.PathLike[str] | Mapping[str, Any]
 
 
-def scenario_of(given: ScenarioLike) -> Scenario:
-    """A scenario by the name it ships under, by its file, or as data. ScenarioError says what is wrong."""
+def scenario_of(given: ScenarioLike, folders: Sequence[Path] = ()) -> Scenario:
+    """A scenario by the name it ships under, by its file, in one of the folders, or as data.
+
+    ScenarioError says what is wrong.
+    """
     if isinstance(given, Mapping):
         return Scenario.from_data(given)
     name = os.fspath(given)
+    name = next((str(folder / name) for folder in folders if (folder / name).is_file()), name)
     try:
         status = Path(name).stat()
     except (OSError, ValueError):  # a shipped one's name, or nothing that could be a file
@@ -54,6 +60,7 @@ def options_of(
     clock: str | None = None,
     speed: float | None = None,
     step: str | timedelta | None = None,
+    default_clock: str = "real",
 ) -> Options:
     """Options as a test gives them. ValueError says what is wrong."""
     _require_seed(seed)
@@ -63,16 +70,19 @@ def options_of(
         raise ValueError(f"{speed!r} is no speed: give a number above zero, like 60")
     return Options(
         seed=seed,
-        release=None if release is None else Release.parse(release),
+        release=None if release is None else Release.parse(str(release)),
         clock=clock,
         speed=speed,
         step=None if step is None else length_of(step),
+        default_clock=default_clock,
     )
 
 
 def _require_seed(seed: object) -> None:
-    if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
-        raise ValueError(f"{seed!r} is no seed: give a whole number")
+    if seed is None:
+        return
+    if isinstance(seed, bool) or not isinstance(seed, int) or not -(2**63) <= seed < 2**63:
+        raise ValueError(f"{seed!r} is no seed: give a whole number of 64 bits")
 
 
 def length_of(given: str | timedelta) -> int:
@@ -101,6 +111,16 @@ class Clock:
     def mode(self) -> str:
         """``real``, ``manual`` or ``step``."""
         return self._anka._look(lambda controller: controller.clock.mode)
+
+    @property
+    def speed(self) -> float:
+        """How fast a real clock runs."""
+        return self._anka._look(lambda controller: controller.clock.speed)
+
+    @property
+    def step(self) -> timedelta:
+        """How far a stepping clock moves with each request."""
+        return timedelta(microseconds=self._anka._look(lambda controller: controller.clock.step) / 1000)
 
     def advance(self, by: str | timedelta) -> datetime:
         """Let time pass: ``"30s"``, ``"1h30m"``, a timedelta. Returns what time it is then."""
@@ -176,6 +196,8 @@ class Anka:
         """The base URL to give to the client under test."""
         self.clock = Clock(self)
         self.faults = Faults(self)
+        self._folders: Sequence[Path] = ()
+        """Where scenario files are looked for, beside the working directory."""
 
     def __enter__(self) -> Anka:
         return self
@@ -197,18 +219,17 @@ class Anka:
     def wait(self, instance_id: str, state: str = "Started") -> views.Instance:
         """Go on until the instance is in that state, and return it. Never says why it never will be.
 
-        No wall time passes. KeyError if there is no such instance, ValueError if there is no such state.
+        It is meant by its id, or its name if no other has that. No wall time passes, also where the clock runs by
+        itself. KeyError if there is no such instance, ValueError if there is no such state.
         """
         known = [each.value for each in State if each is not State.GONE]
         if state not in known:
             raise ValueError(f"{state!r} is no state: {nearest(state, known)}")
 
         def go(controller: Controller) -> views.Instance:
-            try:
-                steering.wait_for(controller, instance_id, State(state))
-            except NotFound:
-                raise KeyError(f"there is no instance {instance_id!r}") from None
-            return views.look_at_instance(controller, self._house.watch.started_by, instance_id)
+            id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
+            steering.wait_for(controller, id, State(state))
+            return views.look_at_instance(controller, self._house.watch.started_by, id)
 
         return self._do(go)
 
@@ -296,23 +317,40 @@ class Anka:
 
     def load(self, scenario: ScenarioLike) -> None:
         """Begin anew with another scenario: a shipped one's name, a file, or data. ScenarioError changes nothing."""
-        found = scenario_of(scenario)
+        found = scenario_of(scenario, self._folders)
         self._run(lambda: self._house.reset(found))
 
     def dump(self) -> dict[str, Any]:
         """The whole state as a scenario, which ``load`` takes."""
         return self._look(lambda _: self._house.dump())
 
+    @contextmanager
+    def _reporting(self) -> Iterator[Callable[[], Report]]:
+        """Within it reports are kept that a reset would forget; what it gives makes one of all."""
+        kept: list[Report] = []
+        house = self._house
+
+        def keep() -> None:
+            kept.append(house.report())
+
+        house.before_reset.append(keep)
+        try:
+            yield lambda: Report.together([*kept, self.report()])
+        finally:
+            house.before_reset.remove(keep)
+
     def _begin(self, scenario: Scenario, options: Options) -> None:
         self._run(lambda: self._house.reset(scenario, options=options))
 
     def _strike(self, instance_id: str, fate: str, message: str | None = None) -> None:
-        try:
-            self._run(lambda: self._house.strike_instance(instance_id, fate, message))
-        except NotFound:
-            raise KeyError(f"there is no instance {instance_id!r}") from None
-        except IllegalMove as wrong:
-            raise ValueError(f"an instance cannot {fate} now: the life cycle knows no {wrong}") from None
+        def strike(controller: Controller) -> None:
+            id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
+            try:
+                self._house.strike_instance(id, fate, message)
+            except IllegalMove:
+                raise ValueError(f"an instance that is {controller.instances[id].state} cannot {fate}") from None
+
+        self._do(strike)
 
     def _do(self, what: Callable[[Controller], Result]) -> Result:
         """Have something done with the controller as it is now, in the thread that may touch it."""
@@ -349,8 +387,8 @@ def serve(
 
     What is given beats the scenario and outlives resets. ScenarioError, ValueError or OSError say what is wrong.
     """
-    if not 0 <= port <= 65535:
-        raise ValueError(f"{port} is no port: there are 0, for any that is free, to 65535")
+    if not isinstance(port, int) or not 0 <= port <= 65535:
+        raise ValueError(f"{port!r} is no port: there are 0, for any that is free, to 65535")
     return Anka(scenario_of(scenario), options_of(seed, release, clock, speed, step), host, port)
 
 

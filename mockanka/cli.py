@@ -147,6 +147,8 @@ def serve(
     """
     from mockanka import server
 
+    if control_port and control_port == port:
+        _refuse("--control-port: must be another than --port")
     house = _prepare(scenario, host, ready_file, options)
     ports = [port] if control_port is None else [port, control_port]
     listening = [_bind(host, each) for each in ports]
@@ -167,6 +169,9 @@ def serve(
             ready_file.unlink(missing_ok=True)
 
 
+BEHIND = "the command to run stands behind --: mockanka run default -- go test ./..."
+
+
 class _WithCommand(click.Command):
     """A command whose arguments end at ``--``: what stands behind is another command, and none of our business."""
 
@@ -176,7 +181,12 @@ class _WithCommand(click.Command):
             place = args.index("--")
             own, behind = args[:place], args[place + 1 :]
         ctx.obj = behind
-        return super().parse_args(ctx, own)
+        try:
+            return super().parse_args(ctx, own)
+        except click.UsageError as wrong:
+            if "--" in args or isinstance(wrong, click.BadParameter):
+                raise
+            raise click.UsageError(f"{wrong.message}; {BEHIND}", ctx) from None
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "-- COMMAND [ARG ...]"]
@@ -220,15 +230,7 @@ def run(
     from mockanka.report import KINDS, Report
     from mockanka.running import run_command
 
-    command: list[str] = ctx.obj
-    if not command:
-        raise click.UsageError("the command to run stands behind --: mockanka run default -- go test ./...", ctx)
-    if shutil.which(command[0]) is None:
-        there = Path(command[0]).exists()
-        click.echo(
-            f"cannot run {command[0]}: {'it is not executable' if there else 'there is no such command'}", err=True
-        )
-        sys.exit(126 if there else 127)
+    command = _command_of(ctx)
     house = _prepare(scenario, host, ready_file, options)
     listening = [_bind(host, port), _bind(host, 0)]
 
@@ -251,14 +253,19 @@ def run(
     report = Report.together([*reports, house.report()])
     click.echo(str(report), err=True)
     kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
-    sys.exit(1 if status == 0 and report.of(kinds) else status)
+    found = report.of(kinds)
+    if status == 0 and found:
+        named = ", ".join(dict.fromkeys(finding.kind for finding in found))
+        click.echo(f"mockanka: the command succeeded; ends with 1 for {named}", err=True)
+        status = 1
+    sys.exit(status)
 
 
 def _command_of(ctx: click.Context) -> list[str]:
     """The command to run, or an end as a shell would make it."""
     command: list[str] = ctx.obj
     if not command:
-        raise click.UsageError("the command to run stands behind --: mockanka run default -- go test ./...", ctx)
+        raise click.UsageError(BEHIND, ctx)
     if shutil.which(command[0]) is None:
         there = Path(command[0]).exists()
         why = "it is not executable" if there else "there is no such command"
@@ -329,7 +336,10 @@ def show(name: str) -> None:
 @scenario.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate(files: tuple[str, ...]) -> None:
-    """Check scenarios. Ends with status 2 if any is broken, having named every fault it found."""
+    """Check scenarios. Ends with status 2 if any is broken.
+
+    Every wrong key and value is named; where there is none, the first thing that does not fit together.
+    """
     from mockanka.scenario import Scenario, ScenarioError
 
     broken = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from mockanka.units import SECOND
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+log = logging.getLogger("mockanka")
 
 POLLED = "/api/v1/vm"
 POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -94,12 +97,16 @@ class Door:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        if path.startswith("/_mock/") or path == "/_mock":
-            await self._steer(scope, receive, send)
-        elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.at_the_door:
-            await self._poll(scope, send)
-        else:
-            await self._ask(scope, receive, send)
+        try:
+            if path.startswith("/_mock/") or path == "/_mock":
+                await self._steer(scope, receive, send)
+            elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.at_the_door:
+                await self._poll(scope, send)
+            else:
+                await self._ask(scope, receive, send)
+        except Exception:
+            log.exception("a fault in mockanka itself; please report it")
+            raise
         self.listeners.wake()
 
     async def _poll(self, scope: Any, send: Send) -> None:
@@ -149,7 +156,7 @@ class Door:
             entry.instances = ids_of_start(content)
         if entry.path == POLLED and entry.method == "GET":
             house.watch.polled(entry, heard)
-        house.watch.asked(entry, house.app.remarks, call.body, content)
+        house.watch.asked(entry, house.app.remarks, call.body, status, content)
         return Outgoing(status, headers, content)
 
     def _keep(self, call: Call, answer: Outgoing) -> None:
@@ -181,7 +188,14 @@ class Door:
             except (ValueError, RecursionError):
                 return None
 
-        rule = controller.faults.at_request(controller.seed, entry.method, entry.path, lambda: entry.query, as_json)
+        rule = controller.faults.at_request(
+            controller.seed,
+            entry.method,
+            entry.path,
+            lambda: entry.query,
+            as_json,
+            can_be_stale=entry.method == "GET" and (entry.path, entry.raw_query) in self._older,
+        )
         if rule is not None:
             entry.fault = rule.id
             controller.happened("fault", rule.id, request=entry.number)
@@ -198,10 +212,13 @@ class Door:
         if do.refuse is not None:
             entry.outcome = "refused"
             self.refuse(self._wall_seconds(do.refuse), rule.id)
+            gone = asyncio.ensure_future(left(receive))
+            await spoiling.hang_up(gone, send)
+            gone.cancel()
             return
         answer = older or spoiling.replaced(rule, real, self._failure)
-        if real is not None and answer.content != real.content and older is None:
-            self._lost(entry, "replaced")
+        if real is not None and answer.content != real.content:
+            self._lost(entry, "replaced" if older is None else "stale")
         wait = Wait(self._stirred, asyncio.ensure_future(left(receive)))
         try:
             await self._pass(spoiling.delay_of(rule, house.controller.seed), wait)
@@ -271,7 +288,7 @@ class Door:
 
     async def _steer(self, scope: Any, receive: Receive, send: Send) -> None:
         """The control API: neither moves a stepping clock nor counts as a request."""
-        if scope["path"] == "/_mock/events" and scope["method"] == "GET" and wants_stream(scope):
+        if wants_stream(scope):
             await self.listeners.stream(scope, receive, send, self._now())
             return
         try:

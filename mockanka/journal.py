@@ -100,9 +100,12 @@ class Entry:
         query = f"?{self.raw_query.decode('latin-1')}" if self.raw_query else ""
         body = f" {_short(self.raw_body)}" if self.raw_body else ""
         status = self.status if self.status is not None else "no answer"
+        said = "" if self.status is None else _said(self.answer)
         marks = [mark for mark in (self.fault and f"fault {self.fault}", self.outcome) if mark]
         ending = f" [{', '.join(marks)}]" if marks else ""
-        return f"#{self.number} {format_moment(self.at)} {self.method} {self.path}{query}{body} -> {status}{ending}"
+        return (
+            f"#{self.number} {format_moment(self.at)} {self.method} {self.path}{query}{body} -> {status}{said}{ending}"
+        )
 
 
 class Journal:
@@ -112,10 +115,13 @@ class Journal:
         self._entries: deque[Entry] = deque(maxlen=KEPT)
         self.count = 0
         """How many there ever were; the newest has this number."""
+        self.dropped = 0
+        """How many had to go for newer ones."""
 
     def open(self, method: str, path: str, query: bytes, body: bytes, length: int) -> Entry:
         """Give a request its place."""
         self.count += 1
+        self.dropped += len(self._entries) == self._entries.maxlen
         entry = Entry(self.count, 0, time.time_ns(), method, path, query, body[:BODY_KEPT], length)
         self._entries.append(entry)
         return entry
@@ -125,14 +131,6 @@ class Journal:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    @property
-    def dropped(self) -> int:
-        """How many are not kept any more."""
-        return self.count - len(self._entries)
-
-    def last(self, number: int) -> list[Entry]:
-        return list(self._entries)[-number:] if number else []
 
     def select(
         self,
@@ -157,6 +155,20 @@ class Journal:
     def clear(self) -> None:
         """Forget all; numbers go on."""
         self._entries.clear()
+
+
+def _said(answer: Any) -> str:
+    """What an answer comes down to: why it failed, or how the instance is that it shows."""
+    if not isinstance(answer, dict):
+        return ""
+    if answer.get("status") == "FAIL":
+        return f" FAIL {answer.get('message')!r}"
+    body = answer.get("body")
+    if not isinstance(body, dict) or "instance_state" not in body:
+        return ""
+    progress = body.get("progress")
+    part = f" {progress:.0%}" if isinstance(progress, int | float) and 0 < progress < 1 else ""
+    return f" {body['instance_state']}{part}"
 
 
 def _content(raw: bytes, length: int) -> Any:

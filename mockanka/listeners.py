@@ -35,12 +35,11 @@ class Listeners:
 
     async def stream(self, scope: Any, receive: Receive, send: Send, date: bytes) -> None:
         """Events as they happen, until the client leaves or the server stops."""
-        gone = asyncio.ensure_future(left(receive))
-        news = asyncio.Event()
-        self._news.add(news)
+        last, log = _last_seen(scope) or 0, self.house.controller.log
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"date", date)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        last, log = _last_seen(scope), self.house.controller.log
+        gone, news = asyncio.ensure_future(left(receive)), asyncio.Event()
+        self._news.add(news)
         chunk = b": listening\n\n"
         try:
             while not (gone.done() or self._closing):
@@ -80,7 +79,11 @@ class Listeners:
 
 
 def wants_stream(scope: Any) -> bool:
-    return any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"])
+    """Whether it asks for the events as a stream, and says from where in a way that can be understood."""
+    if scope["path"] != "/_mock/events" or scope["method"] != "GET":
+        return False
+    accepted = any(name == b"accept" and b"text/event-stream" in value for name, value in scope["headers"])
+    return accepted and _last_seen(scope) is not None
 
 
 async def left(receive: Receive) -> None:
@@ -89,13 +92,15 @@ async def left(receive: Receive) -> None:
         pass
 
 
-def _last_seen(scope: Any) -> int:
-    """Where a listener wants to go on: Last-Event-ID, as browsers send it, or ``?since=``."""
-    wanted = dict(scope["headers"]).get(b"last-event-id") or b""
-    for pair in scope["query_string"].split(b"&"):
-        if pair.startswith(b"since=") and not wanted:
-            wanted = pair[len(b"since=") :]
-    return int(wanted) if wanted.isdigit() else 0
+def _last_seen(scope: Any) -> int | None:
+    """Where a listener wants to go on: Last-Event-ID, as browsers send it, or ``?since=``; None if it is no number."""
+    query = scope["query_string"]
+    if query and not query.startswith(b"since="):
+        return None
+    wanted = dict(scope["headers"]).get(b"last-event-id") or query[len(b"since=") :]
+    if not wanted:
+        return None if query else 0
+    return int(wanted) if wanted.isdigit() and len(wanted) < 20 else None
 
 
 def _frame(number: int, data: dict[str, object]) -> bytes:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 MARKER = (
     "anka(scenario=, clock=, speed=, step=, release=, seed=, strict=): how the anka fixture's controller begins. "
-    "The clock is step unless told otherwise; strict names findings of the report that fail the test."
+    "The clock is step unless the scenario says otherwise; strict names findings of the report that fail the test."
 )
 KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict")
 ANKA = pytest.StashKey["Anka"]()
 """Where a test keeps the controller that it has asked for, however it did."""
+PASSED = pytest.StashKey[bool]()
 REQUESTS_SHOWN = 20
 EVENTS_SHOWN = 50
 
@@ -54,31 +55,30 @@ def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) 
     strict = _strict(request, asked.pop("strict", None))
     _begin(request, anka_server, {"scenario": anka_scenario, **asked})
     request.node.stash[ANKA] = anka_server
-    yield anka_server
-    found = anka_server.report().of(strict) if strict else []
-    if found:
-        pytest.fail("the client did wrong:\n" + "\n".join(f"  {each}" for each in found), pytrace=False)
+    with anka_server._reporting() as reports:
+        yield anka_server
+    # Judged when everything that was built on it is gone, for that may clean up; a test that failed already, or was
+    # skipped, has more to say for itself.
+    if strict and request.node.stash.get(PASSED, False):
+        found = reports().of(strict)
+        if found:
+            pytest.fail("the client did wrong:\n" + "\n".join(f"  {each}" for each in found), pytrace=False)
 
 
 def _begin(request: pytest.FixtureRequest, server: Anka, asked: dict[str, Any]) -> None:
     from mockanka.anka import options_of, scenario_of
 
     scenario = asked.pop("scenario")
-    asked.setdefault("clock", "step")
     asked.setdefault("release", request.config.getini("anka_release") or None)
+    # Files are looked for in the working directory, the root of the suite, and beside the test.
+    server._folders = (Path(), request.config.rootpath, request.path.parent)
     try:
-        found = scenario_of(_located(request, scenario) if isinstance(scenario, str | Path) else scenario)
-        server._begin(found, options_of(**asked))
+        found = scenario_of(scenario, server._folders)
+        server._begin(found, options_of(**asked, default_clock="step"))
+        return
     except Exception as wrong:  # whatever it is, the test's author has written it
-        pytest.fail(f"the anka fixture cannot begin: {wrong}", pytrace=False)
-
-
-def _located(request: pytest.FixtureRequest, name: str | Path) -> str:
-    """A scenario file as seen from the working directory, from the root of the suite, or from beside the test."""
-    for folder in (Path(), request.config.rootpath, request.path.parent):
-        if (folder / name).is_file():
-            return str(folder / name)
-    return str(name)
+        why = str(wrong)
+    pytest.fail(f"the anka fixture cannot begin: {why}", pytrace=False)
 
 
 def _marker(item: pytest.Item) -> dict[str, Any]:
@@ -102,14 +102,17 @@ def _strict(request: pytest.FixtureRequest, asked: Any) -> list[str]:
     try:
         return read_kinds(given if isinstance(given, str) else " ".join(given))
     except (TypeError, ValueError) as wrong:
-        pytest.fail(f"strict, or anka_strict: {wrong}", pytrace=False)
+        why = str(wrong)
+    pytest.fail(f"strict, or anka_strict: {why}", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A test that fails shows what its client asked for last, and what happened."""
     report = yield
-    anka = item.stash.get(ANKA, None)
+    if report.when == "call":
+        item.stash[PASSED] = report.passed
+    anka = item.stash.get(ANKA, None) or getattr(item, "funcargs", {}).get("anka_server")
     if report.failed and anka is not None:
         requests, events = anka.requests, anka.events
         shown = [str(each) for each in requests[-REQUESTS_SHOWN:]] or ["none"]

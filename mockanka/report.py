@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mockanka.core.lifecycle import State
 from mockanka.core.timing import SECOND
+from mockanka.scenario.fault_schema import OPERATIONS
+from mockanka.scenario.reading import nearest
 
 if TYPE_CHECKING:
     from mockanka.api.bodies import Remarks
@@ -32,7 +35,9 @@ KINDS: dict[str, str] = {
 REQUESTS_NAMED = 20
 """Requests that one finding names; it counts on."""
 INSTANCES = "/api/v1/vm"
-OK_START = b'{"status":"OK"'
+OK_START, FAIL_START = b'{"status":"OK"', b'{"status":"FAIL"'
+MOST = 1_000
+"""Different findings, and different things polled, that are kept apart."""
 LIVING = frozenset(State) - {State.TERMINATING, State.TERMINATED, State.GONE}
 
 
@@ -68,7 +73,7 @@ class Finding:
         return f"{self.kind}: {self.message} ({numbers}{more})" if numbers else f"{self.kind}: {self.message}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What the client did wrong, and which fault rules never struck."""
 
@@ -76,6 +81,8 @@ class Report:
     unused_faults: list[str]
     requests: int
     dropped: int
+    more: int = 0
+    """Findings that were too many to be kept."""
 
     @classmethod
     def together(cls, reports: Sequence[Report]) -> Report:
@@ -91,6 +98,7 @@ class Report:
             list(dict.fromkeys(unused)),
             sum(report.requests for report in reports),
             sum(report.dropped for report in reports),
+            sum(report.more for report in reports),
         )
 
     def of(self, kinds: Collection[str]) -> list[Finding]:
@@ -100,8 +108,13 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def __repr__(self) -> str:
+        counted = Counter(finding.kind for finding in self.findings)
+        return f"<report: {', '.join(f'{count} {kind}' for kind, count in counted.items()) or 'no findings'}>"
+
     def __str__(self) -> str:
         lines = [str(finding) for finding in self.findings] or ["no findings"]
+        lines += [f"and {self.more} more"] if self.more else []
         lines += [f"fault {rule} never struck" for rule in self.unused_faults]
         asked = f"{self.requests} request{'s' * (self.requests != 1)}"
         return "\n".join([f"mockanka report: {asked}", *(f"  {line}" for line in lines)])
@@ -149,15 +162,19 @@ class Watch:
         self._lost: list[_Start] = []
         self._told: set[str] = set()
         self._let_go: set[str] = set()
+        self._more = 0
         self._known = set(self._living_ids())
 
     def polled(self, entry: Entry, heard: bool = True) -> None:
         """A GET of instances: the list, or one by its id; whether the client hears the controller's own answer."""
-        target, now = self._targets.get(entry.raw_query), entry.at
+        polled, now = _polled(entry), entry.at
+        target = self._targets.get(polled)
         if target is None:
-            self._targets[entry.raw_query] = _Target(now, 1.0)
+            if len(self._targets) >= MOST:
+                del self._targets[next(iter(self._targets))]
+            self._targets[polled] = _Target(now, 1.0)
         else:
-            target.ahead = max(0.0, target.ahead - (now - target.last) / self.rate.every) + 1.0
+            target.ahead = self._still_ahead(target, now) + 1.0
             target.last = now
             if target.ahead > self.rate.burst:
                 self._hammered(entry)
@@ -166,8 +183,17 @@ class Watch:
             if one is None or one.state is State.TERMINATED:
                 self._told_of_end(entry, id)
 
-    def asked(self, entry: Entry, remarks: Remarks, body: bytes, content: bytes) -> None:
-        """A request that the controller has carried out, answered with ``content``, whatever the client got of it."""
+    def _still_ahead(self, target: _Target, now: int) -> float:
+        """How many polls a target is ahead of its rate; where a clock does not run by itself, any move of it counts."""
+        if self.controller.clock.mode == "real":
+            return max(0.0, target.ahead - (now - target.last) / self.rate.every)
+        return 0.0 if now > target.last else target.ahead
+
+    def asked(self, entry: Entry, remarks: Remarks, body: bytes, status: int, content: bytes) -> None:
+        """A request that the controller has carried out, and its own answer, whatever the client got of it."""
+        if status in (404, 405):
+            self._find("contract", _no_operation(entry), entry)
+            return
         sent = _parsed(body)
         for text in remarks.unknown:
             self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry)
@@ -183,7 +209,7 @@ class Watch:
         """What was found so far, and what is left behind now."""
         unused = [rule.id for rule in self.controller.faults if not rule.fired]
         found = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
-        return Report([*found, *self._leaks()], unused, journal.count, journal.dropped)
+        return Report([*found, *self._leaks()], unused, journal.count, journal.dropped, self._more)
 
     def started_by(self, instance_id: str) -> int | None:
         """The number of the request that started an instance."""
@@ -191,8 +217,15 @@ class Watch:
         return start.number if start else None
 
     def _find(self, kind: str, message: str, entry: Entry, instance: str | None = None) -> None:
-        finding = self._findings.setdefault((kind, message), Finding(kind, message, instance=instance))
-        finding.seen_in(entry.number)
+        self._note(Finding(kind, message, instance=instance), entry)
+
+    def _note(self, fresh: Finding, entry: Entry) -> None:
+        """Count a finding, new or known; of too many kinds of wrong only the number is kept."""
+        known = self._findings.get((fresh.kind, fresh.message))
+        if known is None and len(self._findings) >= MOST:
+            self._more += 1
+            return
+        self._findings.setdefault((fresh.kind, fresh.message), fresh).seen_in(entry.number)
 
     def _hammered(self, entry: Entry) -> None:
         id = entry.query.get("id")
@@ -227,19 +260,16 @@ class Watch:
             same = start.external_id == lost.external_id if start.external_id else start.digest == lost.digest
             if same:
                 text = f"#{lost.number} had started something, though its answer was lost; it was sent again"
-                finding = self._findings.setdefault(
-                    ("retried-starts", text), Finding("retried-starts", text, [lost.number], count=1)
-                )
-                finding.seen_in(entry.number)
+                self._note(Finding("retried-starts", text, [lost.number], count=1), entry)
 
     def _compare_with_living(self, start: _Start, entry: Entry) -> None:
         for one in self.controller.instances.values():
             same = one.request.external_id == start.external_id and one.id not in entry.instances
-            if same and one.state in LIVING and one.id not in self._let_go:
+            if same and one.state in LIVING and one.state is not State.ERROR and one.id not in self._let_go:
                 text = f"external_id {start.external_id!r} was started again while instance {one.id} was {one.state}"
                 first = self._started.get(one.id)
                 fresh = Finding("double-starts", text, [first.number] if first else [], one.id, 1 if first else 0)
-                self._findings.setdefault(("double-starts", text), fresh).seen_in(entry.number)
+                self._note(fresh, entry)
                 return
 
     def _look_at_ids(self, entry: Entry, sent: Mapping[str, Any], content: bytes) -> None:
@@ -252,6 +282,8 @@ class Watch:
                 self._let_go.update(named)  # whatever a fault makes of it, the client has done its part
                 done = {start.number for id in named if (start := self._started.get(id))}
                 self._lost = [start for start in self._lost if start.number not in done]
+            return
+        if not content.startswith(FAIL_START):
             return
         living = set(self._living_ids())
         for id in named:
@@ -273,6 +305,21 @@ class Watch:
 
 _ID_KEYS = ("id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", "fallback_group_id")
 _ID_LISTS = ("node_ids", "group_ids")
+
+
+def _no_operation(entry: Entry) -> str:
+    methods = OPERATIONS.get(entry.path)
+    if methods is not None:
+        return f"{entry.method} {entry.path}: it takes {', '.join(methods)}"
+    return f"{entry.method} {entry.path}: no operation has that path: {nearest(entry.path, list(OPERATIONS))}"
+
+
+def _polled(entry: Entry) -> bytes:
+    """What a poll is about: an instance, whatever else the query says, or the list."""
+    query = entry.raw_query
+    if query.startswith(b"id=") and query.find(b"&") < 0:
+        return query
+    return b"id=" + entry.query.get("id", "").encode()
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:

@@ -11,20 +11,23 @@ from typing import Any, SupportsIndex, overload
 from mockanka.journal import Entry
 from mockanka.views import moment
 
+__tracebackhide__ = True  # what a test did wrong it did in the test
 NEAREST = 3
 """Requests that are named when none fits."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the controller got. ``at`` is the time of its clock, ``body`` what its JSON says, else text.
+    """One request that the controller got. ``at`` is the time of its clock, ``wall`` the wall's.
 
-    ``status`` is None if no answer went out; ``fault`` is the id of the rule that struck; ``outcome`` says what became
-    of the answer if the client did not get it as it was made; ``seconds`` is how long answering took.
+    ``body`` is what its JSON says, else text; ``status`` is None if no answer went out; ``fault`` is the id of the rule
+    that struck; ``outcome`` says what became of the answer if the client did not get it as it was made; ``seconds`` is
+    how long answering took.
     """
 
     number: int
     at: datetime
+    wall: datetime
     method: str
     path: str
     query: Mapping[str, str]
@@ -42,6 +45,7 @@ class Request:
         return cls(
             number=entry.number,
             at=moment(entry.at),
+            wall=moment(entry.wall),
             method=entry.method,
             path=entry.path,
             query=entry.query,
@@ -58,8 +62,11 @@ class Request:
     def __str__(self) -> str:
         return self.line
 
+    def __repr__(self) -> str:
+        return f"<{self.line}>"
 
-KEYS = tuple(each.name for each in fields(Request) if each.name not in ("line", "seconds"))
+
+KEYS = tuple(each.name for each in fields(Request) if each.name not in ("line", "seconds", "wall"))
 
 
 class Requests(list[Any]):  # of Request; a list of anything to type checkers, for mappings are looked for in it
@@ -94,7 +101,6 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
 
     def expect(self, times: int | None = None, **wanted: Any) -> Requests:
         """Those that fit; AssertionError, with the nearest first, if there are none, or not so many."""
-        __tracebackhide__ = True
         found = self.where(**wanted)
         if len(found) == times or (times is None and found):
             return found
@@ -105,10 +111,11 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
         if not self:
             return ["there were no requests at all"]
         ranked = sorted(((differences(wanted, each), each) for each in self), key=lambda pair: len(pair[0]))
+        best = [pair for pair in ranked if len(pair[0]) == len(ranked[0][0])][:NEAREST]
         lines: list[str] = []
-        for found, each in ranked[:NEAREST]:
+        for found, each in best:
             lines += [f"  {each}", *(f"      {text}" for text in found)]
-        left = len(self) - NEAREST
+        left = len(self) - len(best)
         return [*lines, f"  and {left} more"] if left > 0 else lines
 
     def clear(self) -> None:
@@ -133,6 +140,9 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
 
     __hash__ = None
 
+    def __repr__(self) -> str:
+        return f"<{len(self)} request{'s' * (len(self) != 1)}>"
+
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "no requests"
 
@@ -152,6 +162,8 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
     """What to say when a comparison with requests does not hold; None if it is no such comparison."""
     if op == "in" and isinstance(left, Mapping) and isinstance(right, Requests):
         return [f"no request fits {dict(left)!r}", *right.nearest(left)]
+    if op == "not in" and isinstance(left, Mapping) and isinstance(right, Requests):
+        return [f"requests fit {dict(left)!r}", *(f"  {each}" for each in right.where(**left))]
     if op == "==" and isinstance(right, Requests) and not isinstance(left, Requests):
         left, right = right, left
     if op != "==" or not isinstance(left, Requests) or not isinstance(right, list):
@@ -194,4 +206,4 @@ def _count(found: int, times: int | None, wanted: Mapping[str, Any]) -> str:
     what = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
     if times is None:
         return f"no request fits {what}; the nearest are"
-    return f"{found} requests fit {what}, where {times} are expected; the nearest are"
+    return f"{found} request{' fits' if found == 1 else 's fit'} {what}, where {times} are expected; the nearest are"

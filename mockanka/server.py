@@ -137,6 +137,8 @@ class Server:
 
     def refuse(self, seconds: float, rule_id: str = "") -> None:
         """Refuse connections for so many seconds of the wall's clock; those there are break off."""
+        if self._reopening is not None:
+            self._reopening.cancel()  # it has not come to it yet, or it is over
         if self._until is None:
             self.listeners[0].hold()
         else:

@@ -8,7 +8,7 @@ from typing import Any
 from mockanka.core import placement, steering
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
-from mockanka.core.instance_record import Instance
+from mockanka.core.instance_record import Instance, Stay
 from mockanka.core.lifecycle import State
 from mockanka.core.template import version_of
 from mockanka.journal import Journal
@@ -43,9 +43,14 @@ def tell(controller: Controller, journal: Journal, watch: Watch, instance_id: st
     }
 
 
-def timeline(one: Instance) -> list[dict[str, Any]]:
-    """Its states, oldest first; the last has no end, unless the instance is gone."""
+def stays(one: Instance) -> list[tuple[Stay, int | None]]:
+    """Its states, oldest first, each with its end; the last has none."""
     ends = [after.since for _, after in pairwise(one.timeline)]
+    return list(zip(one.timeline, [*ends, None], strict=False))
+
+
+def timeline(one: Instance) -> list[dict[str, Any]]:
+    """The same as the control API shows it."""
     return [
         {
             "state": stay.state.value,
@@ -53,7 +58,7 @@ def timeline(one: Instance) -> list[dict[str, Any]]:
             "to": format_moment(end) if end is not None else None,
             "cause": stay.cause,
         }
-        for stay, end in zip(one.timeline, [*ends, None], strict=False)
+        for stay, end in stays(one)
     ]
 
 
@@ -61,6 +66,10 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
     """What it waits for now, in words; None if it waits for nothing."""
     node = controller.nodes.get(one.node_id or "")
     until = f" until {format_moment(one.until)}" if one.until is not None else ""
+    if one.hidden:
+        return "is out of sight, by a fault: nobody finds it"
+    if one.state is State.PUSHING:
+        return _why_it_pushes(controller, one)
     if one.held is not None or (one.pulling and one.until is None):
         return steering.why_it_stays(controller, one)
     if one.occupies and node is not None and node.lost_at is not None:
@@ -74,3 +83,11 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
     if one.state in (State.STOPPING, State.TERMINATING) and until:
         return f"its node is at it{until}"
     return f"is kept{until}" if one.state is State.TERMINATED and until else None
+
+
+def _why_it_pushes(controller: Controller, one: Instance) -> str:
+    save = controller.save_images.get(one.save_id or "")
+    if save is None or save.held is not None:
+        return steering.why_it_stays(controller, one)
+    until = f" until {format_moment(save.until)}" if save.until is not None else ""
+    return f"is saved as an image, {save.stage.value}{until}"

@@ -16,6 +16,7 @@ from mockanka.house import House
 from mockanka.server import Server, bind
 
 Result = TypeVar("Result")
+__tracebackhide__ = True  # what a test did wrong it did in the test
 GRACE = 0.02
 """Seconds that answers in the making have left at the end: a test that ends waits for none."""
 
@@ -54,6 +55,9 @@ class ServerThread:
             if self._ending:
                 raise _Stopped("this controller has been stopped")
             self._loop.call_soon_threadsafe(self._do, what, done)
+        wrong = done.exception()
+        if wrong is not None:
+            raise wrong.with_traceback(None) from None
         return done.result()
 
     def look(self, what: Callable[[], Result]) -> Result:

@@ -45,6 +45,8 @@ def parse_duration(text: str) -> int:
     """Nanoseconds of ``20s``, ``1m30s``, ``250ms``, ``1.5h``. ValueError says what would be right."""
     rest = text.strip()
     _require_short(rest)
+    if rest.startswith("-"):
+        raise ValueError(f"{text!r} is less than nothing: time does not go back")
     if rest == "0":
         return 0
     parts = list(_DURATION_PART.finditer(rest))

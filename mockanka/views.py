@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
 from mockanka import stories
@@ -15,6 +14,7 @@ from mockanka.core.events import Happening
 from mockanka.core.lifecycle import State
 from mockanka.scenario.reading import nearest
 
+__tracebackhide__ = True  # what a test did wrong it did in the test
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -142,13 +142,7 @@ class Views(Mapping[str, View], Generic[View]):
 
     def __getitem__(self, key: str) -> View:
         def find(look: Look[View]) -> View:
-            names = look.names
-            found = [key] if key in names else [id for id, name in names.items() if name == key]
-            if len(found) != 1:
-                several = "it is the name of several"
-                hint = several if found else nearest(key, [name or id for id, name in names.items()])
-                raise KeyError(f"there is no {self._what} {key!r}: {hint}")
-            return look.at(found[0])
+            return look.at(id_of(self._what, look.names, key))
 
         view: View = self._ask(find)
         return view
@@ -173,6 +167,16 @@ class Views(Mapping[str, View], Generic[View]):
 
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{id!r}: {view!r}' for id, view in self.items())}}}"
+
+
+def id_of(what: str, names: Mapping[str, str], key: str) -> str:
+    """The id that is meant by an id, or by a name that only one has. KeyError names the nearest."""
+    found = [key] if key in names else [id for id, name in names.items() if name and name == key]
+    if len(found) != 1:
+        several = "it is the name of several"
+        hint = several if found else nearest(key, [name or id for id, name in names.items()])
+        raise KeyError(f"there is no {what} {key!r}: {hint}")
+    return found[0]
 
 
 def names_of(controller: Controller, what: str) -> dict[str, str]:
@@ -214,9 +218,10 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
 
 
 def _timeline(one: instance_record.Instance) -> tuple[Stay, ...]:
-    ends = [moment(after.since) for _, after in pairwise(one.timeline)]
-    both = zip(one.timeline, [*ends, None], strict=False)
-    return tuple(Stay(stay.state.value, moment(stay.since), end, stay.cause) for stay, end in both)
+    return tuple(
+        Stay(stay.state.value, moment(stay.since), None if end is None else moment(end), stay.cause)
+        for stay, end in stories.stays(one)
+    )
 
 
 def look_at_node(controller: Controller, id: str) -> Node:

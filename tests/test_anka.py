@@ -431,7 +431,7 @@ def test_advance_takes_text_and_timedelta_and_says_what_time_it_is(anka: Anka) -
 @pytest.mark.parametrize(
     ("by", "kind", "message"),
     [
-        ("-5s", ValueError, "is no duration"),
+        ("-5s", ValueError, "is less than nothing"),
         (timedelta(seconds=-5), ValueError, "time does not go back"),
         ("8766000000000h", ValueError, "longer than a thousand years"),
         (timedelta(days=365_000_000), ValueError, "beyond the year 9000"),
@@ -950,7 +950,7 @@ def test_expect_returns_those_that_fit(anka: Anka) -> None:
 
 
 def test_expect_names_the_nearest_first(anka: Anka) -> None:
-    """An AssertionError with what is different, nearest first, three at most."""
+    """An AssertionError with what is different in those that come nearest, three at most."""
     for path in ("node", "vm", "registry/vm", "status"):
         ask(anka, "GET", path)
     start(anka, tag="vanilla")
@@ -961,9 +961,7 @@ def test_expect_names_the_nearest_first(anka: Anka) -> None:
     assert ("no request fits method='POST', path='/api/v1/vm', body={'tag': 'xcode-15'}; the nearest are") == lines[0]
     assert lines[1].startswith("  #5 ")
     assert "      body.tag: 'vanilla', wanted 'xcode-15'" == lines[2]
-    assert lines[3].startswith("  #2 ")
-    assert "      method: 'GET', wanted 'POST'" == lines[4]
-    assert "  and 2 more" == lines[-1]
+    assert ["  and 4 more"] == lines[3:]
 
 
 def test_expect_counts(anka: Anka) -> None:
@@ -971,9 +969,9 @@ def test_expect_counts(anka: Anka) -> None:
     with pytest.raises(AssertionError, match=r"^no request fits method='GET'; the nearest are\nthere were no requests"):
         anka.requests.expect(method="GET")
     ask(anka, "GET")
-    with pytest.raises(AssertionError, match=r"^1 requests fit method='GET', where 2 are expected; the nearest are\n"):
+    with pytest.raises(AssertionError, match=r"^1 request fits method='GET', where 2 are expected; the nearest are\n"):
         anka.requests.expect(times=2, method="GET")
-    with pytest.raises(AssertionError, match=r"^1 requests fit method='GET', where 0 are expected"):
+    with pytest.raises(AssertionError, match=r"^1 request fits method='GET', where 0 are expected"):
         anka.requests.expect(times=0, method="GET")
 
 
@@ -1020,8 +1018,7 @@ def test_explain_names_the_nearest_of_what_is_not_in_the_requests(anka: Anka) ->
     assert "no request fits {'method': 'GET', 'path': '/api/v1/vm', 'status': 404}" == lines[0]
     assert lines[1].startswith("  #2 ")
     assert "      status: 200, wanted 404" == lines[2]
-    assert lines[3].startswith("  #1 ")
-    assert ["      path: '/api/v1/node', wanted '/api/v1/vm'", "      status: 200, wanted 404"] == lines[4:]
+    assert ["  and 1 more"] == lines[3:]
 
 
 def test_explain_names_the_first_request_that_is_not_as_expected(anka: Anka) -> None:
@@ -1208,11 +1205,11 @@ def test_what_the_life_cycle_does_not_know_is_a_value_error(anka: Anka) -> None:
     """What is not Started does not shut down, what has failed does not fail, and nothing changes."""
     id = start(anka)
     before = shown(anka)
-    with pytest.raises(ValueError, match="an instance cannot stop now: the life cycle knows no Scheduling -> Stopping"):
+    with pytest.raises(ValueError, match="an instance that is Scheduling cannot stop"):
         anka.shut_down(id)
     assert before == shown(anka)
     anka.fail(id)
-    with pytest.raises(ValueError, match="an instance cannot fail now"):
+    with pytest.raises(ValueError, match="an instance that is Error cannot fail"):
         anka.fail(id)
 
 

@@ -202,7 +202,7 @@ BAD = [
     ("--port", "http", "'http'"),
     ("--release", "1.2", "older than 1.8.0"),
     ("--release", "latest", "'latest' is no release: give one like"),
-    ("--step", "-5s", "'-5s' is no duration: write it like 20s, 1m30s or 250ms"),
+    ("--step", "-5s", "'-5s' is less than nothing: time does not go back"),
     ("--step", "5", "'5' is no duration: write it like 20s, 1m30s or 250ms"),
     ("--step", "9999999h", "longer than a thousand years"),
     ("--speed", "0", "0<x<=1000000000"),

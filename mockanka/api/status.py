@@ -27,7 +27,8 @@ def blueprint(controller: Controller) -> Blueprint:
                     "status": "Running",
                     "version": version(controller),
                     "registry_address": controller.registry,
-                    "registry_status": "Running",
+                    # Guess: that a fault which has the registry down shows here too (controller-facts A23).
+                    "registry_status": "FAIL" if controller.registry_state == "down" else "Running",
                     "license": controller.license,
                 }
             )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from http import HTTPStatus
 from typing import Any, NoReturn
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from mockanka.scenario import ScenarioError
-from mockanka.scenario.reading import problems_in, shown
+from mockanka.scenario.reading import nearest, problems_in, shown
+
+log = logging.getLogger("mockanka")
 
 MAX_BODY = 256 * 1024 * 1024
 """Bytes: room for the dump of a world with tens of thousands of instances."""
@@ -35,6 +38,8 @@ def body(optional: bool = False) -> Any:
     given = raw()
     if optional and not given.strip():
         return {}
+    if not given.strip():
+        raise Problem(400, "the body is empty; it must be a JSON object")
     data = parsed(given)
     if not isinstance(data, dict):
         raise Problem(400, "the body must be a JSON object")
@@ -51,6 +56,17 @@ def parsed(given: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _described(wrong: HTTPException) -> str:
+    """What a person needs to know who asked for what there is not."""
+    if isinstance(wrong, NotFound):
+        known = sorted({rule.rule for rule in current_app.url_map.iter_rules()})
+        return f"there is no {request.path}: {nearest(request.path, known)} GET /_mock/ lists what there is"
+    if isinstance(wrong, MethodNotAllowed):
+        takes = ", ".join(sorted(set(wrong.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        return f"{request.path} takes {takes}, not {request.method}"
+    return wrong.description or wrong.name
 
 
 def number(name: str, otherwise: int | None = None) -> int | None:
@@ -88,10 +104,15 @@ def handle_problems(app: Flask) -> None:
         found = [f"{shown(each.path)}: {each.text}" if each.path else each.text for each in problems_in(wrong.messages)]
         return problem(400, "Bad Request", "; ".join(found))
 
+    @app.errorhandler(Exception)
+    def fault(_: Exception) -> Response:
+        log.exception("a fault in mockanka itself; please report it")
+        return problem(500, "Internal Server Error", "internal error in mockanka; its log has the details")
+
     @app.errorhandler(HTTPException)
     def http(wrong: HTTPException) -> Response:
-        answer = problem(wrong.code or 500, wrong.name, wrong.description or wrong.name)
+        answer = problem(wrong.code or 500, wrong.name, _described(wrong))
         for name, value in wrong.get_headers():
             if name == "Allow":
-                answer.headers[name] = value
+                answer.headers[name] = ", ".join(sorted(value.split(", ")))
         return answer

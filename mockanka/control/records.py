@@ -50,4 +50,5 @@ def add_routes(app: Flask, house: House) -> None:
 
     @app.get("/_mock/report")
     def report() -> dict[str, object]:
+        only()
         return house.report().as_json()

@@ -15,7 +15,7 @@ from mockanka.scenario.strict import Strict
 
 
 class Reset(Strict):
-    scenario = fields.Raw()
+    scenario = fields.Raw(error_messages={"null": "has no value"})
     seed = Whole(-(2**63), 2**63 - 1)
 
 

@@ -115,4 +115,5 @@ def _instances(app: Flask, house: House) -> None:
         except NotFound:
             raise Problem(404, f"there is no instance {instance_id}") from None
         except IllegalMove as wrong:
-            raise Problem(409, f"an instance cannot {fate} now: the life cycle knows no {wrong}") from None
+            state = str(wrong).partition(" ")[0]
+            raise Problem(409, f"an instance that is {state} cannot {fate}") from None

@@ -10,13 +10,14 @@ from marshmallow import ValidationError, fields
 
 from mockanka import units
 from mockanka.control.problems import Problem, body
-from mockanka.core import steering
+from mockanka.core import mishaps, steering
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import State
 from mockanka.house import House
 from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text
+from mockanka.scenario.reading import nearest
 from mockanka.scenario.strict import Strict
 
 ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
@@ -39,14 +40,16 @@ class Until(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if value in ("idle", "next"):
             return value
+        if isinstance(value, str):
+            raise ValidationError(f"{value!r} is not known: {nearest(value, ['idle', 'next'])}")
         if not isinstance(value, dict):
-            raise ValidationError(f"must be {ADVANCE}")
+            raise ValidationError('must be "idle", "next" or {"instance": ID, "state": STATE}')
         return INSTANCE_STATE.load(value)
 
 
 class Advance(Strict):
     by = Length()
-    until = Until()
+    until = Until(error_messages={"null": "has no value"})
 
 
 CLOCK, INSTANCE_STATE, ADVANCING = ClockChange(), InstanceState(), Advance()
@@ -88,7 +91,8 @@ def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
             steering.advance_by(controller, asked["by"])
         elif until == "next":
             if not steering.advance_to_next(controller):
-                raise Problem(409, "nothing is on its way, so nothing comes next")
+                held = "".join(f"; {text}" for _, text in mishaps.held(controller))
+                raise Problem(409, f"nothing is on its way, so nothing comes next{held}")
         elif until == "idle":
             steering.settle(controller)
         else:

@@ -255,10 +255,13 @@ class Faults:
         path: str,
         query: Callable[[], Mapping[str, str]],
         body: Callable[[], object],
+        can_be_stale: bool = True,
     ) -> Rule | None:
-        """The rule that strikes at a request, if one does."""
+        """The rule that strikes at a request, if one does; one that repeats an answer needs one to repeat."""
         for rule in self:
-            if not rule.match.event and rule.match.meets_request(method, path, query, body) and rule.strikes(seed):
+            if rule.match.event or (rule.do.stale and not can_be_stale):
+                continue
+            if rule.match.meets_request(method, path, query, body) and rule.strikes(seed):
                 return rule
         return None
 

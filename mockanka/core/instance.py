@@ -329,6 +329,8 @@ def _start_failed(controller: Controller, instance: Instance, message: str) -> N
         instance.step += 1
         instance.booting = False
         instance.fate = instance.until = instance.vm = None
+        cause = f"start failed, and is tried again: {message}"
+        instance.timeline.append(Stay(State.SCHEDULING, controller.now, cause))
     controller.happened("start retried", instance.id, node=node_id, message=message)
     _release(controller, instance)
     instance.node_id = None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NodeTurns(Event):
-    """A node goes another way: offline, full, into a state, or back; ``lasts`` is how long, 0 for good."""
+    """A node goes another way: offline, full, into a state; ``lasts`` is how long, 0 for good."""
 
     node_id: str
     what: str
@@ -32,14 +32,34 @@ class NodeTurns(Event):
         return self.node_id in controller.nodes
 
     def settles(self, controller: Controller) -> bool:
-        """Only a node's return brings anything on its way, and only if something waits for it."""
-        waits = controller.waiting or controller.nodes[self.node_id].occupants
-        return self.what == "online" and bool(waits)
+        return _matters(controller, self.node_id) if self.what == "online" else False
 
     def happen(self, controller: Controller) -> None:
         node.turn(controller, self.node_id, self.what)
         if self.lasts:
-            controller.schedule(controller.now + self.lasts, NodeTurns(self.node_id, "online", 0))
+            controller.schedule(controller.now + self.lasts, NodeTurnsBack(self.node_id, self.what))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTurnsBack(Event):
+    """What a fault made of a node is over; what others have made of it stays."""
+
+    node_id: str
+    what: str
+
+    def alive(self, controller: Controller) -> bool:
+        return self.node_id in controller.nodes
+
+    def settles(self, controller: Controller) -> bool:
+        return _matters(controller, self.node_id)
+
+    def happen(self, controller: Controller) -> None:
+        node.turn_back(controller, self.node_id, self.what)
+
+
+def _matters(controller: Controller, node_id: str) -> bool:
+    """Whether anything waits for that node's return, or may."""
+    return bool(controller.waiting or controller.nodes[node_id].occupants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +83,12 @@ class RegistryTurns(Event):
 
 @dataclass(frozen=True, slots=True)
 class LicenseTurns(Event):
-    """The licence expires, or is renewed: nodes without one start nothing (controller-facts C5)."""
+    """The licence expires: nodes without one start nothing (controller-facts C5). Renewed, it ends for those."""
 
     expires: bool
     lasts: int
+    node_ids: tuple[str, ...] = ()
+    """Those that it is renewed for."""
 
     def alive(self, controller: Controller) -> bool:
         return True
@@ -75,15 +97,17 @@ class LicenseTurns(Event):
         return not self.expires and bool(controller.waiting)
 
     def happen(self, controller: Controller) -> None:
-        before, after = NodeState.ACTIVE, NodeState.UNLICENSED
-        if not self.expires:
-            before, after = after, before
         controller.happened("license", "license", expired=self.expires)
-        for each in controller.nodes.values():
-            if each.condition is before:
-                node.set_condition(controller, each.id, after)
+        if not self.expires:
+            for node_id in self.node_ids:
+                if node_id in controller.nodes:
+                    node.turn_back(controller, node_id, "unlicensed")
+            return
+        struck = tuple(each.id for each in controller.nodes.values() if each.condition is NodeState.ACTIVE)
+        for node_id in struck:
+            node.set_condition(controller, node_id, NodeState.UNLICENSED)
         if self.lasts:
-            controller.schedule(controller.now + self.lasts, LicenseTurns(False, 0))
+            controller.schedule(controller.now + self.lasts, LicenseTurns(False, 0, struck))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +220,24 @@ def remove(controller: Controller, rule_id: str) -> None:
     controller.happened("fault removed", rule_id)
 
 
-def held(controller: Controller) -> Iterator[str]:
-    """What a fault keeps from ever getting on, each in words; an end that never comes is forgotten in time."""
+def held(controller: Controller) -> Iterator[tuple[str, str]]:
+    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept.
+
+    An end that never comes is not among it, for it is forgotten in time.
+    """
     for one in controller.instances.values():
         if one.held is not None and one.state is not State.TERMINATING:
-            yield f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
+            yield one.id, f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
         elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
-            yield f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"
+            yield one.id, f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"
+        elif (save := controller.save_images.get(one.save_id or "")) is not None and save.held is not None:
+            yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.held.rule_id}"
     for made in controller.distributions.values():
         for node_id, delivery in made.deliveries.items():
             there = controller.nodes.get(node_id)
             running = there.pulls.get(made.ref) if there else None
             if delivery.stage is distribution.Stage.PULLING and running and running.held_by:
-                yield f"distribution {made.id} to node {node_id} is held by {running.held_by}"
-    for save in controller.save_images.values():
-        if save.held is not None:
-            yield f"save image request {save.id} is held by {save.held.rule_id}"
+                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.held_by}"
 
 
 def require_node(controller: Controller, node_id: str) -> Node:

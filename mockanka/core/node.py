@@ -261,3 +261,16 @@ def turn(controller: Controller, node_id: str, what: str) -> None:
         controller.placement_due = True
     else:
         set_condition(controller, node_id, TURNS[what])
+
+
+def turn_back(controller: Controller, node_id: str, what: str) -> None:
+    """Undo one turn, and no other: whatever else the node has become meanwhile it stays."""
+    node = find(controller, node_id)
+    if what == "offline":
+        restore(controller, node_id)
+    elif what == "full":
+        node.by_hand = 0
+        controller.placement_due = True
+        controller.happened("node free", node_id)
+    elif what in TURNS and node.condition is TURNS[what]:
+        set_condition(controller, node_id, NodeState.ACTIVE)

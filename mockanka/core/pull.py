@@ -59,6 +59,8 @@ class Pull:
     def _unheld(self, at: int) -> float:
         if at >= self.ends:
             return 1.0
+        if not self.moving:  # nothing to fetch, and still it rests
+            return self.rests_at
         gone, before = max(0, at - self.started), int(self.moving * self.rests_at)
         return (gone if gone <= before else max(before, gone - self.rest)) / self.moving
 

@@ -28,11 +28,13 @@ def advance_by(controller: Controller, length: int) -> None:
 
 
 def advance_to_next(controller: Controller) -> bool:
-    """Go to the moment of the next event and live through it; False if there is none."""
+    """Go to the moment of the next event and live through it; False if there is none. Never if time ends before."""
     controller.advance()
     due = controller.next_due()
     if due is None:
         return False
+    if due > END_OF_TIME:
+        raise Never("what comes next is beyond the year 9000, where time ends")
     advance_by(controller, max(0, due - controller.clock.now()))
     return True
 
@@ -43,10 +45,12 @@ def settle(controller: Controller) -> None:
     Never, and nothing has changed, if a fault keeps something from ever getting there.
     """
     controller.advance()
+    if controller.idle and not any(mishaps.held(controller)):
+        return
     with _or_back(controller):
         while not controller.idle and advance_to_next(controller):
             pass
-        if held := list(mishaps.held(controller)):
+        if held := [text for _, text in mishaps.held(controller)]:
             raise Never("it would never be idle: " + "; ".join(held))
 
 
@@ -58,6 +62,8 @@ def wait_for(controller: Controller, instance_id: str, state: State) -> None:
     controller.advance()
     if instance_id not in controller.instances:
         raise NotFound
+    if controller.instances[instance_id].state is state:
+        return
     with _or_back(controller):
         _go_until(controller, instance_id, state)
 
@@ -68,7 +74,7 @@ def _or_back(controller: Controller) -> Iterator[None]:
     before, logged = controller.snapshot(), controller.log.count
     try:
         yield
-    except Never:
+    except Exception:
         controller.go_back(before, logged)
         raise
 
@@ -95,8 +101,8 @@ def why_it_stays(controller: Controller, instance: Instance) -> str:
     node = controller.nodes.get(instance.node_id or "")
     if node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
-    for text in mishaps.held(controller):
-        if instance.id in text:
+    for id, text in mishaps.held(controller):
+        if id == instance.id:
             return text
     return "nothing is on its way" + _because(instance)
 

@@ -64,7 +64,7 @@ def _schedule(controller: Controller, pending: list[Data]) -> None:
 
 
 def _clock(given: Data, options: Options) -> Clock:
-    mode = options.clock or given.get("mode", "real")
+    mode = options.clock or given.get("mode", options.default_clock)
     start = given.get("start", system_time() if mode == "real" else START)
     if start > END_OF_TIME:
         raise Broken(("clock", "start"), "is after the year 9000, where time ends")

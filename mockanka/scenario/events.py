@@ -22,7 +22,10 @@ OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
         instance.Fated,
     )
 }
-OTHERS = "Pulled TimedOut Taken Delivered StageEnd NodeTurns RegistryTurns LicenseTurns Vanishes Reappears Revealed"
+OTHERS = """
+    Pulled TimedOut Taken Delivered StageEnd NodeTurns NodeTurnsBack RegistryTurns LicenseTurns
+    Vanishes Reappears Revealed
+"""
 KINDS = [*OF_INSTANCES, *OTHERS.split()]
 
 
@@ -40,10 +43,13 @@ def write(at: int, event: Event) -> dict[str, Any]:
             entry |= {"until": event.until} if isinstance(event, distribution.Delivered) else {}
         case mishaps.NodeTurns():
             entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
+        case mishaps.NodeTurnsBack():
+            entry |= {"id": event.node_id, "what": event.what}
         case mishaps.RegistryTurns():
             entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
         case mishaps.LicenseTurns():
             entry |= {"id": "license", "what": "expired" if event.expires else "renewed", "lasts": event.lasts}
+            entry |= {"nodes": list(event.node_ids)}
         case mishaps.Vanishes():
             entry |= {"id": event.instance_id, "lasts": event.lasts}
         case mishaps.Reappears() | instance.Revealed():
@@ -74,7 +80,10 @@ def read(entry: Mapping[str, Any]) -> Event:
             case "RegistryTurns":
                 return mishaps.RegistryTurns(entry["what"], entry["lasts"])
             case "LicenseTurns":
-                return mishaps.LicenseTurns(entry["what"] == "expired", entry["lasts"])
+                nodes = tuple(entry.get("nodes", ()))
+                return mishaps.LicenseTurns(entry["what"] == "expired", entry["lasts"], nodes)
+            case "NodeTurnsBack":
+                return mishaps.NodeTurnsBack(id, entry["what"])
             case "Vanishes":
                 return mishaps.Vanishes(id, entry["lasts"])
             case "Reappears":

@@ -88,6 +88,8 @@ class FaultMatch(Strict):
         event = data.get("event")
         if event is None:
             _refuse_first(data, LIFE_KEYS, "is matched at an event of life: give event too")
+            if data.get("method") == "GET":
+                _refuse_first(data, ["body"], "is nothing that a GET has")
             _require_operation(data)
             return
         _refuse_first(data, DOOR_KEYS, "is matched at the door, and event in life: one rule has one of them")
@@ -148,6 +150,10 @@ class Fault(Strict):
         wrong = _wrong(keys, kinds, where)
         if wrong:
             raise ValidationError({"do": [wrong]})
+        if event == "begin" and data.get("skip"):
+            raise ValidationError({"skip": ["a rule begins once: it would never strike"]})
+        if "stale" in keys and data["match"].get("method", "GET") != "GET":
+            raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
         if event == "begin" and "node" not in keys and len(data["match"]) > 1:
             raise ValidationError({"match": ["what is done does not happen to a node: leave out node and group"]})
 

@@ -325,6 +325,8 @@ class Percent(_Field):
         if not isinstance(written, str) or not written.strip().endswith("%"):
             raise ValueError(f"{written!r} is no percentage: write it like 40%")
         text = written.strip()[:-1].strip()
+        if text.startswith("-"):
+            raise ValueError(f"{written} is less than 0%")
         number = Real(high=1e6).read(text)
         if number > 100:
             raise ValueError(f"{written} is more than 100%")
@@ -407,6 +409,8 @@ class Token(Filled):
         odd = next((each for each in text if not " " <= each <= "~" or each in self.without), None)
         if odd is not None:
             raise ValueError(f"{text!r} has {odd!r} in it, which cannot stand there")
+        if self.without and text in (".", ".."):
+            raise ValueError(f"{text!r} cannot stand in a path")
         return text
 
 

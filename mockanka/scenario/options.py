@@ -16,3 +16,5 @@ class Options:
     clock: str | None = None
     speed: float | None = None
     step: int | None = None
+    default_clock: str = "real"
+    """The clock of scenarios that name none."""

@@ -19,6 +19,10 @@ REPEATS = 100_000
 """How many nodes aliases may bring in again; enough for any honest scenario."""
 
 NULL, INT, BOOL = (f"tag:yaml.org,2002:{name}" for name in ("null", "int", "bool"))
+TAGS = {
+    f"tag:yaml.org,2002:{name}" for name in ("null", "int", "bool", "float", "str", "timestamp", "value", "map", "seq")
+}
+"""What a value may be: nothing that YAML would build objects of."""
 
 
 class Scalar(str):
@@ -159,6 +163,8 @@ class _Converter:
         self.document.lines[path] = node.start_mark.line + 1
         if node in self.above or len(path) > DEPTH:
             raise self.document.error([Problem(path, "is nested in itself, or too deep")])
+        if node.tag not in TAGS:
+            raise self.document.error([Problem(path, f"{node.tag.rpartition(':')[2]} is no kind of value here")])
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == NULL else Scalar(node.value, node.tag)
         self.above.append(node)

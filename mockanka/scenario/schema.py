@@ -30,7 +30,7 @@ from mockanka.scenario.fields import (
     Whole,
     Words,
 )
-from mockanka.scenario.strict import Strict
+from mockanka.scenario.strict import Many, Strict
 
 LICENSES = ("basic", "enterprise", "enterprise plus")
 
@@ -98,10 +98,10 @@ class Version(Strict):
     number = Whole(0, 10**6)
     description = Text()
     size = Size()
-    images = fields.List(fields.Nested(File))
-    state_files = fields.List(fields.Nested(File))
+    images = Many(fields.Nested(File))
+    state_files = Many(fields.Nested(File))
     state_size = Size()
-    port_forwarding = fields.List(fields.Nested(PortRule))
+    port_forwarding = Many(fields.Nested(PortRule))
     own_ports = Flag()
     # in a dump
     deleted = Flag()
@@ -117,8 +117,8 @@ class Template(Strict):
     arch = Choice("amd64", "arm64")
     cpus = Whole(1, 1024)
     ram = Ram()
-    port_forwarding = fields.List(fields.Nested(PortRule))
-    versions = fields.List(fields.Nested(Version))
+    port_forwarding = Many(fields.Nested(PortRule))
+    versions = Many(fields.Nested(Version))
     # in a dump
     deleted = Flag()
 
@@ -158,7 +158,7 @@ class Pull(Strict):
     held_at = Real(high=1)
     fails_at = Moment()
     message = Text()
-    files = fields.List(fields.Nested(File), load_default=list)
+    files = Many(fields.Nested(File), load_default=list)
 
 
 class Node(Strict):
@@ -175,16 +175,16 @@ class Node(Strict):
     disk = Size()
     disk_other = Size()
     anka = fields.Nested(Anka)
-    usb = fields.List(fields.Nested(UsbDevice))
+    usb = Many(fields.Nested(UsbDevice))
     state = Choice(*(state.value for state in NodeState))
     by_hand = Whole(0, 10_000)
     central_logging = Flag()
-    cached = fields.List(fields.Nested(Cached))
+    cached = Many(fields.Nested(Cached))
     # in a dump
     groups = Words()
     lost = Moment()
     offline = Moment()
-    pulls = fields.List(fields.Nested(Pull))
+    pulls = Many(fields.Nested(Pull))
 
 
 class Group(Strict):
@@ -212,7 +212,7 @@ class Vm(Strict):
     cpus = Whole(1)
     ram = Ram()
     status = Text()
-    ports = fields.List(fields.Nested(Port))
+    ports = Many(fields.Nested(Port))
 
 
 class ScriptResult(Strict):
@@ -303,7 +303,7 @@ class Distribution(Strict):
     requested = Moment()
     # in a dump
     serial = Whole(0)
-    deliveries = fields.List(fields.Nested(Delivery))
+    deliveries = Many(fields.Nested(Delivery))
 
     @post_dump
     def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -364,6 +364,7 @@ class Pending(Strict):
     until = Moment()
     what = Text()
     lasts = Length()
+    nodes = Words()
 
 
 class Scenario(Strict):
@@ -373,19 +374,19 @@ class Scenario(Strict):
     seed = Whole(-(2**63), 2**63 - 1)
     clock = fields.Nested(Clock)
     timings = fields.Nested(Timings)
-    templates = fields.List(fields.Nested(Template))
-    nodes = fields.List(fields.Nested(Node))
-    groups = fields.List(fields.Nested(Group))
-    instances = fields.List(fields.Nested(Instance))
-    distributions = fields.List(fields.Nested(Distribution))
-    save_images = fields.List(fields.Nested(SaveImage))
-    scripts = fields.List(fields.Nested(Script))
-    faults = fields.List(fields.Nested(Fault))
+    templates = Many(fields.Nested(Template))
+    nodes = Many(fields.Nested(Node))
+    groups = Many(fields.Nested(Group))
+    instances = Many(fields.Nested(Instance))
+    distributions = Many(fields.Nested(Distribution))
+    save_images = Many(fields.Nested(SaveImage))
+    scripts = Many(fields.Nested(Script))
+    faults = Many(fields.Nested(Fault))
     report = fields.Nested(Report)
     # in a dump
     counters = fields.Dict(keys=Text(), values=Whole(0))
     placement_due = Flag()
-    pending = fields.List(fields.Nested(Pending))
+    pending = Many(fields.Nested(Pending))
 
     @post_dump
     def _leave_out_nothing(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from marshmallow import EXCLUDE, Schema, ValidationError, post_dump, pre_load, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_dump, pre_load, validates_schema
 
 from mockanka.scenario.reading import nearest
+
+
+class Many(fields.List[Any]):
+    """A list of things."""
+
+    default_error_messages: ClassVar[dict[str, Any]] = {"invalid": "must be a list"}  # type: ignore[misc]
 
 
 class Strict(Schema):

@@ -1400,7 +1400,7 @@ def test_held_says_at_which_share() -> None:
     assert [
         f"the pull of instance {mine.id} is held at 40% by fault-1",
         f"distribution {made.id} to node {node_of(controller).id} is held by fault-1",
-    ] == list(mishaps.held(controller))
+    ] == [text for _, text in mishaps.held(controller)]
 
 
 def test_removing_a_rule_that_holds_nothing_changes_nothing_else() -> None:

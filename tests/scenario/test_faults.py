@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mockanka.api.app import create_app
 from mockanka.core import distribution, instance, mishaps, node, save_image
 from mockanka.core.controller import Controller
 from mockanka.core.faults import AT_THE_DOOR, DOOR_KEYS, IN_LIFE, LIFE_KEYS, Do
@@ -65,7 +66,7 @@ REFUSED = {
     # values
     "{match: {event: pull}, do: {fail: x, at: 101%}}": (("do.at", "101% is more than 100%"),),
     "{match: {event: pull}, do: {fail: x, at: 0.4}}": (("do.at", "'0.4' is no percentage: write it like 40%"),),
-    "{match: {event: pull}, do: {fail: x, at: -4%}}": (("do.at", "-4 is not zero or more"),),
+    "{match: {event: pull}, do: {fail: x, at: -4%}}": (("do.at", "-4% is less than 0%"),),
     "{match: {event: pull}, do: {fail: x, at: nan%}}": (("do.at", "nan is not zero or more"),),
     "{do: {cut: 101%}}": (("do.cut", "101% is more than 100%"),),
     "{do: {cut: half}}": (("do.cut", "'half' is no part: write it like 40%, or as a number of bytes"),),
@@ -312,7 +313,8 @@ def with_rule(item: dict[str, Any]) -> Controller:
 @pytest.mark.parametrize(("event", "do"), EVERY, ids=lambda part: json.dumps(part))
 def test_every_kind_of_rule_survives(event: str | None, do: dict[str, Any]) -> None:
     """Written, dumped and loaded, a rule is what it was, with its counts; and so is its dump."""
-    controller = with_rule({"match": {"event": event} if event else {}, "do": do, "skip": 1, "times": 3, "seed": -5})
+    skip = 0 if event == "begin" else 1  # it begins once only
+    controller = with_rule({"match": {"event": event} if event else {}, "do": do, "skip": skip, "times": 3, "seed": -5})
     (rule,) = controller.faults
     rule.seen, rule.fired = 7, 3
     copies = [load(controller) for load in LOADERS]
@@ -479,3 +481,13 @@ def test_a_dump_in_the_middle_of_a_fault_goes_on_like_the_original(event: str, d
         pass_time(each, 1000)
     assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
     assert [] != [line for line in controller.log.since(0) if line.what == "fault"]
+
+
+def test_what_can_be_matched_is_what_the_controller_answers() -> None:
+    """The paths and methods that a rule may name are those of the controller's routes."""
+    app = create_app(controller_of("{}"))
+    routes: dict[str, set[str]] = {}
+    for route in app.url_map.iter_rules():
+        routes.setdefault(route.rule, set()).update(route.methods or ())
+
+    assert routes == {path: set(methods) for path, methods in OPERATIONS.items()}
