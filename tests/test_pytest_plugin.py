@@ -674,3 +674,69 @@ def test_the_fixtures_are_listed_with_what_they_are_for(suite: Suite) -> None:
     for name in ("anka_server [session scope]", "anka_scenario", "anka"):
         assert re.search(rf"^{re.escape(name)} -- .*pytest_plugin\.py:\d+\n    \S+", run.said, re.MULTILINE), name
     assert "no docstring available" not in run.said
+
+
+def test_a_scenarios_own_clock_beats_the_default(suite: Suite) -> None:
+    """The clock steps where neither marker nor scenario says anything."""
+    suite.write(
+        "test_it.py",
+        """
+        @pytest.mark.anka(scenario={"clock": {"mode": "manual"}})
+        def test_its_own(anka): assert "manual" == anka.clock.mode
+
+        @pytest.mark.anka(scenario={"clock": {"mode": "manual"}}, clock="real")
+        def test_the_markers(anka): assert "real" == anka.clock.mode
+
+        def test_none(anka): assert "step" == anka.clock.mode
+        """,
+    )
+    run = suite.run()
+
+    assert run.counted(passed=3), run.said
+
+
+def test_a_strict_test_is_judged_over_its_resets_and_only_if_it_passed(suite: Suite) -> None:
+    """A reset hides no leak; who failed or was skipped is not judged again."""
+    suite.write(
+        "test_it.py",
+        """
+        pytestmark = pytest.mark.anka(strict=True)
+
+        def test_resets(anka):
+            start(anka)
+            anka.reset()
+
+        def test_fails(anka):
+            start(anka)
+            assert 0
+
+        def test_skips(anka):
+            start(anka)
+            pytest.skip("enough")
+        """,
+    )
+    run = suite.run()
+
+    assert run.counted(passed=1, errors=1, failed=1, skipped=1), run.said
+    assert "after reset" not in run.said
+    assert "leaks: instance" in run.said
+
+
+def test_what_a_test_did_wrong_is_shown_in_the_test(suite: Suite) -> None:
+    """Not in the threads and queues between it and the controller."""
+    suite.write("test_it.py", "def test_it(anka): anka.nodes['mini-1']\n")
+    run = suite.run()
+
+    assert run.counted(failed=1), run.said
+    assert "did you mean 'mini-01'?" in run.said
+    assert "thread.py" not in run.said
+    assert "futures" not in run.said
+
+
+def test_a_scenario_is_loaded_from_beside_the_test_too(suite: Suite) -> None:
+    """As the marker finds it."""
+    suite.write("deep/test_it.py", "def test_it(anka):\n    anka.load('mine.yaml')\n    assert not anka.nodes\n")
+    suite.write("deep/mine.yaml", "templates: []\n")
+    run = suite.run()
+
+    assert run.counted(passed=1), run.said

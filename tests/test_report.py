@@ -13,9 +13,12 @@ import requests
 
 import mockanka
 from mockanka.anka import Anka
+from mockanka.api.bodies import Remarks
 from mockanka.api.instances import START
-from mockanka.core.release import Release
-from mockanka.report import KINDS, REQUESTS_NAMED, Finding, Report, read_kinds
+from mockanka.core.release import DEFAULT, Release
+from mockanka.journal import Journal
+from mockanka.report import KINDS, REQUESTS_NAMED, Finding, Report, Watch, read_kinds
+from tests.worlds import controller_of
 
 VM = "/api/v1/vm"
 TIMEOUT = 5.0
@@ -866,3 +869,40 @@ def test_a_reset_forgets_what_was_found(client: Client) -> None:
 
     assert ([], 0) == (empty.findings, empty.requests)
     assert [("unknown-ids", [1])] == client.found()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "said"),
+    [
+        ("GET", "/api/v1/vms", "GET /api/v1/vms: no operation has that path: did you mean '/api/v1/vm'?"),
+        ("PATCH", "/api/v1/vm", "PATCH /api/v1/vm: it takes GET, POST, PUT, DELETE"),
+    ],
+)
+def test_what_is_no_operation_breaks_the_contract(client: Client, method: str, path: str, said: str) -> None:
+    """A wrong path names the nearest, a wrong method those that there are; the ids in them were never asked for."""
+    requests.request(method, f"{client.anka.url}{path}?id=x", timeout=5)
+
+    assert [said] == [each.message for each in client.anka.report().findings]
+    assert [("contract", [1])] == client.found()
+
+
+def test_a_poll_counts_for_its_instance_whatever_else_it_says(client: Client) -> None:
+    """Who adds a number to each poll hammers all the same."""
+    (id,) = client.start()
+    for number in range(21):
+        requests.get(f"{client.anka.url}/api/v1/vm?id={id}&_={number}", timeout=5)
+
+    assert [22] == next(each.requests for each in client.anka.report().of(["hammering"]))
+
+
+def test_too_many_findings_are_counted() -> None:
+    """A thousand are kept apart, of the others there is the number."""
+    watch = Watch(controller_of("{}"))
+    journal = Journal()
+    for number in range(1_010):
+        entry = journal.open("GET", "/api/v1/node", f"id=n{number}".encode(), b"", 0)
+        watch.asked(entry, Remarks(lambda: DEFAULT), b"", 200, b'{"status":"FAIL","message":"Not found"}')
+    report = watch.report(journal)
+
+    assert (1_000, 10) == (len(report.findings), report.more)
+    assert "and 10 more" in str(report)

@@ -1430,3 +1430,57 @@ def the_licence_expires(client: Client) -> None:
     assert "Inactive (Invalid License)" == client.node()["state"]
     assert ["Scheduling", "Pulling", "Started"] == [state for state, _ in client.phases(client.start(), 68)]
     assert "Active" == client.node()["state"]
+
+
+def test_an_answer_can_only_be_repeated_when_there_is_one(anka: Anka) -> None:
+    """The first GET spends nothing of the rule; the second gets the first's answer, and the journal says so."""
+    anka.faults.add(match={"path": VM}, do={"stale": True}, times=1)
+    first = ask(anka.url)
+    start(anka.url)
+    second, third = ask(anka.url), ask(anka.url)
+
+    assert first.body == second.body != third.body
+    assert ["", "stale", ""] == [each.outcome for each in anka.requests.where(method="GET", path=VM)]
+
+
+@pytest.mark.parametrize("rule", [{"match": {"method": "POST"}, "do": {"stale": True}}, {"do": {"status": 99}}])
+def test_a_rule_that_could_not_be_kept_is_refused(anka: Anka, rule: dict[str, Any]) -> None:
+    """Only the answer to a GET is repeated, and a status is one of HTTP's."""
+    with pytest.raises(mockanka.ScenarioError):
+        anka.faults.add(**rule)
+
+    assert 0 == len(anka.faults)
+
+
+def test_who_is_refused_by_the_second_port_is_cut_off_as_well() -> None:
+    """A request that has connections refused gets no answer, by whatever port it came; the port stays."""
+    with serving("--clock", "manual", "--control-port", "0") as served:
+        control = json.loads(served.line)["control_url"]
+        requests.post(f"{control}/_mock/faults", json={"do": {"refuse": "1h"}}, timeout=TIMEOUT)
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{control}{STATUS}", timeout=TIMEOUT)
+
+        assert requests.get(f"{control}/_mock/health", timeout=TIMEOUT).ok
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{served.url}{STATUS}", timeout=TIMEOUT)
+
+
+def test_the_status_says_that_the_registry_is_down(anka: Anka) -> None:
+    """And that it runs again."""
+    anka.faults.add(match={"event": "begin"}, do={"registry": "down", "for": "1m"})
+    down = ask(anka.url, target=STATUS).json["body"]["registry_status"]
+    anka.clock.advance("2m")
+
+    assert ["FAIL", "Running"] == [down, ask(anka.url, target=STATUS).json["body"]["registry_status"]]
+
+
+def test_a_request_that_offers_an_upgrade_keeps_its_body(anka: Anka) -> None:
+    """As Java's client sends it: the offer is passed over."""
+    body = json.dumps({"vmid": template(anka.url)}).encode()
+    upgrade = b"\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk"
+    with closing(raw(anka.url)) as connection:
+        connection.sendall(head("POST", VM, body).replace(b"\r\nHost: x", b"\r\nHost: x" + upgrade))
+        answer = connection.recv(65536)
+
+    assert b'{"status":"OK"' in answer
+    assert [VM] == [each.path for each in anka.requests.where(method="POST")]

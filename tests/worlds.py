@@ -1,6 +1,8 @@
 """Worlds and helpers that many tests share."""
 
+from mockanka.core import mishaps
 from mockanka.core.controller import Controller
+from mockanka.core.faults import Rule
 from mockanka.core.timing import SECOND
 from mockanka.scenario import Options, Scenario, dump, schema
 from mockanka.scenario.build import build
@@ -45,6 +47,12 @@ def controller_of(text: str, **options: object) -> Controller:
 def shipped(name: str, **options: object) -> Controller:
     """The controller of a scenario that ships, by a manual clock unless told otherwise."""
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
+
+
+def put_in_force(controller: Controller, rule: Rule) -> None:
+    """Add a rule; one that strikes when it begins does so now."""
+    controller.faults.add(rule)
+    mishaps.begin(controller, rule)
 
 
 def reload(controller: Controller) -> Controller:

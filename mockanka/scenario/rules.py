@@ -1,4 +1,4 @@
-"""Fault rules made of what was written, and put in force; and written out again."""
+"""Fault rules made of what was written, and written out again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from mockanka.core import mishaps
 from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.faults import Do, Match, Rule
@@ -39,12 +38,6 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
         raise Broken((*path, "id"), f"there is another fault {id!r}")
     counted = {key: item[key] for key in ("skip", "times", "probability", "seed", "seen", "fired") if key in item}
     return Rule(id, Match(**wanted), Do(**do), **counted)
-
-
-def put_in_force(controller: Controller, rule: Rule) -> None:
-    """Add a rule; one that strikes when it begins does so now."""
-    controller.faults.add(rule)
-    mishaps.begin(controller, rule)
 
 
 def written(rule: Rule) -> dict[str, Any]:

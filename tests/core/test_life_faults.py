@@ -39,7 +39,7 @@ from tests.core.small import (
     where,
     world,
 )
-from tests.worlds import state_of
+from tests.worlds import put_in_force, state_of
 
 COLD_PAIR = PAIR.replace(", cached: [mac]", "")
 NEW = "controller: {release: 1.32.0}\n"
@@ -53,7 +53,7 @@ def strike(controller: Controller, event: str, do: str, **match: str) -> Rule:
     made = rules.make(
         controller, (), Fault().load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
     )
-    rules.put_in_force(controller, made)
+    put_in_force(controller, made)
     return made
 
 
@@ -1613,3 +1613,86 @@ def test_disk_grows_with_a_held_pull_and_no_further() -> None:
     pass_time(controller, 100)
 
     assert 6_000_000_000 == pull.disk_used(controller, node_of(controller), controller.now)
+
+
+# Turns that end, and what they leave alone.
+
+
+def test_the_end_of_one_turn_leaves_another_alone() -> None:
+    """A node that is offline for ten minutes is not back when a minute of Updating is over."""
+    controller = world(WARM + NEW)
+    strike(controller, "begin", "{node: offline, for: 10m}")
+    strike(controller, "begin", "{node: updating, after: 1m, for: 1m}")
+    pass_time(controller, 130)
+    lost = node_of(controller).lost_at
+    pass_time(controller, 480)
+
+    assert lost is not None
+    assert (None, NodeState.ACTIVE) == (node_of(controller).lost_at, node_of(controller).condition)
+
+
+def test_a_renewed_licence_leaves_nodes_alone_that_it_had_not_struck() -> None:
+    """Who was unlicensed by hand stays so."""
+    controller = world(PAIR)
+    node.turn(controller, node_of(controller, "beta").id, "unlicensed")
+    strike(controller, "begin", "{license: expired, for: 1m}")
+    pass_time(controller, 61)
+
+    assert [NodeState.ACTIVE, NodeState.UNLICENSED] == [each.condition for each in controller.nodes.values()]
+
+
+def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:
+    """What was started by hand is gone then, and nothing else has changed."""
+    controller = world(WARM)
+    strike(controller, "begin", "{node: full, for: 1m}")
+    waiting = one(controller)
+    pass_time(controller, 30)
+    before = waiting.state
+    pass_time(controller, 60)
+
+    assert (State.SCHEDULING, State.STARTED) == (before, waiting.state)
+
+
+def test_a_pull_of_nothing_may_rest() -> None:
+    """A version without bytes that a fault rests is Pulling for that long, and then goes on."""
+    controller = world("templates: [{name: mac, versions: [{tag: v, size: 0}]}]\nnodes: [{name: alpha}]\n")
+    strike(controller, "pull", "{stall: true, at: 10%, for: 20m}")
+    mine = one(controller)
+    pass_time(controller, 5)
+    resting = (mine.state, mine.progress(controller))
+    pass_time(controller, 1300)
+
+    assert (State.PULLING, 0.1) == resting
+    assert State.STARTED == mine.state
+
+
+def test_a_retry_stands_in_the_timeline() -> None:
+    """With what failed."""
+    controller = world(PAIR + RETRY)
+    limited(controller, 1, "start", "{fail: boom}")
+    mine = one(controller)
+    pass_time(controller, 60)
+
+    assert ["requested", "start failed, and is tried again: boom", "VM is up"] == [stay.cause for stay in mine.timeline]
+
+
+def test_settling_at_the_end_of_time_changes_nothing() -> None:
+    """What would come after the year 9000 never comes, and that is said."""
+    controller = world(COLD + "clock: {start: '8999-12-31T23:59:59Z'}\n")
+    one(controller)
+    before = copy.deepcopy(whole(controller))
+    with pytest.raises(steering.Never, match="beyond the year 9000"):
+        steering.settle(controller)
+
+    assert before == whole(controller)
+
+
+def test_why_a_held_push_waits_is_told() -> None:
+    """By its instance, whose wait for an end names the fault."""
+    controller = world(WARM)
+    mine = started(controller)
+    strike(controller, "save_image", "{stall: true}")
+    save(controller, mine, tag="x")
+    pass_time(controller, 60)
+    with pytest.raises(steering.Never, match=r"is held by fault-1"):
+        steering.wait_for(controller, mine.id, State.TERMINATED)

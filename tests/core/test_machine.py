@@ -25,7 +25,7 @@ from mockanka.core.save_image import SaveRequest, Stage
 from mockanka.core.timing import SECOND
 from mockanka.scenario import Options, Scenario, rules
 from mockanka.scenario.fault_schema import Fault
-from tests.worlds import CORNERS, reload, state_of
+from tests.worlds import CORNERS, put_in_force, reload, state_of
 
 WORLD = Scenario.from_yaml(
     CORNERS
@@ -97,9 +97,9 @@ class Watch:
     """Who was on a node when its limits were last changed: they may be too many."""
 
 
-def put_in_force(controller: Controller, item: dict[str, Any]) -> None:
+def add_rule(controller: Controller, item: dict[str, Any]) -> None:
     """Add a rule; what it names may have been deleted meanwhile, as in a dump."""
-    rules.put_in_force(controller, rules.make(controller, (), Fault().load(item), is_dump=True))
+    put_in_force(controller, rules.make(controller, (), Fault().load(item), is_dump=True))
 
 
 def copy_of_the_end(controller: Controller) -> Controller:
@@ -309,7 +309,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, len(FAULTS) - 1))
     def add_a_fault(self, which: int) -> None:
         if len(self.controller.faults) < 4:
-            self.do(lambda c: put_in_force(c, FAULTS[which]))
+            self.do(lambda c: add_rule(c, FAULTS[which]))
 
     @precondition(lambda self: len(self.controller.faults))
     @rule(pick=PICK)

@@ -188,3 +188,10 @@ def test_an_unknown_scenario_names_the_nearest_that_ships() -> None:
         Scenario.find("cold-cahe")
 
     assert "cold-cahe: there is no such file, and no shipped scenario: did you mean 'cold-cache'?" == str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["!!python/object:os.system {}", "nodes: !mine []", "seed: !!binary aGk="])
+def test_a_tag_that_means_an_object_is_refused(text: str) -> None:
+    """A scenario is made of texts, numbers, lists and keys, of nothing that YAML would build."""
+    with pytest.raises(ScenarioError, match="is no kind of value here"):
+        Scenario.from_yaml(text, "w.yaml")
