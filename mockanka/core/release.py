@@ -1,6 +1,11 @@
-"""Which controller release is simulated, and since which release each feature is there."""
+"""Which controller release is simulated, and one table: what came with which release.
+
+Whatever differs between releases asks this table, by the feature's name. The document carries the same releases as
+``x-since`` and ``x-until``; a test holds the two together.
+"""
 
 import re
+from bisect import bisect_right
 from typing import NamedTuple
 
 
@@ -26,24 +31,281 @@ class Release(NamedTuple):
         """Whether this release has a feature of the table below."""
         return self >= SINCE[feature]
 
+    @property
+    def known(self) -> "Release":
+        """This release if it is one that is known, else the nearest lower one."""
+        return KNOWN[bisect_right(KNOWN, self) - 1]
+
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
 OLDEST = Release(1, 8, 0)
-DEFAULT = OLDEST
+DEFAULT = Release(1, 50, 1)
 
-SINCE: dict[str, Release] = {
-    # FAIL came with HTTP 200 in 2019 and with 400 in 2022 (controller-facts A0.3). Guess: nobody saw the change.
-    "failure-status-400": Release(1, 20, 0),
-    # The tag a start did not name is filled in from the template (controller-facts A1, fixed in 1.24.1).
-    "tag-filled-in": Release(1, 24, 1),
-    # script_monitoring and its relatives, and what such a script left behind (controller-facts A1, A2.4).
-    "script-monitoring": Release(1, 24, 0),
-    # Asking for one node by id no longer blanks its Anka version and capacity mode (controller-facts B10).
-    "node-by-id-whole": Release(1, 32, 0),
-    # Nodes may be in Drain Mode (controller-facts C5).
-    "drain-mode": Release(1, 32, 0),
-    # Nodes that are Unhealthy are among those a distribution goes to (controller-facts A16).
-    "distribute-to-unhealthy": Release(1, 33, 0),
+
+class Feature(NamedTuple):
+    """Something that differs from one release on: what it is, for a person, and the section of controller-facts that
+    is the evidence. It is a guess where nobody has seen which release it came with."""
+
+    since: Release
+    what: str
+    evidence: str
+    guess: bool = False
+
+
+FEATURES: dict[str, Feature] = {
+    "mac-addresses": Feature(
+        Release(1, 9, 0),
+        "Instances of stopped templates get a MAC address out of a pool, or the one that `mac_address` asks for.",
+        "A1, C16",
+    ),
+    "script-result": Feature(
+        Release(1, 15, 0),
+        "A save image request shows its script's `script_result`, and takes `cancel_on_script_failure`.",
+        "A20",
+    ),
+    "node-update": Feature(
+        Release(1, 18, 0),
+        "PUT `/api/v1/node/update`: every agent fetches its package again, and its node is Updating meanwhile.",
+        "A9",
+    ),
+    "failure-status-400": Feature(
+        Release(1, 20, 0),
+        "A failure has HTTP status 400; before it has 200.",
+        "A0.3",
+        guess=True,
+    ),
+    "template-removal": Feature(
+        Release(1, 20, 0),
+        "DELETE `/api/v1/registry/vm/remove` takes a template from the nodes' disks.",
+        "A14",
+    ),
+    "node-templates": Feature(
+        Release(1, 20, 0),
+        "A node tells the `templates` on its disk.",
+        "A6",
+    ),
+    "arch": Feature(
+        Release(1, 22, 0),
+        "`arch` of instances, templates and their versions, `host_arch` of nodes.",
+        "A2.2, A6, A11",
+    ),
+    "template-size-by-id": Feature(
+        Release(1, 22, 0),
+        "A template asked for by id tells its `size`, as the list does.",
+        "A11",
+        guess=True,
+    ),
+    "failed-node-shown": Feature(
+        Release(1, 22, 0),
+        "An instance that failed before it had a VM tells on which node.",
+        "C16",
+    ),
+    "vlans": Feature(
+        Release(1, 23, 0),
+        "`vlan_tag` in a start, `vlan` of instances, and GET `/api/v1/vlan`.",
+        "A1, A2.2, A27",
+    ),
+    "script-monitoring": Feature(
+        Release(1, 24, 0),
+        "`script_monitoring` with `script_timeout` and `script_fail_handler`, and what is left: `startup_script`.",
+        "A1, A2.4, C4",
+    ),
+    "instance-tells-its-names": Feature(
+        Release(1, 24, 0),
+        "An instance itself has its `instance_id`, `external_id` and `name`; in the list the item around it has "
+        "the last two always, and null when they are not set.",
+        "A2.1, B22, B23",
+        guess=True,
+    ),
+    "registry-address": Feature(
+        Release(1, 24, 0),
+        "`anka_registry` of an instance is the registry's address; before it is blank.",
+        "A2.2, B40",
+        guess=True,
+    ),
+    "vm-dates": Feature(
+        Release(1, 24, 0),
+        "`version`, `creation_date` and `stop_date` in vminfo, and `vnc_password` if there is one.",
+        "A2.3",
+    ),
+    "port-rule-name": Feature(
+        Release(1, 24, 0),
+        "The name of a port forwarding rule stands under `rule_name`; before it stands under `Name`.",
+        "B4",
+    ),
+    "tag-filled-in": Feature(
+        Release(1, 24, 1),
+        "An instance tells its tag also when the request named none.",
+        "A1",
+    ),
+    "name-template-nodes": Feature(
+        Release(1, 25, 0),
+        "`name_template` knows `$node_id`, `$node_name` and `$tag`.",
+        "A1, B42",
+    ),
+    "name-template-instance": Feature(
+        Release(1, 27, 0),
+        "`name_template` knows `$instance_id`.",
+        "A1",
+    ),
+    "hardware-overrides": Feature(
+        Release(1, 27, 0),
+        "`video_controller`, `hvapic` and `csr_active_config` in a start.",
+        "A1",
+    ),
+    "request-id-stays": Feature(
+        Release(1, 27, 0),
+        "An instance that has a VM still tells its `inflight_reqid`.",
+        "A2.2",
+        guess=True,
+    ),
+    "registry-v1-listing": Feature(
+        Release(1, 28, 0),
+        "`apiVer=v1` lists templates without `size` and `arch`.",
+        "A11",
+    ),
+    "network-local": Feature(
+        Release(1, 30, 0),
+        "`network_local` in a start.",
+        "A1",
+    ),
+    "csr-always-on": Feature(
+        Release(1, 30, 0),
+        "`csr_active_config` takes `forceOff` no more.",
+        "A1",
+    ),
+    "node-by-id-whole": Feature(
+        Release(1, 32, 0),
+        "A node asked for by id is as in the list; before its `anka_version` and `capacity_mode` are blank.",
+        "A6, B10",
+    ),
+    "drain-mode": Feature(
+        Release(1, 32, 0),
+        "Nodes can be in Drain Mode: `drain_mode` in POST `/api/v1/node/config`.",
+        "A7, C5",
+    ),
+    "distribute-to-unhealthy": Feature(
+        Release(1, 33, 0),
+        "A distribution to all nodes goes to Unhealthy ones as well.",
+        "A16",
+    ),
+    "hardware-ids": Feature(
+        Release(1, 37, 0),
+        "`hw_serial` and `hw_uuid` in a start.",
+        "A1",
+    ),
+    "distribute-to-draining": Feature(
+        Release(1, 37, 0),
+        "A distribution to all nodes goes to those in Drain Mode as well.",
+        "A16, C5",
+    ),
+    "permission-group": Feature(
+        Release(1, 38, 0),
+        "`group` in starts and distributions, the name of a permission group.",
+        "A1, A15",
+    ),
+    "one-node-a-call": Feature(
+        Release(1, 39, 0),
+        "Of the `node_ids` that join or leave groups only the first counts.",
+        "A10",
+    ),
+    "start-overrides": Feature(
+        Release(1, 39, 0),
+        "`port_forwarding_override`, `network_mode` and `disk` in a start.",
+        "A1",
+    ),
+    "port-rule-plain-name": Feature(
+        Release(1, 39, 0),
+        "The name of a port forwarding rule stands under `name`.",
+        "B4",
+    ),
+    "vm-timestamp": Feature(
+        Release(1, 41, 0),
+        "`access_date` and `timestamp` in vminfo, which has lost its `vnc_connection_string`.",
+        "A2.3",
+    ),
+    "probes": Feature(
+        Release(1, 41, 1),
+        "GET `/livez` and `/readyz`.",
+        "A24",
+    ),
+    "vnc-password": Feature(
+        Release(1, 42, 0),
+        "`vnc_password` in a start.",
+        "A1",
+    ),
+    "script-timeout-told": Feature(
+        Release(1, 42, 0),
+        "`did_timeout` in the `script_result` of a save image request.",
+        "A20",
+        guess=True,
+    ),
+    "last-used": Feature(
+        Release(1, 43, 0),
+        "`last_pull` and `last_push` of templates and their versions.",
+        "A11",
+    ),
+    "node-report": Feature(
+        Release(1, 43, 0),
+        "A node tells when it last reported, by which agent: `last_updated`, `timestamp`, `agent_version`.",
+        "A6",
+    ),
+    "license-expiry": Feature(
+        Release(1, 43, 0),
+        "`expires` in a node's `anka_version`.",
+        "A6",
+    ),
+    "no-usb-no-key": Feature(
+        Release(1, 43, 0),
+        "A node without USB devices leaves `usb_devices` out; before it is null.",
+        "A6, B32",
+    ),
+    "distribution-cancel": Feature(
+        Release(1, 43, 0),
+        "DELETE `/api/v1/registry/vm/distribute` cancels what is not done yet.",
+        "A17",
+    ),
+    "restart": Feature(
+        Release(1, 44, 0),
+        "POST `/api/v1/rpc/vm/restart`, and `start_date` in vminfo.",
+        "A5",
+    ),
+    "distribution-error": Feature(
+        Release(1, 45, 0),
+        "A distribution tells the `error` of a node that failed.",
+        "A16",
+    ),
+    "script-output-cut": Feature(
+        Release(1, 45, 0),
+        "Of a script's output the last megabyte is kept.",
+        "A20",
+    ),
+    "quiet-restart": Feature(
+        Release(1, 47, 0),
+        "An instance that restarts stays Started; before it is Error for a moment.",
+        "A5",
+    ),
+    "vm-kept-on-error": Feature(
+        Release(1, 49, 0),
+        "An instance in Error keeps its vminfo; before its VM is `deleted`, without name, address and ports.",
+        "C3",
+    ),
+    "scheduling-after-pull": Feature(
+        Release(1, 50, 0),
+        "After its pull an instance is Scheduling again until its VM is up; before it is Pulling until then.",
+        "C1",
+    ),
 }
+
+SINCE: dict[str, Release] = {name: feature.since for name, feature in FEATURES.items()}
+
+_SEEN = """
+    1.8.0 1.9.0 1.10.0 1.10.1 1.11.0 1.11.1 1.13.0 1.14.0 1.15.0 1.17.0 1.18.0 1.19.0 1.20.0 1.21.2 1.22.0 1.23.0
+    1.24.0 1.24.1 1.25.0 1.27.0 1.28.0 1.29.0 1.30.0 1.31.0 1.32.0 1.33.0 1.34.0 1.35.0 1.36.0 1.37.0 1.38.0 1.39.0
+    1.40.0 1.41.0 1.41.1 1.42.0 1.43.0 1.44.0 1.45.0 1.46.0 1.47.0 1.48.0 1.48.3 1.49.0 1.50.0 1.50.1 1.51.0 1.51.1
+    1.51.2
+"""
+KNOWN: list[Release] = sorted({*map(Release.parse, _SEEN.split()), *SINCE.values()})
+"""The releases that somebody has named (controller-facts E and the documents it draws on)."""
