@@ -1,0 +1,136 @@
+"""The fork of gitlab-runner (controller-facts D4): HTTP codes are ignored, and what fails is ended."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, time
+from tests.clients.engine import JSON, Call, Client, Fails, Lost, Machine
+
+POLL = 2.0
+TRIES = 7
+START_LIMIT, IP_LIMIT = 90 * 60.0, 5 * 60.0
+SSH = 22
+
+VM = struct(
+    instance_id=string,
+    instance_state=string,
+    message=string,
+    anka_registry=string,
+    vmid=string,
+    tag=string,
+    node_id=string,
+    inflight_reqid=string,
+    ts=time,
+    cr_time=time,
+    progress=real,
+    vminfo=pointer(
+        struct(
+            uuid=string,
+            name=string,
+            status=string,
+            image_id=string,
+            node_id=string,
+            host_ip=string,
+            ip=string,
+            vnc_port=integer,
+            vnc_connection_string=string,
+            cpu_cores=integer,
+            ram=string,
+            port_forwarding=many(struct(guest_port=integer, host_port=integer, protocol=string)),
+        )
+    ),
+)
+GROUP = struct(id=pointer(string), name=pointer(string))
+NODE = struct(node_id=string, node_name=string, ip_address=string, state=string, drain_mode=boolean)
+
+
+class GitlabRunner(Client):
+    TIMEOUT = 5.0
+    DEFAULTS: ClassVar = {
+        "name": "Anka Gitlab Runner Name: runner-1",
+        "external_id": "https://gitlab.example/group/app/-/jobs/7",
+    }
+    CALLS: ClassVar = {
+        "groups": Call("GET", "/api/v1/group", JSON),
+        "start": Call(
+            "POST",
+            "/api/v1/vm",
+            JSON,
+            {
+                "vmid": "<vmid>",
+                "tag": "<tag?>",
+                "node_id": "<node_id?>",
+                "priority": "<priority?>",
+                "group_id": "<group_id?>",
+                "name": "<name>",
+                "external_id": "<external_id>",
+            },
+        ),
+        "show": Call("GET", "/api/v1/vm?id=<id>", JSON),
+        "node": Call("GET", "/api/v1/node?id=<node_id>", JSON),
+        "terminate": Call("DELETE", "/api/v1/vm", JSON, {"id": "<id>"}),
+    }
+
+    def ask(self, name: str, body: Decoder, **values: Any) -> Any:
+        """Sent again when the transport fails, after ten seconds more each time."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                reply = self.send(name, **values)
+                break
+            except Lost as why:
+                if attempt == TRIES:
+                    raise Fails(str(why)) from why
+                self.sleep(10.0 * attempt)
+        answer = envelope(body)(reply.json())
+        if answer.status != "OK":
+            raise Fails(answer.message)
+        return answer.body
+
+    def group_id(self, wanted: str) -> str:
+        """A group by its id or its name."""
+        for each in self.ask("groups", many(GROUP)) or []:
+            if each.id is None or each.name is None:
+                raise Fails("a group without id or name")
+            if wanted in (each.id, each.name):
+                return str(each.id)
+        raise Fails(f"no group {wanted}")
+
+    def start(self) -> Machine:
+        if "group" in self.settings:
+            self.settings["group_id"] = self.group_id(self.settings["group"])
+        ids = self.ask("start", many(string)) or []
+        if len(ids) != 1:
+            raise Fails(f"{len(ids)} instances, where 1 was asked for")
+        try:
+            return self._wait(ids[0])
+        except Fails:
+            self.end(Machine(ids[0]))
+            raise
+
+    def _wait(self, id: str) -> Machine:
+        asked = self.now
+        for _ in self.every(POLL):
+            found = self.ask("show", VM, id=id)
+            if found.instance_state == "Started":
+                break
+            if found.instance_state in ("Terminated", "Error"):
+                raise Fails(f"Instance State changed to {found.instance_state}")
+            if found.instance_state not in ("Pulling", "Scheduling"):
+                raise Fails(f"unexpected state {found.instance_state}")
+            if self.since(asked) > START_LIMIT:
+                raise Fails(f"not Started within {START_LIMIT:.0f} s")
+        node = self.ask("node", many(NODE), node_id=found.vminfo.node_id)[0]
+        asked = self.now
+        while not found.vminfo.ip:
+            if self.since(asked) > IP_LIMIT:
+                raise Fails("the VM has no address")
+            self.sleep(POLL)
+            found = self.ask("show", VM, id=id)
+        for rule in found.vminfo.port_forwarding or []:
+            if rule.guest_port == SSH:
+                return Machine(id, f"{found.vminfo.host_ip}:{rule.host_port}", node.node_name)
+        raise Fails("no port leads to ssh")
+
+    def end(self, machine: Machine) -> None:
+        self.ask("terminate", pointer(string), id=machine.id)

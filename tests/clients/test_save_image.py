@@ -1,0 +1,84 @@
+"""Jenkins saves its VM as a new tag: the one client that does (controller-facts D1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from mockanka import Anka
+from tests.clients.clients import by_release
+from tests.clients.jenkins import Jenkins
+
+TEMPLATE = "14.5-arm64"
+
+
+def jenkins(anka: Anka) -> Jenkins:
+    return Jenkins(anka, vmid=anka.templates[TEMPLATE].id)
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_saving_is_supported(anka: Anka, release: str) -> None:
+    """The page for the settings finds the tags, and that images can be saved."""
+    client = jenkins(anka)
+
+    assert ["vanilla", "xcode-15"] == client.configure()
+    assert [] == client.log
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_an_image_is_saved(anka: Anka, release: str) -> None:
+    """The push is done within the two hours that it waits; the new tag is the last, and the instance is gone."""
+    client = jenkins(anka)
+    machine = client.start()
+    client.job_starts(machine)
+
+    assert {"jenkins-job-id": "app #7"} == anka.instances[machine.id].metadata
+    assert "done" == client.save_image(machine, "saved_20240101000000")
+    assert ["vanilla", "xcode-15", "saved_20240101000000"] == client.tags()
+    assert machine.id not in client.list_all(fresh=True)
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_the_latest_tag_can_be_replaced(anka: Anka, release: str) -> None:
+    """Asked to delete the latest, it names the last tag, which the push takes away."""
+    client = jenkins(anka)
+    machine = client.start()
+
+    assert "done" == client.save_image(machine, "xcode-16", delete_latest=True)
+    assert ["vanilla", "xcode-16"] == client.tags()
+    anka.requests.expect(
+        path="/api/v1/image", method="POST", body={"revert_before_push": True, "revert_tag": "xcode-15"}
+    )
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_a_push_fails(anka: Anka, release: str) -> None:
+    """The request is in error, nothing is new in the registry, and the instance is there still, to be ended."""
+    anka.faults.add(match={"event": "save_image"}, do={"fail": "push failed", "at": "80%"})
+    client = jenkins(anka)
+    machine = client.start()
+
+    assert "error" == client.save_image(machine, "saved")
+    assert ["vanilla", "xcode-15"] == client.tags()
+    client.end(machine)
+    assert "Terminating" == anka.instances[machine.id].state
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_a_push_that_never_ends_is_given_up(anka: Anka, release: str) -> None:
+    """After two hours it asks no more, and thinks it pending."""
+    anka.faults.add(match={"event": "save_image"}, do={"stall": True})
+    client = jenkins(anka)
+    machine = client.start()
+
+    assert "pending" == client.save_image(machine, "saved")
+    assert "Pushing" == anka.instances[machine.id].state
+
+
+@pytest.mark.parametrize("release", by_release())
+def test_errors_while_it_asks_count_as_pending(anka: Anka, release: str) -> None:
+    """A gateway that fails three times in between changes nothing."""
+    anka.faults.add(match={"method": "GET", "path": "/api/v1/image"}, do={"status": 502}, times=3)
+    client = jenkins(anka)
+
+    assert "done" == client.save_image(client.start(), "saved")
+    assert ["HTTP 502"] * 3 == client.log
