@@ -12,7 +12,12 @@ from mockanka.scenario import Options, Scenario, shipped
 from mockanka.units import format_moment
 from tests import worlds
 
-NAMES = ["busy", "cold-cache", "default", "empty", "fleet", "reference"]
+NAMES = sorted(
+    """
+    busy cold-cache default empty fleet late-in-list long-pull lost-answer missing-tag not-json null-in-list reference
+    slow-answer ssh-second stops-early
+    """.split()
+)
 
 
 def free_slots(controller: Controller) -> int:

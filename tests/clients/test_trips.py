@@ -1,0 +1,220 @@
+"""What clients trip over, each shown by a scenario that ships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from mockanka import Anka
+from tests.clients.clients import RELEASES, STARTERS, Outcome, at, outcome_of
+from tests.clients.engine import Client
+from tests.clients.exporter import Exporter
+from tests.clients.gitlab_executor import GitlabExecutor
+from tests.clients.jenkins import Jenkins
+from tests.clients.teamcity import TeamCity
+
+SSH = "10.0.0.11:10000"
+LOST_BY_TEAMCITY = "NullPointerException: the instance is not in the list"
+SETTINGS: dict[str, dict[str, Any]] = {"missing-tag": {"tag": "nightly"}}
+NO_TAG = '{"status":"FAIL","message":"No such tag nightly"}'
+NOT_FOUND = '{"status":"FAIL","message":"Not found"}'
+
+TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
+    # Failures have status 400 since about 1.20, and then nobody reads their message (controller-facts A0.3).
+    "missing-tag": {
+        ("jenkins", "1.8.0"): Outcome("works", SSH, 1),
+        ("jenkins", "1.24.0"): Outcome("fails", "HTTP 400", 0),
+        ("jenkins", "1.50.1"): Outcome("fails", "HTTP 400", 0),
+        ("teamcity", "1.8.0"): Outcome("crashes", LOST_BY_TEAMCITY, 1),  # it has fallen back, and lost sight of it
+        ("teamcity", "1.50.1"): Outcome("fails", f"HTTP 400: {NO_TAG}", 0),
+        ("drone", "1.8.0"): Outcome("crashes", "panic: index out of range [0] with length 0", 0),
+        ("drone", "1.50.1"): Outcome("fails", f"client error 400: {NO_TAG}", 0),
+        ("mgmtcl", "1.8.0"): Outcome("fails", "No such tag nightly", 0),
+        ("mgmtcl", "1.50.1"): Outcome("fails", "HTTPError: 400", 0),
+    },
+    # Since 1.50 an instance is Scheduling again after its pull, and budgets for Scheduling are short (D1, D2).
+    "long-pull": {
+        ("jenkins", "1.24.0"): Outcome("works", SSH),
+        ("jenkins", "1.50.1"): Outcome("fails", "Scheduling for more than 1800 s", 1, 1),
+        ("teamcity", "1.24.0"): Outcome("works", SSH),
+        ("teamcity", "1.50.1"): Outcome("fails", "Scheduling for more than 120 s", 1, 1),
+        ("gitlab-executor", "1.50.1"): Outcome("works", SSH),
+        ("gitlab-runner", "1.50.1"): Outcome("works", SSH),
+        ("drone", "1.50.1"): Outcome("works", SSH),
+        ("mcp", "1.24.0"): Outcome("fails", "not ready within 180 s, last seen Pulling"),
+        ("mcp", "1.50.1"): Outcome("fails", "not ready within 180 s, last seen Pulling"),
+    },
+    "ssh-second": {
+        ("drone", "1.8.0"): Outcome("works", "10.0.0.11:10000"),  # that is the screen
+        ("drone", "1.50.1"): Outcome("works", "10.0.0.11:10000"),
+        ("jenkins", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
+        ("teamcity", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
+        ("gitlab-executor", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
+        ("gitlab-runner", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
+        ("mcp", "1.24.0"): Outcome("works", "10.0.0.11:10001"),
+        ("mcp", "1.50.1"): Outcome("works", "10.0.0.11:10000"),  # its own rules replace the template's, since 1.39
+    },
+    "lost-answer": {
+        ("gitlab-executor", "1.50.1"): Outcome("fails", "unexpected EOF; the body of the request is used up"),
+        ("jenkins", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
+        ("teamcity", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
+        ("drone", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
+        ("mcp", "1.50.1"): Outcome("fails", "unexpected EOF"),
+    },
+    "not-json": {
+        ("jenkins", "1.8.0"): Outcome("fails", "10 tries: not JSON: b'<html><body>Please log in</body></html>'", 10),
+        ("jenkins", "1.50.1"): Outcome("fails", "10 tries: not JSON: b'<html><body>Please log in</body></html>'", 10),
+        ("teamcity", "1.50.1"): Outcome("fails", "7 tries: not JSON: b'<html><body>Please log in</body></html>'", 7),
+        ("gitlab-executor", "1.50.1"): Outcome(
+            "cannot decode", "not JSON: b'<html><body>Please log in</body></html>'", 1
+        ),
+    },
+    "slow-answer": {
+        ("jenkins", "1.50.1"): Outcome("fails", "10 tries: no answer within 30 s", 10),
+        ("teamcity", "1.50.1"): Outcome("fails", "7 tries: no answer within 30 s", 7),
+        ("gitlab-executor", "1.50.1"): Outcome("fails", "no answer within 10 s", 3),
+        ("gitlab-runner", "1.50.1"): Outcome("fails", "no answer within 5 s", 7),
+        ("drone", "1.50.1"): Outcome("works", SSH),
+        ("actions-2026", "1.50.1"): Outcome("works", "started"),
+    },
+    "late-in-list": {
+        ("jenkins", "1.50.1"): Outcome("works", SSH),  # it forgives ten misses
+        ("teamcity", "1.50.1"): Outcome("crashes", LOST_BY_TEAMCITY),
+        ("gitlab-executor", "1.50.1"): Outcome("fails", "HTTP 400: Not found"),
+        ("gitlab-runner", "1.50.1"): Outcome("fails", "Not found", 1, 1),
+        ("actions-2022", "1.50.1"): Outcome("fails", f"controller: {NOT_FOUND}"),
+        ("drone", "1.50.1"): Outcome("works", SSH),  # it asks again for ever
+        ("flower", "1.8.0"): Outcome("fails", "the VM is gone"),
+        ("flower", "1.50.1"): Outcome("fails", "the VM is gone"),
+    },
+    "stops-early": {
+        ("jenkins", "1.8.0"): Outcome("waits", "no end after 10800 s"),
+        ("jenkins", "1.50.1"): Outcome("waits", "no end after 10800 s"),
+        ("teamcity", "1.50.1"): Outcome("works", ":10000"),  # it waits for the guest's address, and uses the node's
+        ("gitlab-runner", "1.50.1"): Outcome("works", ":10000"),
+        ("mcp", "1.50.1"): Outcome("fails", "Stopped: "),
+    },
+}
+"""By scenario, client and release: how it fares there."""
+
+CASES = [
+    pytest.param(scenario, name, expected, marks=at(release, scenario), id=f"{scenario}-{name}-{release}")
+    for scenario, clients in TRIPS.items()
+    for (name, release), expected in clients.items()
+]
+
+
+@pytest.mark.parametrize(("scenario", "name", "expected"), CASES)
+def test_the_client_trips(anka: Anka, scenario: str, name: str, expected: Outcome) -> None:
+    """In a scenario made for it a client does what its authors did not mean, and others do not."""
+    client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id, **SETTINGS.get(scenario, {}))
+
+    assert expected == outcome_of(anka, client.start)
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "missing-tag"), id=each) for each in RELEASES])
+@pytest.mark.parametrize("plugin", [Jenkins, TeamCity])
+def test_the_fallback_to_the_latest_tag_is_silenced_by_400(
+    anka: Anka, plugin: type[Jenkins | TeamCity], release: str
+) -> None:
+    """The plugins start the latest tag instead of a missing one where failures come with 200, and never again since."""
+    outcome_of(anka, plugin(anka, vmid=anka.templates["14.5-arm64"].id, tag="nightly").start)
+    tags = [each.body.get("tag") for each in anka.requests.where(method="POST", path="/api/v1/vm")]
+
+    assert (["nightly", None] if release == "1.8.0" else ["nightly"]) == tags
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "null-in-list"), id=each) for each in RELEASES])
+def test_one_null_too_many_kills_the_whole_list(anka: Anka, release: str) -> None:
+    """Java's getters throw at a null, whosever item it is in; Go makes nothing of it."""
+    template = anka.templates["14.5-arm64"].id
+    seen = {
+        "jenkins": outcome_of(anka, lambda: str(Jenkins(anka, vmid=template).list_all())),
+        "teamcity": outcome_of(anka, lambda: str(TeamCity(anka, vmid=template).list_all())),
+        "gitlab-executor": outcome_of(anka, lambda: GitlabExecutor(anka, vmid=template).look(None)),  # type: ignore[arg-type,func-returns-value]
+        "exporter": outcome_of(anka, lambda: str(len(Exporter(anka).ask("list", Exporter.BODIES["list"])))),
+    }
+
+    assert {
+        "jenkins": ("cannot decode", "None is no JSONObject (vminfo)"),
+        "teamcity": ("cannot decode", "JSONObject['external_id'] is None, no str"),
+        "gitlab-executor": ("works", "no instance of this job is of use"),
+        "exporter": ("works", "1"),
+    } == {name: (outcome.what, outcome.text) for name, outcome in seen.items()}
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "stops-early"), id=each) for each in RELEASES])
+def test_jenkins_spins_in_states_that_it_does_not_know(anka: Anka, release: str) -> None:
+    """While it waits for an address it does not sleep over one that is Stopped: its cache's age is all that holds it."""
+    client = Jenkins(anka, vmid=anka.templates["14.5-arm64"].id)
+    outcome_of(anka, client.start)
+
+    assert 100 < client.log.count("spins in Stopped")
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "lost-answer"), id=each) for each in RELEASES])
+def test_the_report_names_what_a_lost_answer_leads_to(anka: Anka, release: str) -> None:
+    """Who gives up leaves an instance behind, and who asks again has started two: the report says so."""
+    template = anka.templates["14.5-arm64"].id
+    outcome_of(anka, GitlabExecutor(anka, vmid=template).start)
+    assert ["leaks"] == [each.kind for each in anka.report().of(["leaks", "retried-starts"])]
+    anka.reset()
+    jenkins = Jenkins(anka, vmid=template)
+    jenkins.end(jenkins.start())
+
+    assert {"leaks", "retried-starts"} == {each.kind for each in anka.report().of(["leaks", "retried-starts"])}
+
+
+@pytest.mark.anka(scenario="not-json", clock="manual")
+def test_ten_instances_are_there_when_jenkins_gives_up(anka: Anka) -> None:
+    """Each of its ten tries has started one, and it ends none of them."""
+    outcome_of(anka, Jenkins(anka, vmid=anka.templates["14.5-arm64"].id).start)
+
+    assert 10 == len(anka.instances)
+
+
+@pytest.mark.parametrize(
+    "release", [pytest.param("1.8.0", marks=at("1.8.0")), pytest.param("1.50.1", marks=at("1.50.1"))]
+)
+def test_drone_starts_over_until_it_has_one(anka: Anka, release: str) -> None:
+    """A start that fails once is ended, and a second one is tried."""
+    anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM"}, times=1)
+    client = STARTERS["drone"](anka, vmid=anka.templates["14.5-arm64"].id)
+
+    assert Outcome("works", "10.0.0.12:10000", 2, 1) == outcome_of(anka, client.start)
+
+
+ENDED_BY_OTHERS: dict[str, Outcome] = {
+    "jenkins": Outcome("fails", "Terminated: ", 1, 1),
+    "teamcity": Outcome("fails", "Terminating: ", 1, 1),
+    "gitlab-executor": Outcome("fails", "unexpected state Terminating: ", 1, 1),
+    "gitlab-runner": Outcome("fails", "unexpected state Terminating", 1, 1),
+    "actions-2022": Outcome("fails", f"controller: {NOT_FOUND}", 1, 1),
+    "actions-2026": Outcome("fails", "Terminating:", 1, 1),
+    "mcp": Outcome("fails", "Terminating: ", 1, 1),
+    "flower": Outcome("fails", "the VM is Terminated", 1, 1),
+}
+
+
+def meddling(anka: Anka, client: Client) -> None:
+    """When the client sleeps for the first time, somebody else ends what it has started."""
+    asleep = client.sleep
+
+    def sleep(seconds: float) -> None:
+        client.sleep = asleep  # type: ignore[method-assign]
+        asleep(seconds)
+        (id,) = anka.requests.where(method="POST")[-1].instances
+        assert requests.delete(f"{anka.url}/api/v1/vm", json={"id": id}).ok
+
+    client.sleep = sleep  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=at("1.50.1"), id=name) for name in ENDED_BY_OTHERS])
+def test_somebody_else_ends_what_a_client_waits_for(anka: Anka, name: str) -> None:
+    """Most see that it ends; the action of 2022 waits on until nobody knows the instance any more."""
+    client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
+    meddling(anka, client)
+
+    assert ENDED_BY_OTHERS[name] == outcome_of(anka, client.start)
