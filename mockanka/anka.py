@@ -271,6 +271,11 @@ class Anka:
         """What happened since the last reset, newest last."""
         return self._look(lambda controller: [views.Event.of(line) for line in controller.log.since(0)])
 
+    @property
+    def notes(self) -> list[str]:
+        """What of its scenario the controller left out, because its release does not know it."""
+        return self._look(lambda controller: list(controller.notes))
+
     def report(self) -> Report:
         """What the client did wrong since the last reset, and which fault rules never struck."""
         return self._look(lambda _: self._house.report())

@@ -304,6 +304,8 @@ def _bind(host: str, port: int) -> socket:
 
 def _greet(house: House, scenario: str) -> None:
     click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
+    for note in house.controller.notes:
+        click.echo(f"mockanka: {note}", err=True)
 
 
 @main.group()
@@ -345,8 +347,10 @@ def validate(files: tuple[str, ...]) -> None:
     broken = False
     for name in files:
         try:
-            Scenario.find(name)
+            notes = Scenario.find(name).controller().notes
             click.echo(f"{name}: ok")
+            for note in notes:
+                click.echo(f"{name}: {note}", err=True)
         except ScenarioError as wrong:
             broken = True
             click.echo(str(wrong), err=True)

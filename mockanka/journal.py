@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from mockanka.units import SECOND, format_moment
 
+RESTART = "/api/v1/rpc/vm/restart"
 KEPT = 10_000
 """Requests that are kept; the oldest go first."""
 BODY_KEPT = 64 * 1024
@@ -70,11 +71,11 @@ class Entry:
     @property
     def touched(self) -> tuple[str, ...]:
         """The ids of the instances that the request is about."""
-        if self.instances or self.path not in ("/api/v1/vm", "/api/v1/image"):
+        if self.instances or self.path not in ("/api/v1/vm", "/api/v1/image", RESTART):
             return self.instances
         body = self.body
-        named = body.get("id") if isinstance(body, dict) else None
-        wanted = named if self.path == "/api/v1/image" else self.query.get("id") or named
+        named = body.get("instance_id" if self.path == RESTART else "id") if isinstance(body, dict) else None
+        wanted = named if self.path != "/api/v1/vm" else self.query.get("id") or named
         return (wanted,) if isinstance(wanted, str) and wanted else ()
 
     def as_json(self) -> dict[str, object]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockanka.core.lifecycle import State
 from mockanka.core.timing import SECOND
-from mockanka.scenario.fault_schema import OPERATIONS
+from mockanka.scenario.fault_schema import operations
 from mockanka.scenario.reading import nearest
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Watch:
     def asked(self, entry: Entry, remarks: Remarks, body: bytes, status: int, content: bytes) -> None:
         """A request that the controller has carried out, and its own answer, whatever the client got of it."""
         if status in (404, 405):
-            self._find("contract", _no_operation(entry), entry)
+            self._find("contract", self._no_operation(entry), entry)
             return
         sent = _parsed(body)
         for text in remarks.unknown:
@@ -290,6 +290,12 @@ class Watch:
             if id not in self._known and id not in living:
                 self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
 
+    def _no_operation(self, entry: Entry) -> str:
+        known = operations(self.controller.release)
+        if entry.path in known:
+            return f"{entry.method} {entry.path}: it takes {', '.join(known[entry.path])}"
+        return f"{entry.method} {entry.path}: no operation has that path: {nearest(entry.path, list(known))}"
+
     def _living_ids(self) -> Iterator[str]:
         c = self.controller
         for things in (c.instances, c.nodes, c.templates, c.groups, c.distributions, c.save_images):
@@ -303,15 +309,8 @@ class Watch:
                 yield Finding("leaks", f"instance {id}{who} is still {one.state}", [start.number], id, 1)
 
 
-_ID_KEYS = ("id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", "fallback_group_id")
+_ID_KEYS = ("id", "instance_id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", "fallback_group_id")
 _ID_LISTS = ("node_ids", "group_ids")
-
-
-def _no_operation(entry: Entry) -> str:
-    methods = OPERATIONS.get(entry.path)
-    if methods is not None:
-        return f"{entry.method} {entry.path}: it takes {', '.join(methods)}"
-    return f"{entry.method} {entry.path}: no operation has that path: {nearest(entry.path, list(OPERATIONS))}"
 
 
 def _polled(entry: Entry) -> bytes:

@@ -11,7 +11,6 @@ from mockanka import stories
 from mockanka.core import instance_record, node, pull, template
 from mockanka.core.controller import Controller
 from mockanka.core.events import Happening
-from mockanka.core.lifecycle import State
 from mockanka.scenario.reading import nearest
 
 __tracebackhide__ = True  # what a test did wrong it did in the test
@@ -191,7 +190,7 @@ def names_of(controller: Controller, what: str) -> dict[str, str]:
 def look_at_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
     one = controller.instances[id]
     request, vm = one.request, one.shown_vm
-    on, group = controller.nodes.get(one.node_id or ""), controller.groups.get(request.group_id or "")
+    on, group = controller.nodes.get(one.shown_node_id or ""), controller.groups.get(request.group_id or "")
     ports = () if vm is None or "port_forwarding" in one.lacks else vm.ports
     return Instance(
         id=one.id,
@@ -202,8 +201,8 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
         tag=template.version_of(controller, one.ref).tag,
         name=request.name,
         external_id=request.external_id,
-        node=on.name if on and one.state is not State.SCHEDULING else None,
-        node_id=one.node_id if one.state is not State.SCHEDULING else None,
+        node=on.name if on else None,
+        node_id=one.shown_node_id,
         group=group.name if group else request.group_id,
         progress=one.progress(controller),
         created=moment(one.created),

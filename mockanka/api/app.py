@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
 from mockanka.api import groups, images, instances, nodes, registry, status, usb
 from mockanka.api.bodies import REMARKS, BadRequest, Remarks
 from mockanka.api.envelope import fail, respond
+from mockanka.api.releases import known_methods, refuse_the_future
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 
@@ -68,6 +69,7 @@ def create_app(controller: Controller) -> App:
     for resource in (nodes, registry, images, groups, usb, status):
         app.register_blueprint(resource.blueprint(controller))
     app.before_request(controller.advance)
+    refuse_the_future(app, controller)
     _remark(app, controller)
     _handle_errors(app, controller)
     return app
@@ -104,9 +106,12 @@ def _handle_errors(app: App, controller: Controller) -> None:
         return Response("404 page not found\n", 404, headers)
 
     @app.errorhandler(405)
-    def no_such_method(wrong: MethodNotAllowed) -> Response:
+    def no_such_method(_: MethodNotAllowed) -> Response:
+        methods = known_methods(app, controller, request.path)
+        if not methods:  # what the path takes it takes from a later release on
+            return no_such_path(NotFound())
         # The real router answers with nothing at all; Allow is ours, for people and tools that read it.
-        answer = Response(b"", 405, {"Allow": ", ".join(sorted(wrong.valid_methods or ()))})
+        answer = Response(b"", 405, {"Allow": ", ".join(methods)})
         del answer.headers["Content-Type"]
         return answer
 

@@ -26,6 +26,7 @@ REMARKS = "mockanka"
 
 MIN_INT = -(2**63)
 
+_DISK_SIZE = re.compile("[0-9]{1,9}[TGMK]", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -220,6 +221,56 @@ class Texts(_Strict):
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+class PortText(_Strict):
+    """A port written as text, as the controller wants it where rules are overridden (controller-facts A1)."""
+
+    kind = 'a port as a string, such as "22"'
+
+    def fits(self, value: Any) -> bool:
+        if value == "" and not self.required:
+            return True
+        is_number = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 6
+        return is_number and 1 <= int(value) <= 65535
+
+
+class DiskSize(_Strict):
+    """A size such as 256G (controller-facts A1); a blank one is none."""
+
+    kind = "a size like 256G, with T, G, M or K"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, str) and (not value or _DISK_SIZE.fullmatch(value) is not None)
+
+
+class One(_Strict):
+    """An object with a schema of its own."""
+
+    kind = "an object"
+
+    def __init__(self, schema: type[Schema], **options: Any) -> None:
+        super().__init__(**options)
+        self.schema = schema()
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, dict)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        return self.schema.load(super()._deserialize(value, attr, data, **kwargs))
+
+
+class Many(One):
+    """A list of such objects."""
+
+    kind = "an array of objects"
+
+    def fits(self, value: Any) -> bool:
+        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        items = _Strict._deserialize(self, value, attr, data, **kwargs)
+        return self.schema.load(items, many=True)
 
 
 class Metadata(_Strict):

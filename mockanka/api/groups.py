@@ -54,7 +54,7 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.get("/api/v1/group")
     def show() -> Response:
-        return respond(ok([GROUP.render(controller, each) for each in controller.groups.values()]))
+        return respond(ok([GROUP.render(controller, each) for each in group.listed(controller)]))
 
     @routes.put("/api/v1/group")
     def update() -> Response:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from mockanka.api.bodies import Body, Flag, Text, body, load, query
+from mockanka.api.bodies import Body, Flag, Text, body, load, query, since
 from mockanka.api.envelope import ok, respond
 from mockanka.api.table import Key, Table
 from mockanka.core import save_image
 from mockanka.core.controller import Controller
 from mockanka.core.save_image import SaveImage, SaveRequest
+from mockanka.core.script import ScriptResult
 from mockanka.units import SECOND
 
 
@@ -26,6 +27,7 @@ class SaveBody(Body):
     revert_before_push = Flag()
     revert_tag = Text()
     do_suspend_sanity_test = Flag()
+    cancel_on_script_failure = Flag(metadata=since("script-result"))
 
 
 SAVE = SaveBody()
@@ -35,6 +37,8 @@ TASK: Table[SaveImage] = Table(
     Key("RequestId", lambda c, of: of.id),
     Key("Priority", lambda c, of: 0),
     Key("Timestamp", lambda c, of: of.requested // SECOND),
+    # Guess: what it holds.
+    Key("ReserveExpiryTimestamp", lambda c, of: 0, came_with="script-result"),
     Key("RegistryAddr", lambda c, of: c.registry),
     Key("VMID", lambda c, of: of.vm_uuid),
     Key("InstanceID", lambda c, of: of.request.instance_id),
@@ -48,6 +52,7 @@ TASK: Table[SaveImage] = Table(
     Key("DoSuspendTest", lambda c, of: of.request.do_suspend_sanity_test),
     Key("RevertBeforePush", lambda c, of: of.request.revert_before_push),
     Key("RevertTag", lambda c, of: of.request.revert_tag),
+    Key("CancelOnScriptFailure", lambda c, of: of.request.cancel_on_script_failure, came_with="script-result"),
 )
 
 
@@ -58,11 +63,27 @@ def _error(controller: Controller, of: SaveImage) -> object:
     return {"Message": of.error.message, **kind}
 
 
+SCRIPT: Table[ScriptResult] = Table(
+    # null when there are none, where a startup script leaves them out (controller-facts A20).
+    Key("stdout", lambda c, of: of.stdout),
+    Key("stderr", lambda c, of: of.stderr),
+    Key("errors", lambda c, of: None),
+    Key("did_timeout", lambda c, of: of.did_timeout, came_with="script-timeout-told"),
+    Key("return_code", lambda c, of: of.return_code),
+)
+
+
+def _script(controller: Controller, of: SaveImage) -> object:
+    result = of.shown_script_result
+    return SCRIPT.render(controller, result) if result else None
+
+
 SAVE_IMAGE: Table[SaveImage] = Table(
     Key("id", lambda c, of: of.id),
     Key("request", TASK.render),
     Key("status", lambda c, of: of.status),
     Key("error", _error),
+    Key("script_result", _script, came_with="script-result"),
 )
 
 

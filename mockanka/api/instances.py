@@ -3,82 +3,38 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Blueprint, Response
-from marshmallow import post_load
 
-from mockanka.api.bodies import Body, ById, Flag, Metadata, Text, Whole, body, load, query, required_query, since
+from mockanka.api.bodies import ById, body, load, query, required_query
 from mockanka.api.envelope import DONE, OK_END, OK_START, encode, number, ok, respond
+from mockanka.api.releases import came_with
+from mockanka.api.starts import RestartBody, StartBody, UpdateBody
 from mockanka.api.table import OMIT, Key, Table, when_set
-from mockanka.core import instance
+from mockanka.core import instance, network, restart
 from mockanka.core.controller import Controller
-from mockanka.core.instance_record import SCRIPT_TIMEOUT, Instance, StartRequest
+from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import State
-from mockanka.core.release import SINCE
 from mockanka.core.script import ScriptResult
 from mockanka.core.template import version_of
+from mockanka.core.timing import MICROSECOND
 from mockanka.core.vm import PortForward, Vm
 from mockanka.units import SECOND, format_moment, format_ram
 
-MAX_COUNT = 10_000
-"""Guess: nothing published limits ``count``; far more than any cloud has, and still quick to create."""
-
-MAX_VCPU, MAX_VRAM = 1024, 16 * 1024 * 1024
-"""Guess: cores and MB that no Mac has, so that what is computed of them stays within what clients can decode."""
-
-MAX_SCRIPT_TIMEOUT = 365 * 24 * 3600
-"""Guess: seconds that no script takes."""
-
 FOREVER = 2**63
+ZERO_TIME = "0001-01-01T00:00:00Z"
+SAMPLED_BEFORE = 3 * SECOND
+"""In captures the agent's look is 2.4 to 4.9 s older than the controller's (controller-facts C6)."""
 _PLAIN_ID = re.compile(rb"id=[0-9A-Za-z._~-]+")
 
 
-class StartBody(Body):
-    """What POST vm takes (controller-facts A1)."""
-
-    vmid = Text(required=True)
-    tag = Text()
-    version = Whole()
-    name = Text()
-    external_id = Text()
-    count = Whole(1, MAX_COUNT, load_default=1)
-    node_id = Text()
-    startup_script = Text()
-    startup_script_condition = Whole(0, 1)
-    script_monitoring = Flag(metadata=since("script-monitoring"))
-    script_timeout = Whole(0, MAX_SCRIPT_TIMEOUT, metadata=since("script-monitoring"))
-    script_fail_handler = Whole(0, 2, metadata=since("script-monitoring"))
-    name_template = Text()
-    group_id = Text()
-    priority = Whole(1, 10_000)
-    usb_device = Text()
-    vcpu = Whole(0, MAX_VCPU)
-    vram = Whole(0, MAX_VRAM)
-    metadata = Metadata()
-
-    @post_load
-    def _blank_is_not_given(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        # Clients send "" for what they do not ask for (controller-facts A0.2).
-        given = {key: value for key, value in data.items() if value != ""}
-        if "script_timeout" in given:
-            given["script_timeout"] = given["script_timeout"] * SECOND or SCRIPT_TIMEOUT  # guess: 0 is not given
-        return given
-
-
-class UpdateBody(Body):
-    """What PUT vm takes (controller-facts A3); a blank name is no name."""
-
-    name = Text()
-    external_id = Text()
-    metadata = Metadata()
-
-
-START, UPDATE, BY_ID = StartBody(), UpdateBody(), ById()
+START, UPDATE, BY_ID, RESTART = StartBody(), UpdateBody(), ById(), RestartBody()
 
 PORTS: Table[PortForward] = Table(
-    # The rule's name stands under Name at this release (controller-facts B4).
-    Key("Name", lambda c, port: port.name),
+    Key("Name", lambda c, port: port.name, went_with="port-rule-name"),
+    Key("rule_name", lambda c, port: port.name, came_with="port-rule-name", went_with="port-rule-plain-name"),
+    Key("name", lambda c, port: port.name, came_with="port-rule-plain-name"),
     Key("guest_port", lambda c, port: port.guest_port),
     Key("host_port", lambda c, port: port.host_port),
     Key("protocol", lambda c, port: port.protocol),
@@ -90,18 +46,40 @@ def _ports(controller: Controller, of: tuple[Instance, Vm]) -> object:
     return when_set([PORTS.render(controller, port) for port in ports])
 
 
+def _sampled(controller: Controller, of: tuple[Instance, Vm]) -> str:
+    # The agent looks a few seconds before the controller hears of it, and its clock knows microseconds (A2.3).
+    sampled = max(of[1].created, of[0].updated(controller) - SAMPLED_BEFORE)
+    return format_moment(sampled // MICROSECOND * MICROSECOND)
+
+
+def _whole_second(at: int) -> str:
+    return format_moment(at // SECOND * SECOND)
+
+
 VM_INFO: Table[tuple[Instance, Vm]] = Table(
     Key("uuid", lambda c, of: of[1].uuid),
-    Key("name", lambda c, of: of[1].name),
+    Key("name", lambda c, of: when_set(of[1].name)),
     Key("status", lambda c, of: of[1].status),
+    Key("version", lambda c, of: "", came_with="vm-dates"),
+    Key("creation_date", lambda c, of: _whole_second(of[1].created), came_with="vm-dates"),
+    Key("access_date", lambda c, of: _whole_second(of[1].started), came_with="vm-timestamp"),
+    Key("start_date", lambda c, of: _whole_second(of[1].started), came_with="restart"),
+    # Of a running VM Go's zero time; guess: nothing else of one that has stopped.
+    Key("stop_date", lambda c, of: ZERO_TIME, came_with="vm-dates"),
     Key("cpu_cores", lambda c, of: of[1].cpus),
     Key("ram", lambda c, of: format_ram(of[1].ram)),
     Key("node_id", lambda c, of: of[0].node_id),
     Key("host_ip", lambda c, of: "" if "host_ip" in of[0].lacks else of[1].host_ip),
     Key("ip", lambda c, of: "" if "ip" in of[0].lacks else of[1].ip),
     Key("vnc_port", lambda c, of: of[1].vnc_port),
-    Key("vnc_connection_string", lambda c, of: f"vnc://:{of[1].vnc_password}@{of[1].host_ip}:{of[1].vnc_port}"),
+    Key(
+        "vnc_connection_string",
+        lambda c, of: f"vnc://:{of[1].vnc_password}@{of[1].host_ip}:{of[1].vnc_port}",
+        went_with="vm-timestamp",
+    ),
+    Key("vnc_password", lambda c, of: when_set(of[1].vnc_password), came_with="vm-dates"),
     Key("port_forwarding", _ports),
+    Key("timestamp", _sampled, came_with="vm-timestamp"),
 )
 
 
@@ -124,28 +102,48 @@ SCRIPT: Table[ScriptResult] = Table(
     Key("stderr", lambda c, of: of.stderr),
 )
 
+
+def _node_id(controller: Controller, one: Instance) -> object:
+    # Of an instance that failed before it had a VM from 1.22 on (controller-facts C16).
+    hidden = one.state is State.ERROR and one.vm is None and not controller.release.has("failed-node-shown")
+    return OMIT if hidden else when_set(one.shown_node_id)
+
+
+def _request_id(controller: Controller, one: Instance) -> object:
+    # Examples of 1.8 lack it once there is a VM, captures of about 1.27 have it (controller-facts A2.2).
+    return OMIT if one.shown_vm and not controller.release.has("request-id-stays") else one.inflight_id
+
+
+def _registry(controller: Controller, one: Instance) -> str:
+    return controller.registry if controller.release.has("registry-address") else ""
+
+
 INSTANCE: Table[Instance] = Table(
-    # Order: controller-facts A2.2. At 1.8.0 instance_id, name and external_id stand on the list item alone.
+    # Order: controller-facts A2.2. At first instance_id, name and external_id stand on the list item alone.
+    Key("instance_id", lambda c, one: one.id, came_with="instance-tells-its-names"),
     Key("instance_state", lambda c, one: one.state.value),
     Key("message", lambda c, one: when_set(one.message)),
-    # Blank at this release, the registry's address later (controller-facts A2.2, B40).
-    Key("anka_registry", lambda c, one: ""),
+    Key("anka_registry", _registry),
     Key("vmid", lambda c, one: one.ref.template_id),
     Key("tag", _tag),
     # omitempty, so version 0 vanishes as it would in Go (controller-facts B21).
     Key("version", lambda c, one: when_set(one.request.version)),
     Key("vminfo", lambda c, one: VM_INFO.render(c, (one, one.shown_vm)) if one.shown_vm else OMIT),
-    # Not while Scheduling, though a node may have it by then (controller-facts A2.2).
-    Key("node_id", lambda c, one: OMIT if one.state is State.SCHEDULING else when_set(one.node_id)),
-    # Until there is a VM: the examples of this release lack it on Started instances, which later captures have (A2.2).
-    Key("inflight_reqid", lambda c, one: OMIT if one.shown_vm else one.inflight_id),
+    Key("node_id", _node_id),
+    Key("inflight_reqid", _request_id),
     Key("ts", lambda c, one: format_moment(one.updated(c))),
     Key("cr_time", lambda c, one: format_moment(one.created)),
     Key("progress", lambda c, one: number(one.progress(c))),
     Key("group_id", lambda c, one: when_set(one.request.group_id)),
+    # Guess: that name is here (controller-facts A2.1).
+    Key("name", lambda c, one: when_set(one.request.name), came_with="instance-tells-its-names"),
+    Key("external_id", lambda c, one: when_set(one.request.external_id), came_with="instance-tells-its-names"),
     Key("metadata", lambda c, one: when_set(dict(sorted(one.request.metadata.items())))),
+    Key("mac_address", lambda c, one: when_set(one.request.mac_address), came_with="mac-addresses"),
     Key("usb_device", lambda c, one: when_set(one.request.usb_device)),
-    Key("startup_script", _script, since=SINCE["script-monitoring"]),
+    Key("arch", lambda c, one: c.templates[one.ref.template_id].arch, came_with="arch"),
+    Key("vlan", lambda c, one: one.vlan, came_with="vlans"),
+    Key("startup_script", _script, came_with="script-monitoring"),
 )
 
 
@@ -216,16 +214,18 @@ class Answers:
         if kept is not None and kept.revision == of.revision and controller.now < kept.until:
             return kept
         bare = encode(INSTANCE.render(controller, of))
-        made = Piece(of.revision, _good_until(controller, of), OK_START + bare + OK_END, _wrapper(of) + bare + b"}")
+        wrapped = _wrapper(of, controller.release.has("instance-tells-its-names")) + bare + b"}"
+        made = Piece(of.revision, _good_until(controller, of), OK_START + bare + OK_END, wrapped)
         self._pieces[of.id] = made
         return made
 
 
-def _wrapper(of: Instance) -> bytes:
-    """The start of a list item. Its keys are sorted, as those of a Go map; unset ones are left out at this release."""
+def _wrapper(of: Instance, with_nulls: bool) -> bytes:
+    """The start of a list item. Its keys are sorted, as those of a Go map; unset ones are null, or left out."""
     request = of.request
     head = {"external_id": request.external_id, "instance_id": of.id, "name": request.name}
-    return encode({key: value for key, value in head.items() if value})[:-1] + b',"vm":'
+    shown = {key: value or None for key, value in head.items() if value or with_nulls}
+    return encode(shown)[:-1] + b',"vm":'
 
 
 def _good_until(controller: Controller, of: Instance) -> int:
@@ -266,5 +266,18 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
     def terminate() -> Response:
         instance.terminate(controller, load(BY_ID, body())["id"])
         return respond(DONE)
+
+    @routes.post("/api/v1/rpc/vm/restart")
+    @came_with("restart")
+    def restart_one() -> Response:
+        asked = load(RESTART, body())
+        given = {key: asked[key] for key in ("usb_device", "vnc_password") if asked.get(key)}
+        restart.restart(controller, asked["instance_id"], **given)
+        return respond(DONE)
+
+    @routes.get("/api/v1/vlan")
+    @came_with("vlans")
+    def vlans() -> Response:
+        return respond(ok(network.vlans(controller)))
 
     return routes

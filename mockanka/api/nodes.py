@@ -7,13 +7,16 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, Choice, Flag, Text, Texts, Whole, body, load, query
+from mockanka.api.bodies import Body, Choice, Flag, Text, Texts, Whole, body, load, query, since
 from mockanka.api.envelope import DONE, float32, ok, respond
 from mockanka.api.groups import GROUP
+from mockanka.api.releases import came_with
+from mockanka.api.status import version
 from mockanka.api.table import OMIT, Key, Table
-from mockanka.core import group, node, pull
+from mockanka.core import group, node, pull, template
 from mockanka.core.controller import Controller
 from mockanka.core.node import AnkaVersion, Node
+from mockanka.units import SECOND, format_moment
 
 
 class ConfigBody(Body):
@@ -27,6 +30,7 @@ class ConfigBody(Body):
     vcpu_override = Whole()
     ram_override = Whole()
     disable_central_logging = Flag()
+    drain_mode = Flag(metadata=since("drain-mode"))
 
     @post_load
     def _as_settings(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -56,12 +60,30 @@ ANKA: Table[AnkaVersion] = Table(
     Key("version", lambda c, anka: anka.version),
     Key("build", lambda c, anka: anka.build),
     Key("license", lambda c, anka: anka.license),
+    Key("expires", lambda c, anka: anka.expires, came_with="license-expiry"),
 )
 
 
 def _groups(controller: Controller, of: Node) -> object:
     groups = [GROUP.render(controller, controller.groups[id]) for id in of.groups]
     return groups or OMIT
+
+
+def _usb_devices(controller: Controller, of: Node) -> object:
+    # null when there are none, later left out (controller-facts B32). Guess: what an entry of the list looks like.
+    none = OMIT if controller.release.has("no-usb-no-key") else None
+    return [device._asdict() for device in of.usb] or none
+
+
+def _templates(controller: Controller, of: Node) -> list[dict[str, str]]:
+    return [
+        {
+            "uuid": ref.template_id,
+            "name": controller.templates[ref.template_id].name,
+            "tag": template.version_of(controller, ref).tag,
+        }
+        for ref in of.cached
+    ]
 
 
 def _free_disk(controller: Controller, of: Node) -> int:
@@ -83,14 +105,18 @@ NODE_TABLE: Table[Node] = Table(
     Key("capacity", lambda c, of: of.capacity),
     Key("groups", _groups),
     Key("anka_version", lambda c, of: ANKA.render(c, of.anka)),
-    # null when there are none (controller-facts B32). Guess: what an entry of the list looks like.
-    Key("usb_devices", lambda c, of: [device._asdict() for device in of.usb] or None),
+    Key("usb_devices", _usb_devices),
     Key("capacity_mode", lambda c, of: of.capacity_mode),
     Key("vcpu_override", lambda c, of: of.vcpu_override),
     Key("ram_override", lambda c, of: of.ram_override),
     Key("disk_size", lambda c, of: of.disk_size),
     Key("free_disk_space", _free_disk),
     Key("anka_disk_usage", lambda c, of: pull.disk_used(c, of, of.seen(c.now))),
+    Key("host_arch", node.host_arch, came_with="arch"),
+    Key("templates", _templates, came_with="node-templates"),
+    Key("last_updated", lambda c, of: format_moment(of.heartbeat(c)), came_with="node-report"),
+    Key("timestamp", lambda c, of: of.heartbeat(c) // SECOND, came_with="node-report"),
+    Key("agent_version", lambda c, of: version(c), came_with="node-report"),
 )
 
 
@@ -121,6 +147,12 @@ def blueprint(controller: Controller) -> Blueprint:
     def configure() -> Response:
         changes = load(CONFIG, body())
         node.configure(controller, changes.pop("node_id"), changes)
+        return respond(DONE)
+
+    @routes.put("/api/v1/node/update")
+    @came_with("node-update")
+    def update() -> Response:
+        node.update_all(controller)
         return respond(DONE)
 
     @routes.post("/api/v1/node/group")

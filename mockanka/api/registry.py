@@ -7,14 +7,15 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, Text, Texts, Whole, body, load, query, query_number, required_query
+from mockanka.api.bodies import Body, Text, Texts, Whole, body, load, query, query_number, required_query, since
 from mockanka.api.envelope import DONE, number, ok, respond
-from mockanka.api.table import Key, Table
-from mockanka.core import distribution, template
+from mockanka.api.releases import came_with
+from mockanka.api.table import Key, Table, when_set
+from mockanka.core import distribution, removal, template
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Distribution, Stage
 from mockanka.core.template import Template, Version
-from mockanka.units import format_moment
+from mockanka.units import SECOND, format_moment
 
 
 class RevertBody(Body):
@@ -33,21 +34,40 @@ class DistributeBody(Body):
     version = Whole(attribute="number")
     node_ids = Texts()
     group_id = Text()
+    group = Text(metadata=since("permission-group"))
 
     @post_load
     def _blank_is_not_given(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {key: value for key, value in data.items() if value != ""}
+        # A permission group means nothing where there are no permissions.
+        return {key: value for key, value in data.items() if value != "" and key != "group"}
+
+
+class RemovalBody(Body):
+    """What DELETE registry/vm/remove takes, if it takes anything (controller-facts A14)."""
+
+    node_ids = Texts()
 
 
 RELAYED = b'{"status":"OK","body":null,"message":""}\n'
 """Revert is relayed from the registry, which has an order of its own, and says null (controller-facts A0.1, A13)."""
 
-REVERT, DISTRIBUTE = RevertBody(), DistributeBody()
+REVERT, DISTRIBUTE, REMOVAL = RevertBody(), DistributeBody(), RemovalBody()
 
 LISTED: Table[Template] = Table(
     Key("id", lambda c, of: of.id),
     Key("name", lambda c, of: of.name),
     Key("size", lambda c, of: of.size),
+    Key("arch", lambda c, of: of.arch, came_with="arch"),
+    Key("last_pull", lambda c, of: of.pulled // SECOND, came_with="last-used"),
+    Key("last_push", lambda c, of: of.pushed // SECOND, came_with="last-used"),
+)
+
+BY_REGISTRY_V1: Table[Template] = Table(
+    # What apiVer=v1 lists: without size and arch (controller-facts A11). Guess: with the times, once there are any.
+    Key("id", lambda c, of: of.id),
+    Key("name", lambda c, of: of.name),
+    Key("last_pull", lambda c, of: of.pulled // SECOND, came_with="last-used"),
+    Key("last_push", lambda c, of: of.pushed // SECOND, came_with="last-used"),
 )
 
 VERSION: Table[tuple[Template, Version]] = Table(
@@ -60,24 +80,33 @@ VERSION: Table[tuple[Template, Version]] = Table(
     Key("description", lambda c, of: of[1].description),
     Key("state_file", lambda c, of: of[1].state_files[-1].name if of[1].state_files else ""),
     Key("size", lambda c, of: of[1].size),
+    # Blank, whatever the template's is (controller-facts A11).
+    Key("arch", lambda c, of: "", came_with="arch"),
+    Key("last_pull", lambda c, of: of[1].pulled // SECOND, came_with="last-used"),
+    Key("last_push", lambda c, of: of[1].pushed // SECOND, came_with="last-used"),
 )
 
 TEMPLATE: Table[Template] = Table(
     Key("id", lambda c, of: of.id),
     Key("name", lambda c, of: of.name),
     Key("versions", lambda c, of: [VERSION.render(c, (of, version)) for version in of.versions]),
+    Key("size", lambda c, of: of.size, came_with="template-size-by-id"),
+    Key("arch", lambda c, of: of.arch, came_with="arch"),
+    Key("last_pull", lambda c, of: of.pulled // SECOND, came_with="last-used"),
+    Key("last_push", lambda c, of: of.pushed // SECOND, came_with="last-used"),
+)
+
+
+DELIVERY: Table[tuple[Distribution, str]] = Table(
+    Key("status", lambda c, of: of[0].deliveries[of[1]].stage is Stage.DONE),
+    Key("progress", lambda c, of: number(of[0].progress(c, of[1]))),
+    Key("error", lambda c, of: when_set(of[0].deliveries[of[1]].error), came_with="distribution-error"),
 )
 
 
 def _status(controller: Controller, of: Distribution) -> dict[str, object]:
     # A Go map: node ids come sorted.
-    return {
-        node_id: {
-            "status": of.deliveries[node_id].stage is Stage.DONE,
-            "progress": number(of.progress(controller, node_id)),
-        }
-        for node_id in sorted(of.deliveries)
-    }
+    return {node_id: DELIVERY.render(controller, (of, node_id)) for node_id in sorted(of.deliveries)}
 
 
 DISTRIBUTION: Table[Distribution] = Table(
@@ -101,12 +130,27 @@ def blueprint(controller: Controller) -> Blueprint:
         template_id = query("id")
         if template_id:
             return respond(ok(TEMPLATE.render(controller, template.find(controller, template_id))))
-        return respond(ok([LISTED.render(controller, each) for each in template.listed(controller)]))
+        table = LISTED
+        if controller.release.has("registry-v1-listing") and query("apiVer") == "v1":
+            table = BY_REGISTRY_V1
+        return respond(ok([table.render(controller, each) for each in template.listed(controller)]))
 
     @routes.delete("/api/v1/registry/vm")
     def delete() -> Response:
         template.delete(controller, required_query("id"))
         return respond(DONE)
+
+    @routes.delete("/api/v1/registry/vm/remove")
+    @came_with("template-removal")
+    def remove() -> Response:
+        given = load(REMOVAL, body(optional=True))
+        asked = removal.request(controller, required_query("id"), given.get("node_ids", ()))
+        return respond(ok({"requests_sent": len(asked), "node_ids": asked}))
+
+    @routes.get("/api/v1/registry/disk")
+    def disk() -> Response:
+        free, total = template.disk(controller)
+        return respond(ok({"free": free, "total": total}))
 
     @routes.delete("/api/v1/registry/revert")
     def revert() -> Response:
@@ -129,5 +173,11 @@ def blueprint(controller: Controller) -> Blueprint:
         if distribution_id:
             return respond(ok(DISTRIBUTION.render(controller, distribution.find(controller, distribution_id))))
         return respond(ok([DISTRIBUTION.render(controller, each) for each in controller.distributions.values()]))
+
+    @routes.delete("/api/v1/registry/vm/distribute")
+    @came_with("distribution-cancel")
+    def cancel() -> Response:
+        distribution.cancel(controller, required_query("id"))
+        return respond(DONE)
 
     return routes

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from flask import Blueprint, Response
 
 from mockanka.api.envelope import ok, respond
+from mockanka.api.releases import came_with
 from mockanka.core.controller import Controller
 
 
@@ -33,5 +34,12 @@ def blueprint(controller: Controller) -> Blueprint:
                 }
             )
         )
+
+    @routes.get("/livez")
+    @routes.get("/readyz")
+    @came_with("probes")
+    def alive() -> Response:
+        # Guess: the text, of which nobody says anything (controller-facts A24).
+        return Response("ok\n", 200, {"Content-Type": "text/plain; charset=utf-8"})
 
     return routes

@@ -28,7 +28,7 @@ def add_routes(app: Flask, house: House) -> None:
     def reset() -> dict[str, object]:
         asked = RESET.load(body(optional=True))
         house.reset(_scenario(asked["scenario"]) if "scenario" in asked else None, asked.get("seed"))
-        return {"status": "ok"}
+        return {"status": "ok", "notes": list(house.controller.notes)}
 
     @app.get("/_mock/scenario")
     def show_scenario() -> Response:
@@ -50,7 +50,7 @@ def add_routes(app: Flask, house: House) -> None:
                 house.reset(Scenario.from_yaml(given.decode("utf-8"), "request"))
             except UnicodeDecodeError as wrong:
                 raise Problem(400, f"the body is not UTF-8: {wrong}") from None
-        return {"status": "ok"}
+        return {"status": "ok", "notes": list(house.controller.notes)}
 
 
 def _scenario(asked: object) -> Scenario:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mockanka.core import chance, faults, mishaps, placement
 from mockanka.core.clock import Clock
 from mockanka.core.distribution import Distribution
+from mockanka.core.errors import NeedsLicense
 from mockanka.core.events import Event, Log, Queue
 from mockanka.core.faults import Blow, Faults
 from mockanka.core.group import Group
@@ -41,6 +42,9 @@ class Controller:
     scripts: tuple[ScriptRule, ...] = ()
     saved_size: int = 2 * GB
     """About how many bytes a saved image adds to its template."""
+    mac_addresses: int = 0
+    """How many MAC addresses it has to hand out; with none it leaves them to the nodes."""
+    registry_disk: int = 1000 * GB
     retries: int = 0
     """How many nodes may fail to start an instance before it is Error."""
     registry_state: str = "up"
@@ -63,12 +67,24 @@ class Controller:
     gone: dict[str, Instance] = field(default_factory=dict)
     queue: Queue = field(default_factory=Queue)
     log: Log = field(default_factory=Log)
+    notes: tuple[str, ...] = ()
+    """What of its scenario it could not take over, because its release does not know it."""
     revision: int = 0
     """Grows with every change of an instance, and never goes back, not even by a reset."""
     now: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = self.clock.now()
+
+    @property
+    def is_enterprise(self) -> bool:
+        """Whether the licence includes groups, priority and USB devices (controller-facts C14)."""
+        return self.license != "basic"
+
+    def require_enterprise(self, what: str) -> None:
+        """Raise NeedsLicense unless the licence includes what is asked for."""
+        if not self.is_enterprise:
+            raise NeedsLicense(what)
 
     def advance(self) -> None:
         """Live through everything that is due by now, each thing at its own time."""

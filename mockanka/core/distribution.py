@@ -166,14 +166,16 @@ def create(
     """Send a version to the named nodes and those of the group; to all nodes, if neither is given.
 
     Every node it goes to is in the answer from the start (controller-facts A16). All nodes means those that are
-    not Offline, and before 1.33 not Unhealthy either; nodes asked for by name get their task in any case, and take
-    it when they are back. The real controller gives up some time (since 1.6), nobody says when; here it never does.
+    not Offline, before 1.33 not Unhealthy and before 1.37 not in Drain Mode either; nodes asked for by name get their
+    task in any case, and take it when they are back. The real controller gives up some time (since 1.6), nobody says
+    when; here it never does.
     """
     ref = template.resolve(controller, template_id, tag, number)
     for node_id in node_ids:
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
     if group_id:
+        controller.require_enterprise("group_id")
         require_group(controller, group_id)
     distribution = Distribution(controller.mint("distribution"), controller.now, ref)
     controller.distributions[distribution.id] = distribution
@@ -200,7 +202,34 @@ def _meant(controller: Controller, node: Node, named: bool, group_id: str | None
         return False
     if state is NodeState.UNHEALTHY and not controller.release.has("distribute-to-unhealthy"):
         return False
+    if state is NodeState.DRAIN and not controller.release.has("distribute-to-draining"):
+        return False
     return group_id in node.groups if group_id else not named
+
+
+CANCELED = "request canceled"
+"""What a node says of a distribution that was cancelled (controller-facts A0.4, A17)."""
+
+
+def cancel(controller: Controller, distribution_id: str) -> None:
+    """What is not done yet stays as far as it is. A pull that somebody else waits for goes on."""
+    distribution = find(controller, distribution_id)
+    for node_id, delivery in distribution.deliveries.items():
+        if delivery.stage in (Stage.SENT, Stage.PULLING):
+            delivery.progress_made = distribution.progress(controller, node_id)
+            was_pulling = delivery.stage is Stage.PULLING
+            _fail(controller, distribution, node_id, CANCELED)
+            if was_pulling and not _awaited(controller, node_id, distribution.ref):
+                pull.give_up(controller, controller.nodes[node_id], distribution.ref)
+
+
+def _awaited(controller: Controller, node_id: str, ref: Ref) -> bool:
+    """Whether an instance or another distribution waits for that pull of the node."""
+    instances = (controller.instances[id] for id in controller.nodes[node_id].occupants)
+    return any(one.pulling and one.ref == ref for one in instances) or any(
+        other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is Stage.PULLING
+        for other in controller.distributions.values()
+    )
 
 
 def find(controller: Controller, distribution_id: str) -> Distribution:

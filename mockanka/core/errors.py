@@ -11,7 +11,12 @@ Refusal
 ├── NoTarget                 save image without a template to push to
 ├── OnlyVersion              a revert that asks for the last version there is
 ├── NodeDiskFull             a node without room for a pull
-├── BrokenScript             a monitored startup script that is not base64
+├── NoSuchVlan               a VLAN that no node has
+├── BrokenMacAddress, MacAddressTaken, NoMacAddress
+│                            a MAC address that is none, or another's, or that is not left
+├── BrokenScript             a startup script that is not base64
+├── ScriptTooLong            a startup script above 10 MB
+├── NeedsLicense             what the licence does not include
 ├── RegistryDown             the registry cannot be reached
 ├── RegistryFull             the registry has no room for a push
 └── UnknownToRelease         a state that came with a later release of the controller
@@ -105,10 +110,52 @@ class NodeDiskFull(Refusal):
 
 
 class BrokenScript(Refusal):
-    """A monitored startup script that is not base64. Guess: refused, with the decoder's words (C4)."""
+    """A startup script that is not base64. Guess: refused, with the decoder's words (C4)."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"illegal base64 data at input byte {offset}")
+
+
+class ScriptTooLong(Refusal):
+    """A startup script above 10 MB. Guess: the limit, and the text."""
+
+    def __init__(self) -> None:
+        super().__init__("startup script is larger than 10 MB")
+
+
+class NoSuchVlan(Refusal):
+    """No node has that VLAN. Guess: refused, and the text (A1)."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"No such VLAN {tag}")
+
+
+class BrokenMacAddress(Refusal):
+    """What is asked for is no MAC address in capitals with colons (A1). Guess: the text."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"invalid MAC address {address}")
+
+
+class MacAddressTaken(Refusal):
+    """The MAC address that is asked for belongs to another instance. Guess: refused, and the text."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(f"MAC address {address} is in use")
+
+
+class NoMacAddress(Refusal):
+    """The pool of MAC addresses is used up. Guess: refused, and the text."""
+
+    def __init__(self) -> None:
+        super().__init__("no MAC address is left")
+
+
+class NeedsLicense(Refusal):
+    """What only the Enterprise licences include (C14). Guess: refused rather than ignored, and the text."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} requires an Enterprise license")
 
 
 class RegistryDown(Refusal):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mockanka.core.controller import Controller
 
 
+NODE_GROUPS = "Node groups"
+
+
 @dataclass
 class Group:
     """A named set of nodes; nodes know which groups they are in."""
@@ -20,6 +23,12 @@ class Group:
     name: str
     description: str = ""
     fallback_id: str | None = None
+
+
+def listed(controller: Controller) -> list[Group]:
+    """All groups, in the order in which they were created."""
+    controller.require_enterprise(NODE_GROUPS)
+    return list(controller.groups.values())
 
 
 def find(controller: Controller, group_id: str) -> Group:
@@ -40,6 +49,7 @@ def require(controller: Controller, group_id: str) -> Group:
 
 def create(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
     """A new group without nodes. Names need not be unique: nothing published says so."""
+    controller.require_enterprise(NODE_GROUPS)
     if fallback_id:
         require(controller, fallback_id)
     group = Group(controller.mint("group"), name, description, fallback_id or None)
@@ -50,6 +60,7 @@ def create(controller: Controller, name: str, description: str = "", fallback_id
 
 def update(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
     """Change ``name``, ``description`` or ``fallback_id``; what is not among ``changes`` stays."""
+    controller.require_enterprise(NODE_GROUPS)
     group = find(controller, group_id)
     fallback_id = changes.get("fallback_id")
     if fallback_id:
@@ -65,6 +76,7 @@ def delete(controller: Controller, group_id: str) -> None:
 
     Guess, as controller-facts G proposes. Instances that wait for the group wait on.
     """
+    controller.require_enterprise(NODE_GROUPS)
     find(controller, group_id)
     del controller.groups[group_id]
     for group in controller.groups.values():
@@ -78,8 +90,8 @@ def delete(controller: Controller, group_id: str) -> None:
 
 
 def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
-    """Put every node into every group; all must exist, or nothing changes."""
-    _require_all(controller, group_ids, node_ids)
+    """Put every node into every group; all must exist, or nothing changes. From 1.39 on only the first node counts."""
+    node_ids = _require_all(controller, group_ids, node_ids)
     for node_id in node_ids:
         groups = controller.nodes[node_id].groups
         groups.extend(id for id in dict.fromkeys(group_ids) if id not in groups)
@@ -88,8 +100,11 @@ def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequen
 
 
 def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
-    """Take every node out of every group; all must exist, or nothing changes. VMs that run there run on."""
-    _require_all(controller, group_ids, node_ids)
+    """Take every node out of every group; all must exist, or nothing changes. VMs that run there run on.
+
+    From 1.39 on only the first node counts (controller-facts A10).
+    """
+    node_ids = _require_all(controller, group_ids, node_ids)
     for node_id in node_ids:
         node = controller.nodes[node_id]
         node.groups = [id for id in node.groups if id not in group_ids]
@@ -97,12 +112,17 @@ def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Seq
     controller.happened("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
 
 
-def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
+    """The nodes that are meant, of those named."""
+    controller.require_enterprise(NODE_GROUPS)
+    if controller.release.has("one-node-a-call"):
+        node_ids = node_ids[:1]
     for group_id in group_ids:
         require(controller, group_id)
     for node_id in node_ids:
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
+    return node_ids
 
 
 def chain(controller: Controller, group_id: str) -> Iterator[Group]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mockanka.core import pull, script, template, usb
+from mockanka.core import network, pull, script, template, usb
 from mockanka.core.chance import draw
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
@@ -67,6 +67,8 @@ class ImageReady(_NodeWork):
 
     def befall(self, controller: Controller, instance: Instance) -> None:
         instance.progress_made = 1.0
+        if controller.release.has("scheduling-after-pull"):
+            move(controller, instance, State.SCHEDULING, "pulled")
         _boot(controller, instance, controller.nodes[instance.node_id or ""])
 
 
@@ -194,15 +196,28 @@ def start(controller: Controller, request: StartRequest, count: int = 1) -> list
     Capacity is not asked for; who finds no node waits (controller-facts A1, C7).
     """
     ref = template.resolve(controller, request.template_id, request.tag, request.version)
+    request = _licensed(controller, request)
     if request.node_id and request.node_id not in controller.nodes:
         raise NoSuchNode(request.node_id)
     if request.group_id:
         require_group(controller, request.group_id)
     if request.usb_device:
         usb.require(controller, request.usb_device)
-    if request.script_monitoring and request.startup_script:
+    if request.vlan_tag:
+        network.require_vlan(controller, request.vlan_tag)
+    if request.startup_script:
         script.require_sound(request.startup_script)
-    return [_create(controller, request, ref).id for _ in range(count)]
+    addresses = network.addresses_for(controller, request, ref, count)
+    return [_create(controller, replace(request, mac_address=address), ref).id for address in addresses]
+
+
+def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
+    """What of a request the licence lets count; NeedsLicense where it would run somewhere else than was asked for."""
+    if request.group_id:
+        controller.require_enterprise("group_id")
+    if request.usb_device:
+        controller.require_enterprise("usb_device")
+    return request if controller.is_enterprise else replace(request, priority=StartRequest.priority)
 
 
 def _create(controller: Controller, request: StartRequest, ref: Ref) -> Instance:
@@ -271,17 +286,22 @@ def stop(controller: Controller, instance_id: str) -> None:
     _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
 
 
-def fail(controller: Controller, instance: Instance, message: str) -> None:
+def fail(controller: Controller, instance: Instance, message: str, status: str | None = "failed") -> None:
     """Error, with a message; the VM is lost and its slot free.
 
-    What is left of vminfo shows the VM as deleted and nothing that leads to it (controller-facts C3; a guess for
-    releases before 1.24).
+    What is left of vminfo has that status, or as it was if that is None. Before 1.49 it shows the VM as deleted and
+    nothing that leads to it (controller-facts C3; a guess for releases before 1.24).
     """
     move(controller, instance, State.ERROR, message)
     instance.message = message
-    if instance.vm is not None:
-        instance.vm = replace(instance.vm, status="deleted", ip="", vnc_port=0, ports=())
+    _lose_vm(controller, instance, status, "deleted")
     _release(controller, instance)
+
+
+def _lose_vm(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
+    vm, kept = instance.vm, controller.release.has("vm-kept-on-error")
+    if vm is not None:
+        instance.vm = vm.lost(status or vm.status if kept else before_1_49, kept)
 
 
 STOP_VM, KEEP_VM = 0, 1
@@ -290,16 +310,14 @@ STOP_VM, KEEP_VM = 0, 1
 
 def _script_failed(controller: Controller, instance: Instance, code: int) -> None:
     # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
-    handler, vm = instance.request.script_fail_handler, instance.vm
-    if handler in (STOP_VM, KEEP_VM):
-        instance.booting = False  # the VM was up and stays known
+    handler = instance.request.script_fail_handler
+    instance.booting = False  # the VM was up and stays known
     move(controller, instance, State.ERROR, f"startup script exit code {code}")
     instance.message = f"startup script exit code {code}"
     if handler == KEEP_VM:
         return
-    if vm is not None:
-        status = "stopped" if handler == STOP_VM else "deleted"
-        instance.vm = replace(vm, status=status, ip="", vnc_port=0, ports=())
+    status = "stopped" if handler == STOP_VM else "deleted"
+    _lose_vm(controller, instance, status, status)
     _release(controller, instance)
 
 
@@ -340,15 +358,22 @@ def _start_failed(controller: Controller, instance: Instance, message: str) -> N
 
 
 def abandon(controller: Controller, node: Node, message: str) -> None:
-    """The node is given up: whatever lives on it goes to Error. Those that are terminating go on doing so."""
+    """The node is given up: whatever lives on it goes to Error. Those that are terminating go on doing so.
+
+    What is in Error already has a message of its own, and gives back the slot that it still holds.
+    """
     for instance in _on(controller, node):
-        if instance.state is not State.TERMINATING:
-            fail(controller, instance, message)
+        if instance.state is State.ERROR:
+            instance.restarting_until = None
+            _release(controller, instance)
+            controller.touch(instance)
+        elif instance.state is not State.TERMINATING:
+            fail(controller, instance, message, status=None)
 
 
 def can_be_abandoned(controller: Controller, node: Node) -> bool:
     """Whether anything on the node would go to Error with it."""
-    return any(instance.state is not State.TERMINATING for instance in _on(controller, node))
+    return any(instance.state not in (State.TERMINATING, State.ERROR) for instance in _on(controller, node))
 
 
 def orphan(controller: Controller, node: Node) -> None:
@@ -458,7 +483,7 @@ def _boot(controller: Controller, instance: Instance, node: Node) -> None:
     instance.vm = clone(controller, instance, node)
     length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
     request = instance.request
-    if request.script_monitoring and request.startup_script and controller.release.has("script-monitoring"):
+    if request.script_monitoring and request.startup_script:
         instance.script, takes = script.run(controller, instance, request.startup_script, request.script_timeout)
         length += takes
     blow = controller.strike("start", instance, node, instance.ref)
@@ -488,7 +513,7 @@ def move(controller: Controller, instance: Instance, state: State, cause: str) -
     instance.since = controller.now
     instance.step += 1
     instance.booting = instance.ready = False
-    instance.until = instance.fate = instance.held = None
+    instance.until = instance.fate = instance.held = instance.restarting_until = None
     if state is not State.PUSHING:
         instance.save_id = None
     controller.touch(instance)

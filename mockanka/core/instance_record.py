@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mockanka.core import usb
 from mockanka.core.lifecycle import State
 from mockanka.core.script import ScriptResult
-from mockanka.core.template import Ref
+from mockanka.core.template import PortRule, Ref
 from mockanka.core.timing import MICROSECOND, SECOND
 from mockanka.core.vm import Vm
 
@@ -23,7 +23,8 @@ SCRIPT_TIMEOUT = 90 * SECOND
 class StartRequest:
     """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB, a timeout nanoseconds.
 
-    A startup script that is not monitored is kept, and nobody hears of its end (controller-facts C4).
+    A startup script that is not monitored is kept, and nobody hears of its end (controller-facts C4). ``ports`` are
+    rules in place of the template's; ``mac_address`` is the one it has, if addresses are managed.
     """
 
     template_id: str
@@ -43,6 +44,10 @@ class StartRequest:
     script_timeout: int = SCRIPT_TIMEOUT
     script_fail_handler: int = 0
     name_template: str | None = None
+    mac_address: str | None = None
+    vlan_tag: str | None = None
+    ports: tuple[PortRule, ...] | None = None
+    vnc_password: str | None = None
     metadata: dict[str, str | int | bool] = field(default_factory=dict)
 
 
@@ -99,6 +104,8 @@ class Instance:
     """Why no node took it when it was last looked at."""
     vm: Vm | None = None
     usb: usb.UsbDevice | None = None
+    restarting_until: int | None = None
+    """When the stage of a restart ends that goes on; first its VM stops, then it is up again."""
     save_id: str | None = None
     """The save image request that pushes it."""
     script: ScriptResult | None = None
@@ -130,6 +137,18 @@ class Instance:
     def pulling(self) -> bool:
         """Whether its pull still goes on."""
         return self.state is State.PULLING and not self.booting
+
+    @property
+    def shown_node_id(self) -> str | None:
+        """The node as far as the controller tells: not while Scheduling, though one may have it by then, unless it has
+        pulled already (controller-facts A2.2, A2.6)."""
+        has_pulled = self.booting and self.progress_made >= 1.0
+        return None if self.state is State.SCHEDULING and not has_pulled else self.node_id
+
+    @property
+    def vlan(self) -> str:
+        """The VLAN of its VM; blank when it has none."""
+        return self.request.vlan_tag or ""
 
     def progress(self, controller: Controller) -> float:
         """0 to 1: the pull while it lasts, its last value ever after (controller-facts A2.5)."""

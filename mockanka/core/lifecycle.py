@@ -24,7 +24,7 @@ S = State
 
 LEGAL: dict[State, frozenset[State]] = {
     S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
-    # Guess: back to Scheduling when a failed pull is tried again on another node.
+    # Back to Scheduling from 1.50 on, until the VM is up. Guess: also when a failed pull is tried again elsewhere.
     S.PULLING: frozenset({S.SCHEDULING, S.STARTED, S.ERROR, S.TERMINATING}),
     # Guess: nobody has seen who leads to Stopping and Stopped; here it is a VM that stops by itself.
     S.STARTED: frozenset({S.STOPPING, S.PUSHING, S.ERROR, S.TERMINATING}),
@@ -32,7 +32,8 @@ LEGAL: dict[State, frozenset[State]] = {
     S.STOPPING: frozenset({S.STOPPED, S.ERROR, S.TERMINATING}),
     S.STOPPED: frozenset({S.TERMINATING}),
     S.PUSHING: frozenset({S.STARTED, S.ERROR, S.TERMINATING, S.GONE}),
-    S.ERROR: frozenset({S.TERMINATING}),
+    # Started again after a restart, which before 1.47 shows as Error (controller-facts A5).
+    S.ERROR: frozenset({S.STARTED, S.TERMINATING}),
     S.TERMINATING: frozenset({S.TERMINATED, S.GONE}),
     S.TERMINATED: frozenset({S.GONE}),
     S.GONE: frozenset(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core import distribution, instance, pull, save_image
+from mockanka.core import distribution, instance, pull, removal, restart, save_image
 from mockanka.core.chance import draw
 from mockanka.core.errors import NotFound, UnknownToRelease
 from mockanka.core.events import Event
@@ -32,6 +32,7 @@ class AnkaVersion:
     version: str = "2.1.2"
     build: str = "112"
     license: str = "com.veertu.anka.entplus"
+    expires: str = ""
 
 
 class Load(NamedTuple):
@@ -68,6 +69,12 @@ class Node:
     pulls: dict[Ref, pull.Pull] = field(default_factory=dict)
     occupants: dict[str, None] = field(default_factory=dict)
     """Ids of the instances that hold a slot here."""
+    arch: str = ""
+    """``arm64`` or ``amd64``: it takes templates of that kind only; any, if nobody said."""
+    vlans: tuple[str, ...] = ()
+    updating_until: int | None = None
+    removals: dict[str, int] = field(default_factory=dict)
+    """The templates that it will take off its disk, and when."""
     by_hand: int = 0
     """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
 
@@ -125,6 +132,29 @@ class TimedOut(Event):
         instance.abandon(controller, node, f"node {node.name} is offline")
 
 
+@dataclass(frozen=True, slots=True)
+class Updated(Event):
+    """The agent has fetched its package and runs again: the node takes work."""
+
+    node_id: str
+    until: int
+
+    def alive(self, controller: Controller) -> bool:
+        node = controller.nodes.get(self.node_id)
+        return node is not None and node.updating_until == self.until
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[self.node_id].lost_at is not None
+
+    def settles(self, controller: Controller) -> bool:
+        return bool(controller.waiting)
+
+    def happen(self, controller: Controller) -> None:
+        node = controller.nodes[self.node_id]
+        node.updating_until = None
+        turn_back(controller, node.id, "updating")
+
+
 def find(controller: Controller, node_id: str) -> Node:
     """The node with that id, or NotFound."""
     node = controller.nodes.get(node_id)
@@ -155,11 +185,16 @@ def configure(controller: Controller, node_id: str, changes: dict[str, object]) 
     """Change a node's settings; ``changes`` names fields of Node.
 
     They hold at once: the real agent picks them up with its next task (controller-facts A7), a delay nobody measured.
-    VMs above a lowered capacity run on.
+    VMs above a lowered capacity run on. ``drain_mode`` puts it into Drain Mode, or ends that and no other state.
     """
     node = find(controller, node_id)
     for key, value in changes.items():
-        setattr(node, key, value)
+        if key != "drain_mode":
+            setattr(node, key, value)
+        elif value:
+            set_condition(controller, node_id, NodeState.DRAIN)
+        else:
+            turn_back(controller, node_id, "drain")
     if "ip" in changes:
         for one in controller.instances.values():
             if one.node_id == node_id and one.vm is not None:
@@ -178,6 +213,11 @@ def delete(controller: Controller, node_id: str) -> None:
     del controller.nodes[node_id]
     controller.placement_due = True
     controller.happened("node deleted", node_id, name=node.name)
+
+
+def host_arch(controller: Controller, node: Node) -> str:
+    """What the node says it is; where nobody said, what its templates are for (a guess for want of a fact)."""
+    return node.arch or next((each.arch for each in controller.templates.values()), "arm64")
 
 
 def lose(controller: Controller, node_id: str, at_once: bool = False) -> None:
@@ -210,8 +250,10 @@ def restore(controller: Controller, node_id: str) -> None:
     if node.lost_at is None:
         return
     node.lost_at = node.timeout_at = None
-    for part in (pull, instance, save_image, distribution):
+    for part in (pull, instance, restart, save_image, distribution, removal):
         part.resume(controller, node)
+    if node.updating_until is not None and node.updating_until <= controller.now:
+        controller.schedule(controller.now, Updated(node.id, node.updating_until))
     controller.placement_due = True
     controller.happened("node back", node_id)
 
@@ -225,6 +267,19 @@ def set_condition(controller: Controller, node_id: str, condition: NodeState) ->
     node.condition = condition
     controller.placement_due = True
     controller.happened("node state", node_id, state=condition.value)
+
+
+def update_all(controller: Controller) -> None:
+    """Have every agent fetch its package again: Active nodes are Updating meanwhile, and VMs run on.
+
+    Guess: that no other node shows it, and for how long (controller-facts A9).
+    """
+    for node in controller.nodes.values():
+        if node.takes_work:
+            set_condition(controller, node.id, NodeState.UPDATING)
+            length = controller.timings.update.sample(draw(controller.seed, node.id, f"update {controller.now}"))
+            node.updating_until = controller.now + length
+            controller.schedule(node.updating_until, Updated(node.id, node.updating_until))
 
 
 def require_known(controller: Controller, condition: NodeState) -> None:

@@ -31,6 +31,8 @@ class Need(NamedTuple):
     vcpus: int
     vram: int
     failed_on: tuple[str, ...]
+    arch: str
+    vlan: str
 
 
 def place_waiting(controller: Controller) -> None:
@@ -63,6 +65,8 @@ def need_of(controller: Controller, waiting: Instance) -> Need:
         vcpus=template.cpus if fixed else request.vcpu or template.cpus,
         vram=template.ram if fixed else request.vram or template.ram,
         failed_on=waiting.failed_on,
+        arch=template.arch,
+        vlan="" if fixed else waiting.vlan,
     )
 
 
@@ -99,6 +103,10 @@ def refusal(controller: Controller, node: Node, need: Need) -> str | None:
         return "not reporting" if node.lost_at is not None else f"is {node.condition}"
     if node.by_hand:
         return "runs VMs that were started by hand"
+    if node.arch and node.arch != need.arch:
+        return f"is {node.arch}, the template {need.arch}"
+    if need.vlan and need.vlan not in node.vlans:
+        return f"has no VLAN {need.vlan}"
     if need.usb_device and usb.free_device(controller, node, need.usb_device) is None:
         return f"no free USB device {need.usb_device}"
     if free_slots(controller, node, need) < 1:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mockanka.core.errors import NodeDiskFull, RegistryDown
 from mockanka.core.events import Event
 from mockanka.core.faults import Blow
-from mockanka.core.template import File, Ref, size_by_name, version_of
+from mockanka.core.template import File, Ref, note_pull, size_by_name, version_of
 from mockanka.core.timing import transfer
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class Pulled(Event):
             controller.happened("pull failed", node.id, **named, message=pull.message)
             return
         node.cached[self.ref] = controller.now
+        note_pull(controller, self.ref)
         controller.happened("pulled", node.id, **named)
 
 
@@ -165,6 +166,15 @@ def break_off(controller: Controller, node: Node, ref: Ref, message: str) -> Non
     pull = replace(node.pulls[ref].freed(controller.now), fails_at=controller.now, message=message)
     node.pulls[ref] = pull
     controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+
+
+def give_up(controller: Controller, node: Node, ref: Ref) -> None:
+    """Nobody wants a pull of the node any more. One that others of the node lean on goes on."""
+    names = {file.name for file in node.pulls[ref].files}
+    others = [other for other in node.pulls if other != ref]
+    if not any(file.name in names for other in others for file in version_of(controller, other).files):
+        del node.pulls[ref]
+        controller.happened("pull given up", node.id, template=ref.template_id)
 
 
 def let_go(controller: Controller, node: Node, rule_id: str) -> list[Ref]:

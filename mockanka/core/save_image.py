@@ -53,6 +53,7 @@ class SaveRequest:
     revert_before_push: bool = False
     revert_tag: str = ""
     do_suspend_sanity_test: bool = False
+    cancel_on_script_failure: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ class SaveImage:
         return self.stage.value if self.stage in (Stage.DONE, Stage.ERROR) else "pending"
 
     @property
+    def shown_script_result(self) -> ScriptResult | None:
+        """What its script left, once that has ended."""
+        return None if self.stage in (Stage.WAITING, Stage.SCRIPT) else self.script_result
+
+    @property
     def over(self) -> bool:
         return self.stage in (Stage.DONE, Stage.ERROR)
 
@@ -114,7 +120,7 @@ class StageEnd(Event):
     def happen(self, controller: Controller) -> None:
         save = controller.save_images[self.save_id]
         if self.stage is Stage.SCRIPT:
-            _stop(controller, save)
+            _script_ended(controller, save)
         elif self.stage is Stage.STOPPING:
             _push(controller, save)
         elif save.fails is not None:
@@ -209,6 +215,14 @@ def _begin(controller: Controller, save: SaveImage) -> None:
     _enter(controller, save, Stage.SCRIPT, takes)
 
 
+def _script_ended(controller: Controller, save: SaveImage) -> None:
+    failed = save.script_result is not None and save.script_result.return_code != 0
+    if failed and save.request.cancel_on_script_failure:
+        _fail(controller, save, SaveError("Script execution failed", code=0))  # as it was seen (controller-facts A20)
+    else:
+        _stop(controller, save)
+
+
 def _stop(controller: Controller, save: SaveImage) -> None:
     _enter(controller, save, Stage.STOPPING, controller.timings.stop.sample(draw(controller.seed, save.id, "stop")))
 
@@ -233,6 +247,9 @@ def _push(controller: Controller, save: SaveImage) -> None:
             template.drop_versions(controller, target, cut)
     stored = size_by_name(v.files for each in controller.templates.values() for v in each.versions)
     fresh = {name: size for name, size in size_by_name([_pushed(controller, save).files]).items() if name not in stored}
+    if sum(fresh.values()) > template.free_disk(controller):
+        _fail(controller, save, SaveError(str(RegistryFull()), code=0))
+        return
     length = transfer(sum(fresh.values()), controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
     blow = controller.strike("save_image", source, node, source.ref)
@@ -288,6 +305,7 @@ def _pushed(controller: Controller, save: SaveImage) -> Version:
         description=request.description,
         state_files=(state,) if request.suspend else (),
         port_forwarding=controller.templates[source.ref.template_id].rules_of(base),
+        pushed=controller.now,
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
+import re
 import string
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mockanka.core.chance import draw
-from mockanka.core.errors import BrokenScript
+from mockanka.core.errors import BrokenScript, ScriptTooLong
 from mockanka.core.timing import Duration, seconds
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 _ALPHABET = frozenset((string.ascii_letters + string.digits + "+/").encode())
 _LINE_BREAKS = b"\r\n"
 _PADDING = ord("=")
+_SOUND = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+MB = 1024 * 1024
+LONGEST = 10_000_000
+"""Bytes of a startup script. Guess: what the real controller takes is unknown."""
+OUTPUT_KEPT = MB
+"""Bytes of a script's output that are kept, from 1.45 on: the last ones."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,15 @@ class CorruptScript(Exception):
 
 def decode(encoded: str) -> str:
     """The script's text. Raises CorruptScript with the offset Go's decoder names (controller-facts A20)."""
+    return _bytes_of(encoded).decode("utf-8", "replace")
+
+
+def _bytes_of(encoded: str) -> bytes:
     raw = encoded.encode("utf-8", "replace")
     offset = _corrupt_at(raw)
     if offset is not None:
         raise CorruptScript(offset)
-    return base64.b64decode(raw.translate(None, _LINE_BREAKS)).decode("utf-8", "replace")
+    return base64.b64decode(raw.translate(None, _LINE_BREAKS))
 
 
 def _corrupt_at(raw: bytes) -> int | None:
@@ -67,6 +79,8 @@ def _corrupt_at(raw: bytes) -> int | None:
     A character that does not belong is named itself, and so is what follows complete padding; input that ends too
     early is named where its last group of four begins, or at its end if only padding is missing.
     """
+    if _SOUND.fullmatch(raw.translate(None, _LINE_BREAKS)):
+        return None
     in_group = 0
     for offset, byte in enumerate(raw):
         if byte in _LINE_BREAKS:
@@ -104,9 +118,10 @@ def rule_for(rules: tuple[ScriptRule, ...], text: str) -> ScriptRule:
 
 
 def require_sound(encoded: str) -> None:
-    """Raise BrokenScript unless the script is base64."""
+    """Raise BrokenScript unless the script is base64, ScriptTooLong if there is too much of it."""
     try:
-        decode(encoded)
+        if len(_bytes_of(encoded)) > LONGEST:
+            raise ScriptTooLong
     except CorruptScript as corrupt:
         raise BrokenScript(corrupt.offset) from None
 
@@ -118,6 +133,20 @@ def run(
 
     One that takes longer than ``limit`` nanoseconds is ended then, with -1 (controller-facts A2.4).
     """
+    result, takes = _ended(controller, one, encoded, limit, purpose)
+    if controller.release.has("script-output-cut"):
+        result = replace(result, stdout=_last(result.stdout), stderr=_last(result.stderr))
+    return result, takes
+
+
+def _last(output: str) -> str:
+    """Of an output that is too long its end."""
+    return output if len(output) * 4 <= OUTPUT_KEPT else output.encode()[-OUTPUT_KEPT:].decode("utf-8", "ignore")
+
+
+def _ended(
+    controller: Controller, one: Instance, encoded: str, limit: int | None, purpose: str
+) -> tuple[ScriptResult, int]:
     rule = rule_for(controller.scripts, decode(encoded))
     takes = rule.takes.sample(draw(controller.seed, one.id, purpose))
     do = controller.strike("script", one, controller.nodes.get(one.node_id or ""), one.ref).do

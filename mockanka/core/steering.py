@@ -86,7 +86,7 @@ def _go_until(controller: Controller, instance_id: str, state: State) -> None:
             raise Never(f"instance {instance_id} is gone without having been {state}")
         if instance.state is state:
             return
-        if state not in _reachable(instance.state):
+        if state not in _reachable(instance):
             raise Never(f"an instance that is {instance.state} is never {state}{_because(instance)}")
         if not advance_to_next(controller):
             raise Never(f"instance {instance_id} stays {instance.state}: {why_it_stays(controller, instance)}")
@@ -111,11 +111,13 @@ def _because(instance: Instance) -> str:
     return f" ({instance.message})" if instance.message else ""
 
 
-def _reachable(start: State) -> set[State]:
+def _reachable(instance: Instance) -> set[State]:
+    """The states it may still come to; from Error back to life only by a restart that is under way."""
     found: set[State] = set()
-    edge = [start]
+    edge = [instance.state]
+    barred = {State.STARTED} if instance.state is State.ERROR and instance.restarting_until is None else set()
     while edge:
-        for state in LEGAL[edge.pop()] - found:
+        for state in LEGAL[edge.pop()] - found - barred:
             found.add(state)
             edge.append(state)
     return found

@@ -47,6 +47,9 @@ class Version:
     state_files: tuple[File, ...] = ()
     port_forwarding: tuple[PortRule, ...] | None = None
     deleted: bool = False
+    pushed: int = 0
+    pulled: int = 0
+    """When it came, and when a node last had all of it pulled; 0 if none ever did."""
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -86,6 +89,14 @@ class Template:
         """Bytes of the union of all versions' files: what they share counts once (controller-facts A11)."""
         return sum(size_by_name(version.files for version in self.versions).values())
 
+    @property
+    def pushed(self) -> int:
+        return max((version.pushed for version in self.versions), default=0)
+
+    @property
+    def pulled(self) -> int:
+        return max((version.pulled for version in self.versions), default=0)
+
     def live(self) -> list[tuple[int, Version]]:
         return [(serial, version) for serial, version in enumerate(self.history) if not version.deleted]
 
@@ -110,6 +121,24 @@ def listed(controller: Controller) -> list[Template]:
     """What the registry lists; RegistryDown if it cannot be asked."""
     _ask_registry(controller)
     return [template for template in controller.templates.values() if not template.deleted]
+
+
+def note_pull(controller: Controller, ref: Ref) -> None:
+    """A node has pulled a version."""
+    history = controller.templates[ref.template_id].history
+    history[ref.serial] = replace(history[ref.serial], pulled=controller.now)
+
+
+def free_disk(controller: Controller) -> int:
+    """Bytes that are free on the registry's disk."""
+    used = size_by_name(version.files for each in controller.templates.values() for version in each.versions)
+    return 0 if controller.registry_state == "full" else max(0, controller.registry_disk - sum(used.values()))
+
+
+def disk(controller: Controller) -> tuple[int, int]:
+    """Bytes of the registry's disk: free, and in all; RegistryDown if it cannot be asked."""
+    _ask_registry(controller)
+    return free_disk(controller), controller.registry_disk
 
 
 def _ask_registry(controller: Controller) -> None:

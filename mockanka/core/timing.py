@@ -87,6 +87,7 @@ class Timings:
     stop: Duration = field(default=seconds(5))
     terminate: Duration = field(default=seconds(5))
     forget: Duration = field(default=seconds(60))
+    update: Duration = field(default=seconds(30))
     node_timeout: int = 2 * MINUTE
 
 

@@ -43,6 +43,14 @@ def free_device(controller: Controller, node: Node, wanted: str) -> UsbDevice | 
     return next((device for device in fitting if device not in taken), None)
 
 
+def take(controller: Controller, node: Node, wanted: str) -> UsbDevice:
+    """A free device of that node; NoSuchUsbDevice if there is none."""
+    device = free_device(controller, node, wanted)
+    if device is None:
+        raise NoSuchUsbDevice(wanted)
+    return device
+
+
 def require(controller: Controller, wanted: str) -> None:
     """Raise NoSuchUsbDevice unless some node has such a device, free or not."""
     if not any(device.answers_to(wanted) for node in controller.nodes.values() for device in node.usb):
@@ -51,6 +59,8 @@ def require(controller: Controller, wanted: str) -> None:
 
 def availability(controller: Controller) -> dict[str, Availability]:
     """Free and taken devices by name, over all nodes that are not Offline, in order of name."""
+    if not controller.is_enterprise:
+        return {}  # guess: on a basic licence nobody hears of devices (controller-facts C14)
     counts: dict[str, Availability] = {}
     for node in controller.nodes.values():
         if node.is_offline(controller.now):

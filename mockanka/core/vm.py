@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from mockanka.core.node import Node
 
 VNC_PORT = 5901
+GUEST_VNC = 5900
 HOST_PORT = 10000
 FIRST_HOST, HOSTS = 2, 253
 NAME_PREFIX = "mgmtManaged-"
@@ -46,6 +49,15 @@ class Vm:
     ports: tuple[PortForward, ...] = ()
     status: str = "running"
     vnc_password: str = ""
+    created: int = 0
+    started: int = 0
+    """When it was cloned, and when it last booted."""
+
+    def lost(self, status: str, kept: bool) -> Vm:
+        """The same after something went wrong with it: with all that was known of it, or nothing that leads to it."""
+        if kept:
+            return replace(self, status=status)
+        return replace(self, status=status, name="", ip="", vnc_port=0, ports=())
 
 
 def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
@@ -56,7 +68,7 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
     others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
     taken = {port.host_port for vm in others for port in vm.ports}
     ports = []
-    for rule in source.rules_of(version):
+    for rule in source.rules_of(version) if request.ports is None else request.ports:
         host_port = _next_free(HOST_PORT, taken) if rule.host_port is None else rule.host_port
         taken.add(host_port)
         ports.append(PortForward(rule.name, rule.guest_port, host_port, rule.protocol))
@@ -66,11 +78,21 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
         name=_vm_name(controller, instance, source.name),
         host_ip=node.ip,
         ip=next(address for address in map(_address, count()) if address not in addresses),
-        vnc_port=_next_free(VNC_PORT, {vm.vnc_port for vm in others}),
+        vnc_port=_vnc_port(controller, source.arch, ports, {vm.vnc_port for vm in others}),
         cpus=source.cpus if version.suspended else request.vcpu or source.cpus,
         ram=source.ram if version.suspended else request.vram or source.ram,
         ports=tuple(ports),
+        vnc_password=request.vnc_password or "",
+        created=controller.now,
+        started=controller.now,
     )
+
+
+def _vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], taken: set[int]) -> int:
+    # Apple silicon has none without a rule for it (controller-facts A2.3). Guess: since when that shows.
+    if arch == "arm64" and controller.release.has("vm-dates"):
+        return next((port.host_port for port in ports if port.guest_port == GUEST_VNC), 0)
+    return _next_free(VNC_PORT, taken)
 
 
 def _address(number: int) -> str:
@@ -90,11 +112,19 @@ def _vm_name(controller: Controller, instance: Instance, template_name: str) -> 
     # the names of VMs apart that are cloned at the same moment.
     jitter = int(draw(controller.seed, instance.id, "clone") * SECOND)
     stamp = (controller.now + jitter) // MICROSECOND * MICROSECOND
+    values = _values(controller, instance, template_name) | {"ts": str(stamp)}
+    pattern = re.compile(rf"\$({'|'.join(sorted(values, key=len, reverse=True))})")
     name = instance.request.name_template or NAME_TEMPLATE
-    for variable, value in (
-        ("$template_name", template_name),
-        ("$template_id", instance.ref.template_id),
-        ("$ts", str(stamp)),
-    ):
-        name = name.replace(variable, value)
-    return NAME_PREFIX + name
+    return NAME_PREFIX + pattern.sub(lambda variable: values[variable[1]], name)
+
+
+def _values(controller: Controller, instance: Instance, template_name: str) -> dict[str, str]:
+    """What the variables of a name template stand for; text that is none stays as it is (controller-facts B42)."""
+    values = {"template_name": template_name, "template_id": instance.ref.template_id}
+    if controller.release.has("name-template-nodes"):
+        node = controller.nodes[instance.node_id or ""]
+        tag = version_of(controller, instance.ref).tag
+        values |= {"node_id": node.id, "node_name": node.name, "tag": tag}
+    if controller.release.has("name-template-instance"):
+        values["instance_id"] = instance.id
+    return values

@@ -11,7 +11,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.release import DEFAULT
 from mockanka.core.script import ScriptRule
 from mockanka.core.timing import END_OF_TIME, SECOND, Timings
-from mockanka.scenario import events, rules
+from mockanka.scenario import carrying, events, rules
 from mockanka.scenario.land import Land
 from mockanka.scenario.life import Life
 from mockanka.scenario.names import Broken
@@ -19,7 +19,7 @@ from mockanka.scenario.options import Options
 from mockanka.units import parse_moment
 
 Data = Mapping[str, Any]
-HEAD = ("license", "registry", "saved_size", "retries", "registry_state")
+HEAD = ("license", "registry", "saved_size", "registry_disk", "mac_addresses", "retries", "registry_state")
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
@@ -27,10 +27,11 @@ STEP = 5 * SECOND
 def build(data: Data, options: Options) -> Controller:
     """The controller a scenario describes; what the options give beats it. Raises Broken."""
     head = data.get("controller", {})
+    asked = options.release or head.get("release", DEFAULT)
     controller = Controller(
         clock=_clock(data.get("clock", {}), options),
         seed=options.seed if options.seed is not None else data.get("seed", 0),
-        release=options.release or head.get("release", DEFAULT),
+        release=asked.known,
         timings=Timings(**data.get("timings", {})),
         scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
         **{key: head[key] for key in HEAD if key in head},
@@ -45,6 +46,7 @@ def build(data: Data, options: Options) -> Controller:
     controller.faults.added = counters.pop("fault", controller.faults.added)
     controller.minted.update(counters)
     Life(controller, is_dump).begin(data)
+    controller.notes = (*carrying.of_release(asked), *carrying.fit(controller))
     if is_dump:
         controller.placement_due = data.get("placement_due", False)
         _schedule(controller, data["pending"])

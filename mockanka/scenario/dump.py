@@ -31,6 +31,8 @@ def dump(controller: Controller) -> Data:
             "license": controller.license,
             "registry": controller.registry,
             "saved_size": controller.saved_size,
+            "registry_disk": controller.registry_disk,
+            "mac_addresses": controller.mac_addresses or None,
             "retries": controller.retries or None,
             "registry_state": controller.registry_state if controller.registry_state != "up" else None,
         },
@@ -90,6 +92,8 @@ def _version(version: Version) -> Data:
         "state_files": [file._asdict() for file in version.state_files],
         "port_forwarding": _rules(own) if own else None,
         "own_ports": True if own == () else None,
+        "pushed": version.pushed,
+        "pulled": version.pulled or None,
         "deleted": version.deleted or None,
     }
 
@@ -109,6 +113,10 @@ def _node(controller: Controller, node: Node) -> Data:
         "disk_other": node.disk_other,
         "anka": _differing(node.anka, AnkaVersion()),
         "usb": [device._asdict() for device in node.usb],
+        "arch": node.arch or None,
+        "vlans": list(node.vlans),
+        "updating": node.updating_until,
+        "removals": dict(node.removals) or None,
         "state": node.condition.value,
         "by_hand": node.by_hand or None,
         "central_logging": None if node.central_logging else False,
@@ -146,6 +154,7 @@ def _instance(one: Instance) -> Data:
     asked = {key: getattr(request, key) for key in REQUEST_KEYS if getattr(request, key) != getattr(plain, key)}
     return {
         **asked,
+        "ports": None if request.ports is None else _rules(request.ports),
         "template": one.ref.template_id,
         "serial": one.ref.serial,
         "pinned_node": request.node_id,
@@ -165,6 +174,7 @@ def _instance(one: Instance) -> Data:
         "ready": one.ready or None,
         "booting": one.booting or None,
         "occupies": one.occupies or None,
+        "restarting": one.restarting_until,
         "usb_location": one.usb.location if one.usb else None,
         "save_image": one.save_id,
         "script": asdict(one.script) if one.script else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockanka.core import distribution, instance, mishaps, node, pull, save_image
+from mockanka.core import distribution, instance, mishaps, node, pull, removal, restart, save_image
 from mockanka.core.events import Event
 from mockanka.core.template import Ref
 from mockanka.scenario.reading import nearest
@@ -24,7 +24,7 @@ OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
 }
 OTHERS = """
     Pulled TimedOut Taken Delivered StageEnd NodeTurns NodeTurnsBack RegistryTurns LicenseTurns
-    Vanishes Reappears Revealed
+    Vanishes Reappears Revealed Updated Removed Restarts
 """
 KINDS = [*OF_INSTANCES, *OTHERS.split()]
 
@@ -54,6 +54,12 @@ def write(at: int, event: Event) -> dict[str, Any]:
             entry |= {"id": event.instance_id, "lasts": event.lasts}
         case mishaps.Reappears() | instance.Revealed():
             entry |= {"id": event.instance_id}
+        case node.Updated():
+            entry |= {"id": event.node_id, "until": event.until}
+        case removal.Removed():
+            entry |= {"id": event.node_id, "template": event.template_id, "until": event.at}
+        case restart.Restarts():
+            entry |= {"id": event.instance_id, "until": event.until}
         case save_image.StageEnd():
             entry |= {"id": event.save_id, "stage": event.stage.value}
         case _:
@@ -90,6 +96,12 @@ def read(entry: Mapping[str, Any]) -> Event:
                 return mishaps.Reappears(id)
             case "Revealed":
                 return instance.Revealed(id)
+            case "Updated":
+                return node.Updated(id, entry["until"])
+            case "Removed":
+                return removal.Removed(id, entry["template"], entry["until"])
+            case "Restarts":
+                return restart.Restarts(id, entry["until"])
             case "StageEnd":
                 return save_image.StageEnd(id, save_image.Stage(entry["stage"]))
             case _ if kind in OF_INSTANCES:

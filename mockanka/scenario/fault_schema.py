@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +17,7 @@ from mockanka.core.faults import (
     REGISTRY_TURNS,
     WITHOUT,
 )
+from mockanka.core.release import Release
 from mockanka.scenario.fields import (
     Bandwidth,
     Choice,
@@ -44,18 +45,46 @@ Data = Mapping[str, Any]
 
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "/api/v1/vm": ("GET", "POST", "PUT", "DELETE"),
+    "/api/v1/rpc/vm/restart": ("POST",),
+    "/api/v1/vlan": ("GET",),
     "/api/v1/node": ("GET", "DELETE"),
     "/api/v1/node/config": ("POST",),
+    "/api/v1/node/update": ("PUT",),
     "/api/v1/node/group": ("POST", "DELETE"),
     "/api/v1/registry/vm": ("GET", "DELETE"),
     "/api/v1/registry/revert": ("DELETE",),
-    "/api/v1/registry/vm/distribute": ("GET", "POST"),
+    "/api/v1/registry/vm/distribute": ("GET", "POST", "DELETE"),
+    "/api/v1/registry/vm/remove": ("DELETE",),
+    "/api/v1/registry/disk": ("GET",),
     "/api/v1/image": ("GET", "POST"),
     "/api/v1/group": ("GET", "POST", "PUT", "DELETE"),
     "/api/v1/usb": ("GET",),
     "/api/v1/status": ("GET",),
+    "/livez": ("GET",),
+    "/readyz": ("GET",),
 }
 """What a request can be meant by: the controller's paths, and the methods each takes."""
+
+CAME_WITH: dict[tuple[str, str], str] = {
+    ("POST", "/api/v1/rpc/vm/restart"): "restart",
+    ("GET", "/api/v1/vlan"): "vlans",
+    ("PUT", "/api/v1/node/update"): "node-update",
+    ("DELETE", "/api/v1/registry/vm/distribute"): "distribution-cancel",
+    ("DELETE", "/api/v1/registry/vm/remove"): "template-removal",
+    ("GET", "/livez"): "probes",
+    ("GET", "/readyz"): "probes",
+}
+"""The operations that a later release brought."""
+
+
+def operations(release: Release) -> dict[str, list[str]]:
+    """The paths that a release knows, each with the methods it takes there."""
+    known = {
+        path: [each for each in methods if (each, path) not in CAME_WITH or release.has(CAME_WITH[each, path])]
+        for path, methods in OPERATIONS.items()
+    }
+    return {path: methods for path, methods in known.items() if methods}
+
 
 MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
 METHODS = sorted({method for methods in OPERATIONS.values() for method in methods})
@@ -90,7 +119,7 @@ class FaultMatch(Strict):
             _refuse_first(data, LIFE_KEYS, "is matched at an event of life: give event too")
             if data.get("method") == "GET":
                 _refuse_first(data, ["body"], "is nothing that a GET has")
-            _require_operation(data)
+            require_operation(data, OPERATIONS)
             return
         _refuse_first(data, DOOR_KEYS, "is matched at the door, and event in life: one rule has one of them")
         never = sorted(_NEVER_KNOWN.get(event, frozenset()))
@@ -180,11 +209,12 @@ def _refuse_first(data: Data, keys: tuple[str, ...] | list[str], text: str) -> N
             raise ValidationError({key: [text]})
 
 
-def _require_operation(data: Data) -> None:
+def require_operation(data: Data, known: Mapping[str, Sequence[str]]) -> None:
+    """Raise ValidationError unless a request to one of the known operations can meet the match."""
     path, method = data.get("path", "*"), data.get("method")
-    meant = [known for known in OPERATIONS if fnmatchcase(known, path)]
+    meant = [each for each in known if fnmatchcase(each, path)]
     if not meant:
-        raise ValidationError({"path": [f"no operation has the path {path!r}: {nearest(path, list(OPERATIONS))}"]})
-    if method and not any(method in OPERATIONS[known] for known in meant):
-        taken = sorted({other for known in meant for other in OPERATIONS[known]})
+        raise ValidationError({"path": [f"no operation has the path {path!r}: {nearest(path, list(known))}"]})
+    if method and not any(method in known[each] for each in meant):
+        taken = sorted({other for each in meant for other in known[each]})
         raise ValidationError({"method": [f"{path} takes no {method}, only {', '.join(taken)}"]})

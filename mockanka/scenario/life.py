@@ -17,16 +17,19 @@ from mockanka.core.node import Node
 from mockanka.core.save_image import SaveError, SaveImage, SaveRequest
 from mockanka.core.save_image import Stage as SaveStage
 from mockanka.core.script import ScriptResult
+from mockanka.core.template import PortRule
 from mockanka.core.vm import PortForward, Vm, clone
 from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path, nearest
 
 Data = Mapping[str, Any]
-REQUEST_KEYS = [each.name for each in fields(StartRequest) if each.name not in ("template_id", "node_id", "group_id")]
+SAID_OTHERWISE = ("template_id", "node_id", "group_id", "ports")
+REQUEST_KEYS = [each.name for each in fields(StartRequest) if each.name not in SAID_OTHERWISE]
 SAVE_KEYS = [each.name for each in fields(SaveRequest) if each.name not in ("instance_id", "template_id")]
 IN_A_DUMP = frozenset(
     (
-        "number serial inflight_id since reported until step ready booting occupies usb_location save_image "
+        "number serial inflight_id since reported until step ready booting occupies usb_location "
+        "restarting save_image "
         "script fate held lacks lacks_for hidden failed_on"
     ).split()
 )
@@ -86,9 +89,10 @@ class Life:
             template_id=ref.template_id,
             node_id=self._named_node(path, item, "pinned_node"),
             group_id=self._wanted_group(path, item),
+            ports=tuple(PortRule(**rule) for rule in item["ports"]) if "ports" in item else None,
             **{key: item[key] for key in REQUEST_KEYS if key in item},
         )
-        if request.script_monitoring and request.startup_script:
+        if request.startup_script:
             try:
                 script.require_sound(request.startup_script)
             except Refusal as wrong:
@@ -129,6 +133,7 @@ class Life:
         if "vm" in item:
             one.vm = _vm(item["vm"])
         one.script = ScriptResult(**item["script"]) if "script" in item else None
+        one.restarting_until = item.get("restarting")
         one.fate = Fate(**item["fate"]) if "fate" in item else None
         one.held = Held(**item["held"]) if "held" in item else None
         one.lacks, one.lacks_for = tuple(item.get("lacks", ())), item.get("lacks_for")

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from marshmallow import ValidationError
+
 from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.faults import Do, Match, Rule
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.node import require_known
-from mockanka.scenario.fault_schema import Fault
+from mockanka.scenario.fault_schema import Fault, operations, require_operation
 from mockanka.scenario.names import Broken
 from mockanka.scenario.reading import Path, nearest
 
@@ -26,6 +28,7 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
     wanted, do = dict(item.get("match", {})), dict(item["do"])
     if not is_dump:
         _require_names(controller, (*path, "match"), wanted)
+        _require_operation(controller, (*path, "match"), wanted)
         if do.get("node") == "drain":
             try:
                 require_known(controller, NodeState.DRAIN)
@@ -64,6 +67,16 @@ def raw(rule: Rule) -> dict[str, Any]:
 def _differing(thing: Any, plain: Any) -> dict[str, Any]:
     names = [each.name for each in fields(thing)]
     return {name: getattr(thing, name) for name in names if getattr(thing, name) != getattr(plain, name)}
+
+
+def _require_operation(controller: Controller, path: Path, wanted: Data) -> None:
+    """Refuse a match at the door that no request to the simulated release can meet."""
+    if "event" not in wanted:
+        try:
+            require_operation(wanted, operations(controller.release))
+        except ValidationError as wrong:
+            ((key, (text,)),) = wrong.messages_dict.items()
+            raise Broken((*path, key), f"{text} (release {controller.release})") from None
 
 
 def _require_names(controller: Controller, path: Path, wanted: Data) -> None:

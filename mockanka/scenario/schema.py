@@ -50,6 +50,8 @@ class Controller(Strict):
     license = Choice(*LICENSES)
     registry = Text()
     saved_size = Size()
+    registry_disk = Size()
+    mac_addresses = Whole(0, 65_536)
     retries = Whole(0, 100)
     # in a dump
     registry_state = Choice("up", "down", "full")
@@ -71,6 +73,7 @@ class Timings(Strict):
     stop = Duration()
     terminate = Duration()
     forget = Duration()
+    update = Duration()
     node_timeout = Length()
 
 
@@ -103,6 +106,8 @@ class Version(Strict):
     state_size = Size()
     port_forwarding = Many(fields.Nested(PortRule))
     own_ports = Flag()
+    pushed = Moment()
+    pulled = Moment()
     # in a dump
     deleted = Flag()
 
@@ -128,6 +133,7 @@ class Anka(Strict):
     version = Text()
     build = Text()
     license = Text()
+    expires = Text()
 
 
 class UsbDevice(Strict):
@@ -176,6 +182,8 @@ class Node(Strict):
     disk_other = Size()
     anka = fields.Nested(Anka)
     usb = Many(fields.Nested(UsbDevice))
+    arch = Choice("amd64", "arm64")
+    vlans = Words()
     state = Choice(*(state.value for state in NodeState))
     by_hand = Whole(0, 10_000)
     central_logging = Flag()
@@ -184,6 +192,8 @@ class Node(Strict):
     groups = Words()
     lost = Moment()
     offline = Moment()
+    updating = Moment()
+    removals = fields.Dict(keys=Text(), values=Moment())
     pulls = Many(fields.Nested(Pull))
 
 
@@ -212,6 +222,8 @@ class Vm(Strict):
     cpus = Whole(1)
     ram = Ram()
     status = Text()
+    created = Moment()
+    started = Moment()
     ports = Many(fields.Nested(Port))
 
 
@@ -256,6 +268,10 @@ class Instance(Strict):
     script_timeout = PositiveLength()
     script_fail_handler = Whole(0, 2)
     name_template = Text()
+    vlan_tag = Text()
+    vnc_password = Text()
+    ports = Many(fields.Nested(PortRule))
+    mac_address = Text()
     created = Moment()
     message = Text()
     progress = Real(high=1)
@@ -272,6 +288,7 @@ class Instance(Strict):
     booting = Flag()
     occupies = Flag()
     usb_location = Text()
+    restarting = Moment()
     save_image = Text()
     script = fields.Nested(ScriptResult)
     fate = fields.Nested(Fate)
@@ -329,6 +346,7 @@ class SaveImage(Strict):
     revert_before_push = Flag()
     revert_tag = Text()
     do_suspend_sanity_test = Flag()
+    cancel_on_script_failure = Flag()
     id = Filled()
     requested = Moment()
     # in a dump
