@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 
 from mockanka import stories
 from mockanka.api.app import create_app
-from mockanka.core import instance, mishaps, node
+from mockanka.core import failing, instance, mishaps, moving, node
 from mockanka.core.errors import NotFound
 from mockanka.core.faults import Rule
 from mockanka.journal import Journal
@@ -109,11 +109,11 @@ class House:
         if one is None:
             raise NotFound
         if fate == "fail":
-            instance.fail(self.controller, one, message or "failed")
+            failing.fail(self.controller, one, message or "failed")
         elif fate == "stop":
             instance.stop(self.controller, instance_id)
         else:
-            instance.vanish(self.controller, one, message or "vanished")
+            moving.vanish(self.controller, one, message or "vanished")
         self.controller.advance()
 
     def story(self, instance_id: str) -> dict[str, Any]:

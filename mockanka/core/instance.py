@@ -9,10 +9,12 @@ from mockanka.core import network, pull, script, template, usb
 from mockanka.core.chance import draw
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
+from mockanka.core.failing import fail, occupants_of, script_failed, start_failed
 from mockanka.core.faults import NOTHING, Blow
 from mockanka.core.group import require as require_group
 from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
-from mockanka.core.lifecycle import State, check
+from mockanka.core.lifecycle import State
+from mockanka.core.moving import move, occupy, release, remove
 from mockanka.core.template import Ref
 from mockanka.core.vm import clone
 
@@ -77,7 +79,7 @@ class Booted(_NodeWork):
 
     def befall(self, controller: Controller, instance: Instance) -> None:
         if instance.script is not None and instance.script.return_code != 0:
-            _script_failed(controller, instance, instance.script.return_code)
+            script_failed(controller, instance, instance.script.return_code)
             return
         move(controller, instance, State.STARTED, "VM is up")
         begin_started(controller, instance)
@@ -104,7 +106,7 @@ class Fated(_InstanceEvent):
         if kind == "stop":
             stop(controller, instance.id)
         elif instance.state in (State.SCHEDULING, State.PULLING):
-            _start_failed(controller, instance, message)
+            start_failed(controller, instance, message)
         else:
             fail(controller, instance, message)
 
@@ -116,7 +118,7 @@ class Stopped(_NodeWork):
         if instance.vm is not None:
             instance.vm = replace(instance.vm, status="stopped")
         move(controller, instance, State.STOPPED, "VM has stopped")
-        _release(controller, instance)
+        release(controller, instance)
 
 
 class Terminated(_NodeWork):
@@ -124,7 +126,7 @@ class Terminated(_NodeWork):
 
     def befall(self, controller: Controller, instance: Instance) -> None:
         move(controller, instance, State.TERMINATED, "node confirmed")
-        _release(controller, instance)
+        release(controller, instance)
         _forget_later(controller, instance)
 
 
@@ -286,41 +288,6 @@ def stop(controller: Controller, instance_id: str) -> None:
     _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
 
 
-def fail(controller: Controller, instance: Instance, message: str, status: str | None = "failed") -> None:
-    """Error, with a message; the VM is lost and its slot free.
-
-    What is left of vminfo has that status, or as it was if that is None. Before 1.49 it shows the VM as deleted and
-    nothing that leads to it (controller-facts C3; a guess for releases before 1.24).
-    """
-    move(controller, instance, State.ERROR, message)
-    instance.message = message
-    _lose_vm(controller, instance, status, "deleted")
-    _release(controller, instance)
-
-
-def _lose_vm(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
-    vm, kept = instance.vm, controller.release.has("vm-kept-on-error")
-    if vm is not None:
-        instance.vm = vm.lost(status or vm.status if kept else before_1_49, kept)
-
-
-STOP_VM, KEEP_VM = 0, 1
-"""What becomes of the VM when its monitored script has failed; anything else deletes it (controller-facts C3)."""
-
-
-def _script_failed(controller: Controller, instance: Instance, code: int) -> None:
-    # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
-    handler = instance.request.script_fail_handler
-    instance.booting = False  # the VM was up and stays known
-    move(controller, instance, State.ERROR, f"startup script exit code {code}")
-    instance.message = f"startup script exit code {code}"
-    if handler == KEEP_VM:
-        return
-    status = "stopped" if handler == STOP_VM else "deleted"
-    _lose_vm(controller, instance, status, status)
-    _release(controller, instance)
-
-
 def begin_started(controller: Controller, instance: Instance) -> None:
     """What a fault may have in store for an instance that is Started from now on."""
     node = controller.nodes.get(instance.node_id or "")
@@ -331,66 +298,6 @@ def begin_started(controller: Controller, instance: Instance) -> None:
         _enter(controller, instance, blow.do.after)
     if instance.lacks and instance.lacks_for is not None:
         controller.schedule(controller.now + instance.lacks_for, Revealed(instance.id))
-
-
-def _start_failed(controller: Controller, instance: Instance, message: str) -> None:
-    """Error at once, unless the scenario lets another node try first (controller-facts C1: retries are not seen)."""
-    if len(instance.failed_on) >= controller.retries or not instance.occupies:
-        fail(controller, instance, message)
-        return
-    node_id = instance.node_id or ""
-    instance.failed_on = (*instance.failed_on, node_id)
-    if instance.state is State.PULLING:
-        # Guess, before 1.50: nobody has seen a retry, which is said to look like a longer Scheduling.
-        move(controller, instance, State.SCHEDULING, f"start failed, and is tried again: {message}")
-    else:
-        instance.step += 1
-        instance.booting = False
-        instance.fate = instance.until = instance.vm = None
-        cause = f"start failed, and is tried again: {message}"
-        instance.timeline.append(Stay(State.SCHEDULING, controller.now, cause))
-    controller.happened("start retried", instance.id, node=node_id, message=message)
-    _release(controller, instance)
-    instance.node_id = None
-    instance.ready = True
-    controller.touch(instance)
-    controller.wait(instance)
-
-
-def abandon(controller: Controller, node: Node, message: str) -> None:
-    """The node is given up: whatever lives on it goes to Error. Those that are terminating go on doing so.
-
-    What is in Error already has a message of its own, and gives back the slot that it still holds.
-    """
-    for instance in _on(controller, node):
-        if instance.state is State.ERROR:
-            instance.restarting_until = None
-            _release(controller, instance)
-            controller.touch(instance)
-        elif instance.state is not State.TERMINATING:
-            fail(controller, instance, message, status=None)
-
-
-def can_be_abandoned(controller: Controller, node: Node) -> bool:
-    """Whether anything on the node would go to Error with it."""
-    return any(instance.state not in (State.TERMINATING, State.ERROR) for instance in _on(controller, node))
-
-
-def orphan(controller: Controller, node: Node) -> None:
-    """The node is about to be deleted: nobody is left to report on its instances, or to confirm that they ended."""
-    for instance in controller.instances.values():
-        if instance.node_id == node.id:
-            instance.reported = instance.updated(controller)
-            if instance.state is not State.TERMINATED:
-                instance.until = instance.held = None  # nobody is left to end the phase it is in
-            instance.occupies = False
-            instance.usb = None
-            controller.touch(instance)
-
-
-def _on(controller: Controller, node: Node) -> list[Instance]:
-    """The instances that hold a slot on the node, oldest first."""
-    return sorted((controller.instances[id] for id in node.occupants), key=lambda each: each.number)
 
 
 def resume(controller: Controller, node: Node) -> None:
@@ -432,7 +339,7 @@ def assign(controller: Controller, instance: Instance, node: Node) -> None:
     try:
         running = pull.begin(controller, node, instance.ref, instance)
     except (NodeDiskFull, RegistryDown) as refused:
-        _start_failed(controller, instance, str(refused))
+        start_failed(controller, instance, str(refused))
         return
     if running is None:
         _boot(controller, instance, node)
@@ -452,29 +359,12 @@ def _follow_pull(controller: Controller, instance: Instance, running: pull.Pull)
 
 def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
     """A pull of the node goes another way than it was going to; so do those who wait for it."""
-    for instance in _on(controller, node):
+    for instance in occupants_of(controller, node):
         if instance.pulling and instance.ref == ref:
             instance.step += 1
             instance.fate = None
             _follow_pull(controller, instance, node.pulls[ref])
             controller.touch(instance)
-
-
-def occupy(controller: Controller, instance: Instance, node: Node) -> None:
-    """Take a slot on the node."""
-    instance.node_id = node.id
-    instance.occupies = True
-    node.occupants[instance.id] = None
-    controller.touch(instance)
-
-
-def _release(controller: Controller, instance: Instance) -> None:
-    instance.occupies = False
-    instance.usb = None
-    node = controller.nodes.get(instance.node_id or "")
-    if node is not None:
-        node.occupants.pop(instance.id, None)
-    controller.placement_due = True
 
 
 def _boot(controller: Controller, instance: Instance, node: Node) -> None:
@@ -496,52 +386,6 @@ def _boot(controller: Controller, instance: Instance, node: Node) -> None:
     _enter(controller, instance, length, blow)
     controller.touch(instance)
     controller.happened("VM cloned", instance.id, node=node.id)
-
-
-def move(controller: Controller, instance: Instance, state: State, cause: str) -> None:
-    """Bring the instance to another state. Raises IllegalMove if the life cycle does not know the move."""
-    check(instance.state, state)
-    if instance.pulling:
-        instance.progress_made = instance.progress(controller)
-    if instance.state is State.PUSHING and state is not State.STARTED and instance.save_id:
-        controller.save_images[instance.save_id].interrupted(controller, f"instance is {state}")
-    if instance.booting and state is not State.STARTED:
-        instance.vm = None
-    if instance.state is State.SCHEDULING:
-        controller.wait_no_more(instance)
-    instance.state = state
-    instance.since = controller.now
-    instance.step += 1
-    instance.booting = instance.ready = False
-    instance.until = instance.fate = instance.held = instance.restarting_until = None
-    if state is not State.PUSHING:
-        instance.save_id = None
-    controller.touch(instance)
-    controller.happened("instance", instance.id, state=state.value, cause=cause)
-    instance.timeline.append(Stay(state, controller.now, cause))
-
-
-def remove(controller: Controller, instance: Instance, cause: str) -> None:
-    """Nobody knows the instance any more."""
-    move(controller, instance, State.GONE, cause)
-    _release(controller, instance)
-    del controller.instances[instance.id]
-    controller.bury(instance)
-
-
-def vanish(controller: Controller, instance: Instance, cause: str) -> None:
-    """It is gone from one moment to the next, in whatever state it was: a fault, and no move of the life cycle."""
-    controller.wait_no_more(instance)
-    if instance.save_id:
-        controller.save_images[instance.save_id].interrupted(controller, cause)
-    instance.state, instance.since = State.GONE, controller.now
-    instance.step += 1
-    controller.happened("instance", instance.id, state=State.GONE.value, cause=cause)
-    instance.timeline.append(Stay(State.GONE, controller.now, cause))
-    _release(controller, instance)
-    del controller.instances[instance.id]
-    controller.touch(instance)
-    controller.bury(instance)
 
 
 def let_go(controller: Controller, instance: Instance) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mockanka.core import distribution, instance, node, pull, save_image
+from mockanka.core import distribution, instance, moving, node, pull, save_image
 from mockanka.core.errors import NoSuchNode, RegistryDown
 from mockanka.core.events import Event
 from mockanka.core.faults import Blow, Rule
@@ -126,7 +126,7 @@ class Vanishes(Event):
     def happen(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
         if not self.lasts:
-            instance.vanish(controller, one, "vanished")
+            moving.vanish(controller, one, "vanished")
             return
         one.hidden = True
         controller.touch(one)

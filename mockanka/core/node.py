@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core import distribution, instance, pull, removal, restart, save_image
+from mockanka.core import distribution, failing, instance, pull, removal, restart, save_image
 from mockanka.core.chance import draw
 from mockanka.core.errors import NotFound, UnknownToRelease
 from mockanka.core.events import Event
@@ -123,13 +123,13 @@ class TimedOut(Event):
         return node is not None and node.timeout_at == self.at
 
     def settles(self, controller: Controller) -> bool:
-        return instance.can_be_abandoned(controller, controller.nodes[self.node_id])
+        return failing.can_be_abandoned(controller, controller.nodes[self.node_id])
 
     def happen(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         controller.happened("node offline", node.id)
         # Guess: what the controller does with the instances of a lost node, and the text, are not published.
-        instance.abandon(controller, node, f"node {node.name} is offline")
+        failing.abandon(controller, node, f"node {node.name} is offline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,9 +207,9 @@ def configure(controller: Controller, node_id: str, changes: dict[str, object]) 
 def delete(controller: Controller, node_id: str) -> None:
     """Forget a node. Its instances go to Error at once (a guess, as for a lost one)."""
     node = find(controller, node_id)
-    instance.abandon(controller, node, f"node {node.name} was deleted")
+    failing.abandon(controller, node, f"node {node.name} was deleted")
     distribution.forsake(controller, node)
-    instance.orphan(controller, node)
+    failing.orphan(controller, node)
     del controller.nodes[node_id]
     controller.placement_due = True
     controller.happened("node deleted", node_id, name=node.name)

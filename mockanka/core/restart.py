@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mockanka.core import instance, usb
+from mockanka.core import instance, moving, usb
 from mockanka.core.chance import draw
 from mockanka.core.errors import NotRunning
 from mockanka.core.events import Event
@@ -84,7 +84,7 @@ def _go_on(controller: Controller, one: Instance, length: int) -> None:
 def _has_stopped(controller: Controller, one: Instance) -> None:
     assert one.vm is not None
     if not controller.release.has("quiet-restart"):
-        instance.move(controller, one, State.ERROR, "restart")
+        moving.move(controller, one, State.ERROR, "restart")
     one.vm = replace(one.vm, status="stopped")
     one.message = STOPPED
     controller.touch(one)
@@ -96,7 +96,7 @@ def _is_up(controller: Controller, one: Instance) -> None:
     assert one.vm is not None
     one.restarting_until = None
     if one.state is State.ERROR:
-        instance.move(controller, one, State.STARTED, "restarted")
+        moving.move(controller, one, State.STARTED, "restarted")
     one.vm = replace(one.vm, status="running", started=controller.now)
     controller.touch(one)
     controller.happened("VM restarted", one.id)

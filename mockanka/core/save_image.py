@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mockanka.core import instance, script, template
+from mockanka.core import instance, moving, script, template
 from mockanka.core.chance import draw, file_name, mac_id
 from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import Event
@@ -158,7 +158,7 @@ def create(
         source.node_id,
     )
     controller.save_images[save.id] = save
-    instance.move(controller, source, State.PUSHING, "save image")
+    moving.move(controller, source, State.PUSHING, "save image")
     source.save_id = save.id
     controller.happened("save image", save.id, instance=source.id, stage=Stage.WAITING.value)
     _next(controller, request.template_id)
@@ -330,7 +330,7 @@ def _finish(controller: Controller, save: SaveImage) -> None:
     target.add(version)
     controller.happened("template pushed", target.id, tag=version.tag, version=version.number)
     _close(controller, save, None)
-    instance.remove(controller, source, "saved as an image")
+    moving.remove(controller, source, "saved as an image")
     _next(controller, request.template_id)
 
 
@@ -350,7 +350,7 @@ def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
     """The request ends in error and the instance runs on."""
     _close(controller, save, error)
     source = controller.instances[save.request.instance_id]
-    instance.move(controller, source, State.STARTED, f"save image failed: {error.message}")
+    moving.move(controller, source, State.STARTED, f"save image failed: {error.message}")
 
 
 def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:

@@ -82,8 +82,13 @@ def _fit_state(controller: Controller, one: Instance) -> None:
     """What shows as another state at another release, and is the same."""
     release = controller.release
     if one.booting and one.progress_made >= 1.0:
-        one.state = State.SCHEDULING if release.has("scheduling-after-pull") else State.PULLING
+        _show(one, State.SCHEDULING if release.has("scheduling-after-pull") else State.PULLING)
     if one.restarting_until is not None:
         has_stopped = one.vm is not None and one.vm.status == "stopped"
         shows = has_stopped and release.has("restart") and not release.has("quiet-restart")
-        one.state = State.ERROR if shows else State.STARTED
+        _show(one, State.ERROR if shows else State.STARTED)
+
+
+def _show(one: Instance, state: State) -> None:
+    one.state = state
+    one.timeline[-1] = one.timeline[-1]._replace(state=state)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mockanka.core import instance, pull, save_image, script, usb
+from mockanka.core import instance, moving, pull, save_image, script, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
@@ -139,7 +139,7 @@ class Life:
         one.lacks, one.lacks_for = tuple(item.get("lacks", ())), item.get("lacks_for")
         one.hidden, one.failed_on = item.get("hidden", False), tuple(item.get("failed_on", ()))
         if node and item.get("occupies"):
-            instance.occupy(self.controller, one, node)
+            moving.occupy(self.controller, one, node)
             location = item.get("usb_location")
             one.usb = next((device for device in node.usb if device.location == location), None)
         if one.state is State.SCHEDULING and one.ready and not one.occupies:
@@ -165,7 +165,7 @@ class Life:
         if one.state is not State.STOPPED:
             if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:
                 raise Broken((*path, "node"), f"node {node.name} has only {node.capacity} slots")
-            instance.occupy(self.controller, one, node)
+            moving.occupy(self.controller, one, node)
             if wanted := one.request.usb_device:
                 one.usb = usb.free_device(self.controller, node, wanted)
                 if one.usb is None:
@@ -176,7 +176,8 @@ class Life:
             return
         node.cached.setdefault(one.ref, self.controller.now)
         given = item.get("vm", {})
-        one.vm = replace(clone(self.controller, one, node), **_vm_changes(given))
+        since = {"created": one.since, "started": one.since}
+        one.vm = replace(clone(self.controller, one, node), **{**since, **_vm_changes(given)})
         if one.state is State.STOPPED:
             one.vm = replace(one.vm, status=given.get("status", "stopped"))
 

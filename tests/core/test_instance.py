@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mockanka.core import instance, node, template
+from mockanka.core import failing, instance, moving, node, template
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalMove, NoSuchGroup, NoSuchNode, NoSuchTag, NoSuchUsbDevice, NotFound, Refusal
 from mockanka.core.instance_record import Instance, StartRequest
@@ -488,7 +488,7 @@ def test_a_failed_instance_stays_until_it_is_terminated() -> None:
     """Error has no end of its own, keeps its message, and gives the slot back."""
     controller = world(WARM)
     mine = started(controller)
-    instance.fail(controller, mine, "because")
+    failing.fail(controller, mine, "because")
     pass_time(controller, 100_000)
     expected = ("Error", "because", {})
 
@@ -501,7 +501,7 @@ def test_a_failed_instance_keeps_the_vm_it_had() -> None:
     up, booting = started(controller), one(controller)
     pass_time(controller, 5)
     for each in (up, booting):
-        instance.fail(controller, each, "because")
+        failing.fail(controller, each, "because")
     expected = (True, False)
 
     assert expected == (up.shown_vm is not None, booting.shown_vm is not None)
@@ -524,7 +524,7 @@ def test_an_illegal_move_moves_nothing() -> None:
     mine = one(controller)
     before = repr(state_of(controller))
     with pytest.raises(IllegalMove):
-        instance.move(controller, mine, State.TERMINATED, "no cause")
+        moving.move(controller, mine, State.TERMINATED, "no cause")
 
     assert before == repr(state_of(controller))
 
@@ -536,13 +536,13 @@ def test_abandoning_a_node_spares_those_that_are_terminating() -> None:
     pass_time(controller, 30)
     instance.terminate(controller, leaving.id)
     alpha = node_of(controller)
-    possible = instance.can_be_abandoned(controller, alpha)
-    instance.abandon(controller, alpha, "given up")
+    possible = failing.can_be_abandoned(controller, alpha)
+    failing.abandon(controller, alpha, "given up")
     expected = ["Error", "Terminating"]
 
     assert expected == states(staying, leaving)
     assert possible
-    assert not instance.can_be_abandoned(controller, alpha)
+    assert not failing.can_be_abandoned(controller, alpha)
 
 
 def test_a_removed_instance_leaves_nothing_behind() -> None:
@@ -550,7 +550,7 @@ def test_a_removed_instance_leaves_nothing_behind() -> None:
     controller = world(WARM)
     mine = started(controller)
     save(controller, mine)
-    instance.remove(controller, mine, "saved")
+    moving.remove(controller, mine, "saved")
     expected = ({}, {})
 
     assert expected == (controller.instances, node_of(controller).occupants)

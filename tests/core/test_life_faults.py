@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mockanka.core import distribution, instance, mishaps, node, pull, steering
+from mockanka.core import distribution, failing, instance, mishaps, node, pull, steering
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery
 from mockanka.core.errors import NotFound, RegistryDown
@@ -917,7 +917,7 @@ def brought_to(controller: Controller, state: State) -> Instance:
         save(controller, mine)
         pass_time(controller, 7)
     elif state is State.ERROR:
-        instance.fail(controller, mine, "x")
+        failing.fail(controller, mine, "x")
     elif state in (State.TERMINATING, State.TERMINATED):
         instance.terminate(controller, mine.id)
         pass_time(controller, 10 if state is State.TERMINATED else 1)
