@@ -7,7 +7,8 @@ from itertools import groupby
 import pytest
 
 from mockanka import Anka
-from tests.clients.clients import STARTERS, at
+from mockanka.report import KINDS
+from tests.clients.clients import CANNOT, RELEASES, STARTERS, at
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"
 START, LIST, SHOW, END = f"POST {VM}", f"GET {VM}", f"GET {ID}", f"DELETE {VM}"
@@ -99,3 +100,34 @@ def test_the_content_type_is_that_of_the_client(name: str) -> None:
     calls = STARTERS[name].CALLS
 
     assert HEADERS[name] == {call: calls[call].headers.get("Content-Type", "") for call in HEADERS[name]}
+
+
+NEWER: dict[tuple[str, str], set[str]] = {
+    ("actions-2022", "1.8.0"): {"script_monitoring", "script_fail_handler"},
+    ("actions-2026", "1.8.0"): {"script_monitoring", "script_fail_handler"},
+    ("drone", "1.8.0"): {"script_monitoring", "script_timeout", "script_fail_handler", "disk"},
+    ("drone", "1.24.0"): {"disk"},
+    ("mcp", "1.8.0"): {"port_forwarding_override"},
+    ("mcp", "1.24.0"): {"port_forwarding_override"},
+}
+"""Fields of a start that came later than the release it is sent to."""
+
+AT_HOME = [
+    pytest.param(name, release, marks=at(release), id=f"{name}-{release}")
+    for name in STARTERS
+    for release in RELEASES
+    if (name, release) not in CANNOT
+]
+
+
+@pytest.mark.parametrize(("name", "release"), AT_HOME)
+def test_a_client_at_home_does_nothing_wrong(anka: Anka, name: str, release: str) -> None:
+    """The report finds no fault with a start and its end, but for fields that are newer than the release."""
+    client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
+    client.end(client.start())
+    newer = {f"POST {VM}: {field}" for field in NEWER.get((name, release), ())}
+    found = anka.report().of(list(KINDS))
+
+    assert {("unknown-fields", each) for each in newer} == {
+        (each.kind, each.message.partition(": release")[0]) for each in found
+    }

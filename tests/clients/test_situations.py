@@ -178,3 +178,24 @@ def test_a_node_is_lost_while_the_vm_works(anka: Anka, name: str) -> None:
 
     assert SEEN.get(name, "") == client.look(machine)
     assert LEAVES.get(name, Outcome("works", "", 1, 1)) == outcome_of(anka, lambda: client.end(machine))
+
+
+BROKEN = SITUATIONS["script fails"].scenario
+AFTER_SCRIPT = {
+    "gitlab-executor": {"1.24.0": "stopped", "1.50.1": "stopped"},
+    "actions-2026": {"1.24.0": "running", "1.50.1": "running"},
+    "drone": {"1.24.0": "deleted", "1.50.1": "deleted"},
+}
+"""What becomes of the VM whose script has failed: each client has another wish (controller-facts C3)."""
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, BROKEN), id=each) for each in RELEASES[1:]])
+@pytest.mark.parametrize("name", AFTER_SCRIPT)
+def test_the_vm_of_a_failed_script_is_as_the_client_wished(anka: Anka, name: str, release: str) -> None:
+    """Stopped where nothing is said, kept, or deleted; the script's result is there in any case."""
+    outcome_of(anka, STARTERS[name](anka, vmid=anka.templates[CACHED].id).start)
+    shown = [each.answer["body"] for each in anka.requests.where(method="GET", path="/api/v1/vm")]
+    failed = next(each for each in shown if each["instance_state"] == "Error")
+
+    assert AFTER_SCRIPT[name][release] == failed["vminfo"]["status"]
+    assert {"return_code": 3, "did_timeout": False, "stdout": "", "stderr": "boom"} == failed["startup_script"]

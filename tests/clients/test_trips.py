@@ -33,6 +33,8 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
         ("drone", "1.50.1"): Outcome("fails", f"client error 400: {NO_TAG}", 0),
         ("mgmtcl", "1.8.0"): Outcome("fails", "No such tag nightly", 0),
         ("mgmtcl", "1.50.1"): Outcome("fails", "HTTPError: 400", 0),
+        ("cirrus", "1.8.0"): Outcome("fails", "No such tag nightly", 0),
+        ("cirrus", "1.50.1"): Outcome("fails", "null", 0),
     },
     # Since 1.50 an instance is Scheduling again after its pull, and budgets for Scheduling are short (D1, D2).
     "long-pull": {
@@ -85,6 +87,7 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
         ("gitlab-executor", "1.50.1"): Outcome("fails", "HTTP 400: Not found"),
         ("gitlab-runner", "1.50.1"): Outcome("fails", "Not found", 1, 1),
         ("actions-2022", "1.50.1"): Outcome("fails", f"controller: {NOT_FOUND}"),
+        ("actions-2026", "1.50.1"): Outcome("fails", f"controller: {NOT_FOUND}"),
         ("drone", "1.50.1"): Outcome("works", SSH),  # it asks again for ever
         ("flower", "1.8.0"): Outcome("fails", "the VM is gone"),
         ("flower", "1.50.1"): Outcome("fails", "the VM is gone"),
