@@ -7,7 +7,6 @@ needs no lock.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +22,7 @@ from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
 from mockanka.control import create_control
 from mockanka.core.faults import Rule
 from mockanka.house import House
-from mockanka.journal import ANSWER_KEPT, Entry
+from mockanka.journal import ANSWER_KEPT, Entry, read_json
 from mockanka.listeners import Listeners, left, wants_stream
 from mockanka.report import ids_of_start
 from mockanka.spoiling import Outgoing
@@ -184,8 +183,8 @@ class Door:
 
         def as_json() -> object:
             try:
-                return json.loads(call.body)
-            except (ValueError, RecursionError):
+                return read_json(call.body)
+            except ValueError:
                 return None
 
         rule = controller.faults.at_request(

@@ -172,13 +172,21 @@ def _said(answer: Any) -> str:
     return f" {body['instance_state']}{part}"
 
 
+def read_json(raw: bytes) -> Any:
+    """What a body says, read as the controller reads it, who takes U+FFFD for what is no UTF-8. ValueError: no JSON."""
+    try:
+        return json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
 def _content(raw: bytes, length: int) -> Any:
     if not raw:
         return None
     if len(raw) == length and raw.count(b"[") + raw.count(b"{") <= BRACKETS:
         try:
-            return json.loads(raw, parse_constant=_refuse, parse_float=_finite)
-        except (ValueError, RecursionError):
+            return read_json(raw)
+        except ValueError:
             pass
     return raw.decode("utf-8", "replace")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockanka.core.lifecycle import State
 from mockanka.core.timing import SECOND
+from mockanka.journal import read_json
 from mockanka.scenario.fault_schema import operations
 from mockanka.scenario.reading import nearest
 
@@ -323,8 +324,8 @@ def _polled(entry: Entry) -> bytes:
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
     try:
-        sent = json.loads(body) if body else {}
-    except (ValueError, RecursionError):
+        sent = read_json(body) if body else {}
+    except ValueError:
         return {}
     return sent if isinstance(sent, Mapping) else {}
 

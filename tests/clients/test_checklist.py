@@ -16,6 +16,7 @@ from mockanka.core.release import SINCE, Release
 from tests.clients import decoding
 from tests.clients.clients import by_release
 from tests.clients.decoding import JavaObject
+from tests.clients.engine import Fails
 from tests.clients.jenkins import Jenkins
 from tests.clients.sdk import decode_item
 
@@ -326,7 +327,13 @@ def texts_are_not_judged(anka: Anka, release: Release) -> None:
     client = Jenkins(anka, vmid=anka.templates[LATEST].id, name="建造-1", external_id="https://jenkins.example/Büro")
     made = anka.instances[client.post_start()]
 
-    assert ("??-1", "https://jenkins.example/B\N{REPLACEMENT CHARACTER}ro") == (made.name, made.external_id)
+    url = "https://jenkins.example/B\N{REPLACEMENT CHARACTER}ro"
+    assert ("??-1", url) == (made.name, made.external_id)
+    assert url == anka.requests[-1].body["external_id"]
+    anka.faults.add(match={"body": {"external_id": url}}, do={"fail": "struck"})
+    failure = "HTTP 400" if release.has("failure-status-400") else "struck"
+    with pytest.raises(Fails, match=failure):
+        client.post_start()
 
 
 @pytest.mark.parametrize("release", by_release())
