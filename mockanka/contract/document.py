@@ -106,6 +106,8 @@ class _Projection:
                 required.append(name)
         if required:
             kept["required"] = required
+        else:
+            kept.pop("required", None)
 
     def _select(self, kept: dict[str, Any]) -> None:
         """Of the shapes that a query selects those that are left; none if there is no choice."""
