@@ -384,6 +384,9 @@ IN_BODY = {
     "instance_id": "instances",
     "tag": "tags",
 }
+AT_ODDS = ("tag", "version", "node_id", "group_id")
+"""What a start asks for that the template, or the node, may not have."""
+
 IN_QUERY = {
     "/api/v1/vm": "instances",
     "/api/v1/node": "nodes",
@@ -417,10 +420,15 @@ def before_call(context: Any, case: schemathesis.Case, kwargs: dict[str, Any]) -
         for name, right in (("startup_script", "c3dfdmVycwo="), ("vlan_tag", "")):
             if isinstance(case.body.get(name), str) and _draw(case.body[name]) % 4:
                 case.body[name] = right
+        vmid = case.body.get("vmid")
+        if vmid in known.templates and _draw("".join(case.body)) % 3:  # what goes together seldom goes by chance
+            case.body = {key: value for key, value in case.body.items() if key not in AT_ODDS}
         if watched.step and "vmid" in case.body:  # links need starts that succeed, and instances that find a node
             case.body = {"vmid": known.templates[0], "name": case.body.get("name", "")}
+        if watched.step and "template_id" in case.body:
+            case.body = {"template_id": known.templates[0]}
     if case.query and case.query.get("id"):
-        case.query = {**case.query, "id": _made_known(case.query["id"], IN_QUERY.get(case.path), known)}
+        case.query = {**case.query, "id": _made_known(case.query["id"], IN_QUERY.get(case.path), known, odds=3)}
     if case.query and case.query.get("tag"):
         case.query = {**case.query, "tag": _made_known(case.query["tag"], "tags", known)}
     if case.query and isinstance(case.query.get("apiVer"), str) and _draw(case.query["apiVer"]) % 2:
@@ -431,14 +439,15 @@ def _draw(text: str) -> int:
     return crc32(text.encode("utf-8", "replace"))
 
 
-def _made_known(value: Any, kind: str | None, known: Known) -> Any:
+def _made_known(value: Any, kind: str | None, known: Known, odds: int = 4) -> Any:
+    """The name of something, but for one text in so many."""
     if isinstance(value, list):
         return [_made_known(each, kind, known) for each in value]
     if kind is None or not isinstance(value, str) or not value:
         return value
     names: list[str] = getattr(known, kind)
     draw = _draw(value)
-    return value if value in names or not names or draw % 4 == 0 else names[draw // 4 % len(names)]
+    return value if value in names or not names or draw % odds == 0 else names[draw // odds % len(names)]
 
 
 # ---- running schemathesis ------------------------------------------------------------------------------------------
@@ -446,9 +455,10 @@ def _made_known(value: Any, kind: str | None, known: Known) -> Any:
 # The two checks that read HTTP statuses are replaced by those above.
 CHECKS = {name: {"enabled": False} for name in ("positive_data_acceptance", "negative_data_rejection")}
 UNIT_PHASES = ("examples", "coverage", "fuzzing")
+SHORT_PHASES = ("examples", "fuzzing")
 
 
-def schema_for(watched: Watched, phases: Iterable[str] = UNIT_PHASES, examples: int = 15) -> Any:
+def schema_for(watched: Watched, phases: Iterable[str] = UNIT_PHASES, examples: int = 10) -> Any:
     """The contract of its release, bound to an application."""
     settings: dict[str, Any] = {
         name: {"enabled": name in phases, "extra-data-sources": {"responses": False}} for name in UNIT_PHASES
@@ -502,11 +512,13 @@ def test_every_operation_keeps_to_the_document(release: str) -> None:
     """Examples, edge cases and random requests find nothing, and every operation succeeds for some of them."""
     watched = Watched(release)
     each_operation = {each["operationId"]: each for each in operations(release).values()}
+    # All edge cases of all fields are those of the first release and of the last.
+    edges = release in (OLD, NEW)
 
-    assert sorted(set(findings(schema_for(watched)))) == []
+    assert sorted(set(findings(schema_for(watched, UNIT_PHASES if edges else SHORT_PHASES)))) == []
     assert [name for name in each_operation if not watched.seen[name, "OK"]] == []
-    # Methods that a path does not know were tried too.
-    assert {405} == set(watched.strays)
+    # With the edge cases come methods that a path does not know.
+    assert ({405} if edges else set()) == set(watched.strays)
     # Whatever takes a body or needs a parameter was refused as well; what takes neither never fails.
     spared = {name for name in each_operation if not watched.seen[name, "FAIL"]}
     assert {"getStatus", "listGroups", "listUsbDevices", "getRegistryDisk"} <= spared
