@@ -377,13 +377,23 @@ def schema() -> None:
 )
 @click.option("--control", is_flag=True, help="Print the document of the control API under /_mock instead.")
 def openapi(release: Release, control: bool) -> None:
-    """Print the contract, an OpenAPI 3.1 document."""
+    """Print the contract of a release, an OpenAPI 3.1 document."""
     if control:
         click.echo(resources.find("openapi/control.yaml").read_text("utf-8"), nl=False)
         return
-    if release != DEFAULT:
-        _refuse(f"the contract describes release {DEFAULT} only so far")
-    click.echo(resources.find("openapi/controller.yaml").read_text("utf-8"), nl=False)
+    from mockanka.contract import document
+
+    if release != release.known:
+        click.echo(f"release {release} is not known: what follows is {release.known}, the nearest lower one", err=True)
+    click.echo(document.dump(document.at_release(document.load(), release.known)), nl=False)
+
+
+@main.command()
+def releases() -> None:
+    """Print what came with which release, as a page of Markdown."""
+    from mockanka.contract.releases_page import page
+
+    click.echo(page(), nl=False)
 
 
 def _find(name: str) -> Scenario:

@@ -15,7 +15,9 @@ from click.testing import CliRunner, Result
 
 from mockanka import __version__, resources, server
 from mockanka.cli import main
-from mockanka.core.release import Release
+from mockanka.contract import document
+from mockanka.contract.releases_page import page
+from mockanka.core.release import DEFAULT, Release
 from mockanka.core.timing import SECOND
 from mockanka.house import House
 from mockanka.scenario import Options, shipped
@@ -91,11 +93,58 @@ def test_schema_prints_the_json_schema() -> None:
     assert json_schema() == json.loads(call("scenario", "schema").stdout)
 
 
-def test_openapi_prints_the_contract() -> None:
-    """``openapi`` prints the document that ships."""
-    document = yaml.safe_load(call("openapi").stdout)
+@pytest.mark.parametrize("release", [None, "1.8.0", "1.24", "1.51.2"])
+def test_openapi_prints_the_contract_of_a_release(release: str | None) -> None:
+    """``openapi`` prints the contract of the release that is asked for, of today's without one."""
+    result = call("openapi", *(["--release", release] if release else []))
+    expected = document.at_release(document.load(), Release.parse(release) if release else DEFAULT)
 
-    assert "3.1" == document["openapi"][:3]
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert expected == yaml.safe_load(result.stdout)
+
+
+def test_openapi_takes_the_release_from_the_environment() -> None:
+    """MOCKANKA_RELEASE chooses the contract as it chooses the controller."""
+    assert call("openapi", "--release", "1.24.0").stdout == call("openapi", MOCKANKA_RELEASE="1.24.0").stdout
+
+
+def test_openapi_keeps_the_order_of_the_document() -> None:
+    """Keys are printed as they stand in the document, so that two contracts can be compared line by line."""
+    printed = yaml.safe_load(call("openapi").stdout)
+
+    assert ["openapi", "info", "servers", "tags", "paths", "components"] == list(printed)
+    assert ["uuid", "name", "status"] == list(printed["components"]["schemas"]["VmInfo"]["properties"])[:3]
+
+
+@pytest.mark.parametrize(("asked", "known"), [("1.12.3", "1.11.1"), ("1.50.7", "1.50.1"), ("99.0", "1.51.2")])
+def test_openapi_of_an_unknown_release_is_the_nearest_lower_one(asked: str, known: str) -> None:
+    """A release that nobody has named gets the contract of the one below, and a note on standard error."""
+    result = call("openapi", "--release", asked)
+    note = f"release {Release.parse(asked)} is not known: what follows is {known}, the nearest lower one\n"
+
+    assert (0, note) == (result.exit_code, result.stderr)
+    assert call("openapi", "--release", known).stdout == result.stdout
+
+
+@pytest.mark.parametrize("asked", ["1.7.9", "latest", ""])
+def test_openapi_of_nonsense_is_refused(asked: str) -> None:
+    """What is no release, or is older than the oldest, ends the process with 2."""
+    result = call("openapi", "--release", asked)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "Invalid value for '--release'" in result.stderr
+
+
+def test_openapi_prints_the_control_api_as_it_ships() -> None:
+    """``--control`` prints the other document, whatever the release."""
+    assert resources.find("openapi/control.yaml").read_text("utf-8") == call("openapi", "--control").stdout
+
+
+def test_releases_prints_the_page() -> None:
+    """``releases`` prints the page on releases and nothing else."""
+    result = call("releases")
+
+    assert (0, page(), "") == (result.exit_code, result.stdout, result.stderr)
 
 
 def test_version_is_the_packages() -> None:
@@ -103,7 +152,7 @@ def test_version_is_the_packages() -> None:
     assert f"mockanka, version {__version__}\n" == call("--version").stdout
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"]])
 def test_every_command_explains_itself(command: list[str]) -> None:
     """``--help`` and ``-h`` say the same, everywhere."""
     long, short = call(*command, "--help"), call(*command, "-h")
@@ -230,17 +279,6 @@ def test_a_bad_value_is_refused_with_a_hint(
     assert (2, "") == (result.exit_code, result.stdout)
     assert f"Invalid value for '{option}'" in result.stderr
     assert hint in result.stderr
-
-
-def test_the_contract_of_another_release_is_refused() -> None:
-    """``openapi`` of a release that is not described says which one is."""
-    result = call("openapi", "--release", "1.50.1")
-
-    assert (2, "", "the contract describes release 1.8.0 only so far\n") == (
-        result.exit_code,
-        result.stdout,
-        result.stderr,
-    )
 
 
 # What is served.

@@ -28,6 +28,7 @@ LAYERS = [
     ["mockanka.listeners", "mockanka.spoiling", "mockanka.door"],
     ["mockanka.server"],
     ["mockanka.thread", "mockanka.running", "mockanka.views", "mockanka.requests", "mockanka.anka"],
+    ["mockanka.contract"],
     ["mockanka.cli", "mockanka.pytest_plugin"],
     ["mockanka.__main__"],
 ]
@@ -110,7 +111,25 @@ def test_the_core_leans_on_nothing_but_itself(module: str) -> None:
     assert {name for name in imports(module) if not name.startswith("mockanka.core")} == set()
 
 
-@pytest.mark.parametrize("package", ["mockanka.core", "mockanka.scenario", "mockanka.api"])
+CONTRACT = [name for name in FILES if layer_of(name) == layer_of("mockanka.contract")]
+
+
+@pytest.mark.parametrize("module", CONTRACT)
+def test_the_contract_knows_of_the_simulator_only_its_releases(module: str) -> None:
+    """A module of the contract imports, of all that is mockanka's, the table of releases and where files lie."""
+    allowed = {*CONTRACT, "mockanka.core.release", "mockanka.resources", "mockanka"}
+
+    assert set() == imports(module) - allowed
+
+
+def test_the_simulator_never_reads_the_contract() -> None:
+    """Whoever imports the contract is part of it, or is the command line."""
+    readers = {name for name in FILES if imports(name) & set(CONTRACT)} - set(CONTRACT)
+
+    assert {"mockanka.cli"} == readers
+
+
+@pytest.mark.parametrize("package", ["mockanka.core", "mockanka.scenario", "mockanka.api", "mockanka.contract"])
 def test_no_modules_of_a_package_import_each_other(package: str) -> None:
     """The imports that count at run time make no circle."""
     graph = {

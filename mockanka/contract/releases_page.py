@@ -1,0 +1,55 @@
+"""docs/releases.md: what came with which release, written from the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from textwrap import wrap
+
+from mockanka.core.release import DEFAULT, FEATURES, KNOWN, OLDEST, Feature
+
+INTRODUCTION = f"""\
+# Releases
+
+`--release` chooses the controller that is simulated, from {OLDEST} on; so do `MOCKANKA_RELEASE` and `release` in a
+scenario. Without it the scenario rules, else it is {DEFAULT}.
+
+A release that is not known is the nearest lower one that is, with a note. These are known:
+
+{{known}}
+
+What differs follows, the newest first, each with the sections of the controller-facts that are its evidence. It says
+"guess" where nobody has seen which release it came with. What is not named is the same at every release.
+`mockanka openapi --release RELEASE` prints the whole contract of one.
+"""
+
+NOT_SIMULATED = (
+    "Before 1.33 a distribution sometimes stood at progress 1 for ever, or was answered by OK with a body of null.",
+    "Before 1.43 an instance that was terminated while its template was pulled left its VM behind.",
+    "Before 1.48 an instance in the list showed for seconds no template and no tag.",
+    "Before 1.48 a node that had just joined had an empty state until its first report.",
+    "Before 1.48 a long startup script held up the other starts on its node.",
+)
+"""Differences between real releases that every simulated one is without: the better behaviour is simulated."""
+
+
+WIDTH = 120
+
+
+def page() -> str:
+    """The page, as it stands in the project's documents."""
+    known = "\n".join(wrap(", ".join(map(str, KNOWN)) + ".", WIDTH))
+    parts = [INTRODUCTION.format(known=known), "## Not simulated\n", _bullets(NOT_SIMULATED)]
+    newest_first = sorted(FEATURES.values(), key=lambda feature: feature.since, reverse=True)
+    for since, features in groupby(newest_first, key=lambda feature: feature.since):
+        parts += [f"## {since}\n", _bullets(map(_told, features))]
+    return "\n".join(parts)
+
+
+def _told(feature: Feature) -> str:
+    guess = "; the release is a guess" if feature.guess else ""
+    return f"{feature.what} ({feature.evidence}{guess})"
+
+
+def _bullets(texts: Iterable[str]) -> str:
+    return "".join("\n".join(wrap(f"- {text}", WIDTH, subsequent_indent="  ")) + "\n" for text in texts)
