@@ -194,22 +194,29 @@ TABLES = {
     "nodes.ANKA": "AnkaVersion",
     "groups.GROUP": "Group",
     "registry.LISTED": "TemplateListItem",
+    "registry.BY_REGISTRY_V1": "TemplateShortListItem",
     "registry.TEMPLATE": "Template",
     "registry.VERSION": "TemplateVersion",
     "registry.DISTRIBUTION": "DistributionStatus",
+    "registry.DELIVERY": "NodeDistribution",
     "images.SAVE_IMAGE": "SaveImageTask",
     "images.TASK": "SaveImageTaskRequest",
+    "images.SCRIPT": "ScriptResult",
 }
 """Which schema of an answer describes what a field table renders."""
 
 BODIES = {
-    "instances.StartBody": "StartVmsRequest",
-    "instances.UpdateBody": "UpdateVmRequest",
+    "starts.StartBody": "StartVmsRequest",
+    "starts.UpdateBody": "UpdateVmRequest",
+    "starts.RestartBody": "RestartVmRequest",
+    "starts.PortRuleBody": "PortForwardingOverride",
+    "starts.DiskBody": "DiskOverride",
     "bodies.ById": "TerminateVmRequest",
     "nodes.ConfigBody": "ConfigureNodeRequest",
     "nodes.NodeBody": "DeleteNodeRequest",
     "nodes.MembershipBody": "NodeGroupsRequest",
     "registry.DistributeBody": "DistributeTemplateRequest",
+    "registry.RemovalBody": "RemoveTemplateRequest",
     "images.SaveBody": "SaveImageRequest",
     "groups.GroupBody": "CreateGroupRequest",
     "groups.GroupChanges": "UpdateGroupRequest",
@@ -257,7 +264,7 @@ def test_a_field_table_says_what_the_document_says(name: str) -> None:
         for key, each in properties(schema).items()
         if key not in UNSEEN.get(schema, ())
     ]
-    table = [(key.name, _text(key.since), _text(key.until)) for key in MEMBERS[name]._keys]
+    table = [(key.name, _text(key.since), _text(key.until)) for key in MEMBERS[name].keys]
 
     assert documented == table
 
