@@ -45,6 +45,13 @@ class ReleaseText(Text):
         return None if value is None else str(value)
 
 
+class Turn(Strict):
+    """What something was made, by a fault or by hand; without ``until`` for good."""
+
+    what = Text(required=True)
+    until = Moment()
+
+
 class Controller(Strict):
     release = ReleaseText()
     license = Choice(*LICENSES)
@@ -53,6 +60,7 @@ class Controller(Strict):
     retries = Whole(0, 100)
     # in a dump
     registry_state = Choice("up", "down", "full")
+    turns = Many(fields.Nested(Turn))
 
 
 class Clock(Strict):
@@ -185,6 +193,7 @@ class Node(Strict):
     lost = Moment()
     offline = Moment()
     pulls = Many(fields.Nested(Pull))
+    turns = Many(fields.Nested(Turn))
 
 
 class Group(Strict):
@@ -364,7 +373,6 @@ class Pending(Strict):
     until = Moment()
     what = Text()
     lasts = Length()
-    nodes = Words()
 
 
 class Scenario(Strict):
