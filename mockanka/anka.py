@@ -39,6 +39,8 @@ def scenario_of(given: ScenarioLike, folders: Sequence[Path] = ()) -> Scenario:
     """
     if isinstance(given, Mapping):
         return Scenario.from_data(given)
+    if not isinstance(given, str | os.PathLike):
+        raise ScenarioError([f"{given!r} is no scenario: give the name of one that ships, a file, or data"])
     name = os.fspath(given)
     name = next((str(folder / name) for folder in folders if (folder / name).is_file()), name)
     try:
@@ -153,7 +155,7 @@ class Faults:
 
         Returns its id. ScenarioError says what is wrong, and nothing has changed.
         """
-        written = {"match": dict(match or {}), "do": dict(do), **more}
+        written = {"match": {} if match is None else match, "do": do, **more}
         return self._anka._run(lambda: self._anka._house.add_faults([written])[0].id)
 
     def remove(self, id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -327,6 +328,8 @@ def test_data_that_is_changed_later_changes_nothing() -> None:
     [
         ("defalt", "defalt: there is no such file, and no shipped scenario: did you mean 'default'?"),
         ({"nodes": [{"nam": "x", "name": "x"}]}, "scenario: nodes[0].nam: unknown key, did you mean 'name'?"),
+        (5, "5 is no scenario: give the name of one that ships, a file, or data"),
+        (b"default", "b'default' is no scenario: give the name of one that ships, a file, or data"),
     ],
 )
 def test_a_wrong_scenario_says_what_is_wrong(given: Any, message: str) -> None:
@@ -353,6 +356,32 @@ def test_options_beat_the_scenario_and_outlive_reset_and_load() -> None:
         after_load = given(anka)
 
     assert (7, "1.50.1", "manual", "9s") == at_first == after_reset == after_load
+
+
+DRAINING: dict[str, Any] = {
+    "controller": {"release": "1.8.0"},
+    "nodes": [{"name": "mini"}],
+    "faults": [{"match": {"event": "begin"}, "do": {"node": "drain"}}],
+}
+
+
+def test_a_scenario_is_judged_by_the_release_that_it_runs_with(tmp_path: Path) -> None:
+    """What an older release does not know is no mistake of a scenario that runs with a newer one, loaded or served."""
+    file = tmp_path / "draining.yaml"
+    file.write_text(json.dumps(DRAINING))
+    for given in (DRAINING, file):
+        with mockanka.serve(given, clock="manual", release="1.50.1") as anka:
+            served = anka.nodes["mini"].state
+            anka.load("empty")
+            anka.load(given)
+
+            assert ("Drain Mode", "Drain Mode") == (served, anka.nodes["mini"].state)
+        with mockanka.serve("default", clock="manual") as anka:
+            with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
+                anka.load(given)
+            assert 2 == len(anka.nodes)
+        with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
+            mockanka.serve(given)
 
 
 def test_the_clock_is_the_wall_s_unless_told_otherwise() -> None:
@@ -618,6 +647,22 @@ def test_settle_leaves_everything_as_it_was_when_a_fault_holds_something(anka: A
     assert "Started" == anka.instances[held].state
 
 
+def test_what_is_held_while_it_terminates_is_in_flight_until_it_is_forgotten(anka: Anka) -> None:
+    """Nothing would bring it to Terminated, so settling says so; once it is forgotten all is at rest."""
+    id = start(anka)
+    anka.wait(id)
+    rule = anka.faults.add(match={"event": "terminate"}, do={"stall": True})
+    ask(anka, "DELETE", json={"id": id})
+    before = anka.clock.now
+    with pytest.raises(mockanka.Never, match=f"instance {id} is held in Terminating by {rule}"):
+        anka.settle()
+
+    assert (before, "Terminating") == (anka.clock.now, anka.instances[id].state)
+    anka.clock.advance("1m")
+    anka.settle()
+    assert id not in anka.instances
+
+
 # What there is.
 
 
@@ -825,6 +870,11 @@ def test_a_rule_that_is_not_there_is_a_key_error(anka: Anka) -> None:
         ({"do": {"status": 503}, "id": "taken"}, "fault: id: there is another fault 'taken'"),
         ({"do": {}}, "fault: do: it must have one of refuse, connection"),
         ({"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "x"}}, "fault: match.node: "),
+        ({"do": {"status": 503}, "times": 1, "fired": 1}, "fault: fired: is counted by the controller"),
+        ({"match": 5, "do": {"status": 503}}, "fault: match: must be keys with values"),
+        ({"match": [], "do": {"status": 503}}, "fault: match: must be keys with values"),
+        ({"do": 5}, "fault: do: must be keys with values"),
+        ({"do": None}, "fault: do: has no value"),
     ],
 )
 def test_a_wrong_rule_changes_nothing(anka: Anka, rule: dict[str, Any], message: str) -> None:

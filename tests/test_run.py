@@ -445,6 +445,15 @@ def test_a_broken_scenario_is_status_2(tmp_path: Path, text: str | None, said: s
     assert said in done.stderr
 
 
+def test_a_scenario_is_judged_by_the_release_that_is_given(tmp_path: Path) -> None:
+    """The command runs where the release beats a scenario's that knows less."""
+    world = tmp_path / "world.yaml"
+    world.write_text("nodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n")
+    refused, ran = (run(*more, str(world), "--", "echo", "ran") for more in ((), ("--release", "1.50.1")))
+
+    assert [(2, ""), (0, "ran\n")] == [(done.returncode, done.stdout) for done in (refused, ran)]
+
+
 @pytest.mark.parametrize("args", [("--clock", "sundial"), ("--release", "1.2"), ("--speed", "0"), ("--nonsense",)])
 def test_a_broken_option_is_status_2(args: tuple[str, ...]) -> None:
     """The command is not run."""

@@ -11,7 +11,6 @@ from mockanka.core import distribution, instance, node, pull, save_image
 from mockanka.core.errors import NoSuchNode, RegistryDown
 from mockanka.core.events import Event
 from mockanka.core.faults import REGISTRY_TURNS, Blow, Rule
-from mockanka.core.lifecycle import State
 from mockanka.core.template import Ref
 from mockanka.core.turns import want
 
@@ -213,16 +212,16 @@ def begin(controller: Controller, rule: Rule) -> None:
     """A rule comes into force: one whose event is ``begin`` strikes now, each node it means or the whole."""
     if rule.match.event != "begin":
         return
-    if not rule.strikes(controller.seed):
+    met: list[Node | None] = [None]
+    if rule.do.node is not None:
+        met = [
+            each for each in controller.nodes.values() if rule.match.meets_event(controller, "begin", None, each, None)
+        ]
+    if not met or not rule.strikes(controller.seed):
         return
     controller.happened("fault", rule.id, at_event="begin")
-    blow = Blow(rule.id, rule.do)
-    if rule.do.node is None:
-        follow(controller, blow, 0, None, None)
-        return
-    for each in controller.nodes.values():
-        if rule.match.meets_event(controller, "begin", None, each, None):
-            follow(controller, blow, 0, None, each)
+    for each in met:
+        follow(controller, Blow(rule.id, rule.do), 0, None, each)
 
 
 def _show_registry(controller: Controller) -> None:
@@ -265,12 +264,9 @@ def remove(controller: Controller, rule_id: str) -> None:
 
 
 def held(controller: Controller) -> Iterator[tuple[str, str]]:
-    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept.
-
-    An end that never comes is not among it, for it is forgotten in time.
-    """
+    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept."""
     for one in controller.instances.values():
-        if one.held is not None and one.state is not State.TERMINATING:
+        if one.held is not None:
             yield one.id, f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
         elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
             yield one.id, f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"

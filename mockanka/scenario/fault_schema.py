@@ -152,8 +152,10 @@ class Fault(Strict):
             raise ValidationError({"do": [wrong]})
         if event == "begin" and data.get("skip"):
             raise ValidationError({"skip": ["a rule begins once: it would never strike"]})
-        if "stale" in keys and data["match"].get("method", "GET") != "GET":
-            raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
+        if "at" in keys and data["do"].get("connection") == "close":
+            raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "stale" in keys:
+            _require_a_get(data["match"])
         if event == "begin" and "node" not in keys and len(data["match"]) > 1:
             raise ValidationError({"match": ["what is done does not happen to a node: leave out node and group"]})
 
@@ -180,9 +182,19 @@ def _refuse_first(data: Data, keys: tuple[str, ...] | list[str], text: str) -> N
             raise ValidationError({key: [text]})
 
 
+def _require_a_get(match: Data) -> None:
+    path = match.get("path", "*")
+    if match.get("method", "GET") != "GET" or not any("GET" in OPERATIONS[known] for known in _operations(path)):
+        raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
+
+
+def _operations(path: str) -> list[str]:
+    return [known for known in OPERATIONS if fnmatchcase(known, path)]
+
+
 def _require_operation(data: Data) -> None:
     path, method = data.get("path", "*"), data.get("method")
-    meant = [known for known in OPERATIONS if fnmatchcase(known, path)]
+    meant = _operations(path)
     if not meant:
         raise ValidationError({"path": [f"no operation has the path {path!r}: {nearest(path, list(OPERATIONS))}"]})
     if method and not any(method in OPERATIONS[known] for known in meant):
