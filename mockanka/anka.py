@@ -243,7 +243,7 @@ class Anka:
 
     @property
     def instances(self) -> views.Views[views.Instance]:
-        """Instances by id, or by name."""
+        """Instances by id, or by name; what is gone of late is still found by its id, for its timeline."""
         started_by = self._house.watch.started_by
         at = partial(views.look_at_instance, self._house.controller, started_by)
         return views.Views("instance", self._looking("instances", at))
@@ -368,7 +368,11 @@ class Anka:
         return what(self._house.controller)
 
     def _looking(self, what: str, at: Callable[[str], View]) -> Callable[[Callable[[views.Look[View]], Any]], Any]:
-        return lambda do: self._look(lambda controller: do(views.Look(views.names_of(controller, what), at)))
+        def look(controller: Controller) -> views.Look[View]:
+            gone = controller.gone if what == "instances" else ()
+            return views.Look(views.names_of(controller, what), at, gone)
+
+        return lambda do: self._look(lambda controller: do(look(controller)))
 
     def _run(self, what: Callable[[], Result]) -> Result:
         return self._thread.call(what)

@@ -166,7 +166,9 @@ def test_a_command_that_a_signal_ends_gives_128_and_its_number(number: signal.Si
     assert 128 + number == run("--", "sh", "-c", f"kill -{number.value} $$").returncode
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_signals_are_forwarded(number: signal.Signals) -> None:
     """A command that handles them ends as it likes, and mockanka with it."""
     code = (
@@ -309,6 +311,19 @@ def test_the_report_tells_what_the_client_did_wrong() -> None:
     assert 0 == done.returncode
     assert "mockanka report: 2 requests\n  leaks: instance " in done.stderr
     assert ", external_id 'job-1' is still Scheduling (#2)" in done.stderr
+
+
+def test_the_report_tells_what_was_found_before_a_reset() -> None:
+    """Who begins anew, as between two tests, hides nothing; strictness looks at all of it."""
+    code = HTTP + "ask('/api/v1/vm?id=nobody')\nask('/_mock/reset', {}, base=control)\nask('/api/v1/vm?id=nowhere')"
+    done = run_python(code.replace("json.load(answer)", "answer.read()"), "--strict")
+
+    assert 1 == done.returncode
+    assert [
+        "mockanka report: 2 requests",
+        "  unknown-ids: GET /api/v1/vm: there never was a 'nobody' (#1)",
+        "  unknown-ids: GET /api/v1/vm: there never was a 'nowhere', after reset 1 (#1)",
+    ] == done.stderr.splitlines()[1:4]
 
 
 def test_the_report_comes_also_when_the_command_fails() -> None:
