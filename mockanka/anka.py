@@ -39,6 +39,8 @@ def scenario_of(given: ScenarioLike, folders: Sequence[Path] = ()) -> Scenario:
     """
     if isinstance(given, Mapping):
         return Scenario.from_data(given)
+    if not isinstance(given, str | os.PathLike):
+        raise ScenarioError([f"{given!r} is no scenario: give the name of one that ships, a file, or data"])
     name = os.fspath(given)
     name = next((str(folder / name) for folder in folders if (folder / name).is_file()), name)
     try:
@@ -153,7 +155,7 @@ class Faults:
 
         Returns its id. ScenarioError says what is wrong, and nothing has changed.
         """
-        written = {"match": dict(match or {}), "do": dict(do), **more}
+        written = {"match": {} if match is None else match, "do": do, **more}
         return self._anka._run(lambda: self._anka._house.add_faults([written])[0].id)
 
     def remove(self, id: str) -> None:
@@ -241,7 +243,7 @@ class Anka:
 
     @property
     def instances(self) -> views.Views[views.Instance]:
-        """Instances by id, or by name."""
+        """Instances by id, or by name; what is gone of late is still found by its id, for its timeline."""
         started_by = self._house.watch.started_by
         at = partial(views.look_at_instance, self._house.controller, started_by)
         return views.Views("instance", self._looking("instances", at))
@@ -371,7 +373,11 @@ class Anka:
         return what(self._house.controller)
 
     def _looking(self, what: str, at: Callable[[str], View]) -> Callable[[Callable[[views.Look[View]], Any]], Any]:
-        return lambda do: self._look(lambda controller: do(views.Look(views.names_of(controller, what), at)))
+        def look(controller: Controller) -> views.Look[View]:
+            gone = controller.gone if what == "instances" else ()
+            return views.Look(views.names_of(controller, what), at, gone)
+
+        return lambda do: self._look(lambda controller: do(look(controller)))
 
     def _run(self, what: Callable[[], Result]) -> Result:
         return self._thread.call(what)

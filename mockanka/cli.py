@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from socket import socket
 
     from mockanka.house import House
-    from mockanka.scenario import Scenario
 
 
 def _read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
@@ -277,7 +276,7 @@ def _command_of(ctx: click.Context) -> list[str]:
 def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:
     """The house to serve, or an end with status 2 and the reason."""
     from mockanka.house import House
-    from mockanka.scenario import Options, ScenarioError
+    from mockanka.scenario import Options, Scenario, ScenarioError
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
         _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
@@ -286,8 +285,8 @@ def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[st
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
     try:
-        return House(_find(scenario), Options(**options))
-    except ScenarioError as wrong:  # sound by itself, but not with these options
+        return House(Scenario.find(scenario), Options(**options))
+    except ScenarioError as wrong:
         _refuse(str(wrong))
 
 
@@ -394,15 +393,6 @@ def releases() -> None:
     from mockanka.contract.releases_page import page
 
     click.echo(page(), nl=False)
-
-
-def _find(name: str) -> Scenario:
-    from mockanka.scenario import Scenario, ScenarioError
-
-    try:
-        return Scenario.find(name)
-    except ScenarioError as wrong:
-        _refuse(str(wrong))
 
 
 def _write_whole(path: Path, text: str) -> None:

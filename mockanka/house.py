@@ -96,10 +96,7 @@ class House:
     def turn_node(self, node_id: str, what: str, at_once: bool = False) -> None:
         """Make a node one of NODE_TURNS; one that goes offline is shown so at once, if asked."""
         self.controller.advance()
-        if what == "offline":
-            node.lose(self.controller, node_id, at_once)
-        else:
-            node.turn(self.controller, node_id, what)
+        node.turn(self.controller, node_id, what, at_once=at_once)
         self.controller.advance()
 
     def strike_instance(self, instance_id: str, fate: str, message: str | None = None) -> None:

@@ -112,7 +112,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed
-    anka = item.stash.get(ANKA, None) or getattr(item, "funcargs", {}).get("anka_server")
+    anka = item.stash.get(ANKA, None)
+    if anka is None and "anka" not in getattr(item, "fixturenames", ()):  # else it is as an earlier test left it
+        anka = getattr(item, "funcargs", {}).get("anka_server")
     if report.failed and anka is not None:
         requests, events = anka.requests, anka.events
         shown = [str(each) for each in requests[-REQUESTS_SHOWN:]] or ["none"]

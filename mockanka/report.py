@@ -234,11 +234,16 @@ class Watch:
         self._find("hammering", f"{what} polled more often than its rate allows", entry, id)
 
     def _told_of_end(self, entry: Entry, id: str) -> None:
-        if id not in self._known:
+        if id not in self._known or self._vanished(id):
             return
         if id in self._told:
             self._find("terminated-polls", f"instance {id} was polled again after it was terminated", entry, id)
         self._told.add(id)
+
+    def _vanished(self, id: str) -> bool:
+        """Whether it is gone without ever having been terminated: nobody has told the client an end of it."""
+        gone = self.controller.gone.get(id)
+        return gone is not None and not any(stay.state is State.TERMINATED for stay in gone.timeline)
 
     def _start(self, entry: Entry, sent: Mapping[str, Any], body: bytes) -> None:
         external_id = sent.get("external_id") or None
@@ -335,7 +340,7 @@ def _ids_in(query: Mapping[str, str], sent: Mapping[str, Any]) -> list[str]:
     found: list[Any] = [query.get("id"), *(sent.get(key) for key in _ID_KEYS)]
     for key in _ID_LISTS:
         found += sent[key] if isinstance(sent.get(key), list) else []
-    return [id for id in found if isinstance(id, str) and id]
+    return [*dict.fromkeys(id for id in found if isinstance(id, str) and id)]
 
 
 def _ids_made(body: object) -> set[str]:

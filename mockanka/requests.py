@@ -13,7 +13,9 @@ from mockanka.views import moment
 
 __tracebackhide__ = True  # what a test did wrong it did in the test
 NEAREST = 3
-"""Requests that are named when none fits."""
+"""Requests that are named when none fits, and differences of two lists."""
+LOOKED_AT = 200
+"""Requests that are compared with a list beyond the first that does not fit."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Request:
         return f"<{self.line}>"
 
 
+_NOTHING = object()
 KEYS = tuple(each.name for each in fields(Request) if each.name not in ("line", "seconds", "wall"))
 
 
@@ -110,11 +113,11 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
         """The requests that come nearest to what is wanted, nearest first, each with what is different."""
         if not self:
             return ["there were no requests at all"]
-        ranked = sorted(((differences(wanted, each), each) for each in self), key=lambda pair: len(pair[0]))
-        best = [pair for pair in ranked if len(pair[0]) == len(ranked[0][0])][:NEAREST]
+        ranked = sorted(((distance(wanted, each), each) for each in self), key=lambda pair: pair[0])
+        best = [each for far, each in ranked if far == ranked[0][0]][:NEAREST]
         lines: list[str] = []
-        for found, each in best:
-            lines += [f"  {each}", *(f"      {text}" for text in found)]
+        for each in best:
+            lines += [f"  {each}", *(f"      {text}" for text in differences(wanted, each))]
         left = len(self) - len(best)
         return [*lines, f"  and {left} more"] if left > 0 else lines
 
@@ -150,12 +153,21 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
 def differences(wanted: Mapping[str, Any], there: Request) -> list[str]:
     """What a request has otherwise than wanted, each difference in words."""
     found: list[str] = []
-    for key, value in wanted.items():
-        real = getattr(there, key)
-        if key == "path" and isinstance(value, str) and fnmatchcase(real, value):
-            continue
+    for key, value, real in _to_compare(wanted, there):
         found += _differ(key, value, real)
     return found
+
+
+def distance(wanted: Mapping[str, Any], there: Request) -> int:
+    """How much of what is wanted a request has otherwise, or has not: a body that is missing lacks all its keys."""
+    return sum(_wrong(value, real) for _, value, real in _to_compare(wanted, there))
+
+
+def _to_compare(wanted: Mapping[str, Any], there: Request) -> Iterator[tuple[str, Any, Any]]:
+    for key, value in wanted.items():
+        real = getattr(there, key)
+        if not (key == "path" and isinstance(value, str) and fnmatchcase(real, value)):
+            yield key, value, real
 
 
 def explain(op: str, left: object, right: object) -> list[str] | None:
@@ -169,14 +181,66 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
     if op != "==" or not isinstance(left, Requests) or not isinstance(right, list):
         return None
     lines = [f"{len(left)} requests, where {len(right)} are expected"] if len(left) != len(right) else []
-    for place, (there, wanted) in enumerate(zip(left, right, strict=False)):
-        if not _fits(wanted, there):
-            lines += [f"request {place} is not as expected:", f"  {there}"]
-            lines += [f"      {text}" for text in (differences(wanted, there) if isinstance(wanted, Mapping) else [])]
-            return ["the requests are not as expected", *lines]
-    lines += [f"  more than expected: {there}" for there in left[len(right) :]]
-    lines += [f"  missing: {wanted!r}" for wanted in right[len(left) :]]
-    return ["the requests are not as expected", *lines]
+    return ["the requests are not as expected", *lines, *_compare(left, right)]
+
+
+def _compare(found: Requests, wanted: list[Any]) -> list[str]:
+    """The first differences of two lists of which as much as possible is laid side by side."""
+    same = 0
+    while same < min(len(found), len(wanted)) and _fits(wanted[same], found[same]):
+        same += 1
+    lines: list[str] = []
+    pairs = _side_by_side(found[same : same + LOOKED_AT], wanted[same : same + LOOKED_AT])
+    wrong = [(place, index) for place, index, cost in pairs if cost]
+    for place, index in wrong[:NEAREST]:
+        if index is None and place is not None:
+            lines.append(f"  more than expected: {found[same + place]}")
+        elif place is None and index is not None:
+            lines.append(f"  missing: {wanted[same + index]!r}")
+        elif place is not None and index is not None:
+            there, asked = found[same + place], wanted[same + index]
+            lines += [f"request {same + place} is not as expected:", f"  {there}"]
+            lines += [f"      {text}" for text in (differences(asked, there) if isinstance(asked, Mapping) else [])]
+    more = "" if max(len(found), len(wanted)) > same + LOOKED_AT else f"{len(wrong) - NEAREST} "
+    return [*lines, f"  and {more}more differences"] if len(wrong) > NEAREST else lines
+
+
+def _side_by_side(found: Requests, wanted: list[Any]) -> list[tuple[int | None, int | None, float]]:
+    """Places in both lists that belong together, or in one of them alone, with what is wrong there: the least in all.
+
+    That is the edit distance, where two that do not fit cost the less the nearer they are.
+    """
+    rows, columns = len(found), len(wanted)
+    apart = [[_apart(asked, there) for asked in wanted] for there in found]
+    rest = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for row in range(rows, -1, -1):
+        for column in range(columns, -1, -1):
+            ways = [1 + rest[row + 1][column]] if row < rows else []
+            ways += [1 + rest[row][column + 1]] if column < columns else []
+            ways += [apart[row][column] + rest[row + 1][column + 1]] if row < rows and column < columns else []
+            rest[row][column] = min(ways, default=0.0)
+    pairs: list[tuple[int | None, int | None, float]] = []
+    row = column = 0
+    while row < rows or column < columns:
+        both = row < rows and column < columns
+        if both and rest[row][column] == apart[row][column] + rest[row + 1][column + 1]:
+            pairs.append((row, column, apart[row][column]))
+            row, column = row + 1, column + 1
+        elif row < rows and rest[row][column] == 1 + rest[row + 1][column]:
+            pairs.append((row, None, 1.0))
+            row += 1
+        else:
+            pairs.append((None, column, 1.0))
+            column += 1
+    return pairs
+
+
+def _apart(wanted: object, there: Request) -> float:
+    """Nothing if it fits; else more than one that is missing, and less than one that is missing and one too many."""
+    if _fits(wanted, there):
+        return 0.0
+    far = distance(wanted, there) if isinstance(wanted, Mapping) else 0
+    return 2 - 1 / (1 + far) if far else 2.0
 
 
 def _fits(wanted: object, there: Request) -> bool:
@@ -200,6 +264,17 @@ def _differ(path: str, wanted: Any, there: Any) -> list[str]:
             found += _differ(place, value, there[key]) if key in there else [f"{place}: missing, wanted {value!r}"]
         return found
     return [] if wanted == there else [f"{path}: {there!r}, wanted {wanted!r}"]
+
+
+def _wrong(wanted: Any, there: Any) -> int:
+    """How many values of what is wanted are not there."""
+    if not isinstance(wanted, Mapping):
+        return int(wanted != there)
+    inside = there if isinstance(there, Mapping) else {}
+    wrong = sum(
+        _wrong(value, inside[key]) if key in inside else _wrong(value, _NOTHING) for key, value in wanted.items()
+    )
+    return wrong if isinstance(there, Mapping) else max(1, wrong)
 
 
 def _count(found: int, times: int | None, wanted: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -125,14 +125,18 @@ View = TypeVar("View")
 
 @dataclass(frozen=True)
 class Look(Generic[View]):
-    """The ids and names of some things, and how one of them is looked at."""
+    """The ids and names of some things, and how one of them is looked at; ``gone`` are those whose story is kept."""
 
     names: Mapping[str, str]
     at: Callable[[str], View]
+    gone: Collection[str] = ()
 
 
 class Views(Mapping[str, View], Generic[View]):
-    """Things by id, or by a name that only one of them has. Each look is a new one, and sees one moment."""
+    """Things by id, or by a name that only one of them has. Each look is a new one, and sees one moment.
+
+    What is gone of late is still found by its id, as it was last; it is not ``in`` it, and not gone through.
+    """
 
     def __init__(self, what: str, ask: Callable[[Callable[[Look[View]], Any]], Any]) -> None:
         self._what = what
@@ -141,10 +145,19 @@ class Views(Mapping[str, View], Generic[View]):
 
     def __getitem__(self, key: str) -> View:
         def find(look: Look[View]) -> View:
-            return look.at(id_of(self._what, look.names, key))
+            return look.at(key if key in look.gone else id_of(self._what, look.names, key))
 
         view: View = self._ask(find)
         return view
+
+    def __contains__(self, key: object) -> bool:
+        return bool(self._ask(lambda look: isinstance(key, str) and _is_there(look.names, key)))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """One of those that are there, else the default."""
+        if key not in self:
+            return default
+        return self[key]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ask(lambda look: list(look.names)))
@@ -170,12 +183,20 @@ class Views(Mapping[str, View], Generic[View]):
 
 def id_of(what: str, names: Mapping[str, str], key: str) -> str:
     """The id that is meant by an id, or by a name that only one has. KeyError names the nearest."""
-    found = [key] if key in names else [id for id, name in names.items() if name and name == key]
+    found = _meant(names, key)
     if len(found) != 1:
         several = "it is the name of several"
         hint = several if found else nearest(key, [name or id for id, name in names.items()])
         raise KeyError(f"there is no {what} {key!r}: {hint}")
     return found[0]
+
+
+def _meant(names: Mapping[str, str], key: str) -> list[str]:
+    return [key] if key in names else [id for id, name in names.items() if name and name == key]
+
+
+def _is_there(names: Mapping[str, str], key: str) -> bool:
+    return len(_meant(names, key)) == 1
 
 
 def names_of(controller: Controller, what: str) -> dict[str, str]:
@@ -188,7 +209,7 @@ def names_of(controller: Controller, what: str) -> dict[str, str]:
 
 
 def look_at_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
-    one = controller.instances[id]
+    one = controller.instances.get(id) or controller.gone[id]
     request, vm = one.request, one.shown_vm
     on, group = controller.nodes.get(one.shown_node_id or ""), controller.groups.get(request.group_id or "")
     ports = () if vm is None or "port_forwarding" in one.lacks else vm.ports

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import http.client
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ import requests
 
 import mockanka
 from mockanka.anka import Anka
-from mockanka.requests import explain
+from mockanka.requests import Requests, distance, explain
 
 TEMPLATE = "14.5-arm64"
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
@@ -327,6 +328,8 @@ def test_data_that_is_changed_later_changes_nothing() -> None:
     [
         ("defalt", "defalt: there is no such file, and no shipped scenario: did you mean 'default'?"),
         ({"nodes": [{"nam": "x", "name": "x"}]}, "scenario: nodes[0].nam: unknown key, did you mean 'name'?"),
+        (5, "5 is no scenario: give the name of one that ships, a file, or data"),
+        (b"default", "b'default' is no scenario: give the name of one that ships, a file, or data"),
     ],
 )
 def test_a_wrong_scenario_says_what_is_wrong(given: Any, message: str) -> None:
@@ -353,6 +356,32 @@ def test_options_beat_the_scenario_and_outlive_reset_and_load() -> None:
         after_load = given(anka)
 
     assert (7, "1.50.1", "manual", "9s") == at_first == after_reset == after_load
+
+
+DRAINING: dict[str, Any] = {
+    "controller": {"release": "1.8.0"},
+    "nodes": [{"name": "mini"}],
+    "faults": [{"match": {"event": "begin"}, "do": {"node": "drain"}}],
+}
+
+
+def test_a_scenario_is_judged_by_the_release_that_it_runs_with(tmp_path: Path) -> None:
+    """What an older release does not know is no mistake of a scenario that runs with a newer one, loaded or served."""
+    file = tmp_path / "draining.yaml"
+    file.write_text(json.dumps(DRAINING))
+    for given in (DRAINING, file):
+        with mockanka.serve(given, clock="manual", release="1.50.1") as anka:
+            served = anka.nodes["mini"].state
+            anka.load("empty")
+            anka.load(given)
+
+            assert ("Drain Mode", "Drain Mode") == (served, anka.nodes["mini"].state)
+        with mockanka.serve("default", clock="manual") as anka:
+            with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
+                anka.load(given)
+            assert 2 == len(anka.nodes)
+        with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
+            mockanka.serve(given)
 
 
 def test_the_clock_is_the_wall_s_unless_told_otherwise() -> None:
@@ -618,6 +647,22 @@ def test_settle_leaves_everything_as_it_was_when_a_fault_holds_something(anka: A
     assert "Started" == anka.instances[held].state
 
 
+def test_what_is_held_while_it_terminates_is_in_flight_until_it_is_forgotten(anka: Anka) -> None:
+    """Nothing would bring it to Terminated, so settling says so; once it is forgotten all is at rest."""
+    id = start(anka)
+    anka.wait(id)
+    rule = anka.faults.add(match={"event": "terminate"}, do={"stall": True})
+    ask(anka, "DELETE", json={"id": id})
+    before = anka.clock.now
+    with pytest.raises(mockanka.Never, match=f"instance {id} is held in Terminating by {rule}"):
+        anka.settle()
+
+    assert (before, "Terminating") == (anka.clock.now, anka.instances[id].state)
+    anka.clock.advance("1m")
+    anka.settle()
+    assert id not in anka.instances
+
+
 # What there is.
 
 
@@ -688,6 +733,27 @@ def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> 
         (stay.state, stay.start, stay.end) for stay in timeline
     ]
     assert ["requested", "VM is up"] == [stay.cause for stay in timeline[:2]]
+
+
+def test_the_timeline_is_told_after_the_instance_is_forgotten(anka: Anka) -> None:
+    """By its id, as the control API tells it; it is not among those that are there."""
+    id = start(anka, name="mine")
+    anka.wait(id)
+    ask(anka, "DELETE", json={"id": id})
+    anka.clock.advance("10m")
+    there = anka.instances
+
+    expected = ["Scheduling", "Started", "Terminating", "Terminated", "gone"]
+    assert expected == [stay.state for stay in there[id].timeline]
+    assert (False, False, None, 1) == (id in there, id in list(there), there.get(id), len(there))
+    assert there.get(next(iter(there))) is not None
+    with pytest.raises(KeyError, match="there is no instance 'mine'"):
+        there["mine"]
+    with pytest.raises(KeyError, match="there is no instance"):
+        anka.fail(id)
+    anka.reset()
+    with pytest.raises(KeyError, match="there is no instance"):
+        there[id]
 
 
 def test_nodes_and_templates_are_seen_as_they_are_now(anka: Anka) -> None:
@@ -825,6 +891,11 @@ def test_a_rule_that_is_not_there_is_a_key_error(anka: Anka) -> None:
         ({"do": {"status": 503}, "id": "taken"}, "fault: id: there is another fault 'taken'"),
         ({"do": {}}, "fault: do: it must have one of refuse, connection"),
         ({"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "x"}}, "fault: match.node: "),
+        ({"do": {"status": 503}, "times": 1, "fired": 1}, "fault: fired: is counted by the controller"),
+        ({"match": 5, "do": {"status": 503}}, "fault: match: must be keys with values"),
+        ({"match": [], "do": {"status": 503}}, "fault: match: must be keys with values"),
+        ({"do": 5}, "fault: do: must be keys with values"),
+        ({"do": None}, "fault: do: has no value"),
     ],
 )
 def test_a_wrong_rule_changes_nothing(anka: Anka, rule: dict[str, Any], message: str) -> None:
@@ -939,6 +1010,21 @@ def test_requests_about_an_instance_are_those_that_started_or_named_it(anka: Ank
     assert [1, 4, 5] == [each.number for each in anka.requests.about(id)]
 
 
+def test_the_story_of_an_instance_has_the_requests_that_touched_it(anka: Anka) -> None:
+    """Its start, and each that named it, in a query or in a body, and no others; also when it is gone."""
+    id, _ = start(anka), start(anka)
+    ask(anka, "GET")
+    ask(anka, "GET", params={"id": id})
+    ask(anka, "PUT", params={"id": id}, json={"name": "mine"})
+    ask(anka, "DELETE", json={"id": id})
+    anka.clock.advance("10m")
+    story = requests.get(f"{anka.url}/_mock/instances/{id}", timeout=PATIENCE).json()
+
+    expected = [(1, "POST"), (4, "GET"), (5, "PUT"), (6, "DELETE")]
+    assert expected == [(each["number"], each["method"]) for each in story["requests"]]
+    assert expected == [(each.number, each.method) for each in anka.requests.about(id)]
+
+
 def test_expect_returns_those_that_fit(anka: Anka) -> None:
     """Any number, or as many as are expected."""
     ask(anka, "GET")
@@ -962,6 +1048,31 @@ def test_expect_names_the_nearest_first(anka: Anka) -> None:
     assert lines[1].startswith("  #5 ")
     assert "      body.tag: 'vanilla', wanted 'xcode-15'" == lines[2]
     assert ["  and 4 more"] == lines[3:]
+
+
+def test_a_request_without_a_body_is_not_nearer_than_one_whose_body_is_wrong(anka: Anka) -> None:
+    """Each key of the body counts, also where there is no body; by expect and by ``in``."""
+    start(anka, tag="vanilla", external_id="a")
+    ask(anka, "GET")
+    wanted = {"method": "POST", "path": "/api/v1/vm", "body": {"vmid": "q", "tag": "v2", "external_id": "z"}}
+    with pytest.raises(AssertionError) as caught:
+        anka.requests.expect(**wanted)
+    explained = explain("in", wanted, anka.requests)
+
+    assert explained is not None
+    for lines in (str(caught.value).splitlines(), explained):
+        assert lines[1].startswith("  #1 ")
+        assert ["body.vmid", "body.tag", "body.external_id"] == [line.split(":")[0].strip() for line in lines[2:5]]
+
+
+@pytest.mark.parametrize("there", [None, "text", [1]])
+def test_what_is_no_object_lacks_all_keys(anka: Anka, there: object) -> None:
+    """A body that is nothing, text or a list is as far away as it has keys to have."""
+    ask(anka, "POST", json=there)
+    wanted = {"body": {"a": {"b": 1, "c": 2}, "d": 3}}
+
+    assert [3, 1] == [distance(each, anka.requests[0]) for each in (wanted, {"body": {}})]
+    assert 0 == distance({"method": "POST", "path": "/api/*"}, anka.requests[0])
 
 
 def test_expect_counts(anka: Anka) -> None:
@@ -1043,6 +1154,53 @@ def test_explain_names_the_first_request_that_is_not_as_expected(anka: Anka) -> 
         "2 requests, where 3 are expected",
         "  missing: {'status': 200}",
     ] == explain("==", found, [{}, {}, {"status": 200}])
+
+
+def test_explain_lays_side_by_side_what_fits(anka: Anka) -> None:
+    """One too many at the front, or one too few, hides nothing of the rest; the nearest stand opposite each other."""
+    for path in ("status", "node", "vm", "usb"):
+        ask(anka, "GET", path)
+    found = anka.requests
+    node, vm, usb = ({"path": f"/api/v1/{path}"} for path in ("node", "vm", "usb"))
+    head = "the requests are not as expected"
+
+    assert [head, "4 requests, where 3 are expected", f"  more than expected: {found[0]}"] == explain(
+        "==", found, [node, vm, usb]
+    )
+    assert [
+        head,
+        "3 requests, where 2 are expected",
+        f"  more than expected: {found[0]}",
+        "request 2 is not as expected:",
+        f"  {found[2]}",
+        "      status: 200, wanted 500",
+    ] == explain("==", found[:3], [node, {**vm, "status": 500}])
+    assert [
+        head,
+        "2 requests, where 1 are expected",
+        f"  more than expected: {found[0]}",
+        "request 1 is not as expected:",
+        f"  {found[1]}",
+        "      status: 200, wanted 500",
+    ] == explain("==", found[:2], [{**node, "status": 500}])
+    assert [head, "2 requests, where 3 are expected", f"  missing: {node!r}"] == explain(
+        "==", found[2:], [node, vm, usb]
+    )
+    assert [head, "  missing: {'method': 'PUT'}", f"  more than expected: {found[3]}"] == explain(
+        "==", found, [{"method": "PUT"}, {"path": "/api/v1/status"}, node, vm]
+    )
+
+
+def test_explain_names_three_differences_and_counts_the_rest(anka: Anka) -> None:
+    """However many there are, and quickly."""
+    for _ in range(5):
+        ask(anka, "GET")
+    few, many = (explain("==", Requests(list(anka.requests) * times), []) for times in (1, 400))
+
+    assert few is not None
+    assert many is not None
+    assert ("  and 2 more differences", "  and more differences") == (few[-1], many[-1])
+    assert [6, 6] == [len(few), len(many)]
 
 
 def test_explain_leaves_other_comparisons_alone(anka: Anka) -> None:

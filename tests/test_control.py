@@ -16,6 +16,7 @@ from mockanka.control.time import ADVANCE
 from mockanka.core.instance import start, terminate
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.node import lose
+from mockanka.core.release import Release
 from mockanka.house import House
 from mockanka.scenario import Options, Scenario, dump
 from tests.worlds import state_of
@@ -89,6 +90,14 @@ def test_health_is_ok(control: Control) -> None:
 def test_an_unknown_path_is_a_problem(control: Control, path: str) -> None:
     """What is not there is answered as a problem."""
     assert 404 == problem_of(control.ask("GET", path))[0]
+
+
+@pytest.mark.parametrize("path", ["faults", "clock", "scenario", "instances/nobody", "report", "requests", "events"])
+def test_an_unknown_parameter_is_refused(control: Control, path: str) -> None:
+    """Who misspells a filter is told so, and does not get everything."""
+    status, detail = problem_of(control.ask("GET", f"{path}?x=1"))
+
+    assert (400, "there is no parameter 'x'") == (status, detail.partition(";")[0])
 
 
 @pytest.mark.parametrize(
@@ -517,6 +526,23 @@ def test_a_broken_scenario_is_refused_and_changes_nothing(
     assert 400 == status
     assert detail in said
     assert before == state_of(control.house.controller)
+
+
+NEWER = "controller: {release: 1.8.0}\nnodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n"
+
+
+def test_a_scenario_is_judged_by_the_release_it_will_run_with(control: Control) -> None:
+    """A release given at the start beats the scenario's, so what that one did not know is no mistake."""
+    newer = House(Scenario.named("default"), Options(clock="manual", release=Release(1, 50, 1)))
+    client = create_control(newer).test_client()
+    in_full = {"scenario": {"nodes": [{"name": "b", "state": "Drain Mode"}]}}
+
+    assert 200 == client.put("/_mock/scenario", data=NEWER).status_code
+    assert (["a"], 1) == ([each.name for each in newer.controller.nodes.values()], len(newer.controller.faults))
+    assert 200 == client.post("/_mock/reset", json=in_full).status_code
+    assert "1.8.0 knows no Drain Mode" in flat(control, "PUT", "scenario", NEWER)[1]
+    assert "1.8.0 knows no Drain Mode" in flat(control, "POST", "reset", in_full)[1]
+    assert 2 == len(control.house.controller.nodes)
 
 
 def test_every_problem_of_a_scenario_is_told(control: Control) -> None:

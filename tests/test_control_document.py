@@ -585,6 +585,8 @@ UNSAID = (
     "takes no",
     "there is another fault",
     "knows no Drain Mode",
+    "so it would never strike",
+    "only the answer to a GET can be repeated",  # of a path that has one
 )
 """Why a rule or a length that the document allows may be refused all the same: its words say so, no schema can."""
 

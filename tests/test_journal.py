@@ -169,6 +169,14 @@ def test_a_long_body_is_cut_off(anka: Anka, length: int, cut: bool) -> None:
         assert json.loads(body) == entry["body"]
 
 
+def test_a_body_is_kept_up_to_64_kib(anka: Anka) -> None:
+    """The limit itself: a byte less is whole, and of the next ten times as many nothing is kept."""
+    ask(anka, "POST", VM, data=b"x" * 65_535)
+    ask(anka, "POST", VM, data=b"x" * 655_360)
+
+    assert [65_535, 65_536] == [len(entry["body"]) for entry in journal(anka)]
+
+
 def test_a_long_answer_is_cut_off(anka: Anka) -> None:
     """A list of many instances is text that breaks off."""
     start(anka, count=50)

@@ -532,6 +532,39 @@ def test_a_fixture_that_fails_shows_what_it_asked_for(suite: Suite) -> None:
     assert "mockanka: the last of 1 requests" in run.said
 
 
+def test_a_test_that_never_began_shows_nothing_of_the_one_before(suite: Suite) -> None:
+    """Its scenario is not there, or a fixture breaks before its own: what the server has heard was another's doing."""
+    suite.write(
+        "test_it.py",
+        """
+        @pytest.fixture
+        def broken(anka_server):
+            assert 1 == 2
+
+        def test_first(anka):
+            ask(anka, "GET", "usb")
+
+        @pytest.mark.anka(scenario="nope")
+        def test_second(anka): pass
+
+        def test_third(broken, anka): pass
+        """,
+    )
+    run = suite.run()
+
+    assert run.counted(passed=1, errors=2), run.said
+    assert "mockanka: the last of" not in run.said
+
+
+def test_a_test_of_the_server_alone_shows_it(suite: Suite) -> None:
+    """Who takes the session's server as it is sees what it has heard."""
+    suite.write("test_it.py", "def test_it(anka_server):\n    ask(anka_server, 'GET', 'usb')\n    assert 1 == 2\n")
+    run = suite.run()
+
+    assert run.counted(failed=1), run.said
+    assert "mockanka: the last of 1 requests" in run.said
+
+
 def test_an_assertion_on_requests_shows_the_nearest_first(suite: Suite) -> None:
     """With what is different in it; a list that is expected shows the first that is not so."""
     suite.write(

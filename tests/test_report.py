@@ -607,6 +607,32 @@ def test_polls_after_being_told_terminated_are_found(client: Client) -> None:
     assert [f"instance {id} was polled again after it was terminated"] == messages(client, "terminated-polls")
 
 
+def test_polls_of_what_is_forgotten_are_found(client: Client) -> None:
+    """It was terminated, and still is, though nobody lists it any more."""
+    id = terminated(client)
+    client.anka.clock.advance("10m")
+    client.poll(id, 3)
+
+    assert [("terminated-polls", [4, 5])] == client.found()
+
+
+def test_polls_of_what_vanished_are_none(client: Client) -> None:
+    """Nobody has terminated it, so nobody was told so."""
+    (id,) = client.start()
+    client.anka.wait(id)
+    client.anka.vanish(id)
+    client.poll(id, 3)
+
+    assert [] == client.found()
+
+
+def test_an_unknown_id_that_a_request_names_twice_is_named_once(client: Client) -> None:
+    """As its node and as its group: one request, one finding."""
+    client.start(node_id=NOBODY, group_id=NOBODY)
+
+    assert [("unknown-ids", [1])] == client.found("unknown-ids")
+
+
 def test_a_client_that_stops_when_told_is_innocent(client: Client) -> None:
     """However often it polled before."""
     (id,) = client.start()

@@ -166,7 +166,9 @@ def test_a_command_that_a_signal_ends_gives_128_and_its_number(number: signal.Si
     assert 128 + number == run("--", "sh", "-c", f"kill -{number.value} $$").returncode
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_signals_are_forwarded(number: signal.Signals) -> None:
     """A command that handles them ends as it likes, and mockanka with it."""
     code = (
@@ -311,6 +313,19 @@ def test_the_report_tells_what_the_client_did_wrong() -> None:
     assert ", external_id 'job-1' is still Scheduling (#2)" in done.stderr
 
 
+def test_the_report_tells_what_was_found_before_a_reset() -> None:
+    """Who begins anew, as between two tests, hides nothing; strictness looks at all of it."""
+    code = HTTP + "ask('/api/v1/vm?id=nobody')\nask('/_mock/reset', {}, base=control)\nask('/api/v1/vm?id=nowhere')"
+    done = run_python(code.replace("json.load(answer)", "answer.read()"), "--strict")
+
+    assert 1 == done.returncode
+    assert [
+        "mockanka report: 2 requests",
+        "  unknown-ids: GET /api/v1/vm: there never was a 'nobody' (#1)",
+        "  unknown-ids: GET /api/v1/vm: there never was a 'nowhere', after reset 1 (#1)",
+    ] == done.stderr.splitlines()[1:4]
+
+
 def test_the_report_comes_also_when_the_command_fails() -> None:
     """What went wrong may be what the report says."""
     done = run_python(LEAK + "; sys.exit(4)")
@@ -443,6 +458,15 @@ def test_a_broken_scenario_is_status_2(tmp_path: Path, text: str | None, said: s
     assert (2, "") == (done.returncode, done.stdout)
     assert str(world) in done.stderr
     assert said in done.stderr
+
+
+def test_a_scenario_is_judged_by_the_release_that_is_given(tmp_path: Path) -> None:
+    """The command runs where the release beats a scenario's that knows less."""
+    world = tmp_path / "world.yaml"
+    world.write_text("nodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n")
+    refused, ran = (run(*more, str(world), "--", "echo", "ran") for more in ((), ("--release", "1.50.1")))
+
+    assert [(2, ""), (0, "ran\n")] == [(done.returncode, done.stdout) for done in (refused, ran)]
 
 
 @pytest.mark.parametrize("args", [("--clock", "sundial"), ("--release", "1.2"), ("--speed", "0"), ("--nonsense",)])

@@ -1325,6 +1325,21 @@ def a_terminate_is_ignored(client: Client) -> None:
     assert [("Started", 20)] == client.phases(id, 20)
 
 
+def test_a_terminate_is_ignored_as_often_as_the_rule_says(anka: Anka) -> None:
+    """Two DELETEs are answered with OK and change nothing; the third terminates."""
+    anka.faults.add(match={"event": "terminate"}, do={"ignore": True}, times=2)
+    id = start(anka.url).json["body"][0]
+    anka.wait(id)
+    seen = []
+    for _ in range(3):
+        answer = ask(anka.url, "DELETE", VM, {"id": id})
+        anka.clock.advance("1s")
+        state = ask(anka.url, target=f"{VM}?id={id}").json["body"]["instance_state"]
+        seen.append((answer.json["status"], state))
+
+    assert [("OK", "Started"), ("OK", "Started"), ("OK", "Terminating")] == seen
+
+
 @story("terminate", "stall")
 def a_terminate_stalls(client: Client) -> None:
     client.fault("terminate", {"stall": True, "for": "10s"})
@@ -1408,6 +1423,41 @@ def a_node_is_full_from_the_beginning(client: Client) -> None:
     client.node()
 
     assert [("Scheduling", 37), ("Pulling", 30), ("Started", 1)] == client.phases(client.start(), 68)
+
+
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [
+        ("updating", "Updating"),
+        ("unlicensed", "Inactive (Invalid License)"),
+        ("unhealthy", "Unhealthy"),
+        ("drain", "Drain Mode"),
+        ("full", "Active"),
+    ],
+)
+def test_a_client_sees_what_a_rule_makes_of_a_node(client: Client, what: str, state: str) -> None:
+    """Its state while it lasts, a start that waits meanwhile, and then a start like any other."""
+    client.fault("begin", {"node": what, "for": "20s"}, node="alpha")
+    id = client.start()
+    shown = client.node()["state"]
+
+    assert state == shown
+    assert "Scheduling" == client.phases(id, 1)[0][0]
+    later = client.phases(id, 60)
+    assert (["Scheduling", "Pulling", "Started"], "Active") == ([name for name, _ in later], client.node()["state"])
+
+
+@pytest.mark.parametrize("what", ["updating", "unlicensed", "unhealthy", "drain", "full", "offline"])
+def test_a_client_sees_a_node_come_back_by_a_rule(client: Client, what: str) -> None:
+    """Online ends what another rule made of it for good: the start that has waited goes on."""
+    client.fault("begin", {"node": what})
+    client.fault("begin", {"node": "online", "after": "20s"})
+    id = client.start()
+    phases = client.phases(id, 60)
+
+    assert ["Scheduling", "Pulling", "Started"] == [name for name, _ in phases]
+    assert 15 < phases[0][1] < 22
+    assert "Active" == client.node()["state"]
 
 
 @story("begin", "registry")

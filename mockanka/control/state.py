@@ -7,7 +7,7 @@ import json
 from flask import Flask, Response, request
 from marshmallow import fields
 
-from mockanka.control.problems import Problem, body, raw
+from mockanka.control.problems import Problem, body, only, raw
 from mockanka.house import House
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.fields import Whole
@@ -32,6 +32,7 @@ def add_routes(app: Flask, house: House) -> None:
 
     @app.get("/_mock/scenario")
     def show_scenario() -> Response:
+        only()
         kinds = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"]
         kind = request.accept_mimetypes.best_match(kinds, "application/json")
         data = house.dump()

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Flask, Response
 
 from mockanka import units
-from mockanka.control.problems import Problem, body, parsed, raw
+from mockanka.control.problems import Problem, body, only, parsed, raw
 from mockanka.core import mishaps, node
 from mockanka.core.errors import IllegalMove, NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.faults import NODE_TURNS
@@ -39,6 +39,7 @@ def add_routes(app: Flask, house: House) -> None:
 def _faults(app: Flask, house: House) -> None:
     @app.get("/_mock/faults")
     def faults() -> dict[str, object]:
+        only()
         return {"faults": [rules.written(rule) for rule in house.controller.faults]}
 
     @app.post("/_mock/faults")
@@ -99,6 +100,7 @@ def _shown(one: node.Node, now: int) -> dict[str, Any]:
 def _instances(app: Flask, house: House) -> None:
     @app.get("/_mock/instances/<instance_id>")
     def story(instance_id: str) -> dict[str, Any]:
+        only()
         try:
             return house.story(instance_id)
         except NotFound:

@@ -9,7 +9,7 @@ from flask import Flask
 from marshmallow import ValidationError, fields
 
 from mockanka import units
-from mockanka.control.problems import Problem, body
+from mockanka.control.problems import Problem, body, only
 from mockanka.core import mishaps, steering
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
@@ -65,6 +65,7 @@ def add_routes(app: Flask, house: House) -> None:
 
     @app.get("/_mock/clock")
     def show_clock() -> dict[str, object]:
+        only()
         return clock_now()
 
     @app.put("/_mock/clock")

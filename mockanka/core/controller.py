@@ -20,6 +20,7 @@ from mockanka.core.save_image import SaveImage
 from mockanka.core.script import ScriptRule
 from mockanka.core.template import Ref, Template
 from mockanka.core.timing import Timings
+from mockanka.core.turns import Turns
 
 GB = 1_000_000_000
 GONE_KEPT = 1_000
@@ -49,6 +50,8 @@ class Controller:
     """How many nodes may fail to start an instance before it is Error."""
     registry_state: str = "up"
     """``up``, ``down``, or ``full``: what cannot be pulled, and what cannot be pushed."""
+    turns: Turns = field(default_factory=dict)
+    """What faults made of the registry, ``down`` or ``full``, and of the licence, ``expired``."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)

@@ -72,6 +72,7 @@ IN_LIFE: dict[str, dict[str, frozenset[str]]] = {
 WITHOUT = ("ip", "host_ip", "port_forwarding")
 NODE_TURNS = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
 REGISTRY_TURNS = ("down", "full")
+"""In the order in which they show: of a registry that is down nobody sees that it is full."""
 
 
 class Part(NamedTuple):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from mockanka.core import distribution, instance, moving, node, pull, save_image
 from mockanka.core.errors import NoSuchNode, RegistryDown
 from mockanka.core.events import Event
-from mockanka.core.faults import Blow, Rule
-from mockanka.core.lifecycle import NodeState, State
+from mockanka.core.faults import REGISTRY_TURNS, Blow, Rule
 from mockanka.core.template import Ref
+from mockanka.core.turns import want
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -35,26 +35,32 @@ class NodeTurns(Event):
         return _matters(controller, self.node_id) if self.what == "online" else False
 
     def happen(self, controller: Controller) -> None:
-        node.turn(controller, self.node_id, self.what)
-        if self.lasts:
-            controller.schedule(controller.now + self.lasts, NodeTurnsBack(self.node_id, self.what))
+        until = _until(controller, self.lasts)
+        node.turn(controller, self.node_id, self.what, until)
+        if until is not None:
+            controller.schedule(until, NodeTurnsBack(self.node_id, self.what, until))
 
 
 @dataclass(frozen=True, slots=True)
 class NodeTurnsBack(Event):
-    """What a fault made of a node is over; what others have made of it stays."""
+    """What a fault made of a node is over, if nobody wants it for longer; what others have made of it stays."""
 
     node_id: str
     what: str
+    until: int
 
     def alive(self, controller: Controller) -> bool:
-        return self.node_id in controller.nodes
+        return self.node_id in controller.nodes and controller.nodes[self.node_id].turns.get(self.what) == self.until
 
     def settles(self, controller: Controller) -> bool:
         return _matters(controller, self.node_id)
 
     def happen(self, controller: Controller) -> None:
         node.turn_back(controller, self.node_id, self.what)
+
+
+def _until(controller: Controller, lasts: int) -> int | None:
+    return controller.now + lasts if lasts else None
 
 
 def _matters(controller: Controller, node_id: str) -> bool:
@@ -64,7 +70,7 @@ def _matters(controller: Controller, node_id: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RegistryTurns(Event):
-    """The registry goes down, runs out of disk, or is up again."""
+    """The registry goes down, or runs out of disk."""
 
     what: str
     lasts: int
@@ -76,38 +82,72 @@ class RegistryTurns(Event):
         return False
 
     def happen(self, controller: Controller) -> None:
-        turn_registry(controller, self.what)
-        if self.lasts:
-            controller.schedule(controller.now + self.lasts, RegistryTurns("up", 0))
+        until = _until(controller, self.lasts)
+        want(controller.turns, self.what, until)
+        _show_registry(controller)
+        if until is not None:
+            controller.schedule(until, RegistryTurnsBack(self.what, until))
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseTurns(Event):
-    """The licence expires: nodes without one start nothing (controller-facts C5). Renewed, it ends for those."""
+class RegistryTurnsBack(Event):
+    """What a fault made of the registry is over, if nobody wants it for longer."""
 
-    expires: bool
+    what: str
+    until: int
+
+    def alive(self, controller: Controller) -> bool:
+        return controller.turns.get(self.what) == self.until
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        del controller.turns[self.what]
+        _show_registry(controller)
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseExpires(Event):
+    """The licence expires: nodes without one start nothing (controller-facts C5)."""
+
     lasts: int
-    node_ids: tuple[str, ...] = ()
-    """Those that it is renewed for."""
 
     def alive(self, controller: Controller) -> bool:
         return True
 
     def settles(self, controller: Controller) -> bool:
-        return not self.expires and bool(controller.waiting)
+        return False
 
     def happen(self, controller: Controller) -> None:
-        controller.happened("license", "license", expired=self.expires)
-        if not self.expires:
-            for node_id in self.node_ids:
-                if node_id in controller.nodes:
-                    node.turn_back(controller, node_id, "unlicensed")
-            return
-        struck = tuple(each.id for each in controller.nodes.values() if each.condition is NodeState.ACTIVE)
-        for node_id in struck:
-            node.set_condition(controller, node_id, NodeState.UNLICENSED)
-        if self.lasts:
-            controller.schedule(controller.now + self.lasts, LicenseTurns(False, 0, struck))
+        until = _until(controller, self.lasts)
+        want(controller.turns, "expired", until)
+        _show_license(controller)
+        if until is not None:
+            controller.schedule(until, LicenseRenewed(until))
+
+
+@dataclass(frozen=True, slots=True)
+class LicenseRenewed(Event):
+    """The licence is good again, if no other fault wants it expired for longer."""
+
+    until: int
+
+    def alive(self, controller: Controller) -> bool:
+        return controller.turns.get("expired") == self.until
+
+    def settles(self, controller: Controller) -> bool:
+        return bool(controller.waiting)
+
+    def happen(self, controller: Controller) -> None:
+        del controller.turns["expired"]
+        _show_license(controller)
+
+
+def _show_license(controller: Controller) -> None:
+    controller.happened("license", "license", expired="expired" in controller.turns)
+    for each in controller.nodes.values():
+        node.show_condition(controller, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,30 +205,33 @@ def follow(controller: Controller, blow: Blow, length: int, one: Instance | None
     if do.vanish and one is not None:
         controller.schedule(at, Vanishes(one.id, lasts))
     if do.license is not None:
-        controller.schedule(at, LicenseTurns(True, lasts))
+        controller.schedule(at, LicenseExpires(lasts))
 
 
 def begin(controller: Controller, rule: Rule) -> None:
     """A rule comes into force: one whose event is ``begin`` strikes now, each node it means or the whole."""
     if rule.match.event != "begin":
         return
-    if not rule.strikes(controller.seed):
+    met: list[Node | None] = [None]
+    if rule.do.node is not None:
+        met = [
+            each for each in controller.nodes.values() if rule.match.meets_event(controller, "begin", None, each, None)
+        ]
+    if not met or not rule.strikes(controller.seed):
         return
     controller.happened("fault", rule.id, at_event="begin")
-    blow = Blow(rule.id, rule.do)
-    if rule.do.node is None:
-        follow(controller, blow, 0, None, None)
+    for each in met:
+        follow(controller, Blow(rule.id, rule.do), 0, None, each)
+
+
+def _show_registry(controller: Controller) -> None:
+    """Have the registry ``down``, ``full`` or ``up``. When it goes down, what is on its way from or to it fails."""
+    state = next((what for what in REGISTRY_TURNS if what in controller.turns), "up")
+    if state == controller.registry_state:
         return
-    for each in controller.nodes.values():
-        if rule.match.meets_event(controller, "begin", None, each, None):
-            follow(controller, blow, 0, None, each)
-
-
-def turn_registry(controller: Controller, what: str) -> None:
-    """Make the registry ``up``, ``down`` or ``full``. When it goes down, what is on its way from or to it fails."""
-    controller.registry_state = what
-    controller.happened("registry", "registry", state=what)
-    if what != "down":
+    controller.registry_state = state
+    controller.happened("registry", "registry", state=state)
+    if state != "down":
         return
     message = str(RegistryDown())
     for each in controller.nodes.values():
@@ -221,12 +264,9 @@ def remove(controller: Controller, rule_id: str) -> None:
 
 
 def held(controller: Controller) -> Iterator[tuple[str, str]]:
-    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept.
-
-    An end that never comes is not among it, for it is forgotten in time.
-    """
+    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept."""
     for one in controller.instances.values():
-        if one.held is not None and one.state is not State.TERMINATING:
+        if one.held is not None:
             yield one.id, f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
         elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
             yield one.id, f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"

@@ -12,6 +12,7 @@ from mockanka.core.events import Event
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import SINCE
 from mockanka.core.template import Ref
+from mockanka.core.turns import Turns, want
 from mockanka.core.usb import UsbDevice
 
 if TYPE_CHECKING:
@@ -72,11 +73,12 @@ class Node:
     arch: str = ""
     """``arm64`` or ``amd64``: it takes templates of that kind only; any, if nobody said."""
     vlans: tuple[str, ...] = ()
-    updating_until: int | None = None
     removals: dict[str, int] = field(default_factory=dict)
     """The templates that it will take off its disk, and when."""
     by_hand: int = 0
     """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
+    turns: Turns = field(default_factory=dict)
+    """What it was made, by a fault or by hand: offline, full, one of TURNS."""
 
     def is_offline(self, now: int) -> bool:
         """Whether the controller has given the node up."""
@@ -141,7 +143,7 @@ class Updated(Event):
 
     def alive(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
-        return node is not None and node.updating_until == self.until
+        return node is not None and node.turns.get(UPDATING) == self.until
 
     def asleep(self, controller: Controller) -> bool:
         return controller.nodes[self.node_id].lost_at is not None
@@ -150,9 +152,7 @@ class Updated(Event):
         return bool(controller.waiting)
 
     def happen(self, controller: Controller) -> None:
-        node = controller.nodes[self.node_id]
-        node.updating_until = None
-        turn_back(controller, node.id, "updating")
+        turn_back(controller, self.node_id, UPDATING)
 
 
 def find(controller: Controller, node_id: str) -> Node:
@@ -247,26 +247,37 @@ def _give_up_at(controller: Controller, node: Node, at: int) -> None:
 def restore(controller: Controller, node_id: str) -> None:
     """The node is back and reports what came to its end meanwhile."""
     node = find(controller, node_id)
+    node.turns.pop("offline", None)
     if node.lost_at is None:
         return
     node.lost_at = node.timeout_at = None
     for part in (pull, instance, restart, save_image, distribution, removal):
         part.resume(controller, node)
-    if node.updating_until is not None and node.updating_until <= controller.now:
-        controller.schedule(controller.now, Updated(node.id, node.updating_until))
+    until = node.turns.get(UPDATING)
+    if until is not None and until <= controller.now:
+        controller.schedule(controller.now, Updated(node.id, until))
     controller.placement_due = True
     controller.happened("node back", node_id)
 
 
 def set_condition(controller: Controller, node_id: str, condition: NodeState) -> None:
-    """Make the node Active, Updating, Unhealthy or unlicensed; only an Active one takes work. VMs run on."""
+    """Make the node Active, Updating, Unhealthy or unlicensed for good; only an Active one takes work. VMs run on."""
     node = find(controller, node_id)
     if condition is NodeState.OFFLINE:
         raise ValueError("a node is Offline by being lost: use lose()")
     require_known(controller, condition)
+    for what, meant in TURNS.items():
+        if condition is NodeState.ACTIVE:
+            node.turns.pop(what, None)
+        elif condition is meant:
+            want(node.turns, what, None)
+    _become(controller, node, condition)
+
+
+def _become(controller: Controller, node: Node, condition: NodeState) -> None:
     node.condition = condition
     controller.placement_due = True
-    controller.happened("node state", node_id, state=condition.value)
+    controller.happened("node state", node.id, state=condition.value)
 
 
 def update_all(controller: Controller) -> None:
@@ -276,10 +287,10 @@ def update_all(controller: Controller) -> None:
     """
     for node in controller.nodes.values():
         if node.takes_work:
-            set_condition(controller, node.id, NodeState.UPDATING)
             length = controller.timings.update.sample(draw(controller.seed, node.id, f"update {controller.now}"))
-            node.updating_until = controller.now + length
-            controller.schedule(node.updating_until, Updated(node.id, node.updating_until))
+            until = controller.now + length
+            turn(controller, node.id, UPDATING, until)
+            controller.schedule(until, Updated(node.id, until))
 
 
 def require_known(controller: Controller, condition: NodeState) -> None:
@@ -288,44 +299,59 @@ def require_known(controller: Controller, condition: NodeState) -> None:
         raise UnknownToRelease(condition.value, controller.release, SINCE["drain-mode"])
 
 
+UPDATING = "updating"
 TURNS: dict[str, NodeState] = {
     "drain": NodeState.DRAIN,
     "unhealthy": NodeState.UNHEALTHY,
-    "updating": NodeState.UPDATING,
+    UPDATING: NodeState.UPDATING,
     "unlicensed": NodeState.UNLICENSED,
 }
 
 
-def turn(controller: Controller, node_id: str, what: str) -> None:
-    """Make a node ``offline``, ``online``, ``full``, or put it in one of the states of TURNS.
+def turn(controller: Controller, node_id: str, what: str, until: int | None = None, at_once: bool = False) -> None:
+    """Make a node ``offline``, ``online``, ``full``, or put it in one of the states of TURNS; for good, or until then.
 
-    Offline is lost: shown when the controller has missed it long enough. Full is taken by VMs started by hand.
-    Online ends all of these.
+    Offline is lost: shown when the controller has missed it long enough, or ``at_once``. Full is taken by VMs started
+    by hand. Online ends all of these, whoever wants them.
     """
     node = find(controller, node_id)
-    if what == "offline":
-        lose(controller, node_id)
-    elif what == "full":
-        node.by_hand = max(1, node.capacity - len(node.occupants))
-        controller.happened("node full", node_id, vms=node.by_hand)
-    elif what == "online":
+    if what == "online":
         restore(controller, node_id)
+        node.turns.clear()
         node.by_hand = 0
         if node.condition is not NodeState.ACTIVE:
-            set_condition(controller, node_id, NodeState.ACTIVE)
+            _become(controller, node, NodeState.ACTIVE)
         controller.placement_due = True
+        return
+    if what in TURNS:
+        require_known(controller, TURNS[what])
+    want(node.turns, what, until)
+    if what == "offline":
+        lose(controller, node_id, at_once)
+    elif what == "full":
+        node.by_hand = max(1, node.by_hand, node.capacity - len(node.occupants))
+        controller.happened("node full", node_id, vms=node.by_hand)
     else:
-        set_condition(controller, node_id, TURNS[what])
+        _become(controller, node, TURNS[what])
 
 
 def turn_back(controller: Controller, node_id: str, what: str) -> None:
-    """Undo one turn, and no other: whatever else the node has become meanwhile it stays."""
+    """Undo one turn, and no other: whatever else the node is wanted to be it is."""
     node = find(controller, node_id)
+    node.turns.pop(what, None)
     if what == "offline":
         restore(controller, node_id)
     elif what == "full":
         node.by_hand = 0
         controller.placement_due = True
         controller.happened("node free", node_id)
-    elif what in TURNS and node.condition is TURNS[what]:
-        set_condition(controller, node_id, NodeState.ACTIVE)
+    else:
+        show_condition(controller, node)
+
+
+def show_condition(controller: Controller, node: Node) -> None:
+    """Put the node in the state that it was made last of those that last; without a licence it is unlicensed."""
+    plain = NodeState.UNLICENSED if "expired" in controller.turns else NodeState.ACTIVE
+    condition = next((TURNS[what] for what in reversed(node.turns) if what in TURNS), plain)
+    if condition is not node.condition:
+        _become(controller, node, condition)

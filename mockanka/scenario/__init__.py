@@ -70,12 +70,10 @@ class Scenario:
             raise document.error(problems_in(wrong.messages)) from None
         except RecursionError:
             raise ScenarioError([f"{document.source}: is nested too deep"]) from None
-        scenario = cls(document, data)
-        scenario.controller()  # what does not fit together is found now, not when somebody resets to it
-        return scenario
+        return cls(document, data)
 
     def controller(self, options: Options | None = None) -> Controller:
-        """A controller that begins as the scenario says; options beat it."""
+        """A controller that begins as the scenario says; options beat it. ScenarioError if it does not fit together."""
         try:
             return build(self.data, options or Options())
         except Broken as wrong:

@@ -12,7 +12,7 @@ from mockanka.core.release import DEFAULT
 from mockanka.core.script import ScriptRule
 from mockanka.core.timing import END_OF_TIME, SECOND, Timings
 from mockanka.scenario import carrying, events, rules
-from mockanka.scenario.land import Land
+from mockanka.scenario.land import Land, turns
 from mockanka.scenario.life import Life
 from mockanka.scenario.names import Broken
 from mockanka.scenario.options import Options
@@ -35,10 +35,12 @@ def build(data: Data, options: Options) -> Controller:
         timings=Timings(**data.get("timings", {})),
         scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
         **{key: head[key] for key in HEAD if key in head},
+        turns=turns(head),
     )
     is_dump = "pending" in data
-    if "registry_state" in head and not is_dump:
-        raise Broken(("controller", "registry_state"), "belongs to a dump; write a fault that turns the registry")
+    for key in ("registry_state", "turns"):
+        if key in head and not is_dump:
+            raise Broken(("controller", key), "belongs to a dump; write a fault that turns the registry")
     Land(controller, is_dump).lay_out(data)
     counters = dict(data.get("counters", {}))
     for index, item in enumerate(data.get("faults", [])):

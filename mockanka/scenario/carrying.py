@@ -9,7 +9,7 @@ from typing import Any
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import NodeState, State
-from mockanka.core.node import Node
+from mockanka.core.node import Node, turn_back
 from mockanka.core.release import SINCE, Release
 
 REQUESTED: dict[str, tuple[str, ...]] = {
@@ -48,11 +48,8 @@ def _lost(what: str, key: str, feature: str) -> str:
 def _fit_node(controller: Controller, node: Node) -> Iterator[str]:
     release = controller.release
     if node.condition is NodeState.DRAIN and not release.has("drain-mode"):
-        node.condition = NodeState.ACTIVE
-        yield f"node {node.name}: {NodeState.DRAIN} came with {SINCE['drain-mode']}; it is {NodeState.ACTIVE}"
-    if node.updating_until is not None and not release.has("node-update"):
-        node.condition, node.updating_until = NodeState.ACTIVE, None
-        yield _lost(f"node {node.name}", "an update of its agent", "node-update")
+        turn_back(controller, node.id, "drain")
+        yield f"node {node.name}: {NodeState.DRAIN} came with {SINCE['drain-mode']}; it is {node.condition}"
     if node.removals and not release.has("template-removal"):
         node.removals = {}
         yield _lost(f"node {node.name}", "the removal of templates", "template-removal")

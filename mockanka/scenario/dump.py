@@ -15,6 +15,7 @@ from mockanka.core.save_image import SaveImage, SaveRequest
 from mockanka.core.script import ScriptRule
 from mockanka.core.template import PortRule, Template, Version
 from mockanka.core.timing import Timings
+from mockanka.core.turns import Turns
 from mockanka.core.vm import Vm
 from mockanka.scenario import events, rules, schema
 from mockanka.scenario.life import REQUEST_KEYS
@@ -35,6 +36,7 @@ def dump(controller: Controller) -> Data:
             "mac_addresses": controller.mac_addresses or None,
             "retries": controller.retries or None,
             "registry_state": controller.registry_state if controller.registry_state != "up" else None,
+            "turns": _turns(controller.turns),
         },
         "seed": controller.seed,
         "clock": {"start": controller.now, "mode": clock.mode, "speed": clock.speed, "step": clock.step},
@@ -115,7 +117,6 @@ def _node(controller: Controller, node: Node) -> Data:
         "usb": [device._asdict() for device in node.usb],
         "arch": node.arch or None,
         "vlans": list(node.vlans),
-        "updating": node.updating_until,
         "removals": dict(node.removals) or None,
         "state": node.condition.value,
         "by_hand": node.by_hand or None,
@@ -125,7 +126,12 @@ def _node(controller: Controller, node: Node) -> Data:
         "lost": node.lost_at,
         "offline": node.timeout_at,
         "pulls": [_pull(running) for running in node.pulls.values()],
+        "turns": _turns(node.turns),
     }
+
+
+def _turns(turns: Turns) -> list[Data]:
+    return [{"what": what, "until": until} for what, until in turns.items()]
 
 
 def _pull(running: pull.Pull) -> Data:

@@ -23,8 +23,8 @@ OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
     )
 }
 OTHERS = """
-    Pulled TimedOut Taken Delivered StageEnd NodeTurns NodeTurnsBack RegistryTurns LicenseTurns
-    Vanishes Reappears Revealed Updated Removed Restarts
+    Pulled TimedOut Taken Delivered StageEnd NodeTurns NodeTurnsBack RegistryTurns
+    RegistryTurnsBack LicenseExpires LicenseRenewed Vanishes Reappears Revealed Updated Removed Restarts
 """
 KINDS = [*OF_INSTANCES, *OTHERS.split()]
 
@@ -44,12 +44,15 @@ def write(at: int, event: Event) -> dict[str, Any]:
         case mishaps.NodeTurns():
             entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
         case mishaps.NodeTurnsBack():
-            entry |= {"id": event.node_id, "what": event.what}
+            entry |= {"id": event.node_id, "what": event.what, "until": event.until}
         case mishaps.RegistryTurns():
             entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
-        case mishaps.LicenseTurns():
-            entry |= {"id": "license", "what": "expired" if event.expires else "renewed", "lasts": event.lasts}
-            entry |= {"nodes": list(event.node_ids)}
+        case mishaps.RegistryTurnsBack():
+            entry |= {"id": "registry", "what": event.what, "until": event.until}
+        case mishaps.LicenseExpires():
+            entry |= {"id": "license", "lasts": event.lasts}
+        case mishaps.LicenseRenewed():
+            entry |= {"id": "license", "until": event.until}
         case mishaps.Vanishes():
             entry |= {"id": event.instance_id, "lasts": event.lasts}
         case mishaps.Reappears() | instance.Revealed():
@@ -85,11 +88,14 @@ def read(entry: Mapping[str, Any]) -> Event:
                 return mishaps.NodeTurns(id, entry["what"], entry["lasts"])
             case "RegistryTurns":
                 return mishaps.RegistryTurns(entry["what"], entry["lasts"])
-            case "LicenseTurns":
-                nodes = tuple(entry.get("nodes", ()))
-                return mishaps.LicenseTurns(entry["what"] == "expired", entry["lasts"], nodes)
+            case "RegistryTurnsBack":
+                return mishaps.RegistryTurnsBack(entry["what"], entry["until"])
+            case "LicenseExpires":
+                return mishaps.LicenseExpires(entry["lasts"])
+            case "LicenseRenewed":
+                return mishaps.LicenseRenewed(entry["until"])
             case "NodeTurnsBack":
-                return mishaps.NodeTurnsBack(id, entry["what"])
+                return mishaps.NodeTurnsBack(id, entry["what"], entry["until"])
             case "Vanishes":
                 return mishaps.Vanishes(id, entry["lasts"])
             case "Reappears":

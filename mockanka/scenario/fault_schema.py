@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -181,8 +181,10 @@ class Fault(Strict):
             raise ValidationError({"do": [wrong]})
         if event == "begin" and data.get("skip"):
             raise ValidationError({"skip": ["a rule begins once: it would never strike"]})
-        if "stale" in keys and data["match"].get("method", "GET") != "GET":
-            raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
+        if "at" in keys and data["do"].get("connection") == "close":
+            raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "stale" in keys:
+            _require_a_get(data["match"])
         if event == "begin" and "node" not in keys and len(data["match"]) > 1:
             raise ValidationError({"match": ["what is done does not happen to a node: leave out node and group"]})
 
@@ -209,10 +211,21 @@ def _refuse_first(data: Data, keys: tuple[str, ...] | list[str], text: str) -> N
             raise ValidationError({key: [text]})
 
 
+def _require_a_get(match: Data) -> None:
+    path = match.get("path", "*")
+    meant = _operations(path, OPERATIONS)
+    if match.get("method", "GET") != "GET" or not any("GET" in OPERATIONS[each] for each in meant):
+        raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
+
+
+def _operations(path: str, known: Iterable[str]) -> list[str]:
+    return [each for each in known if fnmatchcase(each, path)]
+
+
 def require_operation(data: Data, known: Mapping[str, Sequence[str]]) -> None:
     """Raise ValidationError unless a request to one of the known operations can meet the match."""
     path, method = data.get("path", "*"), data.get("method")
-    meant = [each for each in known if fnmatchcase(each, path)]
+    meant = _operations(path, known)
     if not meant:
         raise ValidationError({"path": [f"no operation has the path {path!r}: {nearest(path, list(known))}"]})
     if method and not any(method in known[each] for each in meant):

@@ -12,6 +12,11 @@ from mockanka.scenario.strict import Strict
 
 Json = dict[str, Any]
 NUMBER_LIKE = ["string", "number"]
+_LENGTH = r"\s*(0|(\d+(\.\d+)?(ns|us|µs|μs|ms|s|m|h))+)\s*"
+_PERCENT = r"\s*(\d{1,2}(\.\d*)?|\.\d+|100(\.0*)?)\s*%\s*"
+_AMOUNT = r"\s*\d+(\.\d+)?\s*([kKmMgGtT]?i?[bB])?\s*"
+LENGTH, PERCENT, PART = f"^{_LENGTH}$", f"^{_PERCENT}$", f"^({_PERCENT}|{_AMOUNT})$"
+"""What editors can tell of a text as one types it; the units are those of mockanka.units."""
 
 
 def json_schema() -> Json:
@@ -89,7 +94,7 @@ def _(field: fields.Flag) -> Json:
 
 @_scalar.register
 def _(field: fields.Length) -> Json:
-    return {"type": "string", "examples": ["20s", "1m30s", "250ms"]}
+    return {"type": "string", "pattern": LENGTH, "examples": ["20s", "1m30s", "250ms"]}
 
 
 @_scalar.register
@@ -114,12 +119,14 @@ def _(field: fields.Ram) -> Json:
 
 @_scalar.register
 def _(field: fields.Duration) -> Json:
-    def pair(second: Json) -> Json:
-        return {"type": "array", "prefixItems": [{"type": "string"}, second], "minItems": 2, "maxItems": 2}
+    length = {"type": "string", "pattern": LENGTH}
 
-    kinds = {"uniform": pair({"type": "string"}), "normal": pair({"type": "string"}), "lognormal": pair({})}
+    def pair(second: Json) -> Json:
+        return {"type": "array", "prefixItems": [length, second], "minItems": 2, "maxItems": 2}
+
+    kinds = {"uniform": pair(length), "normal": pair(length), "lognormal": pair({})}
     distributions = {"type": "object", "properties": kinds, "additionalProperties": False, "minProperties": 1}
-    return {"anyOf": [{"type": "string"}, {**distributions, "maxProperties": 1}], "examples": ["20s"]}
+    return {"anyOf": [length, {**distributions, "maxProperties": 1}], "examples": ["20s"]}
 
 
 @_scalar.register
@@ -139,12 +146,12 @@ def _(field: fields.Yes) -> Json:
 
 @_scalar.register
 def _(field: fields.Percent) -> Json:
-    return {"type": "string", "pattern": r"^\s*[0-9.]+%\s*$", "examples": ["40%"]}
+    return {"type": "string", "pattern": PERCENT, "examples": ["40%"]}
 
 
 @_scalar.register
 def _(field: fields.Share) -> Json:
-    return {"type": ["string", "integer"], "examples": ["40%", 120]}
+    return {"type": ["string", "integer"], "pattern": PART, "minimum": 0, "examples": ["40%", 120]}
 
 
 @_scalar.register

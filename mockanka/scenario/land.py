@@ -14,15 +14,16 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.group import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.node import AnkaVersion, Node, require_known
+from mockanka.core.node import TURNS, AnkaVersion, Node, require_known
 from mockanka.core.template import File, PortRule, Template, Version
 from mockanka.core.timing import HOUR, SECOND
+from mockanka.core.turns import Turns
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
-IN_A_DUMP = frozenset({"lost", "offline", "pulls", "updating", "removals"})
+IN_A_DUMP = frozenset({"lost", "offline", "pulls", "turns", "removals"})
 YEAR = 365 * 24 * HOUR
 PULL_KEYS = ("rests_at", "rest", "held_by", "held_at", "fails_at", "message")
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
@@ -134,7 +135,7 @@ class Land:
             "arch",
             "removals",
         )
-        _set(node, item, disk_size="disk", disk_other="disk_other", updating_until="updating")
+        _set(node, item, disk_size="disk", disk_other="disk_other")
         node.vlans = tuple(item.get("vlans", ()))
         node.anka = replace(self._anka(), **item.get("anka", {}))
         if len({device.location for device in devices}) < len(devices):
@@ -157,6 +158,7 @@ class Land:
             files = tuple(File(**file) for file in running["files"])
             struck = {key: running[key] for key in PULL_KEYS if key in running}
             node.pulls[ref] = pull.Pull(ref, running["started"], running["ends"], files, **struck)
+        node.turns = turns(item) if self.is_dump else _turns_of(node)
         over = pull.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
         if over > 0 and not self.is_dump:
             raise Broken((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
@@ -202,6 +204,21 @@ class Land:
             for node in self.controller.nodes.values():
                 if node.id == item.get("id") or ("id" not in item and node.name == name):
                     node.groups = [*dict.fromkeys([*node.groups, *ids])]
+
+
+def turns(item: Data) -> Turns:
+    """What something was made, as a dump has it."""
+    return {each["what"]: each.get("until") for each in item.get("turns", [])}
+
+
+def _turns_of(node: Node) -> Turns:
+    """What a node is from the beginning it is for good: a fault that ends leaves it so."""
+    made = {what: None for what, condition in TURNS.items() if condition is node.condition}
+    return {
+        **made,
+        **({"offline": None} if node.lost_at is not None else {}),
+        **({"full": None} if node.by_hand else {}),
+    }
 
 
 def _numbered(path: Path, text: str, n: int) -> str:

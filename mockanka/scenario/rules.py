@@ -27,6 +27,7 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
     """The rule that was written. Raises Broken if it names what is not there, or has an id that is taken."""
     wanted, do = dict(item.get("match", {})), dict(item["do"])
     if not is_dump:
+        _refuse_counts(path, item)
         _require_names(controller, (*path, "match"), wanted)
         _require_operation(controller, (*path, "match"), wanted)
         if do.get("node") == "drain":
@@ -34,6 +35,8 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
                 require_known(controller, NodeState.DRAIN)
             except UnknownToRelease as wrong:
                 raise Broken((*path, "do", "node"), str(wrong)) from None
+        if "node" in do and wanted.get("event") == "begin":
+            _require_a_node(controller, (*path, "match"), wanted)
     if "without" in do:
         do["without"] = tuple(do["without"])
     id = item.get("id") or controller.faults.next_id()
@@ -77,6 +80,23 @@ def _require_operation(controller: Controller, path: Path, wanted: Data) -> None
         except ValidationError as wrong:
             ((key, (text,)),) = wrong.messages_dict.items()
             raise Broken((*path, key), f"{text} (release {controller.release})") from None
+
+
+def _refuse_counts(path: Path, item: Data) -> None:
+    for key in ("seen", "fired"):
+        if key in item:
+            raise Broken((*path, key), "is counted by the controller, and stands only in a dump; leave it out here")
+
+
+def _require_a_node(controller: Controller, path: Path, wanted: Data) -> None:
+    """Refuse a rule that begins now and finds no node to strike: there is no second time."""
+    match = Match(**wanted)
+    if any(match.meets_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
+        return
+    if not controller.nodes:
+        raise Broken(path, "there are no nodes, so it would never strike")
+    of = f"node {wanted['node']!r} is not" if "node" in wanted else "no node is"
+    raise Broken(path, f"{of} in group {wanted['group']!r}, so it would never strike")
 
 
 def _require_names(controller: Controller, path: Path, wanted: Data) -> None:

@@ -45,6 +45,13 @@ class ReleaseText(Text):
         return None if value is None else str(value)
 
 
+class Turn(Strict):
+    """What something was made, by a fault or by hand; without ``until`` for good."""
+
+    what = Text(required=True)
+    until = Moment()
+
+
 class Controller(Strict):
     release = ReleaseText()
     license = Choice(*LICENSES)
@@ -55,6 +62,7 @@ class Controller(Strict):
     retries = Whole(0, 100)
     # in a dump
     registry_state = Choice("up", "down", "full")
+    turns = Many(fields.Nested(Turn))
 
 
 class Clock(Strict):
@@ -192,9 +200,9 @@ class Node(Strict):
     groups = Words()
     lost = Moment()
     offline = Moment()
-    updating = Moment()
     removals = fields.Dict(keys=Text(), values=Moment())
     pulls = Many(fields.Nested(Pull))
+    turns = Many(fields.Nested(Turn))
 
 
 class Group(Strict):
@@ -382,7 +390,6 @@ class Pending(Strict):
     until = Moment()
     what = Text()
     lasts = Length()
-    nodes = Words()
 
 
 class Scenario(Strict):

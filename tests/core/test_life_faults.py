@@ -39,7 +39,7 @@ from tests.core.small import (
     where,
     world,
 )
-from tests.worlds import put_in_force, state_of
+from tests.worlds import put_in_force, reload, state_of
 
 COLD_PAIR = PAIR.replace(", cached: [mac]", "")
 NEW = "controller: {release: 1.32.0}\n"
@@ -74,6 +74,7 @@ def whole(controller: Controller) -> dict[str, object]:
         "faults": list(controller.faults),
         "added": controller.faults.added,
         "registry_state": controller.registry_state,
+        "turns": controller.turns,
         "retries": controller.retries,
     }
 
@@ -1639,6 +1640,182 @@ def test_a_renewed_licence_leaves_nodes_alone_that_it_had_not_struck() -> None:
     pass_time(controller, 61)
 
     assert [NodeState.ACTIVE, NodeState.UNLICENSED] == [each.condition for each in controller.nodes.values()]
+
+
+SHOWN = {
+    "offline": "Offline",
+    "drain": "Drain Mode",
+    "unhealthy": "Unhealthy",
+    "updating": "Updating",
+    "unlicensed": "Inactive (Invalid License)",
+}
+
+
+def shows(controller: Controller, what: str) -> bool:
+    """Whether the first node is what a rule made of it."""
+    return bool(node_of(controller).by_hand) if what == "full" else condition(controller) == SHOWN[what]
+
+
+@pytest.mark.parametrize("what", [*SHOWN, "full"])
+@pytest.mark.parametrize(
+    ("first", "second", "ends"),
+    [
+        ("for: 10m", "after: 5m, for: 1h", 65),
+        ("for: 1h", "after: 5m, for: 10m", 60),
+        ("for: 10m", "after: 10m, for: 1m", 11),
+    ],
+)
+def test_what_two_rules_make_of_a_node_lasts_until_both_are_over(what: str, first: str, second: str, ends: int) -> None:
+    """It is back at the later of the two ends, and not before, whichever rule began first."""
+    controller = world(NEW + WARM)
+    for each in (first, second):
+        strike(controller, "begin", f"{{node: {what}, {each}}}")
+    pass_time(controller, ends * 60 - 1)
+    before = shows(controller, what)
+    pass_time(controller, 1)
+
+    assert (True, False) == (before, shows(controller, what))
+    assert (True, 0) == (node_of(controller).takes_work, node_of(controller).by_hand)
+
+
+@pytest.mark.parametrize("what", [*SHOWN, "full"])
+@pytest.mark.parametrize(
+    "order", [("for: 10m", "after: 5m"), ("for: 1h", "after: 5m"), ("after: 1s", "after: 5m, for: 10m")]
+)
+def test_what_a_rule_makes_of_a_node_for_good_no_other_rule_ends(what: str, order: tuple[str, str]) -> None:
+    """One of the two has no end: a day later it is still so, by a dump as well, until the node is online by hand."""
+    controller = world(NEW + WARM)
+    for each in order:
+        strike(controller, "begin", f"{{node: {what}, {each}}}")
+    pass_time(controller, 360)
+    copied = reload(controller)
+    for each in (controller, copied):
+        pass_time(each, 24 * 3600)
+
+        assert shows(each, what)
+        node.turn(each, node_of(each).id, "online")
+        assert not shows(each, what)
+        assert {} == node_of(each).turns
+
+
+def test_a_state_that_comes_to_its_end_shows_the_one_below_it() -> None:
+    """Unlicensed for a while in an hour of Updating: Updating again, then Active."""
+    controller = world(WARM)
+    strike(controller, "begin", "{node: updating, for: 1h}")
+    strike(controller, "begin", "{node: unlicensed, after: 10m, for: 10m}")
+    seen = []
+    for seconds in (660, 600, 2340):
+        pass_time(controller, seconds)
+        seen.append(condition(controller))
+
+    assert ["Inactive (Invalid License)", "Updating", "Active"] == seen
+
+
+@pytest.mark.parametrize("given", ["state: Updating", "state: Offline", "by_hand: 1"])
+def test_what_a_node_is_from_the_beginning_no_rule_ends(given: str) -> None:
+    """The scenario says so, and a rule that makes the same of it for a minute is over in a minute."""
+    what = {"state: Updating": "updating", "state: Offline": "offline", "by_hand: 1": "full"}[given]
+    controller = world(WARM.replace("capacity: 2", f"capacity: 2, {given}"))
+    strike(controller, "begin", f"{{node: {what}, for: 1m}}")
+    pass_time(controller, 120)
+
+    assert shows(controller, what)
+
+
+def test_an_end_that_was_overtaken_by_hand_ends_nothing_later() -> None:
+    """Online by hand, then Updating anew: the first rule's end is nobody's any more."""
+    controller = world(WARM)
+    strike(controller, "begin", "{node: updating, for: 10m}")
+    pass_time(controller, 60)
+    node.turn(controller, node_of(controller).id, "online")
+    strike(controller, "begin", "{node: updating, for: 1h}")
+    pass_time(controller, 1200)
+
+    assert "Updating" == condition(controller)
+
+
+def test_an_end_that_was_put_off_is_not_waited_for() -> None:
+    """A node that is offline for good by one rule does not come back by another, so settling does not wait for it."""
+    controller = world(WARM)
+    strike(controller, "begin", "{node: offline, for: 1h}")
+    strike(controller, "begin", "{node: offline}")
+    one(controller)
+    pass_time(controller, 200)
+    before = controller.now
+    steering.settle(controller)
+
+    assert before == controller.now
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        ("{registry: down, for: 10m}", "{registry: down, after: 5m}", ["down", "down", "down"]),
+        ("{registry: down, for: 10m}", "{registry: full, after: 5m, for: 1h}", ["down", "full", "up"]),
+        ("{registry: full, for: 2h}", "{registry: down, after: 5m, for: 5m}", ["down", "full", "full"]),
+        ("{registry: down, for: 1h}", "{registry: down, after: 5m, for: 1m}", ["down", "down", "up"]),
+    ],
+)
+def test_what_rules_make_of_the_registry_lasts_as_long_as_one_wants_it(
+    first: str, second: str, seen: list[str]
+) -> None:
+    """After 6, 12 and 70 minutes, with a dump in between: nothing is lifted by the end of something else."""
+    controller = world(COLD)
+    for each in (first, second):
+        strike(controller, "begin", each)
+    states = []
+    for minutes in (6, 6, 58):
+        pass_time(controller, minutes * 60)
+        states.append(controller.registry_state)
+        controller = reload(controller)
+
+    assert seen == states
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        ("for: 10m", "after: 5m, for: 1h", [False, False, True]),
+        ("for: 10m", "after: 5m", [False, False, False]),
+        ("for: 1h", "after: 5m, for: 1m", [False, False, True]),
+    ],
+)
+def test_a_licence_that_expired_twice_is_renewed_once(first: str, second: str, seen: list[bool]) -> None:
+    """After 6, 12 and 70 minutes, with a dump in between: nodes are Active when no rule wants it expired."""
+    controller = world(PAIR)
+    for each in (first, second):
+        strike(controller, "begin", f"{{license: expired, {each}}}")
+    active = []
+    for minutes in (6, 6, 58):
+        pass_time(controller, minutes * 60)
+        active.append(condition(controller) == "Active")
+        assert condition(controller) == condition(controller, "beta")
+        controller = reload(controller)
+
+    assert seen == active
+
+
+def test_a_node_that_was_updated_while_the_licence_was_expired_is_unlicensed() -> None:
+    """It becomes Active when the licence is renewed, and not before."""
+    controller = world(WARM)
+    strike(controller, "begin", "{node: updating, for: 5m}")
+    strike(controller, "begin", "{license: expired, after: 1m, for: 10m}")
+    seen = []
+    for seconds in (120, 240, 360):
+        pass_time(controller, seconds)
+        seen.append(condition(controller))
+
+    assert ["Updating", "Inactive (Invalid License)", "Active"] == seen
+
+
+def test_a_full_node_is_full_in_every_slot() -> None:
+    """A node of three slots, one of them taken: two VMs are started by hand."""
+    controller = world(WARM.replace("capacity: 2", "capacity: 3"))
+    started(controller)
+    strike(controller, "begin", "{node: full}")
+    pass_time(controller, 0)
+
+    assert (3, 2) == (node.load(controller, node_of(controller)).vm_count, node_of(controller).by_hand)
 
 
 def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:

@@ -66,7 +66,12 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "distribute", "node": "cramped"}, "do": {"stall": True, "at": "40%"}},
     {"match": {"event": "begin", "node": "pair"}, "do": {"node": "full", "after": "5s", "for": "30s"}},
     {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "for": "5m"}},
+    {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "after": "3s", "for": "1m"}},
+    {"match": {"event": "begin"}, "do": {"node": "updating", "for": "2m"}},
+    {"match": {"event": "begin", "node": "single"}, "do": {"node": "unhealthy", "after": "10s"}},
     {"match": {"event": "begin"}, "do": {"license": "expired", "for": "1m"}},
+    {"match": {"event": "begin"}, "do": {"license": "expired", "after": "30s", "for": "2m"}},
+    {"match": {"event": "begin"}, "do": {"registry": "down", "after": "20s", "for": "20s"}},
     {"match": {"event": "begin"}, "do": {"registry": "full", "for": "1m"}},
 ]
 """Rules for this world, a kind each."""
@@ -79,6 +84,7 @@ def whole(controller: Controller) -> dict[str, object]:
         "faults": list(controller.faults),
         "added": controller.faults.added,
         "registry_state": controller.registry_state,
+        "turns": controller.turns,
         "retries": controller.retries,
     }
 

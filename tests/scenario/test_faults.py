@@ -15,7 +15,7 @@ from mockanka.core.instance_record import StartRequest
 from mockanka.core.save_image import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, rules, to_yaml
 from mockanka.scenario.fault_schema import METHODS, OPERATIONS, Fault
-from tests.worlds import CORNERS, controller_of, pass_time, state_of
+from tests.worlds import CORNERS, controller_of, pass_time, put_in_force, state_of
 
 LAND = """\
 templates:
@@ -25,14 +25,15 @@ nodes:
   - {name: alpha, id: N1}
 groups:
   - {name: mine, id: G1, nodes: [alpha]}
+  - {name: other, id: G2}
 faults:
 """
-"""Eight lines that are right; the first fault stands on line 9."""
+"""Nine lines that are right; the first fault stands on line 10."""
 
 
 def problems_of(text: str, land: str = LAND) -> list[str]:
     with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(land + text, "w.yaml")
+        Scenario.from_yaml(land + text, "w.yaml").controller()
     return raised.value.problems
 
 
@@ -149,6 +150,27 @@ REFUSED = {
     "{match: {path: /api/v1/status, method: POST}, do: {status: 500}}": (
         ("match.method", "/api/v1/status takes no POST, only GET"),
     ),
+    "{match: {path: /api/v1/registry/revert}, do: {stale: true}}": (
+        ("match", "only the answer to a GET can be repeated"),
+    ),
+    "{match: {path: /api/v1/node/*}, do: {stale: true}}": (("match", "only the answer to a GET can be repeated"),),
+    "{match: {method: POST}, do: {stale: true}}": (("match", "only the answer to a GET can be repeated"),),
+    "{do: {connection: close, at: 50%}}": (
+        ("do", "at goes with connection: reset; one that is closed has no answer at all"),
+    ),
+    "{match: {event: begin, node: alpha, group: other}, do: {node: full}}": (
+        ("match", "node 'alpha' is not in group 'other', so it would never strike"),
+    ),
+    "{match: {event: begin, group: G2}, do: {node: full}}": (
+        ("match", "no node is in group 'G2', so it would never strike"),
+    ),
+    # what only a dump has
+    "{do: {status: 503}, times: 1, fired: 1}": (
+        ("fired", "is counted by the controller, and stands only in a dump; leave it out here"),
+    ),
+    "{do: {status: 503}, seen: 0}": (
+        ("seen", "is counted by the controller, and stands only in a dump; leave it out here"),
+    ),
     # names that are not there
     "{match: {event: pull, template: mca}, do: {fail: x}}": (
         ("match.template", "there is no template 'mca': did you mean 'mac'?"),
@@ -161,7 +183,7 @@ REFUSED = {
         ("match.node", "there is no node 'aplha': did you mean 'alpha'?"),
     ),
     "{match: {event: pull, group: ours}, do: {fail: x}}": (
-        ("match.group", "there is no group 'ours': known are mine"),
+        ("match.group", "there is no group 'ours': known are mine, other"),
     ),
     "{match: {event: begin}, do: {node: drain}}": (
         ("do.node", "release 1.8.0 knows no Drain Mode: it came with 1.32.0"),
@@ -172,16 +194,43 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED)
 def test_a_wrong_rule_is_refused_with_file_line_and_key(text: str) -> None:
     """Each problem names where it stands and what would be right."""
-    expected = [f"w.yaml:9: faults[0].{key}: {why}" for key, why in REFUSED[text]]
+    expected = [f"w.yaml:10: faults[0].{key}: {why}" for key, why in REFUSED[text]]
 
     assert expected == problems_of(rule(text))
+
+
+def test_a_rule_that_begins_where_there_are_no_nodes_is_refused() -> None:
+    """It begins once, and there is nothing it could make of a node; the registry is there all the same."""
+    made = rule("{match: {event: begin}, do: {node: offline}}")
+    land = "templates: []\nfaults:\n"
+
+    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never strike"] == problems_of(made, land)
+    assert 1 == len(controller_of(land + rule("{match: {event: begin}, do: {registry: down}}")).faults)
+
+
+def test_a_rule_that_begins_and_meets_no_node_has_not_struck() -> None:
+    """A dump may have one whose node is gone: it is in force, and nothing is counted or told."""
+    controller = controller_of(LAND + rule("{do: {status: 500}}"))
+    given = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
+    made = rules.make(controller, (), Fault().load(given), is_dump=True)
+    put_in_force(controller, made)
+
+    assert (0, 0) == (made.seen, made.fired)
+    assert not [line for line in controller.log.since(0) if line.what == "fault"]
+
+
+def test_the_counts_of_a_dump_are_taken() -> None:
+    """Where everything in flight is told, so is how often a rule has struck."""
+    (made,) = controller_of(LAND + rule("{do: {status: 503}, times: 1, seen: 3, fired: 1}") + "pending: []\n").faults
+
+    assert (3, 1) == (made.seen, made.fired)
 
 
 def test_the_line_is_that_of_the_key() -> None:
     """A rule over many lines is refused at the line in question."""
     text = "  - match:\n      event: pull\n    do:\n      fail: x\n      at: 400%\n"
 
-    assert ["w.yaml:13: faults[0].do.at: 400% is more than 100%"] == problems_of(text)
+    assert ["w.yaml:14: faults[0].do.at: 400% is more than 100%"] == problems_of(text)
 
 
 def test_two_rules_of_one_id_are_refused() -> None:
@@ -189,8 +238,8 @@ def test_two_rules_of_one_id_are_refused() -> None:
     twice = rule("{id: a, do: {status: 500}}") * 2
     made = rule("{do: {status: 500}}") + rule("{id: fault-1, do: {status: 500}}")
 
-    assert ["w.yaml:10: faults[1].id: there is another fault 'a'"] == problems_of(twice)
-    assert ["w.yaml:10: faults[1].id: there is another fault 'fault-1'"] == problems_of(made)
+    assert ["w.yaml:11: faults[1].id: there is another fault 'a'"] == problems_of(twice)
+    assert ["w.yaml:11: faults[1].id: there is another fault 'fault-1'"] == problems_of(made)
 
 
 def test_drain_is_known_to_a_release_that_has_it() -> None:

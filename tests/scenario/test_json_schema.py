@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from marshmallow import fields as base
 
 from mockanka import resources
-from mockanka.scenario import dump, schema, shipped
+from mockanka.scenario import Scenario, dump, schema, shipped
 from mockanka.scenario.json_schema import json_schema
 from tests import worlds
 
@@ -65,6 +65,16 @@ def test_dumps_are_valid(name: str, seconds: int) -> None:
         {"instances": [{"template": "a", "metadata": {"k": [1]}}]},
         {"counters": {"instance": -1}},
         {"faults": [{"match": {}}]},
+        {"faults": [{"match": {"event": "pull"}, "do": {"fail": "x", "at": "140%"}}]},
+        {"faults": [{"match": {"event": "pull"}, "do": {"fail": "x", "at": "4.0.0%"}}]},
+        {"faults": [{"match": {"event": "pull"}, "do": {"fail": "x", "at": "100.1%"}}]},
+        {"faults": [{"do": {"delay": "1 parsec"}}]},
+        {"faults": [{"do": {"delay": "10"}}]},
+        {"faults": [{"do": {"delay": {"uniform": ["1s", "2 parsecs"]}}}]},
+        {"faults": [{"do": {"refuse": "-1s"}}]},
+        {"faults": [{"do": {"cut": "140%"}}]},
+        {"faults": [{"do": {"cut": "much"}}]},
+        {"clock": {"step": "soon"}},
         [],
         "text",
     ],
@@ -72,6 +82,26 @@ def test_dumps_are_valid(name: str, seconds: int) -> None:
 def test_what_would_not_load_is_marked(data: object) -> None:
     """An editor marks unknown keys, wrong types and missing names."""
     assert [] != faults_of(data)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *({"do": {"delay": each}} for each in ("0", "20s", " 1m30s ", "1.5h", "250µs", "1h0m0.5s", "7ns")),
+        {"do": {"delay": {"normal": ["2s", " 250ms "]}}},
+        *({"do": {"cut": each}} for each in ("0%", "100%", "12.5%", 0, 120, "120", "2kB", "1.5 MiB")),
+        *(
+            {"match": {"event": "pull"}, "do": {"fail": "x", "at": each}}
+            for each in ("0%", "40%", "99.9%", "100%", "100.0%", ".5%", " 7 % ")
+        ),
+    ],
+)
+def test_what_loads_is_not_marked(rule: dict[str, Any]) -> None:
+    """Durations, percents and parts that a scenario takes satisfy the schema as well."""
+    data = {"faults": [rule]}
+    Scenario.from_data(data).controller()
+
+    assert [] == faults_of(data)
 
 
 def _resolve(part: dict[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ groups:
 
 def problems_of(text: str) -> list[str]:
     with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(text, "w.yaml")
+        Scenario.from_yaml(text, "w.yaml").controller()
     return raised.value.problems
 
 
