@@ -216,7 +216,7 @@ def test_an_instance_joins_the_pull_of_a_distribution() -> None:
     pass_time(controller, 8)
     mine = one(controller, on="alpha")
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (28.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.0, "Scheduling"), (28.0, "Started")]
 
     assert expected == life(controller, mine)
 

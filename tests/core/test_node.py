@@ -328,7 +328,7 @@ def test_a_pull_that_came_due_while_lost_is_reported_on_return() -> None:
     pass_time(controller, 60)
     restore(controller)
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (85.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (65.0, "Scheduling"), (85.0, "Started")]
 
     assert expected == life(controller, mine)
 

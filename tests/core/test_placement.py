@@ -335,10 +335,12 @@ def test_a_suspended_template_keeps_its_size() -> None:
 
 
 def test_a_need_is_all_that_placement_asks() -> None:
-    """A need names version, pin, group and device of the request, and the size of its VM."""
+    """A need names version, pin, group, device and VLAN of the request, and what its VM is: size and kind."""
     controller = world(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
-    mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000)
-    expected = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None, 3, 5000, ())
+    node_of(controller, "beta").vlans = ("12",)
+    mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
+    bound_to = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None)
+    expected = (*bound_to, 3, 5000, (), "amd64", "12")
 
     assert expected == placement.need_of(controller, mine)
 
