@@ -744,7 +744,7 @@ def test_an_answer_to_what_was_not_carried_out_is_a_failure(anka: Anka, do: dict
         connection.sendall(head().replace(b"Host: x", b"Host: x\r\nConnection: close"))
         heard = hear(connection)[0]
 
-    assert heard.startswith(b"HTTP/1.1 400 BAD REQUEST\r\n")
+    assert heard.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert (b"\r\n\r\nx" if "body" in do else b'\r\n\r\n{"status":') in heard
 
 
@@ -1432,7 +1432,9 @@ def the_licence_expires(client: Client) -> None:
     client.node()
 
     assert "Inactive (Invalid License)" == client.node()["state"]
-    assert ["Scheduling", "Pulling", "Scheduling", "Started"] == [state for state, _ in client.phases(client.start(), 68)]
+    assert ["Scheduling", "Pulling", "Scheduling", "Started"] == [
+        state for state, _ in client.phases(client.start(), 68)
+    ]
     assert "Active" == client.node()["state"]
 
 

@@ -1260,7 +1260,9 @@ def test_the_registry_goes_down_in_the_middle_of_a_pull() -> None:
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (7.0, "Error")] == ended(controller, mine, 66.9)
     assert (DOWN, 0.4, "down") == (mine.message, mine.progress(controller), controller.registry_state)
     pass_time(controller, 0.1)
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(controller, one(controller))
+    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(
+        controller, one(controller)
+    )
 
 
 def test_a_full_registry_does_not_disturb_a_pull() -> None:
@@ -1268,7 +1270,9 @@ def test_a_full_registry_does_not_disturb_a_pull() -> None:
     controller = world(COLD)
     strike(controller, "pull", "{registry: full, at: 40%}")
 
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(controller, one(controller))
+    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(
+        controller, one(controller)
+    )
 
 
 def test_the_registry_goes_down_in_the_moment_a_pull_ends() -> None:

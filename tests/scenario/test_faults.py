@@ -202,16 +202,18 @@ def test_drain_is_known_to_a_release_that_has_it() -> None:
 
 def test_drain_is_refused_by_a_release_that_does_not_have_it() -> None:
     """Before 1.32.0 no rule can bring a node there."""
-    text = "controller: {release: 1.31.0}\n" + LAND + rule("{match: {event: begin}, do: {node: drain}}")
+    land = "controller: {release: 1.31.0}\n" + LAND
     why = "release 1.31.0 knows no Drain Mode: it came with 1.32.0"
 
-    assert [f"w.yaml:10: faults[0].do.node: {why}"] == problems_of(text)
+    assert [f"w.yaml:10: faults[0].do.node: {why}"] == problems_of(
+        rule("{match: {event: begin}, do: {node: drain}}"), land
+    )
 
 
 def test_an_operation_that_came_later_cannot_be_meant() -> None:
     """Nothing would ever meet a rule for what the simulated release does not know."""
     match = "{match: {path: /api/v1/rpc/vm/restart}, do: {status: 503}}"
-    refused = problems_of("controller: {release: 1.43.0}\n" + LAND + rule(match))
+    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + LAND)
 
     assert 1 == len(refused)
     assert refused[0].startswith("w.yaml:10: faults[0].match.path: no operation has the path '/api/v1/rpc/vm/restart'")
