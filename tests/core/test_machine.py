@@ -60,6 +60,7 @@ RELEASES = ["1.50.1", "1.8.0", "1.24.0", "1.32.0", "1.43.0", "1.46.0"]
 TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
 PICK = st.integers(0, 10**6)
 TIMES = st.sampled_from([0, 1, SECOND, 3 * SECOND, 10 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
+WHAT_DISTURBS = "configure trouble trouble cancel cancel remove drain agents regroup revert delete".split()
 SCRIPTS = st.sampled_from(["", "", "ZmFpbA==", "bm90aGluZw==", "not base64"])
 
 FAULTS: list[dict[str, Any]] = [
@@ -314,23 +315,21 @@ class ControllerMachine(RuleBasedStateMachine):
         ids = [self.node_ids[pick] for pick in nodes]
         self.do(lambda c: distribution.create(c, self.template_ids[which], tag, None, ids))
 
-    @precondition(lambda self: self.controller.distributions and self.has("distribution-cancel"))
-    @rule(pick=PICK)
     def cancel_a_distribution(self, pick: int) -> None:
         ids = list(self.controller.distributions)
-        id = ids[pick % len(ids)]
-        self.do(lambda c: distribution.cancel(c, id))
+        if ids and self.has("distribution-cancel"):
+            id = ids[-1 - pick % len(ids)]
+            self.do(lambda c: distribution.cancel(c, id))
 
-    @precondition(lambda self: self.has("template-removal"))
-    @rule(which=st.integers(0, 2), nodes=st.lists(st.integers(0, 3), max_size=2, unique=True))
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
-        self.do(lambda c: removal.request(c, self.template_ids[which], ids))
+        if self.has("template-removal"):
+            self.do(lambda c: removal.request(c, self.template_ids[which], ids))
 
     def revert(self, which: int, tag: str | None) -> None:
         self.do(lambda c: template.revert(c, self.template_ids[which], tag))
 
-    @rule(data=st.data(), what=st.sampled_from("configure trouble trouble drain agents regroup revert delete".split()))
+    @rule(data=st.data(), what=st.sampled_from(WHAT_DISTURBS))
     def disturb(self, data: st.DataObject, what: str) -> None:
         """What happens now and then: drawn together, so that life between goes on undisturbed for a while."""
         pick = data.draw(st.integers(0, 3))
@@ -338,6 +337,10 @@ class ControllerMachine(RuleBasedStateMachine):
             self.configure(pick, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(["number", "resource"])))
         elif what == "trouble":
             self.trouble_a_node(pick, data.draw(st.sampled_from(["lose", "restore", "restore", "update", "updated"])))
+        elif what == "cancel":
+            self.cancel_a_distribution(pick)
+        elif what == "remove":
+            self.remove_a_template(pick % 3, data.draw(st.lists(st.integers(0, 3), max_size=2, unique=True)))
         elif what == "drain":
             self.drain(pick, data.draw(st.booleans()))
         elif what == "agents":
@@ -417,6 +420,11 @@ class ControllerMachine(RuleBasedStateMachine):
         ]
 
     # Time.
+
+    @rule(length=TIMES)
+    def pass_more_time(self, length: int) -> None:
+        """Twice among the rules, so that instances come to something between operations."""
+        self.pass_time(length)
 
     @rule(length=TIMES)
     def pass_time(self, length: int) -> None:
