@@ -40,6 +40,49 @@ def placed(text: str, **wanted: object) -> str | None:
     return where(controller, mine)[0]
 
 
+# What a node is.
+
+
+ARMS = """
+templates:
+  - {name: arm, arch: arm64, versions: [{tag: base, size: 10GB}]}
+  - {name: intel, arch: amd64, versions: [{tag: base, size: 10GB}]}
+nodes:
+  - {name: a-intel, arch: amd64, capacity: 9}
+  - {name: b-arm, arch: arm64, capacity: 2}
+  - {name: c-any, capacity: 1}
+"""
+
+
+@pytest.mark.parametrize(("template", "nodes"), [("arm", ["b-arm", "b-arm", "c-any"]), ("intel", ["a-intel"] * 3)])
+def test_a_node_takes_templates_of_its_kind(template: str, nodes: list[str]) -> None:
+    """One that says what it is takes nothing else; one that does not takes anything."""
+    controller = world(ARMS)
+    several = start(controller, template, count=3)
+    pass_time(controller, 1)
+
+    assert nodes == sorted(name or "" for name in where(controller, *several))
+
+
+def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
+    """It waits, with the reason."""
+    controller = world(ARMS)
+    several = start(controller, "arm", count=4)
+    pass_time(controller, 1)
+
+    assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [each.waits_for for each in several]
+
+
+def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
+    """What it shows then; where there are none, arm64 (a guess)."""
+    controller = world(ARMS)
+    kinds = [node.host_arch(controller, each) for each in controller.nodes.values()]
+    alone = world("nodes: [{name: alpha}]")
+
+    assert ["amd64", "arm64", "arm64"] == kinds
+    assert "arm64" == node.host_arch(alone, node_of(alone))
+
+
 # The order of nodes: each rule where it alone decides.
 
 
