@@ -319,7 +319,7 @@ def list_scenarios() -> None:
 
     for name in shipped():
         first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
-        click.echo(f"{name:<12} {first.removeprefix('# ')}")
+        click.echo(f"{name:<13} {first.removeprefix('# ')}")
 
 
 @scenario.command()

@@ -422,7 +422,7 @@ def test_a_fast_clock_runs_by_itself() -> None:
         ({"clock": "manul"}, "'manul' is no clock: did you mean 'manual'?"),
         ({"speed": 0}, "0 is no speed: give a number above zero, like 60"),
         ({"speed": -1.0}, "-1.0 is no speed: give a number above zero, like 60"),
-        ({"release": "newest"}, "'newest' is no release: give one like 1.8.0"),
+        ({"release": "newest"}, "'newest' is no release: give one like 1.50.1"),
         ({"step": "soon"}, "'soon' is no duration: write it like 20s, 1m30s or 250ms"),
     ],
 )
@@ -1311,20 +1311,29 @@ def test_a_node_that_goes_offline_is_shown_so_when_it_has_been_missed(anka: Anka
     ("name", "state", "kind", "message"),
     [
         ("mini-01", "drian", ValueError, "a node cannot be made 'drian': did you mean 'drain'?"),
-        ("mini-01", "drain", ValueError, "release 1.8.0 knows no Drain Mode: it came with 1.32.0"),
         ("mini-9", "offline", KeyError, "there is no one node 'mini-9': did you mean 'mini-02'?"),
     ],
 )
 def test_a_node_cannot_be_made_what_there_is_not(
     anka: Anka, name: str, state: str, kind: type[Exception], message: str
 ) -> None:
-    """An unknown state, one that the release does not know, an unknown node: each is told, and nothing changed."""
+    """An unknown state, an unknown node: each is told, and nothing changed."""
     before = shown(anka)
     with pytest.raises(kind) as caught:
         anka.node(name, state)
 
     assert message == caught.value.args[0]
     assert before == shown(anka)
+
+
+def test_a_node_cannot_be_made_what_the_release_does_not_know() -> None:
+    """Before 1.32 there is no Drain Mode: that is told, and nothing changed."""
+    with mockanka.serve(clock="manual", release="1.31.0") as anka:
+        before = shown(anka)
+        with pytest.raises(ValueError, match=r"^release 1\.31\.0 knows no Drain Mode: it came with 1\.32\.0$"):
+            anka.node("mini-01", "drain")
+
+        assert before == shown(anka)
 
 
 def test_an_instance_fails_when_told(anka: Anka) -> None:

@@ -206,10 +206,12 @@ def test_a_broken_scenario_is_refused_by_file_and_line(tmp_path: Path) -> None:
 def test_validate_names_what_does_not_fit_together(tmp_path: Path) -> None:
     """What each key allows by itself, but the whole does not, is refused as well."""
     file = tmp_path / "misfit.yaml"
-    file.write_text("nodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n")
+    file.write_text(
+        "controller: {release: 1.8.0}\nnodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n"
+    )
     result = call("scenario", "validate", str(file))
 
-    assert (2, f"{file}:2: faults[0].do.node: release 1.8.0 knows no Drain Mode: it came with 1.32.0\n") == (
+    assert (2, f"{file}:3: faults[0].do.node: release 1.8.0 knows no Drain Mode: it came with 1.32.0\n") == (
         result.exit_code,
         result.stderr,
     )

@@ -74,7 +74,7 @@ def test_the_index_leads_to_everything(control: Control) -> None:
     """The index names the release and links that all answer."""
     body = control.ask("GET", "").get_json()
 
-    assert (__version__, "1.8.0") == (body["mockanka"], body["release"])
+    assert (__version__, "1.50.1") == (body["mockanka"], body["release"])
     assert {"health", "clock", "advance", "reset", "scenario", "events"} <= set(body["links"])
     assert not [link for link in body["links"].values() if control.client.options(link).status_code != 200]
 
@@ -535,7 +535,7 @@ def test_a_scenario_is_judged_by_the_release_it_will_run_with(control: Control) 
     """A release given at the start beats the scenario's, so what that one did not know is no mistake."""
     newer = House(Scenario.named("default"), Options(clock="manual", release=Release(1, 50, 1)))
     client = create_control(newer).test_client()
-    in_full = {"scenario": {"nodes": [{"name": "b", "state": "Drain Mode"}]}}
+    in_full = {"scenario": {"controller": {"release": "1.8.0"}, "nodes": [{"name": "b", "state": "Drain Mode"}]}}
 
     assert 200 == client.put("/_mock/scenario", data=NEWER).status_code
     assert (["a"], 1) == ([each.name for each in newer.controller.nodes.values()], len(newer.controller.faults))

@@ -200,8 +200,8 @@ def test_an_answer_without_a_body_is_none(anka: Anka) -> None:
     [
         ({"status": 503}, "mine", 503, None),
         ({"status": 503, "acts": True}, "mine", 503, "replaced"),
-        ({"fail": "no"}, "mine", 200, None),
-        ({"fail": "no", "acts": True}, "mine", 200, "replaced"),
+        ({"fail": "no"}, "mine", 400, None),
+        ({"fail": "no", "acts": True}, "mine", 400, "replaced"),
         ({"body": "<p>"}, "mine", 200, "replaced"),
         ({"content_type": "text/html"}, "mine", 200, None),
         ({"delay": "1s"}, "mine", 200, None),
@@ -291,7 +291,7 @@ def test_a_line_tells_a_request_to_a_person(anka: Anka) -> None:
         ask(anka, "DELETE", VM, data='{"id":\n "x"}')
 
     assert [
-        f"#1 {BEGIN} GET {VM}?id=x -> 200 FAIL 'Not found'",
+        f"#1 {BEGIN} GET {VM}?id=x -> 400 FAIL 'Not found'",
         f'#2 {BEGIN} DELETE {VM} {{"id": "x"}} -> no answer [fault gone, closed]',
     ] == [str(each) for each in anka.requests]
 
@@ -325,7 +325,7 @@ def test_unknown_paths_and_broken_bodies_are_in_it(anka: Anka) -> None:
     ask(anka, "OPTIONS", VM)
     ask(anka, "POST", VM, data=b"{")
 
-    assert [("GET", 404), ("OPTIONS", 405), ("POST", 200)] == [(e["method"], e["status"]) for e in journal(anka)]
+    assert [("GET", 404), ("OPTIONS", 405), ("POST", 400)] == [(e["method"], e["status"]) for e in journal(anka)]
 
 
 # How much is kept.

@@ -183,7 +183,7 @@ def test_the_marker_says_how_the_controller_begins(suite: Suite) -> None:
             assert given(anka) == (7, "1.24.0", "manual", 60, "9s")
 
         def test_none(anka):
-            assert given(anka) == (0, "1.8.0", "step", 1, "5s")
+            assert given(anka) == (0, "1.50.1", "step", 1, "5s")
             assert len(anka.nodes) == 2
 
         @pytest.mark.anka(scenario={"nodes": [{"name": "mine"}]}, step=timedelta(seconds=2))
@@ -201,7 +201,7 @@ def test_the_marker_says_how_the_controller_begins(suite: Suite) -> None:
         class TestMerged:
             @pytest.mark.anka(seed=5)
             def test_both(self, anka):
-                assert given(anka) == (5, "1.8.0", "manual", 1, "5s")
+                assert given(anka) == (5, "1.50.1", "manual", 1, "5s")
 
             @pytest.mark.anka(clock="real")
             def test_nearest_counts(self, anka):

@@ -230,7 +230,7 @@ def test_what_was_started_though_nobody_heard_of_it_is_a_leak(client: Client) ->
 @pytest.mark.parametrize("size", [100, 100_000])
 def test_a_leak_names_its_external_id_however_long_its_request_was(client: Client, size: int) -> None:
     """A long startup script does not make the report forget who asked."""
-    (id,) = client.start(startup_script="YQ==" * (size // 4), external_id="job-1")
+    (id,) = client.start(startup_script="YWFh" * (size // 4), external_id="job-1")
 
     assert [f"instance {id}, external_id 'job-1' is still Scheduling"] == messages(client, "leaks")
 
@@ -317,7 +317,7 @@ def test_a_start_after_an_error_is_no_double_start(client: Client) -> None:
 def test_a_double_start_is_found_however_long_its_requests_are(client: Client) -> None:
     """Also with startup scripts that the journal cuts off."""
     for _ in range(2):
-        client.start(startup_script="YQ==" * 25_000, external_id="job-1")
+        client.start(startup_script="YWFh" * 25_000, external_id="job-1")
 
     assert [("double-starts", [1, 2])] == client.found()
 
@@ -412,8 +412,8 @@ def test_other_requests_that_are_lost_are_no_starts(client: Client) -> None:
 def test_long_starts_that_differ_at_their_end_are_not_the_same(client: Client) -> None:
     """Two scripts that begin alike are two starts."""
     client.anka.faults.add(match={"method": "POST"}, do={"connection": "close"}, times=1)
-    client.lose(startup_script="YQ==" * 25_000 + "YQ==")
-    client.start(startup_script="YQ==" * 25_000 + "Yg==")
+    client.lose(startup_script="YWFh" * 25_000 + "YQ==")
+    client.start(startup_script="YWFh" * 25_000 + "Yg==")
 
     assert [] == client.found("retried-starts")
 
@@ -739,19 +739,20 @@ def test_what_a_lost_answer_named_was_there(client: Client) -> None:
 # Fields and parameters.
 
 
-def test_fields_that_nobody_knows_are_found(client: Client) -> None:
+def test_fields_that_nobody_knows_are_found() -> None:
     """A misspelt field, one that came later, and a parameter that means nothing."""
-    client.start(strat_up="x")
-    client.start(strat_up="x")
-    client.start(startup_script="YQ==", script_monitoring=True)
-    client.ask("GET", f"{VM}?uuid=x")
+    with client_of(release="1.8.0") as client:
+        client.start(strat_up="x")
+        client.start(strat_up="x")
+        client.start(startup_script="YQ==", script_monitoring=True)
+        client.ask("GET", f"{VM}?uuid=x")
 
-    assert [("unknown-fields", [1, 2]), ("unknown-fields", [3]), ("unknown-fields", [4])] == client.found()
-    assert [
-        f"POST {VM}: strat_up: no such field",
-        f"POST {VM}: script_monitoring: release 1.8.0 does not know it, it came with 1.24.0",
-        f"GET {VM}: uuid: no such query parameter",
-    ] == messages(client, "unknown-fields")
+        assert [("unknown-fields", [1, 2]), ("unknown-fields", [3]), ("unknown-fields", [4])] == client.found()
+        assert [
+            f"POST {VM}: strat_up: no such field",
+            f"POST {VM}: script_monitoring: release 1.8.0 does not know it, it came with 1.24.0",
+            f"GET {VM}: uuid: no such query parameter",
+        ] == messages(client, "unknown-fields")
 
 
 def test_fields_that_the_release_knows_are_none() -> None:
@@ -762,9 +763,9 @@ def test_fields_that_the_release_knows_are_none() -> None:
         assert [] == client.found()
 
 
-def test_fields_that_went_away_are_found(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fields_that_went_away_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A field that an earlier release knew is told apart from one that never was."""
-    with client_of(release="1.20.0") as later:
+    with client_of(release="1.19.0") as client, client_of(release="1.20.0") as later:
         monkeypatch.setitem(START.fields["priority"].metadata, "until", Release(1, 20, 0))
         client.start(priority=3)
         later.start(priority=3)

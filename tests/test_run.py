@@ -316,7 +316,7 @@ def test_the_report_tells_what_the_client_did_wrong() -> None:
 def test_the_report_tells_what_was_found_before_a_reset() -> None:
     """Who begins anew, as between two tests, hides nothing; strictness looks at all of it."""
     code = HTTP + "ask('/api/v1/vm?id=nobody')\nask('/_mock/reset', {}, base=control)\nask('/api/v1/vm?id=nowhere')"
-    done = run_python(code.replace("json.load(answer)", "answer.read()"), "--strict")
+    done = run_python(code.replace("json.load(answer)", "answer.read()"), "--strict", "--release", "1.8.0")
 
     assert 1 == done.returncode
     assert [
@@ -463,7 +463,9 @@ def test_a_broken_scenario_is_status_2(tmp_path: Path, text: str | None, said: s
 def test_a_scenario_is_judged_by_the_release_that_is_given(tmp_path: Path) -> None:
     """The command runs where the release beats a scenario's that knows less."""
     world = tmp_path / "world.yaml"
-    world.write_text("nodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n")
+    world.write_text(
+        "controller: {release: 1.8.0}\nnodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n"
+    )
     refused, ran = (run(*more, str(world), "--", "echo", "ran") for more in ((), ("--release", "1.50.1")))
 
     assert [(2, ""), (0, "ran\n")] == [(done.returncode, done.stdout) for done in (refused, ran)]

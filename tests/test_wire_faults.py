@@ -744,7 +744,7 @@ def test_an_answer_to_what_was_not_carried_out_is_a_failure(anka: Anka, do: dict
         connection.sendall(head().replace(b"Host: x", b"Host: x\r\nConnection: close"))
         heard = hear(connection)[0]
 
-    assert heard.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert heard.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert (b"\r\n\r\nx" if "body" in do else b'\r\n\r\n{"status":') in heard
 
 
@@ -931,7 +931,7 @@ def outcome(url: str) -> object:
     ("do", "expected"),
     [
         ({"status": 503, "body": "busy"}, (503, "text/plain; charset=utf-8", b"busy")),
-        ({"fail": "no"}, (200, "application/json", b'{"status":"FAIL","message":"no"}\n')),
+        ({"fail": "no"}, (400, "application/json", b'{"status":"FAIL","message":"no"}\n')),
         ({"body": "<p>"}, (200, "application/json", b"<p>")),
         ({"content_type": "text/html", "delay": "1h"}, "text/html"),
         ({"delay": "1h"}, "whole"),
@@ -1024,6 +1024,9 @@ WORLD: dict[str, Any] = {
 
 ECHO = "ZWNobw=="
 Phases = list[tuple[str, int]]
+BOOTED = [("Scheduling", 20)]
+PULLED = [("Pulling", 10), *BOOTED]
+"""What polls see of an instance until it is Started, once it is with its node."""
 
 
 class Client:
@@ -1073,7 +1076,7 @@ class Client:
 
     def started(self, **more: object) -> str:
         id = self.start(**more)
-        assert [("Pulling", 30), ("Started", 1)] == self.phases(id, 31)
+        assert [*PULLED, ("Started", 1)] == self.phases(id, 31)
         return id
 
     def node(self) -> dict[str, Any]:
@@ -1111,7 +1114,7 @@ def test_without_a_fault_an_instance_just_starts(client: Client) -> None:
     """What the stories are to be compared with: it pulls for 10 s, boots for 20 s, and is Started."""
     id = client.start()
 
-    assert [("Pulling", 30), ("Started", 9)] == client.phases(id, 39)
+    assert [*PULLED, ("Started", 9)] == client.phases(id, 39)
     assert {"ip", "host_ip", "port_forwarding"} <= {key for key, value in client.poll(id)["vminfo"].items() if value}
 
 
@@ -1140,7 +1143,7 @@ def scheduling_stalls(client: Client) -> None:
     never = client.start(external_id="never")
     slow = client.start(external_id="slow")
 
-    assert [("Scheduling", 20), ("Pulling", 30), ("Started", 1)] == client.phases(slow, 51)
+    assert [("Scheduling", 20), *PULLED, ("Started", 1)] == client.phases(slow, 51)
     assert [("Scheduling", 9)] == client.phases(never, 9)
     client.ask("DELETE", "vm", {"id": slow})
     client.phases(slow, 6)
@@ -1153,7 +1156,7 @@ def it_vanishes_while_it_is_scheduled(client: Client) -> None:
     client.fault("schedule", {"vanish": True, "after": "15s"})
     id = client.start()
 
-    assert [("Pulling", 14), ("Not found", 6)] == client.phases(id, 20)
+    assert [("Pulling", 10), ("Scheduling", 4), ("Not found", 6)] == client.phases(id, 20)
     assert [] == listed(client)
 
 
@@ -1175,14 +1178,14 @@ def a_pull_stalls(client: Client) -> None:
     assert [("Pulling", 100)] == client.phases(id, 100)
     assert 0.5 == client.poll(id)["progress"]
     client.remove()
-    assert [("Pulling", 24), ("Started", 1)] == client.phases(id, 25)
+    assert [("Pulling", 4), *BOOTED, ("Started", 1)] == client.phases(id, 25)
 
 
 @story("pull", "bandwidth")
 def a_pull_is_slow(client: Client) -> None:
     client.fault("pull", {"bandwidth": "4Gbit/s"})
 
-    assert [("Pulling", 40), ("Started", 1)] == client.phases(client.start(), 41)
+    assert [("Pulling", 20), *BOOTED, ("Started", 1)] == client.phases(client.start(), 41)
 
 
 @story("pull", "node")
@@ -1205,14 +1208,15 @@ def the_registry_goes_down_in_the_middle_of_a_pull(client: Client) -> None:
     assert "the registry cannot be reached" == client.message(first)
     told = [client.ask("POST", "vm", {"vmid": client.template})["status"] for _ in range(18)]
     assert ["FAIL"] * 18 == told
-    assert [("Pulling", 30), ("Started", 1)] == client.phases(client.start(), 31)
+    assert [*PULLED, ("Started", 1)] == client.phases(client.start(), 31)
 
 
 @story("pull", "vanish")
 def it_vanishes_while_it_pulls(client: Client) -> None:
     client.fault("pull", {"vanish": True, "after": "3s", "for": "4s"})
 
-    assert [("Pulling", 3), ("Not found", 4), ("Pulling", 23), ("Started", 1)] == client.phases(client.start(), 31)
+    found = client.phases(client.start(), 31)
+    assert [("Pulling", 3), ("Not found", 4), ("Pulling", 3), *BOOTED, ("Started", 1)] == found
 
 
 @story("start", "fail")
@@ -1220,7 +1224,7 @@ def a_start_fails(client: Client) -> None:
     client.fault("start", {"fail": "VM would not boot", "at": "50%"})
     id = client.start()
 
-    assert [("Pulling", 20), ("Error", 1)] == client.phases(id, 21)
+    assert [("Pulling", 10), ("Scheduling", 10), ("Error", 1)] == client.phases(id, 21)
     assert "VM would not boot" == client.message(id)
 
 
@@ -1228,7 +1232,7 @@ def a_start_fails(client: Client) -> None:
 def a_start_stalls(client: Client) -> None:
     client.fault("start", {"stall": True, "for": "7s"}, external_id="slow")
 
-    assert [("Pulling", 37), ("Started", 1)] == client.phases(client.start(external_id="slow"), 38)
+    assert [("Pulling", 10), ("Scheduling", 27), ("Started", 1)] == client.phases(client.start(external_id="slow"), 38)
 
 
 @story("start", "without")
@@ -1246,7 +1250,7 @@ def a_vm_comes_up_without_an_address(client: Client) -> None:
 def a_node_is_away_while_a_vm_boots(client: Client) -> None:
     client.fault("start", {"node": "offline", "at": "50%", "for": "30s"})
 
-    assert [("Pulling", 50), ("Started", 1)] == client.phases(client.start(), 51)
+    assert [("Pulling", 10), ("Scheduling", 40), ("Started", 1)] == client.phases(client.start(), 51)
 
 
 @story("start", "vanish")
@@ -1254,7 +1258,7 @@ def it_vanishes_while_it_boots(client: Client) -> None:
     client.fault("start", {"vanish": True, "after": "3s"})
     id = client.start()
 
-    assert [("Pulling", 13), ("Not found", 1)] == client.phases(id, 14)
+    assert [("Pulling", 10), ("Scheduling", 3), ("Not found", 1)] == client.phases(id, 14)
     assert [] == listed(client)
 
 
@@ -1274,7 +1278,7 @@ def a_script_takes_too_long(client: Client) -> None:
     client.fault("script", {"timeout": True, "stdout": "so far"})
     id = client.start(startup_script=ECHO, script_monitoring=True, script_timeout=30)
 
-    assert [("Pulling", 60), ("Error", 1)] == client.phases(id, 61)
+    assert [("Pulling", 10), ("Scheduling", 50), ("Error", 1)] == client.phases(id, 61)
     assert {"return_code": -1, "did_timeout": True, "stdout": "so far", "stderr": ""} == client.poll(id)[
         "startup_script"
     ]
@@ -1422,7 +1426,7 @@ def a_node_is_full_from_the_beginning(client: Client) -> None:
     client.node()
     client.node()
 
-    assert [("Scheduling", 37), ("Pulling", 30), ("Started", 1)] == client.phases(client.start(), 68)
+    assert [("Scheduling", 37), *PULLED, ("Started", 1)] == client.phases(client.start(), 68)
 
 
 @pytest.mark.parametrize(
@@ -1444,7 +1448,9 @@ def test_a_client_sees_what_a_rule_makes_of_a_node(client: Client, what: str, st
     assert state == shown
     assert "Scheduling" == client.phases(id, 1)[0][0]
     later = client.phases(id, 60)
-    assert (["Scheduling", "Pulling", "Started"], "Active") == ([name for name, _ in later], client.node()["state"])
+    names = [name for name, _ in later]
+
+    assert (["Scheduling", "Pulling", "Scheduling", "Started"], "Active") == (names, client.node()["state"])
 
 
 @pytest.mark.parametrize("what", ["updating", "unlicensed", "unhealthy", "drain", "full", "offline"])
@@ -1455,7 +1461,7 @@ def test_a_client_sees_a_node_come_back_by_a_rule(client: Client, what: str) -> 
     id = client.start()
     phases = client.phases(id, 60)
 
-    assert ["Scheduling", "Pulling", "Started"] == [name for name, _ in phases]
+    assert ["Scheduling", "Pulling", "Scheduling", "Started"] == [name for name, _ in phases]
     assert 15 < phases[0][1] < 22
     assert "Active" == client.node()["state"]
 
@@ -1478,7 +1484,9 @@ def the_licence_expires(client: Client) -> None:
     client.node()
 
     assert "Inactive (Invalid License)" == client.node()["state"]
-    assert ["Scheduling", "Pulling", "Started"] == [state for state, _ in client.phases(client.start(), 68)]
+    assert ["Scheduling", "Pulling", "Scheduling", "Started"] == [
+        state for state, _ in client.phases(client.start(), 68)
+    ]
     assert "Active" == client.node()["state"]
 
 

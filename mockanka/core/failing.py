@@ -69,6 +69,7 @@ def start_failed(controller: Controller, instance: Instance, message: str) -> No
     release(controller, instance)
     instance.node_id = None
     instance.ready = True
+    instance.progress_made = 0.0  # the pull of the node that failed says nothing of the next one's
     controller.touch(instance)
     controller.wait(instance)
 

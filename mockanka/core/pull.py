@@ -222,6 +222,17 @@ def resume(controller: Controller, node: Node) -> None:
             controller.schedule(controller.now, Pulled(node.id, pull.ref, pull.over))
 
 
+def drop(controller: Controller, node: Node, template_id: str) -> None:
+    """Take the versions of a template off the node's disk, but for files that VMs or pulls there lean on."""
+    in_use = {controller.instances[id].ref for id in node.occupants} | {*node.pulls}
+    needed = _stored(controller, in_use)
+    meant = [ref for ref in node.cached if ref.template_id == template_id]
+    for ref in sorted(meant, key=lambda each: each in in_use):
+        others = _stored(controller, (other for other in node.cached if other != ref))
+        if all(file.name in others or file.name not in needed for file in version_of(controller, ref).files):
+            del node.cached[ref]
+
+
 def _stored(controller: Controller, refs: Iterable[Ref]) -> dict[str, int]:
     return size_by_name(version_of(controller, ref).files for ref in refs)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mockanka.core import pull
 from mockanka.core.chance import draw
 from mockanka.core.errors import NoSuchNode, NotFound
 from mockanka.core.events import Event
@@ -33,11 +34,9 @@ class Removed(Event):
     def happen(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         del node.removals[self.template_id]
-        in_use = {controller.instances[id].ref for id in node.occupants}
-        gone = [ref for ref in node.cached if ref.template_id == self.template_id and ref not in in_use]
-        for ref in gone:
-            del node.cached[ref]
-        controller.happened("template removed", node.id, template=self.template_id, versions=len(gone))
+        before = len(node.cached)
+        pull.drop(controller, node, self.template_id)
+        controller.happened("template removed", node.id, template=self.template_id, versions=before - len(node.cached))
 
 
 def request(controller: Controller, template_id: str, node_ids: Sequence[str] = ()) -> list[str]:

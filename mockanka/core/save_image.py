@@ -148,7 +148,8 @@ def create(
         raise RegistryDown
     if request.template_id and not _there(controller, request.template_id):
         raise NoSuchTemplate
-    if source.state is not State.STARTED or source.vm is None or source.node_id is None:
+    up = source.state is State.STARTED and source.restarting_until is None  # guess: no VM is saved while it restarts
+    if not up or source.vm is None or source.node_id is None:
         raise NotRunning(source.state)
     save = SaveImage(
         id or controller.mint("save"),

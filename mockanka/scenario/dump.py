@@ -160,7 +160,8 @@ def _instance(one: Instance) -> Data:
     asked = {key: getattr(request, key) for key in REQUEST_KEYS if getattr(request, key) != getattr(plain, key)}
     return {
         **asked,
-        "ports": None if request.ports is None else _rules(request.ports),
+        "ports": _rules(request.ports) if request.ports else None,
+        "own_ports": True if request.ports == () else None,
         "template": one.ref.template_id,
         "serial": one.ref.serial,
         "pinned_node": request.node_id,

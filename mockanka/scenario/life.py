@@ -29,7 +29,7 @@ SAVE_KEYS = [each.name for each in fields(SaveRequest) if each.name not in ("ins
 IN_A_DUMP = frozenset(
     (
         "number serial inflight_id since reported until step ready booting occupies usb_location "
-        "restarting save_image "
+        "restarting save_image own_ports "
         "script fate held lacks lacks_for hidden failed_on"
     ).split()
 )
@@ -89,7 +89,7 @@ class Life:
             template_id=ref.template_id,
             node_id=self._named_node(path, item, "pinned_node"),
             group_id=self._wanted_group(path, item),
-            ports=tuple(PortRule(**rule) for rule in item["ports"]) if "ports" in item else None,
+            ports=_ports(item),
             **{key: item[key] for key in REQUEST_KEYS if key in item},
         )
         if request.startup_script:
@@ -246,6 +246,11 @@ class Life:
             save_image.create(self.controller, request, item.get("id"), item.get("requested"))
         except Refusal as wrong:
             raise Broken(path, str(wrong)) from None
+
+
+def _ports(item: Data) -> tuple[PortRule, ...] | None:
+    """Rules in place of the template's, which may be none at all."""
+    return tuple(PortRule(**rule) for rule in item.get("ports", ())) if "ports" in item or "own_ports" in item else None
 
 
 def _vm_changes(given: Data) -> dict[str, Any]:

@@ -296,6 +296,7 @@ class Instance(Strict):
     booting = Flag()
     occupies = Flag()
     usb_location = Text()
+    own_ports = Flag()
     restarting = Moment()
     save_image = Text()
     script = fields.Nested(ScriptResult)

@@ -177,7 +177,7 @@ def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_too_long(releas
 def test_a_body_just_below_the_limit_is_read() -> None:
     """A long body is fine as long as it is not too long."""
     call = CALLS["start"]
-    body = raw_body(call, startup_script='"' + "x" * (MAX_BODY - 1000) + '"')
+    body = raw_body(call, name='"' + "x" * (MAX_BODY - 1000) + '"')
 
     assert json.loads(call.send(office(), body).data)["status"] == "OK"
 
@@ -272,7 +272,7 @@ UNKNOWN: list[tuple[str, dict[str, Any], str]] = [
     ("delete node", {"node_id": NOWHERE}, "Not found"),
     ("configure", {"node_id": NOWHERE}, "Not found"),
     ("join groups", {"group_ids": [NOWHERE]}, f"No such group {NOWHERE}"),
-    ("join groups", {"node_ids": [NODE, NOWHERE]}, f"No such node {NOWHERE}"),
+    ("join groups", {"node_ids": [NOWHERE, NODE]}, f"No such node {NOWHERE}"),
     ("leave groups", {"group_ids": [GROUP, NOWHERE]}, f"No such group {NOWHERE}"),
     ("leave groups", {"node_ids": [NOWHERE]}, f"No such node {NOWHERE}"),
     ("distribute", {"template_id": NOWHERE}, "VM not in the registry"),

@@ -94,7 +94,7 @@ def test_one_unknown_among_several_changes_nobody(release: str, method: str) -> 
     wire = office(release)
     before = wire.state()
     answers = [
-        wire.ask(method, "node/group", {"group_ids": [GROUP, OTHER_GROUP], "node_ids": [NODE, NOWHERE]}),
+        wire.ask(method, "node/group", {"group_ids": [GROUP, OTHER_GROUP], "node_ids": [NOWHERE, NODE]}),
         wire.ask(method, "node/group", {"group_ids": [GROUP, NOWHERE], "node_ids": [NODE, OTHER_NODE]}),
     ]
 

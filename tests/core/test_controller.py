@@ -290,7 +290,7 @@ def test_what_happened_is_logged_with_its_time() -> None:
     pulled = next(line for line in controller.log.since(0) if line.what == "pulled")
 
     assert begun + 16 * SECOND == pulled.at
-    assert 3 == happenings(controller, "instance")
+    assert 4 == happenings(controller, "instance")
 
 
 # Becoming another.

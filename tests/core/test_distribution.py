@@ -9,6 +9,7 @@ from mockanka.core.errors import NoSuchGroup, NoSuchNode, NoSuchTag, NoSuchTempl
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import Release
 from tests.core.small import (
+    COLD,
     group_of,
     happenings,
     life,
@@ -21,7 +22,7 @@ from tests.core.small import (
     template_of,
     world,
 )
-from tests.worlds import state_of
+from tests.worlds import reload, state_of
 
 FARM = """
 templates:
@@ -216,7 +217,7 @@ def test_an_instance_joins_the_pull_of_a_distribution() -> None:
     pass_time(controller, 8)
     mine = one(controller, on="alpha")
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (28.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.0, "Scheduling"), (28.0, "Started")]
 
     assert expected == life(controller, mine)
 
@@ -323,3 +324,86 @@ def test_the_event_that_ends_a_stage_is_the_one_that_is_due() -> None:
     expected = [True, True]
 
     assert expected == found
+
+
+# Cancelling.
+
+
+def test_a_cancelled_distribution_stands_where_it_was() -> None:
+    """Nodes that are not done say that it was cancelled, with the progress they had; their pulls are given up."""
+    controller = world(COLD)
+    made = send(controller)
+    pass_time(controller, 7)
+    distribution.cancel(controller, made.id)
+    pass_time(controller, 100)
+    (delivery,) = made.deliveries.values()
+
+    assert (Stage.FAILED, "request canceled", 0.4) == (
+        delivery.stage,
+        delivery.error,
+        made.progress(controller, node_of(controller).id),
+    )
+    assert ({}, {}) == (node_of(controller).pulls, node_of(controller).cached)
+    assert 1 == happenings(controller, "pull given up")
+
+
+def test_a_cancelled_distribution_leaves_what_is_done() -> None:
+    """A node that has everything is done, and stays so."""
+    controller = world(COLD)
+    made = send(controller)
+    pass_time(controller, 100)
+    distribution.cancel(controller, made.id)
+    (delivery,) = made.deliveries.values()
+
+    assert (Stage.DONE, "") == (delivery.stage, delivery.error)
+    assert ref_of(controller) in node_of(controller).cached
+
+
+@pytest.mark.parametrize("who", ["instance", "distribution"])
+def test_a_pull_that_somebody_else_waits_for_goes_on(who: str) -> None:
+    """An instance, or another distribution, gets what it waits for at the same time."""
+    controller = world(COLD)
+    made = send(controller)
+    pass_time(controller, 2)
+    mine = one(controller) if who == "instance" else None
+    other = None if mine else send(controller)
+    pass_time(controller, 5)
+    distribution.cancel(controller, made.id)
+    pass_time(controller, 9)
+
+    assert ref_of(controller) in node_of(controller).cached
+    if mine:
+        pass_time(controller, 20)
+        assert "Started" == mine.state
+    if other:
+        assert [Stage.DONE] == [each.stage for each in other.deliveries.values()]
+
+
+def test_a_pull_that_others_lean_on_goes_on() -> None:
+    """Who pulls the upper layer waits for the lower one, which the cancelled pull fetches."""
+    controller = world(COLD)
+    made = send(controller, tag="base")
+    pass_time(controller, 2)
+    mine = one(controller, tag="tools")
+    pass_time(controller, 2)
+    distribution.cancel(controller, made.id)
+    pass_time(controller, 100)
+
+    assert "Started" == mine.state
+    assert 0 == happenings(controller, "pull given up")
+
+
+def test_an_unknown_distribution_is_not_cancelled() -> None:
+    """It is not found."""
+    with pytest.raises(NotFound):
+        distribution.cancel(world(COLD), "nothing")
+
+
+def test_a_cancelled_distribution_survives_a_dump() -> None:
+    """With its error and its progress."""
+    controller = world(COLD)
+    made = send(controller)
+    pass_time(controller, 7)
+    distribution.cancel(controller, made.id)
+
+    assert state_of(controller) == state_of(reload(controller))

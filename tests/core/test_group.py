@@ -5,6 +5,7 @@ import pytest
 from mockanka.core import group
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchGroup, NoSuchNode, NotFound
+from mockanka.core.release import Release
 from tests.core.small import fall_back, group_of, node_of, one, pass_time, started, states, where, world
 from tests.worlds import state_of
 
@@ -162,12 +163,27 @@ def test_an_unknown_group_cannot_be_deleted() -> None:
 
 
 def test_every_node_joins_every_group() -> None:
-    """Joining names groups and nodes, and each node is in each group afterwards, once."""
-    controller = world(GROUPS)
+    """Before 1.39 joining names groups and nodes, and each node is in each group afterwards, once."""
+    controller = world(GROUPS, release=Release.parse("1.38.0"))
     ids = [each.id for each in controller.groups.values()]
     group.add_nodes(controller, [*ids, *ids], list(controller.nodes))
 
     assert [sorted(ids)] * 2 == [sorted(node.groups) for node in controller.nodes.values()]
+    group.remove_nodes(controller, ids, list(controller.nodes))
+    assert [[], []] == [node.groups for node in controller.nodes.values()]
+
+
+def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
+    """Of the nodes that are named the others stay where they are (A10)."""
+    controller = world(GROUPS)
+    ids = [each.id for each in controller.groups.values()]
+    before = [sorted(node.groups) for node in controller.nodes.values()]
+    group.add_nodes(controller, ids, list(controller.nodes))
+    joined = [sorted(node.groups) for node in controller.nodes.values()]
+    group.remove_nodes(controller, ids, list(reversed(controller.nodes)))
+
+    assert [sorted(ids), before[1]] == joined
+    assert [sorted(ids), []] == [sorted(node.groups) for node in controller.nodes.values()]
 
 
 def test_a_joining_node_takes_the_waiting() -> None:
@@ -193,17 +209,18 @@ def test_nodes_leave_groups_and_their_vms_run_on() -> None:
     assert expected == (node_of(controller).groups, states(running))
 
 
+@pytest.mark.parametrize("release", ["1.38.0", "1.39.0"])
 @pytest.mark.parametrize("operation", [group.add_nodes, group.remove_nodes])
-def test_joining_and_leaving_is_all_or_nothing(operation: object) -> None:
+def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) -> None:
     """One unknown group or node among the known, and nothing changes."""
-    controller = world(GROUPS)
+    controller = world(GROUPS, release=Release.parse(release))
     known_group, known_node = group_of(controller, "first").id, node_of(controller).id
     before = repr(state_of(controller))
     assert callable(operation)
     with pytest.raises(NoSuchGroup):
         operation(controller, [known_group, "nobody"], [known_node])
     with pytest.raises(NoSuchNode, match=r"^No such node nobody$"):
-        operation(controller, [known_group], [known_node, "nobody"])
+        operation(controller, [known_group], ["nobody", known_node] if release == "1.39.0" else [known_node, "nobody"])
 
     assert before == repr(state_of(controller))
 

@@ -12,7 +12,7 @@ Started     -> Stopping Pushing Error Terminating
 Stopping    -> Stopped Error Terminating
 Stopped     -> Terminating
 Pushing     -> Started Error Terminating gone
-Error       -> Terminating
+Error       -> Started Terminating
 Terminating -> Terminated gone
 Terminated  -> gone
 gone        ->

@@ -13,7 +13,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mockanka.api.app import create_app
 from mockanka.api.instances import Answers
-from mockanka.core import distribution, group, instance, mishaps, node, save_image, steering, template, usb
+from mockanka.core import (
+    distribution,
+    group,
+    instance,
+    mishaps,
+    node,
+    removal,
+    restart,
+    save_image,
+    steering,
+    template,
+    usb,
+)
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 from mockanka.core.events import Queue
@@ -21,15 +33,21 @@ from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import LEGAL, NodeState, State
 from mockanka.core.placement import need_of
 from mockanka.core.pull import Pulled
+from mockanka.core.release import Release
 from mockanka.core.save_image import SaveRequest, Stage
+from mockanka.core.template import PortRule
 from mockanka.core.timing import SECOND
 from mockanka.scenario import Options, Scenario, rules
 from mockanka.scenario.fault_schema import Fault
 from tests.worlds import CORNERS, put_in_force, reload, state_of
 
+LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
+    "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
+)
 WORLD = Scenario.from_yaml(
-    CORNERS
+    LAND
     + """
+controller: {mac_addresses: 12, registry_disk: 90GB}
 instances:
   - {template: layered, tag: base, node: single, usb_device: phone}
   - {template: layered, node: pair}
@@ -37,9 +55,12 @@ instances:
   - {template: layered, node: cramped, state: Pulling}
 """
 )
+RELEASES = ["1.50.1", "1.8.0", "1.24.0", "1.32.0", "1.43.0", "1.46.0"]
+"""The default first: what fails is shrunk to it if it can be."""
 TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
 PICK = st.integers(0, 10**6)
 TIMES = st.sampled_from([0, 1, SECOND, 3 * SECOND, 10 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
+WHAT_DISTURBS = "configure trouble trouble cancel cancel remove drain agents regroup revert delete".split()
 SCRIPTS = st.sampled_from(["", "", "ZmFpbA==", "bm90aGluZw==", "not base64"])
 
 FAULTS: list[dict[str, Any]] = [
@@ -83,9 +104,6 @@ def whole(controller: Controller) -> dict[str, object]:
         **state_of(controller),
         "faults": list(controller.faults),
         "added": controller.faults.added,
-        "registry_state": controller.registry_state,
-        "turns": controller.turns,
-        "retries": controller.retries,
     }
 
 
@@ -138,10 +156,10 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller = controller
             self.answers = Answers(controller)
 
-    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]))
-    def choose_seed(self, seed: int, retries: int) -> None:
-        self.seed, self.retries = seed, retries
-        self.controller = WORLD.controller(Options(clock="manual", seed=seed))
+    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
+    def choose_world(self, seed: int, retries: int, release: str) -> None:
+        self.options, self.retries = Options(clock="manual", seed=seed, release=Release.parse(release)), retries
+        self.controller = WORLD.controller(self.options)
         self.controller.retries = retries
         self.watch = Watch()
         for each in self.controller.instances.values():
@@ -160,6 +178,9 @@ class ControllerMachine(RuleBasedStateMachine):
             operation(self.controller)
         except (Refusal, steering.Never):
             assert before == whole(self.controller), "a refusal changed something"
+
+    def has(self, *features: str) -> bool:
+        return all(map(self.controller.release.has, features))
 
     def some(self, pick: int, *states: State) -> str:
         ids = [each.id for each in self.controller.instances.values() if not states or each.state in states]
@@ -213,18 +234,58 @@ class ControllerMachine(RuleBasedStateMachine):
             request = StartRequest(self.template_ids[which], tag=tag, node_id=self.node_ids[pick])
             self.do(lambda c, request=request: instance.start(c, request))  # type: ignore[misc]
 
+    @rule(
+        which=st.sampled_from([0, 0, 1]),
+        count=st.sampled_from([1, 1, 2]),
+        address=st.sampled_from([None, None, None, "0A:0B:0C:0D:0E:0F", "no address"]),
+        vlan=st.sampled_from([None, "12", "7", "99"]),
+        ports=st.sampled_from([None, (), (PortRule("web", 80), PortRule("ssh", 22))]),
+        password=st.sampled_from([None, "secret"]),
+    )
+    def start_with_what_came_later(
+        self, which: int, count: int, address: str | None, vlan: str | None, ports: Any, password: str | None
+    ) -> None:
+        """As the wire has it, what the release does not know is not asked for."""
+        wanted = {"mac_address": address, "vlan_tag": vlan, "ports": ports, "vnc_password": password}
+        features = ("mac-addresses", "vlans", "start-overrides", "vnc-password")
+        given: dict[str, Any] = {
+            key: value for (key, value), feature in zip(wanted.items(), features, strict=True) if self.has(feature)
+        }
+        request = StartRequest(self.template_ids[which], **given)
+        self.do(lambda c: instance.start(c, request, count))
+
+    @precondition(lambda self: self.has("script-monitoring"))
+    @rule(script=SCRIPTS, limit=st.sampled_from([2, 90]), handler=st.integers(0, 2), warm=st.booleans())
+    def start_with_a_script(self, script: str, limit: int, handler: int, warm: bool) -> None:
+        request = StartRequest(
+            self.template_ids[0],
+            tag="base" if warm else None,
+            startup_script=script,
+            script_monitoring=True,
+            script_timeout=limit * SECOND,
+            script_fail_handler=handler,
+        )
+        self.do(lambda c: instance.start(c, request))
+
+    @precondition(lambda self: self.has("restart"))
+    @rule(pick=PICK, device=st.sampled_from([None, None, "phone"]), password=st.sampled_from([None, "other"]))
+    def restart(self, pick: int, device: str | None, password: str | None) -> None:
+        id = self.some(pick, State.STARTED, State.ERROR)
+        self.do(lambda c: restart.restart(c, id, device, password))
+
     @rule(pick=PICK)
     def terminate(self, pick: int) -> None:
         id = self.some(pick)
         self.do(lambda c: instance.terminate(c, id))
 
-    @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing"]), pick=PICK)
+    @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
     def terminate_early(self, phase: str, pick: int) -> None:
         phases: dict[str, Callable[[instance.Instance], bool]] = {
             "booting": lambda one: one.booting,
             "pulling": lambda one: one.pulling,
             "waiting": lambda one: one.state is State.SCHEDULING,
             "pushing": lambda one: one.state is State.PUSHING,
+            "restarting": lambda one: one.restarting_until is not None,
         }
         ids = [one.id for one in self.controller.instances.values() if phases[phase](one)]
         id = ids[pick % len(ids)] if ids else "nobody"
@@ -243,13 +304,14 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(
         pick=PICK, which=st.integers(-1, 2), tag=st.sampled_from(["", "pushed", "tools"]), revert=st.booleans(),
-        suspend=st.booleans(), script=SCRIPTS,
+        suspend=st.booleans(), script=SCRIPTS, cancel=st.booleans(),
     )  # fmt: skip
-    def save(self, pick: int, which: int, tag: str, revert: bool, suspend: bool, script: str) -> None:
+    def save(self, pick: int, which: int, tag: str, revert: bool, suspend: bool, script: str, cancel: bool) -> None:
         target = "" if which < 0 else self.template_ids[which]
         request = SaveRequest(
             self.some(pick, State.STARTED), target, "" if target else "new", tag,
             suspend=suspend, script=script, revert_before_push=revert, revert_tag=tag,
+            cancel_on_script_failure=cancel and self.has("script-result"),
         )  # fmt: skip
         self.do(lambda c: save_image.create(c, request))
 
@@ -258,10 +320,21 @@ class ControllerMachine(RuleBasedStateMachine):
         ids = [self.node_ids[pick] for pick in nodes]
         self.do(lambda c: distribution.create(c, self.template_ids[which], tag, None, ids))
 
+    def cancel_a_distribution(self, pick: int) -> None:
+        ids = list(self.controller.distributions)
+        if ids and self.has("distribution-cancel"):
+            id = ids[-1 - pick % len(ids)]
+            self.do(lambda c: distribution.cancel(c, id))
+
+    def remove_a_template(self, which: int, nodes: list[int]) -> None:
+        ids = [self.node_ids[pick] for pick in nodes]
+        if self.has("template-removal"):
+            self.do(lambda c: removal.request(c, self.template_ids[which], ids))
+
     def revert(self, which: int, tag: str | None) -> None:
         self.do(lambda c: template.revert(c, self.template_ids[which], tag))
 
-    @rule(data=st.data(), what=st.sampled_from(["configure", "trouble", "trouble", "regroup", "revert", "delete"]))
+    @rule(data=st.data(), what=st.sampled_from(WHAT_DISTURBS))
     def disturb(self, data: st.DataObject, what: str) -> None:
         """What happens now and then: drawn together, so that life between goes on undisturbed for a while."""
         pick = data.draw(st.integers(0, 3))
@@ -269,6 +342,14 @@ class ControllerMachine(RuleBasedStateMachine):
             self.configure(pick, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(["number", "resource"])))
         elif what == "trouble":
             self.trouble_a_node(pick, data.draw(st.sampled_from(["lose", "restore", "restore", "update", "updated"])))
+        elif what == "cancel":
+            self.cancel_a_distribution(pick)
+        elif what == "remove":
+            self.remove_a_template(pick % 3, data.draw(st.lists(st.integers(0, 3), max_size=2, unique=True)))
+        elif what == "drain":
+            self.drain(pick, data.draw(st.booleans()))
+        elif what == "agents":
+            self.update_agents()
         elif what == "regroup":
             fallback = data.draw(st.none() | st.integers(0, 2))
             self.regroup(pick % 3, fallback, data.draw(st.lists(st.integers(0, 3), max_size=2)))
@@ -283,6 +364,15 @@ class ControllerMachine(RuleBasedStateMachine):
             self.watch.tolerated[id] = set(self.controller.nodes[id].occupants)
         changes: dict[str, object] = {"capacity": capacity, "capacity_mode": mode, "ip": f"10.9.9.{capacity}"}
         self.do(lambda c: node.configure(c, id, changes))
+
+    def drain(self, pick: int, drained: bool) -> None:
+        id = self.node_ids[pick]
+        if self.has("drain-mode"):
+            self.do(lambda c: node.configure(c, id, {"drain_mode": drained}))
+
+    def update_agents(self) -> None:
+        if self.has("node-update"):
+            self.do(node.update_all)
 
     def trouble_a_node(self, pick: int, trouble: str) -> None:
         id = self.node_ids[pick]
@@ -337,6 +427,11 @@ class ControllerMachine(RuleBasedStateMachine):
     # Time.
 
     @rule(length=TIMES)
+    def pass_more_time(self, length: int) -> None:
+        """Twice among the rules, so that instances come to something between operations."""
+        self.pass_time(length)
+
+    @rule(length=TIMES)
     def pass_time(self, length: int) -> None:
         self.do(lambda c: steering.advance_by(c, length))
 
@@ -366,7 +461,16 @@ class ControllerMachine(RuleBasedStateMachine):
         client = create_app(polled).test_client()
         for _ in range(5):
             polled.clock.advance(length // 5)
-            for path in ("vm", "node", "image", "usb", "registry/vm/distribute"):
+            for path in (
+                "vm",
+                "node",
+                "image",
+                "usb",
+                "vlan",
+                "registry/vm",
+                "registry/disk",
+                "registry/vm/distribute",
+            ):
                 client.get(f"/api/v1/{path}")
         left_alone.clock.advance(length // 5 * 5)
         left_alone.advance()
@@ -400,6 +504,13 @@ class ControllerMachine(RuleBasedStateMachine):
                 # A fault takes an instance away from one moment to the next, which is no move of the life cycle.
                 vanished = after is State.GONE and line.detail["cause"] == "vanished"
                 assert vanished or (after in LEGAL[before] if before else after is State.SCHEDULING)
+                cause = str(line.detail["cause"])
+                if (before, after) == (State.ERROR, State.STARTED):
+                    assert "restarted" == cause
+                    assert self.has("restart")
+                    assert not self.has("quiet-restart")
+                if (before, after) == (State.PULLING, State.SCHEDULING):
+                    assert (cause == "pulled" and self.has("scheduling-after-pull")) or cause.startswith("start failed")
                 self.watch.states[line.subject] = after
                 if after is State.STARTED:
                     self.watch.started.add(line.subject)
@@ -420,11 +531,11 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @invariant()
     def node_counters_equal_what_runs(self) -> None:
-        running = (State.STARTED, State.STOPPING, State.PUSHING)
+        # In Error while its VM restarts before 1.47, or when its failed script leaves it running.
+        running = (State.STARTED, State.STOPPING, State.PUSHING, State.TERMINATING, State.ERROR)
         for each in self.controller.nodes.values():
             here = [one for one in self.controller.instances.values() if one.node_id == each.id]
-            vms = [one.vm for one in here if one.vm and (one.state in running or (one.occupies and one.state is
-                   State.TERMINATING))]  # fmt: skip
+            vms = [one.vm for one in here if one.vm and one.occupies and one.state in running]
 
             assert set(each.occupants) == {one.id for one in here if one.occupies}
             # A node that is full by a fault runs VMs that were started by hand.
@@ -470,12 +581,27 @@ class ControllerMachine(RuleBasedStateMachine):
             for id, delivery in made.deliveries.items():
                 if delivery.until is not None and delivery.until > c.now and id in c.nodes:
                     assert (delivery.until, distribution.stage_end(made, id)) in queued
+        for one in c.instances.values():
+            if (until := one.restarting_until) is not None and until > c.now:
+                assert (until, restart.Restarts(one.id, until)) in queued
+        for each in c.nodes.values():
+            if (until := each.turns.get("updating")) is not None and until > c.now:
+                ends = {
+                    (until, node.Updated(each.id, until)),
+                    (until, mishaps.NodeTurnsBack(each.id, "updating", until)),
+                }
+                assert ends & queued
+            for id, until in each.removals.items():
+                assert until <= c.now or (until, removal.Removed(each.id, id, until)) in queued
         for each in c.nodes.values():
             for pull in each.pulls.values():
                 if not pull.held_by:  # what a fault holds for good has no end
                     assert pull.over <= c.now or (pull.over, Pulled(each.id, pull.ref, pull.over)) in queued
         if not silent:
             assert not [one for one in c.instances.values() if one.until is not None and one.until < c.now]
+            assert not [one for one in c.instances.values() if (one.restarting_until or c.now) < c.now]
+            assert not [each for each in c.nodes.values() if (each.turns.get("updating") or c.now) < c.now]
+            assert not [each for each in c.nodes.values() if min(each.removals.values(), default=c.now) < c.now]
 
     @invariant()
     def answers_at_hand_are_fresh(self) -> None:
@@ -495,6 +621,43 @@ class ControllerMachine(RuleBasedStateMachine):
             assert count.available >= 0
 
     @invariant()
+    def no_mac_address_given_twice(self) -> None:
+        given = [one.request.mac_address for one in self.controller.instances.values() if one.request.mac_address]
+
+        assert len(set(given)) == len(given)
+        assert not given or self.has("mac-addresses")
+
+    @invariant()
+    def an_instance_is_where_it_may_be(self) -> None:
+        for each in self.controller.nodes.values():
+            for id in each.occupants:
+                need = need_of(self.controller, self.controller.instances[id])
+
+                assert each.arch in ("", need.arch)
+                assert not need.vlan or need.vlan in each.vlans
+
+    @invariant()
+    def what_runs_or_pulls_has_its_files(self) -> None:
+        for each in self.controller.nodes.values():
+            here = {file for ref in each.cached for file in template.version_of(self.controller, ref).files}
+            coming = {file for pull in each.pulls.values() for file in pull.files}
+            needed = {self.controller.instances[id].ref for id in each.occupants} | {*each.pulls}
+
+            assert {file for ref in needed for file in template.version_of(self.controller, ref).files} <= here | coming
+
+    @invariant()
+    def a_restart_is_under_way_only_where_there_is_a_vm(self) -> None:
+        for one in self.controller.instances.values():
+            if one.restarting_until is not None:
+                assert one.vm is not None
+                assert one.occupies
+                assert one.state is State.STARTED or (one.state is State.ERROR and not self.has("quiet-restart"))
+                assert one.vm.status in ("running", "stopped")
+            elif one.state is State.STARTED:
+                assert one.vm is not None
+                assert one.vm.status == "running"
+
+    @invariant()
     def template_size_is_the_union_of_its_layers(self) -> None:
         for each in self.controller.templates.values():
             union = {file for version in each.versions for file in version.images + version.state_files}
@@ -508,7 +671,7 @@ class ControllerMachine(RuleBasedStateMachine):
             ports = [port.host_port for vm in vms for port in vm.ports]
 
             assert len(set(ports)) == len(ports)
-            assert len({vm.vnc_port for vm in vms}) == len(vms)
+            assert len({vm.vnc_port for vm in vms}) == len(vms)  # nobody here is arm64, where there is none
 
     @invariant()
     def disks_are_never_overfull(self) -> None:
@@ -534,10 +697,12 @@ class ControllerMachine(RuleBasedStateMachine):
         assert len({target for target in going if target}) == len([target for target in going if target])
 
     @invariant()
-    def a_vm_shows_only_after_it_started(self) -> None:
+    def a_vm_shows_only_after_it_was_up(self) -> None:
+        """Started, or its monitored script has failed."""
         self._note_moves()
         for each in self.controller.instances.values():
-            assert each.shown_vm is None or each.id in self.watch.started
+            failed = each.script is not None and each.script.return_code != 0
+            assert each.shown_vm is None or each.id in self.watch.started or failed
 
     @invariant()
     def dump_and_load_is_equal(self) -> None:
@@ -547,9 +712,9 @@ class ControllerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """The same seed and the same operations give the same state, though dumps were loaded in between."""
-        if not hasattr(self, "seed"):
+        if not hasattr(self, "options"):
             return
-        again = WORLD.controller(Options(clock="manual", seed=self.seed))
+        again = WORLD.controller(self.options)
         again.retries = self.retries
         for operation in self.journal:
             try:

@@ -24,6 +24,7 @@ from tests.core.small import (
     states,
     world,
 )
+from tests.worlds import reload, state_of
 
 SIZED = """
 templates:
@@ -328,7 +329,7 @@ def test_a_pull_that_came_due_while_lost_is_reported_on_return() -> None:
     pass_time(controller, 60)
     restore(controller)
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (85.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (65.0, "Scheduling"), (85.0, "Started")]
 
     assert expected == life(controller, mine)
 
@@ -455,3 +456,89 @@ def test_a_deleted_node_that_was_lost_is_not_offline_later() -> None:
 
     assert "node alpha was deleted" == mine.message
     assert ref_of(controller) in node_of(controller, "beta").cached
+
+
+# Drain Mode, and agents that fetch their package again.
+
+
+def test_drain_mode_is_a_setting() -> None:
+    """A node in Drain Mode takes no work; what runs on it runs on, and afterwards it takes work again."""
+    controller = world(WARM)
+    running = started(controller)
+    node.configure(controller, node_of(controller).id, {"drain_mode": True})
+    waiting = one(controller)
+    pass_time(controller, 100)
+    drained = (node_of(controller).condition, *states(running, waiting))
+    node.configure(controller, node_of(controller).id, {"drain_mode": False})
+    pass_time(controller, 100)
+
+    assert ("Drain Mode", "Started", "Scheduling") == drained
+    assert ("Active", "Started", "Started") == (node_of(controller).condition, *states(running, waiting))
+
+
+@pytest.mark.parametrize("condition", [NodeState.UNHEALTHY, NodeState.UPDATING, NodeState.UNLICENSED])
+def test_ending_drain_mode_ends_no_other_state(condition: NodeState) -> None:
+    """A node that is something else stays so."""
+    controller = world(WARM)
+    node.set_condition(controller, node_of(controller).id, condition)
+    node.configure(controller, node_of(controller).id, {"drain_mode": False})
+
+    assert condition == node_of(controller).condition
+
+
+TWO = WARM + "  - {name: beta, state: Unhealthy}\n  - {name: gamma}\n"
+
+
+def test_all_agents_fetch_their_package_again() -> None:
+    """Active nodes are Updating for half a minute and take no work; VMs run on, and other nodes show nothing."""
+    controller = world(TWO)
+    running = started(controller)
+    lose(controller, "gamma")
+    node.update_all(controller)
+    waiting = one(controller)
+    before = [each.condition.value for each in controller.nodes.values()]
+    pass_time(controller, 29.9)
+    still = (node_of(controller).condition, *states(running, waiting))
+    pass_time(controller, 0.1)
+
+    assert ["Updating", "Unhealthy", "Active"] == before
+    assert ("Updating", "Started", "Scheduling") == still
+    assert ("Active", None) == (node_of(controller).condition, node_of(controller).turns.get("updating"))
+    pass_time(controller, 20)
+    assert ["Started"] == states(waiting)
+
+
+def test_an_update_during_an_update_changes_nothing() -> None:
+    """A node that fetches its package already goes on as it was."""
+    controller = world(WARM)
+    node.update_all(controller)
+    until = node_of(controller).turns.get("updating")
+    pass_time(controller, 10)
+    node.update_all(controller)
+
+    assert until == node_of(controller).turns.get("updating")
+
+
+def test_a_node_that_was_lost_while_updating_is_active_when_it_is_back() -> None:
+    """Its update came to its end meanwhile."""
+    controller = world(WARM)
+    node.update_all(controller)
+    lose(controller)
+    pass_time(controller, 60)
+    silent = node_of(controller).condition
+    restore(controller)
+    pass_time(controller, 0)
+
+    assert ("Updating", "Active") == (silent, node_of(controller).condition)
+
+
+def test_an_update_survives_a_dump() -> None:
+    """It ends in the loaded controller as in the first."""
+    controller = world(WARM)
+    node.update_all(controller)
+    pass_time(controller, 10)
+    loaded = reload(controller)
+    before = state_of(controller) == state_of(loaded)
+    pass_time(loaded, 20)
+
+    assert (True, "Active") == (before, node_of(loaded).condition)

@@ -40,6 +40,49 @@ def placed(text: str, **wanted: object) -> str | None:
     return where(controller, mine)[0]
 
 
+# What a node is.
+
+
+ARMS = """
+templates:
+  - {name: arm, arch: arm64, versions: [{tag: base, size: 10GB}]}
+  - {name: intel, arch: amd64, versions: [{tag: base, size: 10GB}]}
+nodes:
+  - {name: a-intel, arch: amd64, capacity: 9}
+  - {name: b-arm, arch: arm64, capacity: 2}
+  - {name: c-any, capacity: 1}
+"""
+
+
+@pytest.mark.parametrize(("template", "nodes"), [("arm", ["b-arm", "b-arm", "c-any"]), ("intel", ["a-intel"] * 3)])
+def test_a_node_takes_templates_of_its_kind(template: str, nodes: list[str]) -> None:
+    """One that says what it is takes nothing else; one that does not takes anything."""
+    controller = world(ARMS)
+    several = start(controller, template, count=3)
+    pass_time(controller, 1)
+
+    assert nodes == sorted(name or "" for name in where(controller, *several))
+
+
+def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
+    """It waits, with the reason."""
+    controller = world(ARMS)
+    several = start(controller, "arm", count=4)
+    pass_time(controller, 1)
+
+    assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [each.waits_for for each in several]
+
+
+def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
+    """What it shows then; where there are none, arm64 (a guess)."""
+    controller = world(ARMS)
+    kinds = [node.host_arch(controller, each) for each in controller.nodes.values()]
+    alone = world("nodes: [{name: alpha}]")
+
+    assert ["amd64", "arm64", "arm64"] == kinds
+    assert "arm64" == node.host_arch(alone, node_of(alone))
+
+
 # The order of nodes: each rule where it alone decides.
 
 
@@ -335,10 +378,12 @@ def test_a_suspended_template_keeps_its_size() -> None:
 
 
 def test_a_need_is_all_that_placement_asks() -> None:
-    """A need names version, pin, group and device of the request, and the size of its VM."""
+    """A need names version, pin, group, device and VLAN of the request, and what its VM is: size and kind."""
     controller = world(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
-    mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000)
-    expected = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None, 3, 5000, ())
+    node_of(controller, "beta").vlans = ("12",)
+    mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
+    bound_to = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None)
+    expected = (*bound_to, 3, 5000, (), "amd64", "12")
 
     assert expected == placement.need_of(controller, mine)
 

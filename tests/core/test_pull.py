@@ -6,6 +6,7 @@ from mockanka.core import instance, pull, template
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.pull import Pull
+from mockanka.core.release import Release
 from mockanka.core.template import Ref
 from mockanka.core.timing import SECOND
 from tests.core.small import (
@@ -47,8 +48,21 @@ def test_a_pull_takes_size_over_bandwidth() -> None:
     controller = world(COLD)
     mine = one(controller)
     pass_time(controller, 100)
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
+
+    assert expected == life(controller, mine)
+
+
+def test_before_1_50_an_instance_is_pulling_until_its_vm_is_up() -> None:
+    """Nothing tells when the pull was through but the progress (C1)."""
+    controller = world(COLD, release=Release.parse("1.49.0"))
+    mine = one(controller)
+    pass_time(controller, 20)
+    seen = (states(mine), mine.progress(controller))
+    pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (36.0, "Started")]
 
+    assert (["Pulling"], 1.0) == seen
     assert expected == life(controller, mine)
 
 
@@ -74,10 +88,11 @@ def test_an_instance_that_joins_at_half_time_is_ready_with_the_first() -> None:
     pass_time(controller, 1)
     joined = second.progress(controller)
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (36.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
     assert expected == life(controller, first)
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (28.5, "Started")] == life(controller, second)
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.5, "Scheduling"), (28.5, "Started")]
+    assert expected == life(controller, second)
     assert (0.5, 1) == (joined, happenings(controller, "pull began"))
 
 
@@ -86,7 +101,7 @@ def test_only_the_missing_layer_is_pulled() -> None:
     controller = world(WARM.replace("cached: [mac]", 'cached: ["mac:base"]'))
     mine = one(controller)
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (26.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Scheduling"), (26.0, "Started")]
 
     assert expected == life(controller, mine)
 
@@ -306,6 +321,6 @@ def test_a_pull_still_going_when_the_node_is_back_goes_on() -> None:
     pass_time(controller, 5)
     restore(controller)
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (36.0, "Started")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
     assert expected == life(controller, mine)

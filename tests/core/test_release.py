@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockanka.core.release import DEFAULT, OLDEST, SINCE, Release
+from mockanka.core.release import DEFAULT, KNOWN, OLDEST, SINCE, Release
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_a_release_is_read(text: str, release: Release) -> None:
 @pytest.mark.parametrize("text", ["", "1", "1.8.0.1", "v1.8", "1.8.0-24e848a5", "1.x", "1.8 ", "latest", "1.\u0668"])
 def test_what_is_no_release_is_refused_with_what_would_be_one(text: str) -> None:
     """Anything else is a ValueError that repeats it and gives an example."""
-    with pytest.raises(ValueError, match=r"is no release: give one like 1\.8\.0"):
+    with pytest.raises(ValueError, match=r"is no release: give one like 1\.50\.1"):
         Release.parse(text)
 
 
@@ -43,9 +43,9 @@ def test_a_release_is_written_with_three_numbers() -> None:
     assert "1.24.0" == str(Release.parse("1.24"))
 
 
-def test_the_oldest_is_the_default() -> None:
-    """Without being told otherwise it is 1.8.0."""
-    assert Release(1, 8, 0) == OLDEST == DEFAULT
+def test_the_default_is_todays() -> None:
+    """Without being told otherwise it is 1.50.1; the oldest there is is 1.8.0."""
+    assert (Release(1, 8, 0), Release(1, 50, 1)) == (OLDEST, DEFAULT)
 
 
 @pytest.mark.parametrize("feature", sorted(SINCE))
@@ -58,8 +58,33 @@ def test_a_feature_is_there_from_its_release_on(feature: str) -> None:
     assert not Release(since.major, since.minor - 1, 99).has(feature)
 
 
-def test_the_default_release_has_nothing_that_came_later() -> None:
-    """No feature of the table is in 1.8.0."""
-    expected = []
+def test_the_oldest_release_has_nothing_that_came_later() -> None:
+    """No feature of the table is in 1.8.0, and each of them is in the default."""
+    expected: list[str] = []
 
-    assert expected == [feature for feature in SINCE if DEFAULT.has(feature)]
+    assert expected == [feature for feature in SINCE if OLDEST.has(feature)]
+    assert expected == [feature for feature in SINCE if not DEFAULT.has(feature)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ("1.8.0", "1.8.0"),
+        ("1.8.9", "1.8.0"),
+        ("1.12.0", "1.11.1"),
+        ("1.16", "1.15.0"),
+        ("1.24.1", "1.24.1"),
+        ("1.50.0", "1.50.0"),
+        ("1.50.7", "1.50.1"),
+        ("99.0", str(KNOWN[-1])),
+    ],
+)
+def test_an_unknown_release_is_the_nearest_lower_one(asked: str, known: str) -> None:
+    """A release that nobody has named is simulated as the one before it."""
+    assert known == str(Release.parse(asked).known)
+
+
+def test_every_release_of_the_table_is_known() -> None:
+    """What a feature came with is a release by its own number, and so are the oldest and the default."""
+    assert {OLDEST, DEFAULT, *SINCE.values()} <= set(KNOWN)
+    assert sorted(set(KNOWN)) == KNOWN

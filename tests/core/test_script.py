@@ -6,8 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.core.script import DEFAULT, CorruptScript, ScriptResult, ScriptRule, decode, rule_for
-from mockanka.core.timing import seconds
+from mockanka.core import instance
+from mockanka.core.errors import BrokenScript, Refusal, ScriptTooLong
+from mockanka.core.release import Release
+from mockanka.core.script import (
+    DEFAULT,
+    LONGEST,
+    OUTPUT_KEPT,
+    CorruptScript,
+    ScriptResult,
+    ScriptRule,
+    decode,
+    require_sound,
+    rule_for,
+)
+from mockanka.core.timing import SECOND, seconds
+from tests.core.small import node_of, one, pass_time, started, world
 
 # Offsets as Go's encoding/base64 names them: that of the byte that cannot be, counted with line breaks; for input
 # that ends too early that of its last group of four; for what follows the padding that of its first byte.
@@ -121,3 +135,127 @@ def test_a_result_is_success_unless_told_otherwise() -> None:
     expected = ScriptResult(return_code=0, did_timeout=False, stdout="", stderr="")
 
     assert expected == ScriptResult()
+
+
+# How long a script and its output may be.
+
+RUN = """
+templates: [{name: mac, versions: [{tag: base, size: 1GB}]}]
+nodes: [{name: alpha, cached: [mac]}]
+"""
+
+
+def packed(size: int) -> str:
+    return base64.b64encode(b"x" * size).decode("ascii")
+
+
+def test_a_script_of_10_mb_is_taken_and_no_longer_one() -> None:
+    """Counted as it is unpacked."""
+    require_sound(packed(LONGEST))
+    with pytest.raises(ScriptTooLong, match=r"^startup script is larger than 10 MB$"):
+        require_sound(packed(LONGEST + 1))
+
+    assert 10_000_000 == LONGEST
+
+
+@pytest.mark.parametrize("monitored", [False, True])
+@pytest.mark.parametrize(
+    ("script", "refusal"), [("not base64", BrokenScript(3)), (packed(LONGEST + 1), ScriptTooLong())]
+)
+def test_a_start_with_a_script_that_cannot_run_is_refused(script: str, refusal: Refusal, monitored: bool) -> None:
+    """Monitored or not, nothing is started."""
+    controller = world(RUN)
+    with pytest.raises(type(refusal), match=f"^{refusal}$"):
+        one(controller, startup_script=script, script_monitoring=monitored)
+
+    assert {} == controller.instances
+
+
+def ran(release: str, stdout: str, stderr: str = "") -> ScriptResult:
+    """What a monitored startup script leaves that writes so much."""
+    controller = world(RUN, release=Release.parse(release))
+    controller.scripts = (ScriptRule("", 0, stdout, stderr),)
+    mine = started(controller, startup_script="QUJD", script_monitoring=True)
+    assert mine.script is not None
+    return mine.script
+
+
+@pytest.mark.parametrize(("release", "cut"), [("1.44.0", False), ("1.45.0", True)])
+def test_of_a_long_output_the_end_is_kept(release: str, cut: bool) -> None:
+    """From 1.45 on a megabyte of each of the two; before, all of it."""
+    long = "".join(f"{number:07}\n" for number in range(OUTPUT_KEPT // 8)) + "the end"
+    result = ran(release, long, long + "!")
+    kept = OUTPUT_KEPT if cut else len(long) + 1
+
+    assert (long[-kept:], (long + "!")[-kept:]) == (result.stdout, result.stderr)
+
+
+def test_an_output_is_cut_by_bytes_and_stays_text() -> None:
+    """A character of which half would be left is left out."""
+    long = "ä" * OUTPUT_KEPT + "!"
+    result = ran("1.45.0", long)
+
+    assert "ä" * (OUTPUT_KEPT // 2 - 1) + "!" == result.stdout
+
+
+def test_a_short_output_is_whole() -> None:
+    """A megabyte to the byte is not too long."""
+    exact = "x" * OUTPUT_KEPT
+
+    assert (exact, "") == (ran("1.45.0", exact).stdout, ran("1.45.0", exact).stderr)
+
+
+# What a failed script leaves of the VM (controller-facts C3).
+
+
+@pytest.mark.parametrize(
+    ("release", "handler", "status", "address", "occupied"),
+    [
+        ("1.24.0", 0, "stopped", False, False),
+        ("1.24.0", 1, "running", True, True),
+        ("1.24.0", 2, "deleted", False, False),
+        ("1.49.0", 0, "stopped", True, False),
+        ("1.49.0", 1, "running", True, True),
+        ("1.49.0", 2, "deleted", True, False),
+    ],
+)
+def test_the_fail_handler_decides_what_becomes_of_the_vm(
+    release: str, handler: int, status: str, address: bool, occupied: bool
+) -> None:
+    """Stopped, kept or deleted; a kept one keeps its slot. Before 1.49 nothing leads to a VM that is not kept."""
+    controller = world(RUN, release=Release.parse(release))
+    controller.scripts = (ScriptRule("", 3),)
+    mine = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=handler)
+    pass_time(controller, 100)
+
+    assert ("Error", "startup script exit code 3") == (mine.state, mine.message)
+    assert mine.vm is not None
+    assert (status, address, occupied) == (mine.vm.status, bool(mine.vm.ip), mine.occupies)
+
+
+def test_a_kept_vm_is_terminated_by_its_node() -> None:
+    """It holds its slot until then, and is Terminated, not only forgotten."""
+    controller = world(RUN)
+    controller.scripts = (ScriptRule("", 3),)
+    mine = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
+    pass_time(controller, 100)
+    instance.terminate(controller, mine.id)
+    pass_time(controller, 5)
+
+    assert ("Terminated", {}) == (mine.state, node_of(controller).occupants)
+
+
+@pytest.mark.parametrize(("limit", "code"), [(4, -1), (5, 0)])
+def test_a_script_that_takes_too_long_is_ended(limit: int, code: int) -> None:
+    """Its VM is up 20 s after the start, and so much later as the script takes, or may take."""
+    controller = world(RUN)
+    controller.scripts = (ScriptRule("", 0, "", "", seconds(5)),)
+    wanted = {"startup_script": "QUJD", "script_monitoring": True, "script_timeout": limit * SECOND}
+    mine = one(controller, **wanted)
+    pass_time(controller, 21 + limit - 0.1)
+    before = mine.state.value
+    pass_time(controller, 0.1)
+
+    assert mine.script is not None
+    assert ("Scheduling", code, code == -1) == (before, mine.script.return_code, mine.script.did_timeout)
+    assert ("Error" if code else "Started") == mine.state

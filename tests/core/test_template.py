@@ -2,11 +2,11 @@
 
 import pytest
 
-from mockanka.core import template
+from mockanka.core import distribution, template
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
 from mockanka.core.template import File, PortRule, Ref, Template, Version, size_by_name
-from tests.core.small import GB, WARM, one, pass_time, ref_of, started, template_of, world
+from tests.core.small import GB, WARM, one, pass_time, ref_of, save, started, template_of, world
 from tests.worlds import state_of
 
 THREE = """
@@ -347,3 +347,83 @@ def test_a_new_template_has_nothing() -> None:
     expected = (0, 0, [])
 
     assert expected == (empty.size, empty.next_number(), empty.live())
+
+
+# The registry's disk.
+
+DISK = """
+controller: {registry_disk: 40GB, saved_size: 4GB}
+templates:
+  - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
+  - {name: other, versions: [{tag: only, size: 1GB}]}
+nodes: [{name: alpha, cached: [mac]}]
+"""
+
+
+def test_the_disk_of_the_registry_holds_each_file_once() -> None:
+    """Free is what is left of it."""
+    assert (24 * GB, 40 * GB) == template.disk(world(DISK))
+
+
+def test_a_deleted_template_leaves_room() -> None:
+    """Its files are gone from the registry."""
+    controller = world(DISK)
+    template.delete(controller, template_of(controller).id)
+
+    assert (39 * GB, 40 * GB) == template.disk(controller)
+
+
+def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
+    """Nobody hears of less than nothing."""
+    assert (0, 5 * GB) == template.disk(world(DISK.replace("40GB", "5GB")))
+
+
+@pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
+def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
+    """As a fault makes it."""
+    controller = world(DISK)
+    controller.registry_state = state
+
+    assert (free, 40 * GB) == template.disk(controller)
+
+
+def test_a_registry_that_is_down_does_not_tell() -> None:
+    """It cannot be asked."""
+    controller = world(DISK)
+    controller.registry_state = "down"
+    with pytest.raises(RegistryDown):
+        template.disk(controller)
+
+
+@pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
+def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
+    """One that does not fit ends in an error, and the instance runs on."""
+    controller = world(DISK.replace("40GB", size))
+    mine = started(controller)
+    made = save(controller, mine, tag="fresh", suspend=False)
+    pass_time(controller, 100)
+
+    assert state == made.status
+    assert (state == "error") == (mine.id in controller.instances)
+
+
+# When versions come and go.
+
+
+def test_a_version_tells_when_it_came_and_was_pulled() -> None:
+    """Pushed with the scenario or by a save image request; pulled when a node last had all of it."""
+    controller = world(DISK)
+    begun = controller.now
+    (base, tools) = template_of(controller).versions
+    save(controller, started(controller), tag="fresh", suspend=False)
+    pass_time(controller, 100)
+    distribution.create(controller, template_of(controller, "other").id)
+    pass_time(controller, 100)
+    fresh = template_of(controller).versions[-1]
+    other = template_of(controller, "other")
+
+    assert (begun, begun, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
+    assert begun < fresh.pushed == template_of(controller).pushed
+    assert (begun, other.pulled) == (other.pushed, other.versions[0].pulled)
+    assert begun < other.pulled
+    assert 0 == template_of(controller).pulled

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from mockanka.core import instance
+from mockanka.core.release import Release
+from mockanka.core.template import PortRule
 from mockanka.core.vm import PortForward, Vm
-from tests.core.small import one, pass_time, start, started, template_of, world
+from tests.core.small import node_of, one, pass_time, start, started, template_of, world
 
 PORTS = """
 templates:
@@ -94,6 +96,57 @@ def test_a_forwarded_port_has_what_its_rule_says() -> None:
     assert (PortForward("ssh", 22, 10000, "tcp"), PortForward("web", 80, 8080, "tcp")) == vm.ports
 
 
+WEB, SSH = PortRule("web", 8000), PortRule("ssh", 22, 2222)
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"),
+    [
+        (None, [("ssh", 22, 10000), ("web", 80, 8080)]),
+        ((), []),
+        ((WEB,), [("web", 8000, 10000)]),
+        ((SSH, WEB), [("ssh", 22, 2222), ("web", 8000, 10000)]),
+    ],
+)
+def test_a_request_may_have_port_rules_of_its_own(
+    ports: tuple[PortRule, ...] | None, expected: list[tuple[str, int, int]]
+) -> None:
+    """They stand in place of all of the template's, and may be none."""
+    (vm,) = vms(ports=ports)
+
+    assert expected == [(port.name, port.guest_port, port.host_port) for port in vm.ports]
+
+
+ARM = PORTS.replace("    cpus: 4", "    arch: arm64\n    cpus: 4")
+
+
+@pytest.mark.parametrize(
+    ("text", "release", "port"),
+    [(ARM, "1.23.0", 5901), (ARM, "1.24.0", 0), (ARM, "1.50.1", 0), (PORTS, "1.50.1", 5901)],
+)
+def test_apple_silicon_has_no_vnc_port(text: str, release: str, port: int) -> None:
+    """From 1.24 on a VM of that kind shows 0 (A2.3)."""
+    controller = world(text, release=Release.parse(release))
+    mine = started(controller, on="alpha", tag="stopped")
+
+    assert mine.vm
+    assert port == mine.vm.vnc_port
+
+
+def test_apple_silicon_has_the_vnc_port_that_a_rule_forwards() -> None:
+    """A rule for the guest's 5900 gives it one."""
+    (vm,) = vms(ARM, ports=(PortRule("vnc", 5900),))
+
+    assert 10000 == vm.vnc_port
+
+
+def test_a_request_may_give_a_password_for_vnc() -> None:
+    """The VM has it from the beginning."""
+    (vm,) = vms(vnc_password="secret")
+
+    assert "secret" == vm.vnc_password
+
+
 def test_a_vm_is_named_as_the_real_ones_are() -> None:
     """By default the name is the prefix, the template's name and nanoseconds whose last three digits are 0 (A1)."""
     (vm,) = vms()
@@ -115,6 +168,43 @@ def test_a_request_may_name_its_vm(pattern: str, expected: str) -> None:
     (vm,) = vms(name_template=pattern)
 
     assert vm.name.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("release", "known"),
+    [
+        ("1.24.1", "$template_name $template_id"),
+        ("1.25.0", "$template_name $template_id $node_id $node_name $tag"),
+        ("1.26.0", "$template_name $template_id $node_id $node_name $tag"),
+        ("1.27.0", "$template_name $template_id $node_id $node_name $tag $instance_id"),
+    ],
+)
+def test_the_variables_of_a_name_come_with_their_releases(release: str, known: str) -> None:
+    """Nodes and the tag from 1.25 on, the instance from 1.27 on; before, their names stay as they are (B42)."""
+    controller = world(PORTS, release=Release.parse(release))
+    every = "$template_name $template_id $node_id $node_name $tag $instance_id"
+    mine = started(controller, on="beta", tag="stopped", name_template=every)
+    values = {
+        "$template_name": "mac",
+        "$template_id": template_of(controller).id,
+        "$node_id": node_of(controller, "beta").id,
+        "$node_name": "beta",
+        "$tag": "stopped",
+        "$instance_id": mine.id,
+    }
+    expected = " ".join(values[each] if each in known.split() else each for each in every.split())
+
+    assert mine.vm
+    assert f"mgmtManaged-{expected}" == mine.vm.name
+
+
+def test_the_longest_variable_counts() -> None:
+    """One name may begin with another's, and what comes in is not looked at again."""
+    controller = world(PORTS.replace("name: mac\n", "name: $ts\n").replace("mac:", "$ts:"))
+    mine = started(controller, template="$ts", on="alpha", tag="stopped", name_template="$template_names-$tagged")
+
+    assert mine.vm
+    assert "mgmtManaged-$tss-stoppedged" == mine.vm.name
 
 
 def test_a_name_may_hold_the_templates_id() -> None:

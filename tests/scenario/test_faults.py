@@ -185,9 +185,6 @@ REFUSED = {
     "{match: {event: pull, group: ours}, do: {fail: x}}": (
         ("match.group", "there is no group 'ours': known are mine, other"),
     ),
-    "{match: {event: begin}, do: {node: drain}}": (
-        ("do.node", "release 1.8.0 knows no Drain Mode: it came with 1.32.0"),
-    ),
 }
 
 
@@ -250,6 +247,27 @@ def test_drain_is_known_to_a_release_that_has_it() -> None:
     pass_time(controller, 0)
 
     assert ["Drain Mode"] == [each.state(controller.now) for each in controller.nodes.values()]
+
+
+def test_drain_is_refused_by_a_release_that_does_not_have_it() -> None:
+    """Before 1.32.0 no rule can bring a node there."""
+    land = "controller: {release: 1.31.0}\n" + LAND
+    why = "release 1.31.0 knows no Drain Mode: it came with 1.32.0"
+
+    assert [f"w.yaml:11: faults[0].do.node: {why}"] == problems_of(
+        rule("{match: {event: begin}, do: {node: drain}}"), land
+    )
+
+
+def test_an_operation_that_came_later_cannot_be_meant() -> None:
+    """Nothing would ever meet a rule for what the simulated release does not know."""
+    match = "{match: {path: /api/v1/rpc/vm/restart}, do: {status: 503}}"
+    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + LAND)
+
+    assert 1 == len(refused)
+    assert refused[0].startswith("w.yaml:11: faults[0].match.path: no operation has the path '/api/v1/rpc/vm/restart'")
+    assert refused[0].endswith("(release 1.43.0)")
+    assert controller_of("controller: {release: 1.44.0}\n" + LAND + rule(match)).faults
 
 
 @pytest.mark.parametrize("key", ["template", "node", "group"])

@@ -101,8 +101,8 @@ WRONG_TYPES = {
     "controller: {license: enterprize}": (
         "w.yaml:1: controller.license: 'enterprize' is not known: did you mean 'enterprise'?"
     ),
-    "controller:\n  release: 1.5x": "w.yaml:2: controller.release: '1.5x' is no release: give one like 1.8.0",
-    "controller: {release: latest}": "w.yaml:1: controller.release: 'latest' is no release: give one like 1.8.0",
+    "controller:\n  release: 1.5x": "w.yaml:2: controller.release: '1.5x' is no release: give one like 1.50.1",
+    "controller: {release: latest}": "w.yaml:1: controller.release: 'latest' is no release: give one like 1.50.1",
     "controller: {release: 1.7.9}": (
         "w.yaml:1: controller.release: release 1.7.9 is older than 1.8.0, the oldest that is simulated"
     ),
