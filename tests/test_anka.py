@@ -1321,6 +1321,21 @@ def test_a_dump_that_is_changed_changes_nothing(anka: Anka) -> None:
     assert before == anka.dump()
 
 
+def test_a_dump_of_another_release_is_loaded_with_notes() -> None:
+    """What the release does not know is left out, and named."""
+    with mockanka.serve(clock="manual") as today:
+        today.node("mini-01", "drain")
+        dumped = today.dump()
+        assert [] == today.notes
+    with mockanka.serve(dumped, clock="manual", release="1.31.0") as older:
+        assert ["node mini-01: Drain Mode came with 1.32.0; it is Active"] == older.notes
+        assert "Active" == older.nodes["mini-01"].state
+        older.load("default")
+        assert [] == older.notes
+    with mockanka.serve(clock="manual", release="1.12.0") as unknown:
+        assert ["release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one"] == unknown.notes
+
+
 def test_another_server_begins_where_one_was_dumped(anka: Anka) -> None:
     """A dump is a scenario like any other."""
     id = start(anka)

@@ -86,6 +86,16 @@ def test_validate_is_content_with_what_ships(name: str) -> None:
     assert (0, f"{name}: ok\n{file}: ok\n", "") == (result.exit_code, result.stdout, result.stderr)
 
 
+def test_validate_says_what_a_release_does_not_know(tmp_path: Path) -> None:
+    """A scenario that is right is right; what is otherwise stands beside that."""
+    file = tmp_path / "old.yaml"
+    file.write_text("controller: {release: 1.12.0}\n")
+    result = call("scenario", "validate", str(file))
+    note = f"{file}: release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one\n"
+
+    assert (0, f"{file}: ok\n", note) == (result.exit_code, result.stdout, result.stderr)
+
+
 def test_schema_prints_the_json_schema() -> None:
     """``scenario schema`` is JSON that editors can use."""
     assert json_schema() == json.loads(call("scenario", "schema").stdout)

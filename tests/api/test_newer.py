@@ -154,7 +154,9 @@ def test_a_cancelled_distribution_stands_still(release: str) -> None:
     assert all(0 < each["progress"] < 1 and each["status"] is False for each in after.values())
 
 
-@pytest.mark.parametrize(("query", "message"), [("", "invalid request: query parameter id is required"), (f"id={NOWHERE}", "Not found")])
+@pytest.mark.parametrize(
+    ("query", "message"), [("", "invalid request: query parameter id is required"), (f"id={NOWHERE}", "Not found")]
+)
 def test_an_unknown_distribution_is_not_cancelled(query: str, message: str) -> None:
     """FAIL, and nothing changes."""
     wire = office(NEW)
