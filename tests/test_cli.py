@@ -267,7 +267,7 @@ def test_without_options_the_scenario_rules(monkeypatch: pytest.MonkeyPatch) -> 
 
 GIVEN = {
     "--seed": ("7", "seed", 7),
-    "--release": ("1.50.1", "release", Release(1, 50, 1)),
+    "--release": ("1.24.0", "release", Release(1, 24, 0)),
     "--clock": ("step", "clock", "step"),
     "--speed": ("60", "speed", 60.0),
     "--step": ("1m30s", "step", 90 * SECOND),
