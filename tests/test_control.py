@@ -393,6 +393,28 @@ def test_a_reset_with_a_scenario_in_full_loads_it(control: Control) -> None:
     assert (200, "a", 7, 5) == (answer.status_code, node.name, node.capacity, control.house.controller.seed)
 
 
+VLAN = {
+    "controller": {"release": "1.22.0"},
+    "templates": [{"name": "mac", "versions": [{"tag": "base"}]}],
+    "nodes": [{"name": "a", "cached": ["mac"]}],
+    "instances": [{"template": "mac", "id": "one", "vlan_tag": "12"}],
+}
+"""A scenario that says more than its release knows."""
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [("POST", "reset", {"scenario": VLAN}), ("PUT", "scenario", VLAN)])
+def test_what_a_release_does_not_know_is_noted(control: Control, method: str, path: str, body: object) -> None:
+    """Beginning anew answers with what was left out; nothing, if nothing was."""
+    answers = [
+        control.ask(method, path, body, content_type="application/json").get_json(),
+        control.ask("POST", "reset").get_json(),
+        control.ask("POST", "reset", {"scenario": "default"}).get_json(),
+    ]
+    noted = {"status": "ok", "notes": ["instance one: vlan_tag came with 1.23.0, and is left out"]}
+
+    assert [noted, noted, {"status": "ok", "notes": []}] == answers
+
+
 def test_a_reset_with_a_seed_makes_other_ids(control: Control) -> None:
     """Another seed makes another world of the same scenario, and for this time only."""
     first = set(control.house.controller.nodes)

@@ -8,7 +8,7 @@ from mockanka.scenario import Options, Scenario, dump
 OPINIONATED = Scenario.from_yaml(
     "controller: {release: 1.20.0}\nseed: 99\nclock: {mode: real, speed: 5, step: 1m, start: 2020-01-01T00:00:00Z}"
 )
-OPTIONS = Options(seed=7, release=Release(1, 50, 1), clock="manual", speed=2.0, step=9 * SECOND)
+OPTIONS = Options(seed=7, release=Release(1, 43, 0), clock="manual", speed=2.0, step=9 * SECOND)
 
 
 def given(house: House) -> Options:

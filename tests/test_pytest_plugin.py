@@ -310,10 +310,10 @@ def test_a_module_or_a_suite_overrides_the_scenario(suite: Suite) -> None:
 
 def test_the_ini_names_the_release(suite: Suite) -> None:
     """A marker's release beats it."""
-    suite.write("pytest.ini", "[pytest]\nanka_release = 1.50.1\n").write(
+    suite.write("pytest.ini", "[pytest]\nanka_release = 1.43.0\n").write(
         "test_it.py",
         """
-        def test_ini(anka): assert anka.dump()["controller"]["release"] == "1.50.1"
+        def test_ini(anka): assert anka.dump()["controller"]["release"] == "1.43.0"
 
         @pytest.mark.anka(release="1.24.0")
         def test_marker(anka): assert anka.dump()["controller"]["release"] == "1.24.0"

@@ -89,6 +89,11 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.tuples(st.just("delete node"), few),
     st.tuples(st.just("delete template"), few),
     st.tuples(st.just("make group"), few),
+    st.tuples(st.just("restart"), few),
+    st.tuples(st.just("remove"), few),
+    st.tuples(st.just("cancel"), few),
+    st.tuples(st.just("drain"), few, st.booleans()),
+    st.tuples(st.just("update agents")),
     st.tuples(st.just("break"), st.sampled_from([b"", b"{", b'{"vmid": 1}', b'{"x": NaN}'])),
     st.tuples(st.just("look"), st.sampled_from(["node", "registry/vm", "usb", "image", "status", "nowhere"])),
     st.tuples(st.just("fault"), st.integers(0, len(FAULTS) - 1)),
@@ -183,6 +188,18 @@ class Story:
                 await self.ask("DELETE", f"/api/v1/registry/vm?id={self.pick('templates', number)}")
             case "make group", [number]:
                 await self.ask("POST", "/api/v1/group", {"name": f"group {number}"})
+            case "restart", [number]:
+                await self.ask("POST", "/api/v1/rpc/vm/restart", {"instance_id": self.pick("instances", number)})
+            case "remove", [number]:
+                await self.ask("DELETE", f"/api/v1/registry/vm/remove?id={self.pick('templates', number)}")
+            case "cancel", [number]:
+                target = f"/api/v1/registry/vm/distribute?id={self.pick('distributions', number)}"
+                await self.ask("DELETE", target)
+            case "drain", [number, drained]:
+                wanted = {"node_id": self.pick("nodes", number), "drain_mode": drained}
+                await self.ask("POST", "/api/v1/node/config", wanted)
+            case "update agents", []:
+                await self.ask("PUT", "/api/v1/node/update")
             case "break", [body]:
                 await self.ask("POST", VM, body)
             case "look", [path]:
@@ -268,7 +285,7 @@ def _without_revisions(text: str) -> str:
 OPTIONS = [
     Options(clock="manual"),
     Options(clock="step", seed=3, step=4 * SECOND),
-    Options(clock="manual", release=Release(1, 50, 1), seed=8),
+    Options(clock="manual", release=Release(1, 8, 0), seed=8),
 ]
 
 

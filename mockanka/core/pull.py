@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from math import ceil
 from typing import TYPE_CHECKING
 
 from mockanka.core.errors import NodeDiskFull, RegistryDown
@@ -61,12 +62,16 @@ class Pull:
             return 1.0
         if not self.moving:  # nothing to fetch, and still it rests
             return self.rests_at
-        gone, before = max(0, at - self.started), int(self.moving * self.rests_at)
+        gone, before = max(0, at - self.started), self._gone_at(self.rests_at)
         return (gone if gone <= before else max(before, gone - self.rest)) / self.moving
+
+    def _gone_at(self, share: float) -> int:
+        """How long it has moved at a share of its way: rounded up, so that progress never falls by it."""
+        return ceil(self.moving * share)
 
     def freed(self, now: int) -> Pull:
         """The same, no longer held: it goes on from where it is, by so much later as it was held."""
-        reached = self.started + int(self.moving * self.held_at)
+        reached = self.started + self._gone_at(self.held_at)
         if self.held_at > self.rests_at:
             reached += self.rest
         late = max(0, now - reached) if self.held_by else 0
@@ -77,7 +82,7 @@ class Pull:
         made, moving = self.progress(now), self.moving
         if self.rest and made <= self.rests_at:
             return replace(self, rest=self.rest + late, ends=self.ends + late)
-        started = now - int(made * moving)
+        started = now - self._gone_at(made)
         return replace(self, started=started, rests_at=made, rest=late, ends=started + moving + late)
 
 

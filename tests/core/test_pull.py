@@ -324,3 +324,16 @@ def test_a_pull_still_going_when_the_node_is_back_goes_on() -> None:
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
     assert expected == life(controller, mine)
+
+
+@pytest.mark.parametrize("moving", [7, 128_637_150_001, 81_179_869_184])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.4, 0.7, 1.0])
+def test_a_pull_that_is_let_go_never_falls_back(moving: int, share: float) -> None:
+    """Not by a nanosecond's worth, at whatever share of whatever length it was held, and when it is put off again."""
+    held = Pull(Ref("mac", 0), 1000, 1000 + moving, (), held_by="fault-1", held_at=share)
+    now = 1000 + 5 * moving
+    freed = held.freed(now)
+    late = freed.put_off(17, now)
+
+    assert share <= freed.progress(now) <= late.progress(now) <= min(1.0, share + 1 / moving)
+    assert 1.0 == freed.progress(freed.ends) == late.progress(late.ends)

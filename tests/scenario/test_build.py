@@ -15,7 +15,7 @@ from mockanka.units import parse_moment
 from tests.worlds import controller_of, pass_time, state_of
 
 EVERYTHING = """
-controller: {release: "1.50.1", license: enterprise plus, registry: "http://anka.registry:8089"}
+controller: {release: "1.43.0", license: enterprise plus, registry: "http://anka.registry:8089"}
 seed: 42
 clock: {start: 2024-01-01T00:00:00Z, mode: real, speed: 1}
 timings:
@@ -66,7 +66,7 @@ def test_the_head_means_what_it_says(everything: Controller) -> None:
     """Release, license, registry, seed and clock are those of the file."""
     clock = everything.clock
 
-    assert (Release(1, 50, 1), "enterprise plus", "http://anka.registry:8089", 42) == (
+    assert (Release(1, 43, 0), "enterprise plus", "http://anka.registry:8089", 42) == (
         everything.release,
         everything.license,
         everything.registry,
