@@ -66,7 +66,7 @@ def need_of(controller: Controller, waiting: Instance) -> Need:
         vram=template.ram if fixed else request.vram or template.ram,
         failed_on=waiting.failed_on,
         arch=template.arch,
-        vlan="" if fixed else waiting.vlan,
+        vlan=waiting.vlan,
     )
 
 
