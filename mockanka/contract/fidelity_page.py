@@ -24,8 +24,8 @@ is known. `mockanka fidelity` prints this page out of the contract itself, where
 - `derived`: follows from several of these
 - `guess`: none of them; after others, it is what the text of the contract calls a guess
 
-The best stands first. Evidence is given by the sections of the controller-facts. [Releases](releases.md) tells what came
-and went with which release.
+The best stands first. Evidence is given by the sections of the controller-facts. [Releases](releases.md) tells what
+came and went with which release.
 """
 
 WIDTH = 120
@@ -46,9 +46,13 @@ def page() -> str:
     """The page, as it stands in the project's documents."""
     ledger = entries(load())
     parts = [INTRODUCTION, "## In numbers\n", _numbers(ledger), "## All guesses\n", _guesses(ledger)]
-    for place, lines in groupby(ledger, key=lambda entry: entry.place):
-        parts += [f"## {place}\n", _rules(lines) if place == RULES else _table(lines)]
+    for place, there in _by_place(ledger):
+        parts += [f"## {place}\n", _rules(there) if place == RULES else _table(there)]
     return "\n".join(parts)
+
+
+def _by_place(ledger: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
+    return [(place, list(there)) for place, there in groupby(ledger, key=lambda entry: entry.place)]
 
 
 def counts(ledger: Iterable[Entry]) -> Counter[tuple[str, str]]:
@@ -69,45 +73,45 @@ def _kind(entry: Entry) -> str:
 
 def _numbers(ledger: Iterable[Entry]) -> str:
     counted = counts(ledger)
-    rows = [["", *KINDS.values(), "all"]]
-    for grade in (*GRADES, "in part"):
-        numbers = [counted[kind, grade] for kind in KINDS]
-        rows.append(["of these, a guess in part" if grade == "in part" else grade, *numbers, sum(numbers)])
-    numbers = [sum(counted[kind, grade] for grade in GRADES) for kind in KINDS]
-    rows.insert(-1, ["all", *numbers, sum(numbers)])
-    return _rows(rows, "---:")
+
+    def row(title: str, *grades: str) -> list[str]:
+        numbers = [sum(counted[kind, grade] for grade in grades) for kind in KINDS]
+        return [title, *map(str, [*numbers, sum(numbers)])]
+
+    rows = [row(grade, grade) for grade in GRADES]
+    rows += [row("all", *GRADES), row("of these, a guess in part", "in part")]
+    return _rows(["", *KINDS.values(), "all"], rows, "---:")
 
 
 def _guesses(ledger: Iterable[Entry]) -> str:
     """Every sentence of the contract that calls something a guess, below where it stands."""
     parts = []
-    for place, lines in groupby(ledger, key=lambda entry: entry.place):
-        told = [_bullet(f"{_name(entry)}: {sentence}") for entry in lines for sentence in guesses(entry.text)]
+    for place, there in _by_place(ledger):
+        told = [_bullet(f"{_name(entry)}: {sentence}") for entry in there for sentence in guesses(entry.text)]
         if told:
             parts.append("\n".join([f"{place}:", "", *told, ""]))
     return "\n".join(parts)
 
 
-def _rules(lines: Iterable[Entry]) -> str:
-    return "\n".join([*(_bullet(f"{entry.name}. {entry.text} ({_told(entry)})") for entry in lines), ""])
+def _rules(rules: Iterable[Entry]) -> str:
+    return "\n".join([*(_bullet(f"{entry.name}. {entry.text} ({_told(entry)})") for entry in rules), ""])
 
 
 def _told(entry: Entry) -> str:
     return "; ".join(filter(None, [", ".join(entry.evidence.grades), ", ".join(entry.evidence.facts)]))
 
 
-def _table(lines: Iterable[Entry]) -> str:
-    rows = [["Field", "Releases", "Grade", "Evidence"]]
-    for entry in lines:
-        rows.append(
-            [
-                _name(entry) + _where(entry),
-                str(entry.bounds),
-                ", ".join(entry.evidence.grades),
-                ", ".join(entry.evidence.facts),
-            ]
-        )
-    return _rows(rows, "---")
+def _table(fields: Iterable[Entry]) -> str:
+    rows = [
+        [
+            _name(entry) + _where(entry),
+            str(entry.bounds),
+            ", ".join(entry.evidence.grades),
+            ", ".join(entry.evidence.facts),
+        ]
+        for entry in fields
+    ]
+    return _rows(["Field", "Releases", "Grade", "Evidence"], rows, "---")
 
 
 def _where(entry: Entry) -> str:
@@ -118,22 +122,16 @@ def _where(entry: Entry) -> str:
 
 
 def _name(entry: Entry) -> str:
-    match entry.kind, entry.name:
-        case "rule", title:
-            return title
-        case "operation" | "value", name:
-            return f"`{name}`"
-        case kind, "":
-            return kind
-        case kind, name:
-            return f"{kind} `{name}`"
-    raise AssertionError(entry)
+    if entry.kind == "rule":
+        return entry.name
+    if entry.kind in ("operation", "value"):
+        return f"`{entry.name}`"
+    return f"{entry.kind} `{entry.name}`" if entry.name else entry.kind
 
 
-def _rows(rows: list[list[object]], rule: str) -> str:
-    head, *below = rows
-    lines = [head, ["---", *[rule] * (len(head) - 1)], *below]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+def _rows(head: list[str], rows: list[list[str]], rule: str) -> str:
+    lines = [head, ["---", *[rule] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _bullet(text: str) -> str:
