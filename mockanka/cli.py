@@ -395,6 +395,14 @@ def releases() -> None:
     click.echo(page(), nl=False)
 
 
+@main.command()
+def fidelity() -> None:
+    """Print how each thing in the contract is known, as a page of Markdown."""
+    from mockanka.contract.fidelity_page import page
+
+    click.echo(page(), nl=False)
+
+
 def _write_whole(path: Path, text: str) -> None:
     """Write a file so that nobody ever sees half of it."""
     part = path.with_name(f".{path.name}.part")
