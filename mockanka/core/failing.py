@@ -61,6 +61,7 @@ def start_failed(controller: Controller, instance: Instance, message: str) -> No
         move(controller, instance, State.SCHEDULING, f"start failed, and is tried again: {message}")
     else:
         instance.step += 1
+        instance.since = controller.now
         instance.booting = False
         instance.fate = instance.until = instance.vm = None
         cause = f"start failed, and is tried again: {message}"
