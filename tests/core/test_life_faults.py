@@ -11,7 +11,7 @@ from mockanka.core import distribution, failing, instance, mishaps, node, pull, 
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery
 from mockanka.core.errors import NotFound, RegistryDown
-from mockanka.core.faults import Do, Match, Rule
+from mockanka.core.faults import Rule
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.save_image import SaveImage
@@ -1885,11 +1885,10 @@ def test_why_a_held_push_waits_is_told() -> None:
 def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
     """An instance that boots shows its node's heartbeat; that the boot fails is later news than that."""
     controller = world("controller: {retries: 1}\n" + PAIR)
-    put_in_force(controller, Rule("boot", Match(event="start"), Do(fail="no hypervisor", at=0.9), times=1))
     mine = one(controller)
     pass_time(controller, 18)
     before = mine.updated(controller)
-    pass_time(controller, 1.5)
+    failing.start_failed(controller, mine, "no hypervisor")
 
     assert mine.failed_on
     assert before <= mine.updated(controller)
