@@ -117,9 +117,7 @@ LIMITS = {
         "teamcity", "pull", STALL, "Pulling for more than 21600 s", 8 + 21604, COLD, leap=21000, sleeps=2
     ),
     "teamcity, no address": Limit("teamcity", "start", NO_IP, "the VM has no address", 24 + 124),
-    "gitlab-runner, starting": Limit(
-        "gitlab-runner", "schedule", STALL, "not Started within 5400 s", 5402, leap=5000
-    ),
+    "gitlab-runner, starting": Limit("gitlab-runner", "schedule", STALL, "not Started within 5400 s", 5402, leap=5000),
     "gitlab-runner, no address": Limit("gitlab-runner", "start", NO_IP, "the VM has no address", 22 + 302),
     "mcp": Limit("mcp", "schedule", STALL, "not ready within 180 s, last seen Scheduling", 180),
 }
