@@ -6,6 +6,7 @@ import pytest
 
 from tests.api.wire import (
     GROUP,
+    NEW,
     NODE,
     NOWHERE,
     OTHER_NODE,
@@ -50,6 +51,16 @@ def test_a_template_in_the_list_has_id_name_and_size() -> None:
 def test_without_templates_the_list_is_empty() -> None:
     """No templates is an empty array."""
     assert world("{}").get("registry/vm") == []
+
+
+@pytest.mark.parametrize(("release", "size"), [("1.8.0", True), ("1.27.0", True), ("1.28.0", False), (NEW, False)])
+def test_the_short_list_of_templates_came_with_1_28(release: str, size: bool) -> None:
+    """Before, apiVer=v1 is passed over, and the list is the one that there always was."""
+    wire = office(release)
+    plain, short = wire.get("registry/vm"), wire.get("registry/vm", "apiVer=v1")
+
+    assert size == (plain == short)
+    assert [size] * 2 == ["size" in each for each in short]
 
 
 def test_a_template_by_id_has_its_versions_and_no_size() -> None:

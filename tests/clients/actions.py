@@ -79,7 +79,7 @@ class Actions(Client):
         if not isinstance(items, list):
             raise Undecodable("body.filter is not a function")
         for item in items:
-            if item["external_id"] == self.settings["external_id"]:
+            if item.get("external_id") == self.settings["external_id"]:
                 self.ask("terminate", id=item["instance_id"])
                 return
         self.log.append("there is nothing to end")

@@ -28,6 +28,8 @@ class Call:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    timeout: float | None = None
+    """Seconds that the client waits for this answer, if not as long as for others."""
 
 
 def filled(template: Any, values: Mapping[str, Any]) -> Any:
@@ -134,7 +136,11 @@ class Client:
         """Let the mock's time pass instead of the wall's; whoever runs the client has a limit."""
         if self.since(self.began) + seconds > self.job_limit:
             raise StillWaiting(f"no end after {self.job_limit:.0f} s")
-        self.anka.clock.advance(timedelta(seconds=seconds))
+        self.pass_time(timedelta(seconds=seconds))
+
+    def pass_time(self, time: timedelta) -> None:
+        """What happens while it sleeps."""
+        self.anka.clock.advance(time)
 
     def every(self, seconds: float) -> Iterator[None]:
         """Now, and again after so many seconds each time."""
@@ -152,8 +158,9 @@ class Client:
             data = text.encode(self.CHARSET, "replace")
         asked = self.now
         reply = self._exchange(call.method, filled(call.path, known), filled(call.headers, known), data)
-        if self.TIMEOUT is not None and self.since(asked) > self.TIMEOUT:
-            raise TimedOut(f"no answer within {self.TIMEOUT:.0f} s")
+        limit = call.timeout if call.timeout is not None else self.TIMEOUT
+        if limit is not None and self.since(asked) > limit:
+            raise TimedOut(f"no answer within {limit:.0f} s")
         return reply
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], data: bytes | None) -> Reply:

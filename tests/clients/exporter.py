@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, envelope, many, pointer, real, string, struct, unsigned
@@ -28,6 +29,8 @@ NODE = struct(
     capacity=unsigned,
     groups=many(GROUP),
     capacity_mode=string,
+    vcpu_override=unsigned,
+    ram_override=unsigned,
     disk_size=unsigned,
     free_disk_space=unsigned,
     anka_disk_usage=unsigned,
@@ -105,6 +108,11 @@ class Exporter(Client):
                 self.tags[each.id] = [version.tag for version in versions]
         found["status"] = self.ask("status", STATUS)
         return found
+
+    def watch(self) -> Iterator[dict[str, Any]]:
+        """Round after round."""
+        for _ in self.every(INTERVAL):
+            yield self.scrape()
 
     @staticmethod
     def states(found: dict[str, Any]) -> dict[str, int]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, time
-from tests.clients.engine import JSON, Call, Client, Fails, Lost, Machine
+from tests.clients.engine import JSON, Call, Client, Fails, Lost, Machine, Undecodable
 
 POLL = 2.0
 TRIES = 7
 START_LIMIT, IP_LIMIT = 90 * 60.0, 5 * 60.0
+SPIN = 0.1
+"""How long a poll takes on its way (a guess), where the client has no pause."""
 SSH = 22
 
 VM = struct(
@@ -104,22 +107,12 @@ class GitlabRunner(Client):
             raise Fails(f"{len(ids)} instances, where 1 was asked for")
         try:
             return self._wait(ids[0])
-        except Fails:
+        except (Fails, Undecodable):
             self.end(Machine(ids[0]))
             raise
 
     def _wait(self, id: str) -> Machine:
-        asked = self.now
-        for _ in self.every(POLL):
-            found = self.ask("show", VM, id=id)
-            if found.instance_state == "Started":
-                break
-            if found.instance_state in ("Terminated", "Error"):
-                raise Fails(f"Instance State changed to {found.instance_state}")
-            if found.instance_state not in ("Pulling", "Scheduling"):
-                raise Fails(f"unexpected state {found.instance_state}")
-            if self.since(asked) > START_LIMIT:
-                raise Fails(f"not Started within {START_LIMIT:.0f} s")
+        found = self._started(id)
         node = self.ask("node", many(NODE), node_id=found.vminfo.node_id)[0]
         asked = self.now
         while not found.vminfo.ip:
@@ -131,6 +124,24 @@ class GitlabRunner(Client):
             if rule.guest_port == SSH:
                 return Machine(id, f"{found.vminfo.host_ip}:{rule.host_port}", node.node_name)
         raise Fails("no port leads to ssh")
+
+    def _started(self, id: str) -> SimpleNamespace:
+        asked = self.now
+        while True:
+            found: SimpleNamespace = self.ask("show", VM, id=id)
+            if found.instance_state == "Started":
+                return found
+            if found.instance_state in ("Terminated", "Error"):
+                raise Fails(f"Instance State changed to {found.instance_state}")
+            if found.instance_state in ("Stopping", "Stopped", "Terminating"):
+                raise Fails(f"unexpected state {found.instance_state}")
+            if found.instance_state not in ("Pulling", "Scheduling"):
+                self.log.append(f"spins in {found.instance_state}")
+                self.sleep(SPIN)
+                continue
+            if self.since(asked) > START_LIMIT:
+                raise Fails(f"not Started within {START_LIMIT:.0f} s")
+            self.sleep(POLL)
 
     def end(self, machine: Machine) -> None:
         self.ask("terminate", pointer(string), id=machine.id)

@@ -15,7 +15,7 @@ CACHE = 7.0
 """Seconds that the list of instances is kept."""
 
 CALLS = {
-    "status": Call("GET", "/api/v1/status"),
+    "status": Call("GET", "/api/v1/status", timeout=5.0),
     "templates": Call("GET", "/api/v1/registry/vm"),
     "template": Call("GET", "/api/v1/registry/vm?id=<vmid>"),
     "groups": Call("GET", "/api/v1/group"),

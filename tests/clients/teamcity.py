@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import timedelta
+from typing import Any, ClassVar
 
 from tests.clients import sdk
 from tests.clients.decoding import JavaObject
-from tests.clients.engine import JSON, Call, Crashes, Fails, Machine, Reply, Undecodable
+from tests.clients.engine import JSON, Call, Crashes, Fails, Lost, Machine, Reply, Undecodable
 from tests.clients.sdk import SSH, Instance, Sdk
 
 POLL = 4.0
+STATUS_POLL = timedelta(seconds=5)
 SCHEDULING_LIMIT, PULLING_LIMIT, BOOTING_LIMIT, IP_LIMIT = 3600.0, 6 * 3600.0, 120.0, 120.0
 FINE = ("Scheduling", "Pulling", "Started")
 
@@ -36,6 +38,24 @@ class TeamCity(Sdk):
             },
         ),
     }
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.status_due = self.began + STATUS_POLL
+
+    def pass_time(self, time: timedelta) -> None:
+        """A thread behind it asks for the status meanwhile. That it does so once, and bears what comes, is a guess."""
+        until = self.now + time
+        while self.status_due <= until:
+            if self.status_due > self.now:
+                self.anka.clock.advance(self.status_due - self.now)
+            self.status_due += STATUS_POLL
+            try:
+                self.send("status")
+            except Lost as why:
+                self.log.append(f"status: {why}")
+        if until > self.now:
+            self.anka.clock.advance(until - self.now)
 
     def pause_before(self, attempt: int) -> float:
         return float(min(2 ** (attempt - 1), 32))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from itertools import groupby
+from typing import Any
 
 import pytest
 
 from mockanka import Anka
 from mockanka.report import KINDS
-from tests.clients.clients import CANNOT, RELEASES, STARTERS, at
+from tests.clients.clients import CANNOT, RELEASES, STARTERS, at, outcome_of
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"
 START, LIST, SHOW, END = f"POST {VM}", f"GET {VM}", f"GET {ID}", f"DELETE {VM}"
@@ -29,35 +31,87 @@ ORDER: dict[str, list[str]] = {
 }
 """From a start to its end; a call that is repeated stands once."""
 
-SENT: dict[str, set[str]] = {
-    "jenkins": {"vmid", "name_template", "name", "external_id"},
-    "teamcity": {"vmid", "name_template", "external_id"},
-    "gitlab-executor": {
-        "vmid",
-        "external_id",
-        "startup_script",
-        "script_monitoring",
-        "script_timeout",
-        "startup_script_condition",
-    },
-    "gitlab-runner": {"vmid", "name", "external_id"},
-    "actions-2022": {"count", "vmid", "startup_script", "script_monitoring", "script_fail_handler", "external_id"},
-    "actions-2026": {"count", "vmid", "startup_script", "script_monitoring", "script_fail_handler", "external_id"},
-    "drone": {"name", "startup_script", "script_monitoring", "script_timeout", "script_fail_handler", "vmid", "disk"},
-    "mcp": {
-        "vmid",
-        "count",
-        "name",
-        "external_id",
-        "port_forwarding_override",
-        "startup_script",
-        "startup_script_condition",
-    },
-    "flower": {"vmid", "tag", "name", "external_id", "startup_script"},
-    "mgmtcl": {"vmid"},
-    "cirrus": {"vmid"},
+TEMPLATE_ID = "<vmid>"
+"""Stands for the id of the template that is started."""
+BY_ACTION = {
+    "count": 1,
+    "vmid": TEMPLATE_ID,
+    "startup_script": "Li9jb25maWcuc2ggJiYgLi9ydW4uc2g=",
+    "script_monitoring": True,
+    "script_fail_handler": 1,
+    "external_id": "run-7-1",
 }
-"""The fields of its start, when nothing optional is asked for."""
+SENT: dict[str, dict[str, Any]] = {
+    "jenkins": {
+        "vmid": TEMPLATE_ID,
+        "name_template": "$template_name-$node_name-$ts",
+        "name": "anka-1",
+        "external_id": "https://jenkins.example/computer/anka-1",
+    },
+    "teamcity": {"vmid": TEMPLATE_ID, "name_template": "$ts", "external_id": "PROFILE-1"},
+    "gitlab-executor": {
+        "vmid": TEMPLATE_ID,
+        "external_id": "https://gitlab.example/group/app/-/jobs/7",
+        "startup_script": "c2xlZXAgNQ==",
+        "script_monitoring": True,
+        "script_timeout": 300,
+        "startup_script_condition": 0,
+    },
+    "gitlab-runner": {
+        "vmid": TEMPLATE_ID,
+        "name": "Anka Gitlab Runner Name: runner-1",
+        "external_id": "https://gitlab.example/group/app/-/jobs/7",
+    },
+    "actions-2022": BY_ACTION,
+    "actions-2026": BY_ACTION,
+    "drone": {
+        "name": "drone-1",
+        "startup_script": "ZWNobyByZWFkeQ==",
+        "script_monitoring": True,
+        "script_timeout": 200,
+        "script_fail_handler": 2,
+        "vmid": TEMPLATE_ID,
+        "disk": {},
+    },
+    "mcp": {
+        "vmid": TEMPLATE_ID,
+        "count": 1,
+        "name": "mcp-1",
+        "external_id": "mcp-session-1",
+        "port_forwarding_override": [{"name": "ssh", "guest_port": "22"}],
+        "startup_script": "ZWNobyByZWFkeQ==",
+        "startup_script_condition": 1,
+    },
+    "flower": {"vmid": TEMPLATE_ID, "tag": "", "name": "", "external_id": "", "startup_script": ""},
+    "mgmtcl": {"vmid": TEMPLATE_ID},
+    "cirrus": {"vmid": TEMPLATE_ID},
+}
+"""What its start says when nothing optional is asked for; names, scripts and external ids are the tests' own."""
+
+OPTIONAL: dict[str, set[str]] = {
+    "jenkins": {"tag", "startup_script", "group_id", "priority", "vcpu", "vram"},
+    "teamcity": {"tag", "group_id", "priority", "vcpu", "vram"},
+    "gitlab-executor": {"tag", "node_id", "priority", "group_id", "vcpu", "vram"},
+    "gitlab-runner": {"tag", "node_id", "priority", "group_id"},
+    "actions-2022": {"tag", "vcpu", "vram", "group_id", "node_id"},
+    "actions-2026": {"tag", "vcpu", "vram", "group_id", "node_id"},
+    "drone": {"tag", "node_id", "group_id"},
+    "mcp": {"tag"},
+    "flower": set(),
+    "mgmtcl": {"tag", "count"},
+    "cirrus": {"tag"},
+}
+"""What it says more if it is asked to."""
+WISHES: dict[str, Any] = {
+    "tag": "vanilla",
+    "count": 1,
+    "node_id": "node",
+    "group_id": "group",
+    "priority": 10,
+    "vcpu": 2,
+    "vram": 4096,
+    "startup_script": "amF2YSAtamFyIGFnZW50Lmphcg==",
+}
 
 HEADERS: dict[str, dict[str, str]] = {
     "jenkins": {"start": "application/json", "list": "", "terminate": "application/json"},
@@ -73,6 +127,15 @@ HEADERS: dict[str, dict[str, str]] = {
     "cirrus": {"start": "", "show": "", "terminate": ""},
 }
 """The Content-Type of its calls (controller-facts D0)."""
+AUTHORIZATION = {"drone": "Basic cm9vdDo=", "cirrus": "Basic cm9vdDp0b2tlbg=="}
+"""Who says at every call who it is: ``root`` without a token, and with one."""
+BACKGROUND = {"teamcity": "GET /api/v1/status"}
+"""What a client asks for all the while, beside everything else (controller-facts D2)."""
+
+
+def text_of(body: dict[str, Any]) -> str:
+    """As text, in which 1 is not true."""
+    return json.dumps(body, sort_keys=True)
 
 
 @pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
@@ -81,17 +144,41 @@ def test_the_calls_come_in_their_order(anka: Anka, name: str) -> None:
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
     client.end(client.start())
     lines = [f"{each.method} {each.path}{'?id' if 'id' in each.query else ''}" for each in anka.requests]
+    background = BACKGROUND.get(name)
 
-    assert ORDER[name] == [line for line, _ in groupby(lines)]
+    assert ORDER[name] == [line for line, _ in groupby(each for each in lines if each != background)]
+    assert background is None or background in lines
 
 
 @pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
 def test_a_start_says_what_it_says(anka: Anka, name: str) -> None:
-    """The body of a start has the fields that are on record, and leaves out what is optional."""
-    STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id).start()
+    """The body of a start has the fields and the values that are on record, and leaves out what is optional."""
+    template = anka.templates["14.5-arm64"].id
+    STARTERS[name](anka, vmid=template).start()
     (start,) = anka.requests.where(method="POST", path=VM)
 
-    assert SENT[name] == set(start.body)
+    assert text_of({**SENT[name], "vmid": template}) == text_of(start.body)
+
+
+@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
+def test_a_start_says_what_is_wished(anka: Anka, name: str) -> None:
+    """Asked for everything there is, a client says of it what it knows to say, unchanged, and no more."""
+    outcome_of(anka, STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id, **WISHES).start)
+    start = anka.requests.where(method="POST", path=VM)[0]
+    more = {key: value for key, value in start.body.items() if key not in SENT[name]}
+
+    assert text_of({key: WISHES[key] for key in OPTIONAL[name]}) == text_of(more)
+
+
+@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
+def test_an_end_names_the_instance(anka: Anka, name: str) -> None:
+    """It says the id, and nothing else."""
+    client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
+    machine = client.start()
+    client.end(machine)
+    (end,) = anka.requests.where(method="DELETE")
+
+    assert {"id": machine.id} == end.body
 
 
 @pytest.mark.parametrize("name", STARTERS)
@@ -100,6 +187,14 @@ def test_the_content_type_is_that_of_the_client(name: str) -> None:
     calls = STARTERS[name].CALLS
 
     assert HEADERS[name] == {call: calls[call].headers.get("Content-Type", "") for call in HEADERS[name]}
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_who_says_who_it_is_says_it_always(name: str) -> None:
+    """Some send Authorization with every call, the others with none."""
+    said = {call.headers.get("Authorization") for call in STARTERS[name].CALLS.values()}
+
+    assert {AUTHORIZATION.get(name)} == said
 
 
 NEWER: dict[tuple[str, str], set[str]] = {

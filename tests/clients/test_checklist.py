@@ -13,6 +13,7 @@ import pytest
 
 from mockanka import Anka
 from mockanka.core.release import SINCE, Release
+from mockanka.scenario import Scenario, shipped
 from tests.clients import decoding
 from tests.clients.clients import by_release
 from tests.clients.decoding import JavaObject
@@ -26,6 +27,22 @@ WAITING = {
     17: "the answer of /tap/v1/hand: authentication is not there yet",
 }
 """Items that wait for something, and for what."""
+
+SEVERAL_PORTS = {
+    "templates": [
+        {
+            "name": "several",
+            "port_forwarding": [
+                {"name": "ssh", "guest_port": 22},
+                {"name": "admin", "guest_port": 8080},
+                {"name": "ftp", "guest_port": 21},
+            ],
+            "versions": [{"tag": "base", "size": "1GB"}],
+        }
+    ],
+    "nodes": [{"name": "mini-01", "ip": "10.0.0.11", "cached": ["several"]}],
+}
+"""Neither by its name nor by its port is ssh the first of these."""
 
 ITEMS: dict[int, Callable[[Anka, Release], None]] = {}
 LATEST, COLD = "14.5-arm64", "13.6-arm64"
@@ -221,15 +238,28 @@ def vminfo_always_has_uuid_and_status(anka: Anka, release: Release) -> None:
 
 @item(10)
 def started_means_that_it_can_be_reached(anka: Anka, release: Release) -> None:
-    """By its node's address and a tcp port that leads to ssh, which comes first."""
-    id = start(anka)
+    """By its node's address and a tcp port that leads to ssh, which comes first where the template has it first."""
+    anka.load(SEVERAL_PORTS)
+    (node,) = anka.nodes.values()
+    id = start(anka, "several")
     anka.wait(id)
     found = body_of(anka, "GET", f"vm?id={id}")
-    (port,) = found["vminfo"]["port_forwarding"]
+    ports = found["vminfo"]["port_forwarding"]
 
-    assert anka.nodes["mini-02"].ip == found["vminfo"]["host_ip"]
-    assert found["node_id"] == found["vminfo"]["node_id"] == anka.nodes["mini-02"].id
-    assert (22, "tcp", int) == (port["guest_port"], port["protocol"], type(port["host_port"]))
+    assert node.ip == found["vminfo"]["host_ip"]
+    assert found["node_id"] == found["vminfo"]["node_id"] == node.id
+    assert [22, 8080, 21] == [each["guest_port"] for each in ports]
+    assert {("tcp", int)} == {(each["protocol"], type(each["host_port"])) for each in ports}
+    assert 3 == len({each["host_port"] for each in ports})
+
+
+@pytest.mark.parametrize("name", [each for each in shipped() if each != "ssh-second"])
+def test_templates_have_ssh_first(name: str) -> None:
+    """In every scenario that ships, but for the one that shows what comes of another order."""
+    templates = Scenario.find(name).data.get("templates", [])
+    rules = [each["port_forwarding"] for each in templates if each.get("port_forwarding")]
+
+    assert [22] * len(rules) == [first["guest_port"] for first, *_ in rules]
 
 
 @item(11)

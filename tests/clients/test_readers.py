@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
+
 import pytest
 import requests
 
@@ -35,6 +38,48 @@ def test_the_exporter_can_decode_whatever_there_is(anka: Anka, release: str) -> 
     for scenario in LIVELY:
         anka.load(scenario)
         read_some(anka)
+
+
+@pytest.mark.anka(clock="manual")
+def test_the_exporter_reads_every_fifteen_seconds(anka: Anka) -> None:
+    """Nodes, instances, disk and templates, and the status last."""
+    rounds = Exporter(anka).watch()
+    for _ in range(3):
+        next(rounds)
+    lines = [f"{each.method} {each.path.removeprefix('/api/v1/')}" for each in anka.requests if not each.query]
+    asked = [each.at for each in anka.requests.where(path="/api/v1/status")]
+
+    assert [f"GET {path}" for path in ("node", "vm", "registry/disk", "registry/vm", "status")] * 3 == lines
+    assert [15.0, 15.0] == [(after - before).total_seconds() for before, after in pairwise(asked)]
+
+
+COUNTERS = (
+    "cpu_count",
+    "ram",
+    "vm_count",
+    "vcpu_count",
+    "vram",
+    "capacity",
+    "vcpu_override",
+    "ram_override",
+    "disk_size",
+    "free_disk_space",
+    "anka_disk_usage",
+)
+
+
+@pytest.mark.parametrize("wrong", [-1, 0.5])
+@pytest.mark.parametrize("key", COUNTERS)
+@pytest.mark.anka(clock="manual")
+def test_the_exporter_takes_no_counter_below_zero(anka: Anka, key: str, wrong: float) -> None:
+    """Every number that counts something of a node is unsigned, and one that is not is an error."""
+    exporter = Exporter(anka)
+    (node, *_) = requests.get(f"{anka.url}/api/v1/node").json()["body"]
+    assert isinstance(node[key], int)
+    body = json.dumps({"status": "OK", "message": "", "body": [{**node, key: wrong}]})
+    anka.faults.add(match={"path": "/api/v1/node"}, do={"body": body})
+
+    assert "cannot decode" == outcome_of(anka, lambda: str(exporter.scrape())).what
 
 
 @pytest.mark.parametrize("release", by_release())
@@ -84,6 +129,25 @@ def test_the_script_has_a_mac_pull_and_open(anka: Anka, release: str) -> None:
     assert anka.nodes["mini-02"].takes_work
     client.end(machine)
     assert ["mini-01"] == [each.name for each in anka.nodes.values()]
+
+
+@pytest.mark.anka(clock="manual")
+def test_the_script_says_what_it_says_and_looks_every_ten_seconds(anka: Anka) -> None:
+    """It looks after two seconds for the first time; it names the node, and asks for it to leave Drain Mode."""
+    template, node = anka.templates["13.6-arm64"].id, anka.nodes["mini-02"].id
+    client = AwsAmi(anka, vmid=template, node_name="mini-02", tag="vanilla")
+    client.end(client.start())
+    asked = anka.requests.where(path="/api/v1/registry/vm/distribute")
+    waits = [(after.at - before.at).total_seconds() for before, after in pairwise(asked)]
+    said = [(each.method, each.path.removeprefix("/api/v1/"), each.body) for each in anka.requests if each.body]
+
+    assert [
+        ("POST", "registry/vm/distribute", {"template_id": template, "tag": "vanilla", "node_ids": [node]}),
+        ("POST", "node/config", {"node_id": node, "drain_mode": False}),
+        ("DELETE", "node", {"node_id": node}),
+    ] == said
+    assert [2.0, *[10.0] * (len(asked) - 2)] == waits
+    assert 4 < len(asked)
 
 
 @pytest.mark.anka(clock="manual", release="1.50.1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mockanka import Anka
@@ -37,6 +39,30 @@ def test_an_image_is_saved(anka: Anka, release: str) -> None:
     assert machine.id not in client.list_all(fresh=True)
 
 
+@pytest.mark.anka(clock="manual")
+def test_a_save_says_what_it_says(anka: Anka) -> None:
+    """The fields and the values that are on record, with what is to be replaced only if it is to be."""
+    client = jenkins(anka)
+    machine = client.start()
+    client.save_image(machine, "saved")
+    client.save_image(client.start(), "saved-2", delete_latest=True)
+    first, second = anka.requests.where(method="POST", path="/api/v1/image")
+    template = anka.templates[TEMPLATE].id
+    expected = {
+        "id": machine.id,
+        "target_vm_id": template,
+        "tag": "saved",
+        "description": "saved by Jenkins",
+        "suspend": False,
+        "script": "c3luYyAmJiBzbGVlcCA2MA==",
+        "do_suspend_sanity_test": True,
+    }
+
+    assert json.dumps(expected) == json.dumps(first.body)
+    assert {"revert_before_push": True, "revert_tag": "saved"}.items() <= second.body.items()
+    assert expected.keys() | {"revert_before_push", "revert_tag"} == second.body.keys()
+
+
 @pytest.mark.parametrize("release", by_release())
 def test_the_latest_tag_can_be_replaced(anka: Anka, release: str) -> None:
     """Asked to delete the latest, it names the last tag, which the push takes away."""
@@ -65,12 +91,15 @@ def test_a_push_fails(anka: Anka, release: str) -> None:
 
 @pytest.mark.parametrize("release", by_release())
 def test_a_push_that_never_ends_is_given_up(anka: Anka, release: str) -> None:
-    """After two hours it asks no more, and thinks it pending."""
+    """It asks every 20 s; after two hours it asks no more, and thinks it pending."""
     anka.faults.add(match={"event": "save_image"}, do={"stall": True})
     client = jenkins(anka)
     machine = client.start()
 
     assert "pending" == client.save_image(machine, "saved")
+    (made,) = anka.requests.where(method="POST", path="/api/v1/image")
+    asked = anka.requests.where(method="GET", path="/api/v1/image")
+    assert [20.0 * number for number in range(1, 361)] == [(each.at - made.at).total_seconds() for each in asked]
     assert "Pushing" == anka.instances[machine.id].state
 
 

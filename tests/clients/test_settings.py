@@ -87,6 +87,24 @@ def test_mcp_finds_every_tag(anka: Anka, release: str) -> None:
     assert {LATEST: ["vanilla", "xcode-15"], COLD: ["vanilla"]} == Mcp(anka).templates()
 
 
+@pytest.mark.parametrize(
+    ("delay", "text"), [("5s", None), ("6s", "{} tries: no answer within 5 s")], ids=["in time", "late"]
+)
+@pytest.mark.parametrize("plugin", [Jenkins, TeamCity])
+@pytest.mark.anka(clock="manual")
+def test_a_plugin_waits_five_seconds_for_the_status(
+    anka: Anka, plugin: type[Jenkins | TeamCity], delay: str, text: str | None
+) -> None:
+    """For everything else it waits thirty."""
+    anka.faults.add(match={"path": "/api/v1/status"}, do={"delay": delay})
+    anka.faults.add(match={"path": "/api/v1/group"}, do={"delay": "30s"})
+    seen = outcome_of(anka, lambda: str(plugin(anka, vmid=anka.templates[LATEST].id).configure()))
+
+    assert ("works" if text is None else "fails") == seen.what
+    if text is not None:
+        assert text.format(plugin.TRIES) == seen.text
+
+
 CREATED = '{"status":"OK","message":"","body":["ID"]}'
 GATEWAY, DENIED = "<html>Bad Gateway</html>", '{"status":"FAIL","message":"Authentication Required"}'
 NOT_JSON = f"not JSON: b'{GATEWAY}'"

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
 from mockanka import Anka, resources
@@ -100,6 +101,20 @@ def test_the_client_ends_what_it_is_on_record_to_end(anka: Anka, name: str, rele
     }
 
     assert {state: each.replace("{}", answer) for state, each in expected.items()} == seen
+
+
+@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each), id=each) for each in RELEASES])
+@pytest.mark.parametrize("name", ["actions-2022", "actions-2026"])
+def test_down_passes_over_what_is_not_its_own(anka: Anka, name: str, release: str) -> None:
+    """Also an instance that was started without external_id, which stands before its own and has none in the list."""
+    template = anka.templates["14.5-arm64"].id
+    started = requests.post(f"{anka.url}/api/v1/vm", json={"vmid": template})
+    (foreign,) = started.json()["body"]
+    client = STARTERS[name](anka, vmid=template)
+    machine = client.start()
+    client.end(machine)
+
+    assert ("Started", "Terminating") == (anka.instances[foreign].state, anka.instances[machine.id].state)
 
 
 @pytest.mark.parametrize("state", STATES[:-2])

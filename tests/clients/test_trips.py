@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -189,6 +190,54 @@ def test_drone_starts_over_until_it_has_one(anka: Anka, release: str) -> None:
     assert Outcome("works", "10.0.0.12:10000", 2, 1) == outcome_of(anka, client.start)
 
 
+@pytest.mark.anka(clock="manual", release="1.50.1")
+def test_the_gitlab_runner_spins_in_states_that_it_does_not_know(anka: Anka) -> None:
+    """It has no pause for one that is pushed before it was seen Started: it asks without end, and ends nothing."""
+    template = anka.templates["14.5-arm64"].id
+    anka.faults.add(match={"event": "save_image"}, do={"stall": True})
+    client = STARTERS["gitlab-runner"](anka, vmid=template, job_limit=60)
+
+    def save(id: str) -> None:
+        anka.wait(id)
+        body = {"id": id, "target_vm_id": template, "tag": "new"}
+        assert requests.post(f"{anka.url}/api/v1/image", json=body).ok
+
+    meddling(anka, client, save)
+
+    assert Outcome("waits", "no end after 60 s", 1, 0) == outcome_of(anka, client.start)
+    assert {"spins in Pushing"} == set(client.log)
+    assert 100 < len(anka.requests.where(method="GET", path="/api/v1/vm"))
+
+
+@pytest.mark.parametrize("state", ["Stopped", "Terminating"])
+@pytest.mark.anka(clock="manual", release="1.50.1")
+def test_the_gitlab_runner_ends_what_leads_nowhere(anka: Anka, state: str) -> None:
+    """A state that it knows, and not to lead to Started, is a failure."""
+    client = STARTERS["gitlab-runner"](anka, vmid=anka.templates["14.5-arm64"].id)
+
+    def spoil(id: str) -> None:
+        anka.wait(id)
+        if state == "Stopped":
+            anka.shut_down(id)
+            anka.wait(id, "Stopped")
+        else:
+            end(anka, id)
+
+    meddling(anka, client, spoil)
+
+    assert Outcome("fails", f"unexpected state {state}", 1, 1) == outcome_of(anka, client.start)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/vm", "/api/v1/node"])
+@pytest.mark.anka(clock="manual", release="1.50.1")
+def test_the_gitlab_runner_ends_what_it_cannot_read_of(anka: Anka, path: str) -> None:
+    """An answer that is no JSON is a failure like any other once there is an instance: it sends DELETE."""
+    anka.faults.add(match={"method": "GET", "path": path}, do={"status": 502, "body": "Bad Gateway"}, times=1)
+    client = STARTERS["gitlab-runner"](anka, vmid=anka.templates["14.5-arm64"].id)
+
+    assert Outcome("cannot decode", "not JSON: b'Bad Gateway'", 1, 1) == outcome_of(anka, client.start)
+
+
 ENDED_BY_OTHERS: dict[str, Outcome] = {
     "jenkins": Outcome("fails", "Terminated: ", 1, 1),
     "teamcity": Outcome("fails", "Terminating: ", 1, 1),
@@ -201,15 +250,19 @@ ENDED_BY_OTHERS: dict[str, Outcome] = {
 }
 
 
-def meddling(anka: Anka, client: Client) -> None:
-    """When the client sleeps for the first time, somebody else ends what it has started."""
+def end(anka: Anka, id: str) -> None:
+    assert requests.delete(f"{anka.url}/api/v1/vm", json={"id": id}).ok
+
+
+def meddling(anka: Anka, client: Client, do: Callable[[str], None]) -> None:
+    """When the client has slept for the first time, somebody else does something to what it has started."""
     asleep = client.sleep
 
     def sleep(seconds: float) -> None:
         client.sleep = asleep  # type: ignore[method-assign]
         asleep(seconds)
         (id,) = anka.requests.where(method="POST")[-1].instances
-        assert requests.delete(f"{anka.url}/api/v1/vm", json={"id": id}).ok
+        do(id)
 
     client.sleep = sleep  # type: ignore[method-assign]
 
@@ -218,6 +271,6 @@ def meddling(anka: Anka, client: Client) -> None:
 def test_somebody_else_ends_what_a_client_waits_for(anka: Anka, name: str) -> None:
     """Most see that it ends; the action of 2022 waits on until nobody knows the instance any more."""
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
-    meddling(anka, client)
+    meddling(anka, client, lambda id: end(anka, id))
 
     assert ENDED_BY_OTHERS[name] == outcome_of(anka, client.start)
