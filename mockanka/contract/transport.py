@@ -97,7 +97,7 @@ class Remote:
         self._client = httpx.Client(
             auth=None if self.access.token is None else httpx.BasicAuth("root", self.access.token),
             headers=headers,
-            verify=_trust(self.access) if self.url.scheme == "https" else True,
+            verify=trust(self.access) if self.url.scheme == "https" else True,
             timeout=timeout,
             limits=httpx.Limits(keepalive_expiry=2.0),
             transport=transport,
@@ -245,7 +245,7 @@ def _causes(wrong: BaseException | None) -> Iterator[BaseException]:
         wrong = wrong.__cause__ or wrong.__context__
 
 
-def _trust(access: Access) -> ssl.SSLContext:
+def trust(access: Access) -> ssl.SSLContext:
     """Whom to trust, and who we are; Unusable with the name of the option that is wrong."""
     for option, file in (("--ca", access.ca), ("--cert", access.cert), ("--key", access.key)):
         if file is not None and not file.is_file():
