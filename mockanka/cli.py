@@ -273,6 +273,130 @@ def _command_of(ctx: click.Context) -> list[str]:
     return command
 
 
+def _read_headers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[tuple[str, str]]:
+    from mockanka.contract.transport import read_header
+
+    try:
+        return [read_header(each) for each in value]
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), ctx, param) from None
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+ACCESS = [
+    click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token of the controller."),
+    click.option("--cert", type=_FILE, envvar="MOCKANKA_CERT", help="Client certificate, PEM."),
+    click.option("--key", type=_FILE, envvar="MOCKANKA_KEY", help="Its key, unless it is in the same file."),
+    click.option(
+        "--header",
+        "headers",
+        metavar="NAME:VALUE",
+        multiple=True,
+        callback=_read_headers,
+        envvar="MOCKANKA_HEADER",
+        help="A header to send with each request of our own; may be given again.",
+    ),
+    click.option("--ca", type=_FILE, envvar="MOCKANKA_CA", help="Certificates to trust, PEM."),
+    click.option("--insecure", is_flag=True, envvar="MOCKANKA_INSECURE", help="Trust any certificate."),
+]
+"""How to get in at a real controller."""
+
+
+def _access(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(ACCESS):
+        function = option(function)
+    return function
+
+
+@main.command()
+@click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
+@_port(8091)
+@click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
+@click.option("--har", type=_FILE, envvar="MOCKANKA_HAR", help="File to record the whole traffic in, as HAR 1.2.")
+@click.option(
+    "--keep-secrets",
+    is_flag=True,
+    envvar="MOCKANKA_KEEP_SECRETS",
+    help="Record cookies, tokens and the like; else such headers say redacted.",
+)
+@click.option(
+    "--release",
+    metavar="RELEASE",
+    callback=_read_release,
+    envvar="MOCKANKA_RELEASE",
+    help="Release to judge by.  [default: what the target's status says]",
+)
+@click.option(
+    "--annotate",
+    is_flag=True,
+    envvar="MOCKANKA_ANNOTATE",
+    help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
+)
+@click.option("--ready-file", type=_FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
+@_access
+def proxy(
+    target_url: str,
+    host: str,
+    port: int,
+    har: Path | None,
+    keep_secrets: bool,
+    release: Release | None,
+    annotate: bool,
+    ready_file: Path | None,
+    **access: Any,
+) -> None:
+    """Pass traffic on to a controller as it comes, and judge it on the side, until SIGINT or SIGTERM.
+
+    What client and controller do wrong is told on standard error, by GET /_mock/report, and in the recording, which
+    mockanka check --har judges again later. Once clients get in, one line of JSON with the URL and the process id is
+    printed on standard output.
+    """
+    from mockanka import server
+    from mockanka.contract import har as recording
+    from mockanka.contract import proxy as passing
+    from mockanka.contract.transport import Access, Unusable
+
+    for option, file in (("--har", har), ("--ready-file", ready_file)):
+        if file is not None and not file.absolute().parent.is_dir():
+            _refuse(f"{option}: there is no folder {file.absolute().parent}")
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    try:
+        entrance = Access(**access)
+        target = passing.target_of(target_url, entrance)
+        asking = passing.Asking(target, entrance, _say)
+        known = release or asking.now()
+    except Unusable as wrong:
+        _refuse(str(wrong))
+    listening = _bind(host, port)
+    try:
+        writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
+    except OSError as wrong:
+        listening.close()
+        _refuse(f"--har: {har} cannot be written: {wrong.strerror}")
+    book = passing.Book(target.base, known or asking.later, _say, writer)
+    url = server.url_of(listening)
+
+    def ready() -> None:
+        line = json.dumps({"url": url, "pid": os.getpid()})
+        if ready_file is not None:
+            _write_whole(ready_file, line + "\n")
+        click.echo(line)
+        _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+
+    try:
+        report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
+    sys.exit(2 if book.failed else 0)
+
+
+def _say(text: str) -> None:
+    click.echo(f"mockanka: {text}", err=True)
+
+
 def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:
     """The house to serve, or an end with status 2 and the reason."""
     from mockanka.house import House

@@ -162,7 +162,9 @@ def test_version_is_the_packages() -> None:
     assert f"mockanka, version {__version__}\n" == call("--version").stdout
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"], ["proxy"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     """``--help`` and ``-h`` say the same, everywhere."""
     long, short = call(*command, "--help"), call(*command, "-h")

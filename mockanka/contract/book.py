@@ -48,11 +48,15 @@ class Book:
     """Takes exchanges in, from one event loop, and has a thread judge and write them one after another."""
 
     def __init__(
-        self, target: str, release: Callable[[], Release], said: Callable[[str], None], writer: Writer | None = None
+        self,
+        target: str,
+        release: Release | Callable[[], Release],
+        said: Callable[[str], None],
+        writer: Writer | None = None,
     ) -> None:
-        self._target, self._release_of, self._said, self._writer = target, release, said, writer
+        self._target, self._given, self._said, self._writer = target, release, said, writer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-judge")
-        self._release: Release | None = None
+        self._release = release if isinstance(release, Release) else None
         self._findings: dict[tuple[str, ...], Finding] = {}
         self._exchanges = self._unjudged = self._more = 0
         self._sides = {"client": 0, "server": 0}
@@ -116,9 +120,7 @@ class Book:
         found: Found = None
         try:
             if not self._hurry:
-                if self._release is None:
-                    self._release = self._release_of()
-                found = verdict(recorded, contract_of(self._release))
+                found = verdict(recorded, contract_of(self._known()))
         except Exception:
             log.exception("a fault in mockanka itself; please report it")
         if found is None:
@@ -132,6 +134,11 @@ class Book:
             except OSError as wrong:
                 self._fail(wrong)
         return found
+
+    def _known(self) -> Release:
+        if self._release is None:
+            self._release = self._given if isinstance(self._given, Release) else self._given()
+        return self._release
 
     def _count(self, violation: Violation, recorded: Recorded) -> None:
         if violation.level is not Level.NOTE:

@@ -22,9 +22,13 @@ class End(asyncio.Protocol):
     peer: End
 
     def __init__(
-        self, data: Callable[[bytes], None], ended: Callable[[], None], lost: Callable[[Exception | None], None]
+        self,
+        made: Callable[[], None],
+        data: Callable[[bytes], None],
+        ended: Callable[[], None],
+        lost: Callable[[Exception | None], None],
     ) -> None:
-        self._data, self._ended, self._lost = data, ended, lost
+        self._made, self._data, self._ended, self._lost = made, data, ended, lost
         self.ended = self.closed = self._shut = False
         self._holds: set[str] = set()
 
@@ -32,6 +36,7 @@ class End(asyncio.Protocol):
         self.transport = transport
         if self._holds:
             transport.pause_reading()
+        self._made()
 
     def data_received(self, data: bytes) -> None:
         self._data(data)

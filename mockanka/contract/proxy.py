@@ -21,6 +21,8 @@ from mockanka.contract.transport import Access, Unanswered, Unusable, connect, r
 from mockanka.contract.wire import Head
 from mockanka.core.release import DEFAULT, Release
 
+__all__ = ["Asking", "Book", "Proxy", "Target", "run", "target_of"]
+
 BACKLOG = 2048
 LINKS = {"health": "/_mock/health", "report": "/_mock/report"}
 PROBLEM = "application/problem+json"

@@ -47,8 +47,8 @@ class Relay:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.near = End(self._asked, self._client_ended, self._client_lost)
-        self.far = End(self._answered, self._target_ended, self._target_lost)
+        self.near = End(self._client_came, self._asked, self._client_ended, self._client_lost)
+        self.far = End(self._connected, self._answered, self._target_ended, self._target_lost)
         self.near.peer, self.far.peer = self.far, self.near
         self._requests = Requests()
         self._turns: deque[Turn] = deque()
@@ -57,7 +57,6 @@ class Relay:
         self._early: list[bytes] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting = self._unreachable = self._blind = False
-        desk.relays.add(self)
 
     def stop(self) -> None:
         """End both connections now."""
@@ -68,6 +67,9 @@ class Relay:
         self.far.abort()
 
     # ---- the client ------------------------------------------------------------------------------------------------
+
+    def _client_came(self) -> None:
+        self._desk.relays.add(self)
 
     def _asked(self, data: bytes) -> None:
         if self._blind:
@@ -124,12 +126,15 @@ class Relay:
             self._give_up(f"TLS: {getattr(wrong, 'verify_message', '') or wrong.reason or wrong}")
         except OSError as wrong:
             self._give_up((wrong.strerror or str(wrong)).lower())
-        else:
-            self.far.write(b"".join(self._early))
-            self._early.clear()
-            self.near.free("connecting")
-            if self.near.ended:
-                self._client_ended()
+
+    def _connected(self) -> None:
+        self.far.write(b"".join(self._early))
+        self._early.clear()
+        self.near.free("connecting")
+        if self.near.closed:
+            self.far.close()
+        elif self.near.ended:
+            self._client_ended()
 
     def _give_up(self, why: str) -> None:
         """Tell the client that there is no target, and leave it time to hear it."""

@@ -64,16 +64,21 @@ class Requests:
         """The parts that came; bytes are held back only while it is open whether they are for the proxy itself."""
         self._held += data
         while self._held:
-            raw, start = self._held, self._parser is None
+            raw = self._held
             if self._parser is None:
+                # Some clients end a body by a line break too many; servers pass over it.
+                start = raw.lstrip(b"\r\n")
+                if start != raw:
+                    self._held = start
+                    yield Part(raw[: len(raw) - len(start)])
+                    continue
                 own = _is_own(raw)
                 if own is None:
                     return
                 self._own = own
                 self._parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
             self._held = b""
-            # Some clients end a body by a line break too many; servers pass over it.
-            part, rest = _read(self._parser, raw.lstrip(b"\r\n") if start else raw)
+            part, rest = _read(self._parser, raw)
             part.raw, part.own = raw[: len(raw) - len(rest)], self._own
             if part.ends:
                 self._held, self._parser = rest, None
@@ -97,22 +102,28 @@ class Answer:
 
     def __init__(self, asked: Head) -> None:
         self._asked = asked
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
-        headers = [("host", "x"), ("content-length", "0")]
-        if upgrade := asked.get("upgrade"):
-            headers += [("upgrade", upgrade), ("connection", "upgrade")]
-        self._parser.send(h11.Request(method=asked.method, target="/", headers=headers))
-        self._parser.send(h11.EndOfMessage())
+        self._parser = self._fresh()
 
     def feed(self, data: bytes) -> tuple[Part, bytes]:
         """What the bytes say, and those of them that come behind the part."""
         part, rest = _read(self._parser, data)
         part.raw = data[: len(data) - len(rest)]
+        if part.early:
+            self._parser = self._fresh()  # the old one has the rest already
         if part.head is not None:
             switches = part.head.status == 101 or (self._asked.method == "CONNECT" and part.head.status // 100 == 2)
             if switches:
                 part.unread, part.ends = "the connection speaks another protocol from here on", True
         return part, rest
+
+    def _fresh(self) -> h11.Connection:
+        parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        headers = [("host", "x"), ("content-length", "0")]
+        if upgrade := self._asked.get("upgrade"):
+            headers += [("upgrade", upgrade), ("connection", "upgrade")]
+        parser.send(h11.Request(method=self._asked.method, target="/", headers=headers))
+        parser.send(h11.EndOfMessage())
+        return parser
 
     def end(self) -> Part:
         """The same for the end of the connection, which may be that of the answer."""
@@ -160,7 +171,6 @@ def _headers(event: h11.Request | h11.Response | h11.InformationalResponse) -> H
 
 def _is_own(start: bytes) -> bool | None:
     """Whether a request is for the proxy itself; None as long as that is open."""
-    start = start.lstrip(b"\r\n")
     _, blank, target = start[:64].partition(b" ")
     if not blank:
         return None if len(start) < 32 and re.fullmatch(rb"[!-~]*", start) else False
