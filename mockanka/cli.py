@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -10,16 +9,15 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockanka import __version__, cli_contract, resources, units
+from mockanka import __version__, cli_contract, cli_proxy, resources, units
+from mockanka.cli_common import bind, port_option, refuse, write_whole
 from mockanka.core.release import DEFAULT, Release
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from mockanka.house import House
 
 
@@ -108,20 +106,9 @@ def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _port(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--port",
-        type=click.IntRange(0, 65535),
-        default=default,
-        envvar="MOCKANKA_PORT",
-        show_default=True,
-        help="Port to listen on; 0 takes a free one.",
-    )
-
-
 @main.command()
 @click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
-@_port(8090)
+@port_option(8090)
 @click.option(
     "--control-port",
     type=click.IntRange(0, 65535),
@@ -140,17 +127,17 @@ def serve(
     from mockanka import server
 
     if control_port and control_port == port:
-        _refuse("--control-port: must be another than --port")
+        refuse("--control-port: must be another than --port")
     house = _prepare(scenario, host, ready_file, options)
     ports = [port] if control_port is None else [port, control_port]
-    listening = [_bind(host, each) for each in ports]
+    listening = [bind(host, each) for each in ports]
 
     def ready(url: str, control_url: str) -> None:
         line: dict[str, object] = {"url": url, "pid": os.getpid()}
         if control_port is not None:
             line["control_url"] = control_url
         if ready_file is not None:
-            _write_whole(ready_file, json.dumps(line) + "\n")
+            write_whole(ready_file, json.dumps(line) + "\n")
         click.echo(json.dumps(line))
         _greet(house, scenario)
 
@@ -186,7 +173,7 @@ class _WithCommand(click.Command):
 
 @main.command(cls=_WithCommand)
 @click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
-@_port(0)
+@port_option(0)
 @click.option(
     "--strict",
     is_flag=True,
@@ -224,12 +211,12 @@ def run(
 
     command = _command_of(ctx)
     house = _prepare(scenario, host, ready_file, options)
-    listening = [_bind(host, port), _bind(host, 0)]
+    listening = [bind(host, port), bind(host, 0)]
 
     def said(url: str, control_url: str) -> None:
         if ready_file is not None:
             line = {"url": url, "pid": os.getpid(), "control_url": control_url}
-            _write_whole(ready_file, json.dumps(line) + "\n")
+            write_whole(ready_file, json.dumps(line) + "\n")
         _greet(house, scenario)
 
     reports: list[Report] = []
@@ -266,156 +253,21 @@ def _command_of(ctx: click.Context) -> list[str]:
     return command
 
 
-def _read_headers(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[tuple[str, str]]:
-    from mockanka.contract.transport import read_header
-
-    try:
-        return [read_header(each) for each in value]
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), ctx, param) from None
-
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
-ACCESS = [
-    click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token of the controller."),
-    click.option("--cert", type=_FILE, envvar="MOCKANKA_CERT", help="Client certificate, PEM."),
-    click.option("--key", type=_FILE, envvar="MOCKANKA_KEY", help="Its key, unless it is in the same file."),
-    click.option(
-        "--header",
-        "headers",
-        metavar="NAME:VALUE",
-        multiple=True,
-        callback=_read_headers,
-        envvar="MOCKANKA_HEADER",
-        help="A header to send with each request of our own; may be given again.",
-    ),
-    click.option("--ca", type=_FILE, envvar="MOCKANKA_CA", help="Certificates to trust, PEM."),
-    click.option("--insecure", is_flag=True, envvar="MOCKANKA_INSECURE", help="Trust any certificate."),
-]
-"""How to get in at a real controller."""
-
-
-def _access(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(ACCESS):
-        function = option(function)
-    return function
-
-
-@main.command()
-@click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
-@_port(8091)
-@click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
-@click.option("--har", type=_FILE, envvar="MOCKANKA_HAR", help="File to record the whole traffic in, as HAR 1.2.")
-@click.option(
-    "--keep-secrets",
-    is_flag=True,
-    envvar="MOCKANKA_KEEP_SECRETS",
-    help="Record cookies, tokens and the like; else such headers say redacted.",
-)
-@click.option(
-    "--release",
-    metavar="RELEASE",
-    callback=_read_release,
-    envvar="MOCKANKA_RELEASE",
-    help="Release to judge by.  [default: what the target's status says]",
-)
-@click.option(
-    "--annotate",
-    is_flag=True,
-    envvar="MOCKANKA_ANNOTATE",
-    help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
-)
-@click.option("--ready-file", type=_FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
-@_access
-def proxy(
-    target_url: str,
-    host: str,
-    port: int,
-    har: Path | None,
-    keep_secrets: bool,
-    release: Release | None,
-    annotate: bool,
-    ready_file: Path | None,
-    **access: Any,
-) -> None:
-    """Pass traffic on to a controller as it comes, and judge it on the side, until SIGINT or SIGTERM.
-
-    What client and controller do wrong is told on standard error, by GET /_mock/report, and in the recording, which
-    mockanka check --har judges again later. Once clients get in, one line of JSON with the URL and the process id is
-    printed on standard output.
-    """
-    from mockanka import server
-    from mockanka.contract import har as recording
-    from mockanka.contract import proxy as passing
-    from mockanka.contract.transport import Access, Unusable
-
-    for option, file in (("--har", har), ("--ready-file", ready_file)):
-        if file is not None and not file.absolute().parent.is_dir():
-            _refuse(f"{option}: there is no folder {file.absolute().parent}")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
-    try:
-        entrance = Access(**access)
-        target = passing.target_of(target_url, entrance)
-        asking = passing.Asking(target, entrance, _say)
-        known = release or asking.now()
-    except Unusable as wrong:
-        _refuse(str(wrong))
-    listening = _bind(host, port)
-    try:
-        writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
-    except OSError as wrong:
-        listening.close()
-        _refuse(f"--har: {har} cannot be written: {wrong.strerror}")
-    book = passing.Book(target.base, known or asking.later, _say, writer)
-    url = server.url_of(listening)
-
-    def ready() -> None:
-        line = json.dumps({"url": url, "pid": os.getpid()})
-        if ready_file is not None:
-            _write_whole(ready_file, line + "\n")
-        click.echo(line)
-        _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
-
-    try:
-        report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-    _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
-    sys.exit(2 if book.failed else 0)
-
-
-def _say(text: str) -> None:
-    click.echo(f"mockanka: {text}", err=True)
-
-
 def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:
     """The house to serve, or an end with status 2 and the reason."""
     from mockanka.house import House
     from mockanka.scenario import Options, Scenario, ScenarioError
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
-        _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+        refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if not host:
-        _refuse("--host: an address is needed; 0.0.0.0 listens on all")
+        refuse("--host: an address is needed; 0.0.0.0 listens on all")
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
     try:
         return House(Scenario.find(scenario), Options(**options))
     except ScenarioError as wrong:
-        _refuse(str(wrong))
-
-
-def _bind(host: str, port: int) -> socket:
-    from mockanka import server
-
-    try:
-        return server.bind(host, port)
-    except OSError as wrong:
-        hint = "; --port 0 takes a free one" if wrong.errno == errno.EADDRINUSE else ""
-        reason = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else wrong.strerror
-        _refuse(f"cannot listen on {host} port {port}: {reason}{hint}")
+        refuse(str(wrong))
 
 
 def _greet(house: House, scenario: str) -> None:
@@ -447,7 +299,7 @@ def show(name: str) -> None:
     from mockanka.scenario.reading import nearest
 
     if name not in shipped():
-        _refuse(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
+        refuse(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
     click.echo(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
 
 
@@ -513,18 +365,7 @@ def releases() -> None:
 
 
 main.add_command(cli_contract.check)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
-
-
-def _refuse(why: str) -> NoReturn:
-    click.echo(why, err=True)
-    sys.exit(2)
+main.add_command(cli_proxy.proxy)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from mockanka import units
 from mockanka.core.release import Release
@@ -79,7 +80,8 @@ def access_of(options: dict[str, Any]) -> Access:
 
 
 @click.command()
-@click.argument("url", envvar="MOCKANKA_CHECK_URL")
+@click.argument("url", envvar="MOCKANKA_CHECK_URL", required=False)
+@click.option("--har", type=FILE, help="A recording of mockanka proxy, or of a browser, to check instead.")
 @click.option("--read-only/--write", default=True, show_default=True, help="Send GETs alone, or make things as well.")
 @click.option("--template", help="With --write: id or name of the template to start.")
 @click.option("--tag", help="With --write: tag of the template.  [default: the latest]")
@@ -99,7 +101,8 @@ def access_of(options: dict[str, Any]) -> Access:
 @click.option("--junit", type=FILE, help="File to write a JUnit report to.")
 @click.option("--json", type=FILE, help="File to write the results to, as JSON.")
 def check(
-    url: str,
+    url: str | None,
+    har: Path | None,
     read_only: bool,
     template: str | None,
     limit: float,
@@ -107,7 +110,7 @@ def check(
     interval: float,
     **options: Any,
 ) -> None:
-    """Check a real controller against the contract.
+    """Check a real controller, or a recording, against the contract.
 
     By default nothing but GETs is sent. With --write an instance and a group are made, updated and removed, and what
     must be refused is asked for; all that is made has mockanka-check- in its name. Ends with 1 if something fails, and
@@ -121,15 +124,25 @@ def check(
     for name in ("junit", "json"):
         if options[name] is not None and not options[name].absolute().parent.is_dir():
             raise click.UsageError(f"--{name}: there is no folder {options[name].absolute().parent}")
+    typed = click.get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE
+    if (url is None and har is None) or (typed and har is not None):
+        raise click.UsageError("give either the URL of a controller or --har with a recording")
+    if har is not None and not read_only:
+        raise click.UsageError("--har: nothing is made where there is no controller; leave --write out")
     allowed = access_of(options)
     from mockanka.contract.check import command
     from mockanka.contract.check.run import Pace
+    from mockanka.contract.har import NoRecording
     from mockanka.contract.transport import Unusable
 
     pace = Pace(interval=interval, start=start_timeout)
     try:
-        status = command.run(command.Wanted(url, allowed, template=template, limit=limit, pace=pace, **options))
-    except Unusable as wrong:
+        if har is not None:
+            status = command.run_recording(har, options["release"], options["junit"], options["json"])
+        else:
+            wanted = command.Wanted(str(url), allowed, template=template, limit=limit, pace=pace, **options)
+            status = command.run(wanted)
+    except (Unusable, NoRecording) as wrong:
         click.echo(f"cannot check: {wrong}", err=True)
         status = 2
     except KeyboardInterrupt:

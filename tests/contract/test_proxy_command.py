@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_is_refused() -> None:
     """As serve refuses it."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        done = call("proxy", "http://127.0.0.1:1", "--port", str(port))
+        done = call("proxy", "http://127.0.0.1:1", "--release", "1.8.0", "--port", str(port))
 
     why = f"cannot listen on 127.0.0.1 port {port}: Address already in use; --port 0 takes a free one\n"
     assert (2, why) == (done.exit_code, done.output)

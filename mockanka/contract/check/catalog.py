@@ -78,4 +78,15 @@ WRITING = [
 ]
 """Made with ``--write`` only."""
 
-CHECKS: dict[str, Check] = {each.id: each for each in [*ANSWERS, *READING, *WRITING]}
+REQUESTS = [
+    Check("operation", MUST, "the client asks for what there is at this release"),
+    Check("method", MUST, "the client asks by a method that the path knows"),
+    Check("query", MUST, "the client's query is one that the document allows"),
+    Check("body", MUST, "the client's body is one that the document allows"),
+    Check("query-unknown", NOTE, "the client sends no query parameter that nothing reads"),
+    Check("body-unknown", NOTE, "the client sends no key that nothing reads"),
+    Check("no-answer", MUST, "a client that does not leave gets a whole answer"),
+]
+"""Made of recordings, in which somebody else is the client."""
+
+CHECKS: dict[str, Check] = {each.id: each for each in [*ANSWERS, *READING, *WRITING, *REQUESTS]}

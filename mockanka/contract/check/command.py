@@ -15,6 +15,7 @@ from rich.console import Console
 
 from mockanka.contract.check import generated, junit
 from mockanka.contract.check.checking import Plan, check
+from mockanka.contract.check.recording import check_recording
 from mockanka.contract.check.results import Results
 from mockanka.contract.check.run import Pace
 from mockanka.contract.check.show import Shown, rendered
@@ -61,17 +62,22 @@ def run(wanted: Wanted) -> int:
             results = check(remote, plan, told=shown.tell)
     if wanted.generated and not count:
         results.remarks.append(generated.HINT)
+    return _told(results, console, wanted.junit, wanted.json)
+
+
+def run_recording(har: Path, release: Release | None, report: Path | None, data: Path | None) -> int:
+    """The same for a recording. NoRecording if it is none."""
+    return _told(check_recording(har, release), Console(stderr=True), report, data)
+
+
+def _told(results: Results, console: Console, report: Path | None, data: Path | None) -> int:
     console.print(rendered(results), soft_wrap=True)
-    _report(results, wanted)
-    return results.status
-
-
-def _report(results: Results, wanted: Wanted) -> None:
-    if wanted.json is not None:
+    if data is not None:
         text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
-        wanted.json.write_text(text, "utf-8", errors="replace")
-    if wanted.junit is not None:
-        junit.write(results, wanted.junit)
+        data.write_text(text, "utf-8", errors="replace")
+    if report is not None:
+        junit.write(results, report)
+    return results.status
 
 
 @contextmanager

@@ -132,18 +132,23 @@ class Run:
 
     def _judge(self, exchange: Exchange, operation: str) -> None:
         self.results.passed("answered", operation)
-        if operation == ELSEWHERE:
-            self.results.passed("stray", operation)
-        else:
-            self.results.passed("status-code", operation)
-        described = self.contract.operation(*exchange.key)
-        if described is not None and self.contract.has_envelope(described):
-            for check in OF_ENVELOPES:
-                self.results.passed(check, operation)
-            if self.contract.shapes(described):
-                self.results.passed("shape", operation)
-            right = not any(each.fails for each in self.contract.requests(exchange))
-            self.results.passed("allowed-refused" if right else "forbidden-taken", operation)
-        for violation in self.contract.answers(exchange):
-            self.results.violation(violation, self.last)
+        judge_answer(self.results, exchange, operation, self.last)
         self.watch.see(exchange, operation, self.last)
+
+
+def judge_answer(results: Results, exchange: Exchange, operation: str, request: str) -> None:
+    """Hold an answer against the document: what passes is counted, what is wrong is told."""
+    if operation == ELSEWHERE:
+        results.passed("stray", operation)
+    else:
+        results.passed("status-code", operation)
+    described = results.contract.operation(*exchange.key)
+    if described is not None and results.contract.has_envelope(described):
+        for check in OF_ENVELOPES:
+            results.passed(check, operation)
+        if results.contract.shapes(described):
+            results.passed("shape", operation)
+        right = not any(each.fails for each in results.contract.requests(exchange))
+        results.passed("allowed-refused" if right else "forbidden-taken", operation)
+    for violation in results.contract.answers(exchange):
+        results.violation(violation, request)
