@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -63,17 +64,16 @@ class Book:
         self._hurry = False
         self._waiting, self._bytes = 0, 0
         self._room: list[Callable[[], None]] = []
-        self.unread = 0
-        """Connections that from some point on were passed on without being read."""
+        self._unread: Counter[str] = Counter()
+        """Connections that from some point on were passed on without being read, by the reason."""
         self.failed = ""
         """Why the recording is not whole; empty if it is."""
 
     # ---- in the event loop -----------------------------------------------------------------------------------------
 
-    def submit(self, recorded: Recorded, then: Callable[[Found], None] | None = None) -> None:
-        """Have an exchange judged; ``then`` hears what is wrong with it."""
+    def submit(self, make: Callable[[], Recorded], size: int, then: Callable[[Found], None] | None = None) -> None:
+        """Have an exchange of so many bytes made up and judged; ``then`` hears what is wrong with it."""
         loop = asyncio.get_running_loop()
-        size = len(recorded.exchange.sent) + len(recorded.exchange.content)
         self._waiting, self._bytes = self._waiting + 1, self._bytes + size
 
         def done(found: Found) -> None:
@@ -86,7 +86,7 @@ class Book:
                     each()
 
         def work() -> None:
-            found = self._take(recorded)
+            found = self._take(make())
             if not loop.is_closed():
                 loop.call_soon_threadsafe(done, found)
 
@@ -99,6 +99,12 @@ class Book:
     def when_room(self, do: Callable[[], None]) -> None:
         """Have something done once there is room again."""
         self._room.append(do)
+
+    def unreadable(self, why: str) -> None:
+        """A connection is passed on unread from here; each reason is told once."""
+        self._unread[why] += 1
+        if self._unread[why] == 1 and len(self._unread) <= NAMED:
+            self._said(f"passed on without being read any more: {why}")
 
     async def report(self) -> dict[str, Any]:
         """What was found in all exchanges that were over when it was asked for."""
@@ -163,7 +169,7 @@ class Book:
             "release": None if self._release is None else str(self._release),
             "exchanges": self._exchanges,
             "unjudged": self._unjudged,
-            "unread": self.unread,
+            "unread": self._unread.total(),
             **self._sides,
             "findings": [each.as_json() for each in self._findings.values()],
             "more": self._more,

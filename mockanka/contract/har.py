@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import parse_qsl, urlsplit
@@ -43,7 +43,7 @@ _HEADERS: dict[str, Any] = {
 }
 _BODY: dict[str, Any] = {
     "type": "object",
-    "properties": {"text": {"type": "string"}, "encoding": {"enum": ["base64", ""]}, "_encoding": {"enum": ["base64"]}},
+    "properties": {"text": {"type": "string"}, "size": {"type": "number"}},
 }
 _ENTRY: dict[str, Any] = {
     "type": "object",
@@ -51,6 +51,7 @@ _ENTRY: dict[str, Any] = {
     "properties": {
         "time": {"type": "number"},
         "startedDateTime": {"type": "string"},
+        "timings": {"type": "object", "properties": {"wait": {"type": "number"}}},
         "request": {
             "type": "object",
             "required": ["method", "url"],
@@ -58,7 +59,7 @@ _ENTRY: dict[str, Any] = {
                 "method": {"type": "string"},
                 "url": {"type": "string"},
                 "headers": _HEADERS,
-                "postData": _BODY,
+                "postData": {"anyOf": [{"type": "null"}, _BODY]},
             },
         },
         "response": {
@@ -77,6 +78,7 @@ _HAR: dict[str, Any] = {
             "required": ["version", "entries"],
             "properties": {
                 "version": {"type": "string"},
+                "creator": {"type": "object"},
                 "_release": {"type": "string"},
                 "entries": {"type": "array", "items": _ENTRY},
             },
@@ -201,6 +203,8 @@ class Recording:
     entries: list[Recorded]
     release: Release | None = None
     """The release that it was judged by, if it says so."""
+    ours: bool = True
+    """It was made by the proxy, and not by a browser, which asks for much else."""
 
     @property
     def seen_release(self) -> Release | None:
@@ -211,7 +215,7 @@ class Recording:
             body = each.exchange.body if each.exchange.path == STATUS else None
             if isinstance(body, dict):
                 try:
-                    return Release.parse(str(body.get("version")).partition("-")[0])
+                    return Release.parse(str(body.get("version")).removeprefix("v").partition("-")[0])
                 except ValueError:
                     continue
         return None
@@ -253,7 +257,7 @@ def load(path: Path) -> Recording:
             entries.append(recorded_of(entry))
         except ValueError as wrong:
             raise NoRecording(f"{path} is no HAR file: $.log.entries[{number}]: {wrong}") from None
-    return Recording(entries, release)
+    return Recording(entries, release, log.get("creator", {}).get("name") == "mockanka")
 
 
 def judge_recording(recording: Recording, release: Release | None = None) -> Iterator[Judged]:
@@ -276,17 +280,17 @@ def recorded_of(entry: dict[str, Any]) -> Recorded:
         method=request["method"],
         path=url.path or "/",
         query=url.query,
-        sent=_bytes(request.get("postData", {}), "_encoding"),
+        sent=_bytes(request.get("postData") or {}, "_encoding"),
         status=response["status"],
         headers=joined(answered),
         content=_bytes(content, "encoding"),
-        seconds=round(entry.get("time", 0) / 1000, 6),
+        seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
     )
-    at = entry.get("startedDateTime")
+    at = datetime.fromisoformat(entry["startedDateTime"]) if "startedDateTime" in entry else EPOCH
     waited = entry.get("timings", {}).get("wait", 0)
     return Recorded(
         exchange,
-        at=datetime.fromisoformat(at) if at else EPOCH,
+        at=at if at.tzinfo else at.replace(tzinfo=UTC),
         url=request["url"],
         version=request.get("httpVersion", ""),
         asked=asked,

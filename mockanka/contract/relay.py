@@ -81,7 +81,7 @@ class Relay:
                 self._outbox.add(lambda why=part.unread: self.near.write(self._desk.unread(why)))  # type: ignore[misc]
                 self._outbox.add(self.near.close)
             elif part.unread:
-                self._go_blind()
+                self._go_blind(f"a request: {part.unread}")
         self._serve_own()
 
     def _take_request(self, part: Part) -> None:
@@ -93,7 +93,8 @@ class Relay:
             self._pass_on(part.raw)
         turn = self._asking
         if turn is not None:
-            turn.sent.add(part.body)
+            if not turn.own:
+                turn.sent.add(part.body)
             if part.ends:
                 turn.whole, self._asking = True, None
                 if turn.answered:
@@ -176,7 +177,7 @@ class Relay:
         while data:
             turn = self._turns[0] if self._turns else None
             if turn is None or turn.reader is None:
-                self._go_blind()
+                self._go_blind("an answer to no request")
                 self._hand_over(data)
                 return
             turn.begun = True
@@ -195,7 +196,7 @@ class Relay:
         if part.unread:
             turn.broken = Broken.SWITCHED if part.ends else Broken.UNREAD
             turn.detail = "" if part.ends else part.unread
-            self._go_blind()
+            self._go_blind(f"an answer: {part.unread}")
         if part.ends or part.unread:
             self._finish(turn)
         if part.unread:
@@ -277,16 +278,17 @@ class Relay:
 
     def _submit(self, turn: Turn, then: Callable[[Sequence[Violation] | None], None] | None = None) -> None:
         book = self._desk.book
-        book.submit(turn.recorded(self._desk.base), then)
+        base = self._desk.base
+        book.submit(lambda: turn.recorded(base), turn.sent.size + turn.content.size, then)
         if book.full:
             self.near.hold("judging")
             book.when_room(lambda: self.near.free("judging"))
 
-    def _go_blind(self) -> None:
+    def _go_blind(self, why: str) -> None:
         """Pass everything on from here, and read no more."""
         if not self._blind:
             self._blind = True
-            self._desk.book.unread += 1
+            self._desk.book.unreadable(why)
             self._pass_on(self._requests.rest())
 
     def _serve_own(self) -> None:

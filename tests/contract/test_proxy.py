@@ -673,6 +673,24 @@ def test_a_certificate_that_is_not_trusted_is_a_502() -> None:
     assert refusal.json["detail"].startswith(f"cannot reach {url}: TLS: self-signed certificate")
 
 
+@pytest.mark.parametrize("ending", ["client closes", "client resets", "target closes", "target resets"])
+@pytest.mark.parametrize("asked", [GET, GET[:10], b"\x00", GET + GET])
+def test_nothing_is_left_of_a_connection_that_ended(ending: str, asked: bytes) -> None:
+    """However it ends, in whatever state, both its halves are gone."""
+    with conversation(asked) as (client, target, proxy):
+        exactly(target, len(asked))
+        first, second = (client, target) if ending.startswith("client") else (target, client)
+        if ending.endswith("resets"):
+            reset(first)
+        else:
+            first.close()
+        hear(second)
+        second.close()
+        until(lambda: not proxy.proxy.relays)
+
+        assert set() == proxy.proxy.relays
+
+
 def test_stopping_ends_every_connection(anka: Anka) -> None:
     """Idle, in the middle of a request, or waiting: all end, and what was begun counts."""
     with passing(anka.url) as proxy, closing(raw(proxy.url)) as idle, closing(raw(proxy.url)) as half:

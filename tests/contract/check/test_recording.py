@@ -15,7 +15,7 @@ from mockanka.contract.check.catalog import REQUESTS
 from mockanka.contract.check.recording import check_recording
 from mockanka.contract.check.results import Results
 from mockanka.contract.exchange import Exchange
-from mockanka.contract.har import Writer
+from mockanka.contract.har import Writer, entry_of
 from mockanka.contract.recorded import EPOCH, Broken, Recorded
 from mockanka.core.release import DEFAULT, Release
 from mockanka.scenario import shipped
@@ -133,6 +133,26 @@ def test_what_the_mock_answers_is_clean(tmp_path: Path, name: str) -> None:
 
     assert ({"schema", "vm-of-state"} if name == "null-in-list" else set()) == found(results)
     assert (1 if name == "null-in-list" else 0) == results.status
+
+
+def test_what_a_browser_asks_for_besides_is_passed_over(tmp_path: Path) -> None:
+    """Pages and pictures of the same site are no calls of the API; unknown ones of the API are."""
+    file = tmp_path / "x.har"
+    entries = [entry_of(entry(path=path)) for path in ("/", "/static/app.js", "/api/v1/nowhere")]
+    file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
+    results = check_recording(file, DEFAULT)
+
+    assert ["2 exchanges are none of the API, and passed over"] == results.remarks
+    assert {"GET /api/v1/nowhere"} == {each.request for row in results.of("failed") for each in row.findings}
+
+
+def test_times_without_a_zone_are_compared_all_the_same(tmp_path: Path) -> None:
+    """Not every program writes one."""
+    file = tmp_path / "x.har"
+    both = [entry_of(entry(body=[])), entry_of(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
+    file.write_text(json.dumps({"log": {"version": "1.2", "entries": both}}))
+
+    assert 0 == check_recording(file, DEFAULT).status
 
 
 def test_the_command_checks_a_recording(tmp_path: Path) -> None:
