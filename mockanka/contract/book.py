@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from mockanka.contract.har import Writer
@@ -21,8 +22,10 @@ MOST = 1_000
 """Different findings that are kept apart."""
 NAMED = 20
 """Exchanges that one finding names; it counts on."""
-FULL_ITEMS, FULL_BYTES = 500, 128 * 1024 * 1024
-"""So much may wait to be judged before clients are read from no further."""
+FULL_ITEMS, FULL_BYTES = 500, 4 * 1024 * 1024
+"""So much may wait to be judged, some seconds' work, before clients are read from no further."""
+REMEMBERED = 500
+"""Exchanges that are not judged again when they come again: whoever polls sees the same for a while."""
 PATIENCE = 5.0
 """Seconds that judging has left once the proxy is told to stop; recorded is all the same what it did not get to."""
 
@@ -58,6 +61,7 @@ class Book:
         self._target, self._given, self._said, self._writer = target, release, said, writer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-judge")
         self._release = release if isinstance(release, Release) else None
+        self._judged: dict[bytes, list[Violation]] = {}
         self._findings: dict[tuple[str, ...], Finding] = {}
         self._exchanges = self._unjudged = self._more = 0
         self._sides = {"client": 0, "server": 0}
@@ -126,7 +130,7 @@ class Book:
         found: Found = None
         try:
             if not self._hurry:
-                found = verdict(recorded, contract_of(self._known()))
+                found = self._verdict(recorded)
         except Exception:
             log.exception("a fault in mockanka itself; please report it")
         if found is None:
@@ -139,6 +143,18 @@ class Book:
                 self._writer.add(recorded, found)
             except OSError as wrong:
                 self._fail(wrong)
+        return found
+
+    def _verdict(self, recorded: Recorded) -> list[Violation]:
+        each = recorded.exchange
+        said = (each.method, each.path, each.query, each.sent, each.status, each.kind, recorded.broken, recorded.detail)
+        key = blake2b(repr(said).encode() + each.content).digest()
+        found = self._judged.pop(key, None)
+        if found is None:
+            found = verdict(recorded, contract_of(self._known()))
+        self._judged[key] = found
+        if len(self._judged) > REMEMBERED:
+            del self._judged[next(iter(self._judged))]
         return found
 
     def _known(self) -> Release:

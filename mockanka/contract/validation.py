@@ -60,13 +60,18 @@ class Validation:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
         self._made: dict[tuple[str, bool], Any] = {}
+        self._last: tuple[str, Any, bool] = "", None, False
 
     def errors(self, pointer: str, value: Any) -> list[ValidationError]:
         """What is wrong with a value, keys aside that nobody documented."""
+        if self._is_clean(pointer, value):
+            return []
         return [leaf for error in self._validator(pointer, True).iter_errors(value) for leaf in _leaves(error)]
 
     def undocumented(self, pointer: str, value: Any) -> list[tuple[str, str]]:
         """The keys that nobody documented: where, and the key."""
+        if self._is_clean(pointer, value):
+            return []
         found = []
         for error in self._validator(pointer, False).iter_errors(value):
             for leaf in _all_leaves(error):
@@ -78,6 +83,14 @@ class Validation:
 
     def is_valid(self, pointer: str, value: Any) -> bool:
         return bool(self._validator(pointer, False).is_valid(value))
+
+    def _is_clean(self, pointer: str, value: Any) -> bool:
+        """The same, looked at once for all that is asked of a value: most are, and lists are long."""
+        known, seen, clean = self._last
+        if known != pointer or seen is not value:
+            clean = self.is_valid(pointer, value)
+            self._last = pointer, value, clean
+        return clean
 
     def _validator(self, pointer: str, lenient: bool) -> Any:
         if (pointer, lenient) not in self._made:

@@ -56,7 +56,7 @@ class Passing:
         """End; what the report says then. Again is fine."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join(TIMEOUT)
+        self._thread.join()
         return self._told.result(0)
 
     def _run(self) -> None:
