@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
 import struct
@@ -336,6 +337,18 @@ def struck(anka: Anka, url: str, do: dict[str, object]) -> list[tuple[bytes, boo
 def test_a_fault_is_the_same_through_the_proxy(anka: Anka, proxy: Passing, do: dict[str, object]) -> None:
     """The same bytes, and the same kind of end behind them."""
     assert struck(anka, anka.url, do) == struck(anka, proxy.url, do)
+
+
+@pytest.mark.parametrize("do", FAULTS, ids=str)
+def test_a_fault_is_the_same_but_for_the_header_in_annotated_answers(anka: Anka, do: dict[str, object]) -> None:
+    """What breaks off breaks off at the same byte; what is whole has at most the header more."""
+    with passing(anka.url, annotate=True) as proxy:
+        through = [
+            (re.sub(rb"\r\n" + HEADER.encode() + rb": [^\r]*", b"", heard), broke)
+            for heard, broke in struck(anka, proxy.url, do)
+        ]
+
+    assert struck(anka, anka.url, do) == through
 
 
 def test_each_kind_at_the_door_passes_the_proxy() -> None:

@@ -18,6 +18,7 @@ from mockanka.contract.har import judge_recording, load
 from mockanka.core.release import Release
 from mockanka.server import url_of
 from tests.contract.test_transport import CERTIFICATE
+from tests.documents import blocks
 from tests.processes import PATIENCE, Serving, serving
 from tests.test_cli import call
 from tests.test_wire_faults import STATUS, VM, Answer, ask, head, hear, raw
@@ -114,6 +115,17 @@ def test_secrets_stay_out_of_the_recording(anka: Anka, tmp_path: Path, options: 
 
     assert bool(options) == ("cm9vdDp4" in har.read_text())
     assert bool(options) != ("redacted" in har.read_text())
+
+
+def test_the_page_shows_a_report_as_it_is() -> None:
+    """The example in the page on contracts is what the proxy says, the target's address aside."""
+    (shown,) = (each for each in blocks("docs/contract.md", "json") if "unread" in each)
+    with mockanka.serve("default", clock="manual") as anka, serving(anka.url, verb="proxy") as proxy:
+        ask(proxy.url, target=STATUS)
+        ask(proxy.url, "POST", VM, {"count": 1})
+        report = ask(proxy.url, target="/_mock/report").json
+
+    assert json.loads(shown) == report | {"target": "http://127.0.0.1:8090"}
 
 
 REFUSED: list[tuple[list[str], str]] = [
