@@ -23,7 +23,7 @@ from mockanka.contract.transport import Access
 from mockanka.core.release import DEFAULT, Release
 from mockanka.server import url_of
 from tests.contract.passing import conversation, exactly, listening, passing
-from tests.contract.test_proxy import GET, answer
+from tests.contract.test_proxy import GET, answer, as_much_as_goes
 from tests.test_wire_faults import ask, head, hear
 
 OLD = Release.parse("1.8.0")
@@ -147,6 +147,24 @@ def test_a_body_that_is_too_large_to_keep_passes(
     assert ["1 bytes were sent, 100000 came back", "1001 bytes were sent, 29 came back"] == [
         each["_detail"] for each in entries
     ]
+
+
+def test_no_more_is_read_than_can_be_kept_while_an_answer_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers behind one that is held back to be annotated wait at the target, not in the proxy."""
+    monkeypatch.setattr(turn, "MAX_BODY", 1000)
+    judged = threading.Event()
+    monkeypatch.setattr(book, "verdict", lambda *_: [judged.wait(10)][1:])
+    with conversation(GET + GET, annotate=True) as (client, target, _proxy):
+        exactly(target, len(GET + GET))
+        whole = b"x" * 64_000_000
+        target.sendall(answer() + f"HTTP/1.1 200 OK\r\ncontent-length: {len(whole)}\r\n\r\n".encode())
+        target.settimeout(0.3)
+        sent = as_much_as_goes(target, whole)
+        judged.set()
+        heard = exactly(client, len(answer()))
+
+    assert answer() == heard
+    assert 0 < sent < 40_000_000
 
 
 def test_a_release_that_nobody_tells_is_todays() -> None:
