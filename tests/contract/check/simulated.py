@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -11,11 +10,13 @@ import httpx
 from werkzeug.test import Client
 
 from mockanka.contract.check.checking import Plan, check
+from mockanka.contract.check.leftovers import PREFIX
 from mockanka.contract.check.results import Results
 from mockanka.contract.check.run import Pace
 from mockanka.contract.check.writing import Target, find_target
 from mockanka.contract.exchange import Exchange
 from mockanka.contract.transport import Remote, connect
+from mockanka.core.controller import Controller
 from mockanka.core.release import Release
 from mockanka.core.steering import advance_by
 from mockanka.core.timing import SECOND
@@ -95,9 +96,8 @@ def complaints(results: Results) -> list[str]:
     return [f"{row.operation} {row.check}: {each}" for row in results.of("failed") for each in row.findings]
 
 
-def changed(exchange: Exchange, change: Callable[[Any], Any]) -> Exchange:
-    """The exchange with another envelope."""
-    import json
-
-    whole = change(json.loads(exchange.content))
-    return replace(exchange, content=json.dumps(whole).encode() + b"\n")
+def left_behind(controller: Controller) -> list[str]:
+    """What a run made and is still there, instances aside that are on their way out."""
+    alive = [each for each in controller.instances.values() if each.state not in ("Terminating", "Terminated")]
+    instances = [each.id for each in alive if PREFIX in f"{each.request.name} {each.request.external_id}"]
+    return instances + [each.id for each in controller.groups.values() if PREFIX in each.name]
