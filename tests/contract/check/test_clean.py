@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 import mockanka
@@ -70,6 +72,19 @@ def test_a_node_that_is_named_takes_part(release: str) -> None:
     assert {("placed", "startVms"), ("member", "addNodesToGroups"), ("member", "removeNodesFromGroups")} <= {
         (row.check, row.operation) for row in results.of("passed")
     }
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_generated_requests_change_nothing(release: str) -> None:
+    """Queries of every GET and updates of our own instance are answered as they should be; the names stay ours."""
+    simulated, plain = Simulated("default", release), Simulated("default", release)
+    results = checked(simulated, write=True, generated=15)
+    checked(plain, write=True)
+    more = Counter(each.method for each in simulated.seen) - Counter(each.method for each in plain.seen)
+
+    assert CLEAN == outcome(results)
+    assert {"GET", "PUT"} == set(more)
+    assert [] == left_behind(simulated.house.controller)
 
 
 @pytest.mark.parametrize("release", RELEASES)
