@@ -27,7 +27,7 @@ class Pace:
     """How long things are waited for, in seconds, and how often one looks."""
 
     interval: float = 1.0
-    looks: int = 3
+    looks: int = 2
     """At the lists, when nothing is to happen."""
     start: float = 600.0
     end: float = 150.0
