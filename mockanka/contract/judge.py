@@ -371,14 +371,18 @@ def _shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 
+def kind_of(text: str) -> str:
+    """What a text says but for the value that it shows."""
+    return re.sub(r'^is ("(?:[^"\\]|\\.)*"(?:\.\.\.)?|[^ ,]+)', "is ...", text)
+
+
 def _gathered(found: Iterable[Violation], operation: dict[str, Any]) -> list[Violation]:
     """The same in many items of a list, or of a map whose keys are ids, is one."""
     together: dict[tuple[str, str, str], Violation] = {}
     for each in found:
         where = re.sub(r"\[\d+\]", "[*]", each.where)
         where = re.sub(r"(\.distribute_status)\.?(\[[^\]]*\]|[^.]+)", r"\1.*", where)
-        kind = re.sub(r'^is ("[^"]*"|[^ ,]+)', "is ...", each.text)
-        key = (each.check, where, kind)
+        key = (each.check, where, kind_of(each.text))
         if key in together:
             together[key] = replace(together[key], count=together[key].count + 1)
         else:

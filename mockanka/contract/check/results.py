@@ -8,7 +8,7 @@ from typing import Any
 
 from mockanka import __version__
 from mockanka.contract.check.catalog import CHECKS
-from mockanka.contract.judge import Contract, Level, Violation
+from mockanka.contract.judge import Contract, Level, Violation, kind_of
 
 FORMAT = 1
 """Of the JSON; docs/contract.md describes it. New keys may come without another number."""
@@ -108,7 +108,7 @@ class Results:
         row.times += 1
         level = level or row.level
         for index, each in enumerate(row.findings):
-            same = (each.where, each.level) == (where, level) and (each.text == text or where)
+            same = (each.where, each.level, kind_of(each.text)) == (where, level, kind_of(text))
             if same or index == KEPT:
                 row.findings[index] = replace(each, count=each.count + 1)
                 return
@@ -118,6 +118,11 @@ class Results:
         """What the judge found wrong with one answer."""
         wrong = violation
         self.found(wrong.check, wrong.operation, wrong.text, request, wrong.where, wrong.level)
+
+    def remark(self, text: str) -> None:
+        """Say something to people, once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
 
     def of(self, outcome: str) -> Iterator[Row]:
         """The checks with that outcome."""

@@ -161,11 +161,18 @@ def test_the_command_checks_a_recording(tmp_path: Path) -> None:
     file, data, report = (tmp_path / name for name in ("x.har", "x.json", "x.xml"))
     wrong = call("check", "--har", str(file), "--json", str(data), "--junit", str(report))
     checked(tmp_path, entry(body=[]))
-    right = call("check", "--har", str(file), MOCKANKA_CHECK_URL="http://127.0.0.1:1")
+    right = call("check", MOCKANKA_HAR=str(file))
 
     assert (1, 0) == (wrong.exit_code, right.exit_code)
     assert ("recording", str(file), 1) == tuple(json.loads(data.read_text())[key] for key in ("mode", "url", "status"))
     assert "GET /api/v1/nowhere is none" in report.read_text()
+
+
+def test_a_url_beats_a_recording_of_the_environment() -> None:
+    """Who has MOCKANKA_HAR set for the proxy can check a controller all the same."""
+    done = call("check", "http://127.0.0.1:1", MOCKANKA_HAR="no-such-file")
+
+    assert "nothing listens at 127.0.0.1 port 1" in done.output
 
 
 @pytest.mark.parametrize(
