@@ -20,6 +20,7 @@ from mockanka.contract.recorded import EPOCH, Broken, Recorded
 from mockanka.core.release import DEFAULT, Release
 from mockanka.scenario import shipped
 from tests.contract.passing import passing
+from tests.documents import PAGES
 from tests.test_cli import call
 from tests.test_wire_faults import STATUS, VM, ask
 
@@ -166,6 +167,13 @@ def test_the_command_checks_a_recording(tmp_path: Path) -> None:
     assert (1, 0) == (wrong.exit_code, right.exit_code)
     assert ("recording", str(file), 1) == tuple(json.loads(data.read_text())[key] for key in ("mode", "url", "status"))
     assert "GET /api/v1/nowhere is none" in report.read_text()
+
+
+def test_the_page_names_each_check_of_a_request() -> None:
+    """With its level and its claim, as the catalogue has them."""
+    rows = [f"| `{each.id}` | {each.level} | {each.what} |" for each in REQUESTS]
+
+    assert [] == [row for row in rows if row not in PAGES["docs/contract.md"]]
 
 
 def test_a_url_beats_a_recording_of_the_environment() -> None:
