@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -10,24 +9,16 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockanka import __version__, resources, units
+from mockanka import __version__, cli_contract, cli_proxy, resources, units
+from mockanka.cli_common import bind, port_option, refuse, write_whole
 from mockanka.core.release import DEFAULT, Release
 
 if TYPE_CHECKING:
-    from socket import socket
-
     from mockanka.house import House
-
-
-def _read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
-    try:
-        return None if value is None else Release.parse(value)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), ctx, param) from None
 
 
 def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -74,7 +65,7 @@ SERVING = [
     click.option(
         "--release",
         metavar="RELEASE",
-        callback=_read_release,
+        callback=cli_contract.read_release,
         envvar="MOCKANKA_RELEASE",
         help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
     ),
@@ -115,20 +106,9 @@ def _serving(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def _port(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--port",
-        type=click.IntRange(0, 65535),
-        default=default,
-        envvar="MOCKANKA_PORT",
-        show_default=True,
-        help="Port to listen on; 0 takes a free one.",
-    )
-
-
 @main.command()
 @click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
-@_port(8090)
+@port_option(8090)
 @click.option(
     "--control-port",
     type=click.IntRange(0, 65535),
@@ -147,17 +127,17 @@ def serve(
     from mockanka import server
 
     if control_port and control_port == port:
-        _refuse("--control-port: must be another than --port")
+        refuse("--control-port: must be another than --port")
     house = _prepare(scenario, host, ready_file, options)
     ports = [port] if control_port is None else [port, control_port]
-    listening = [_bind(host, each) for each in ports]
+    listening = [bind(host, each) for each in ports]
 
     def ready(url: str, control_url: str) -> None:
         line: dict[str, object] = {"url": url, "pid": os.getpid()}
         if control_port is not None:
             line["control_url"] = control_url
         if ready_file is not None:
-            _write_whole(ready_file, json.dumps(line) + "\n")
+            write_whole(ready_file, json.dumps(line) + "\n")
         click.echo(json.dumps(line))
         _greet(house, scenario)
 
@@ -193,7 +173,7 @@ class _WithCommand(click.Command):
 
 @main.command(cls=_WithCommand)
 @click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
-@_port(0)
+@port_option(0)
 @click.option(
     "--strict",
     is_flag=True,
@@ -231,12 +211,12 @@ def run(
 
     command = _command_of(ctx)
     house = _prepare(scenario, host, ready_file, options)
-    listening = [_bind(host, port), _bind(host, 0)]
+    listening = [bind(host, port), bind(host, 0)]
 
     def said(url: str, control_url: str) -> None:
         if ready_file is not None:
             line = {"url": url, "pid": os.getpid(), "control_url": control_url}
-            _write_whole(ready_file, json.dumps(line) + "\n")
+            write_whole(ready_file, json.dumps(line) + "\n")
         _greet(house, scenario)
 
     reports: list[Report] = []
@@ -279,26 +259,15 @@ def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[st
     from mockanka.scenario import Options, Scenario, ScenarioError
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
-        _refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+        refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if not host:
-        _refuse("--host: an address is needed; 0.0.0.0 listens on all")
+        refuse("--host: an address is needed; 0.0.0.0 listens on all")
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
     try:
         return House(Scenario.find(scenario), Options(**options))
     except ScenarioError as wrong:
-        _refuse(str(wrong))
-
-
-def _bind(host: str, port: int) -> socket:
-    from mockanka import server
-
-    try:
-        return server.bind(host, port)
-    except OSError as wrong:
-        hint = "; --port 0 takes a free one" if wrong.errno == errno.EADDRINUSE else ""
-        reason = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else wrong.strerror
-        _refuse(f"cannot listen on {host} port {port}: {reason}{hint}")
+        refuse(str(wrong))
 
 
 def _greet(house: House, scenario: str) -> None:
@@ -330,7 +299,7 @@ def show(name: str) -> None:
     from mockanka.scenario.reading import nearest
 
     if name not in shipped():
-        _refuse(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
+        refuse(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
     click.echo(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
 
 
@@ -368,7 +337,7 @@ def schema() -> None:
 @click.option(
     "--release",
     metavar="RELEASE",
-    callback=_read_release,
+    callback=cli_contract.read_release,
     default=str(DEFAULT),
     envvar="MOCKANKA_RELEASE",
     show_default=True,
@@ -403,16 +372,8 @@ def fidelity() -> None:
     click.echo(page(), nl=False)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
-
-
-def _refuse(why: str) -> NoReturn:
-    click.echo(why, err=True)
-    sys.exit(2)
+main.add_command(cli_contract.check)
+main.add_command(cli_proxy.proxy)
 
 
 if __name__ == "__main__":

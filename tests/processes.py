@@ -44,12 +44,13 @@ def serving(
     command: Sequence[str] = (sys.executable, "-m", "mockanka"),
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    verb: str = "serve",
 ) -> Iterator[Serving]:
-    """Run ``mockanka serve`` on a free port, unless the arguments or the environment say which."""
+    """Run ``mockanka serve``, or another that does, on a free port, unless arguments or environment say which."""
     chosen = "--port" in arguments or "MOCKANKA_PORT" in (env or {})
     port = [] if chosen else ["--port", "0"]
     process = subprocess.Popen(
-        [*command, "serve", *arguments, *port],
+        [*command, verb, *arguments, *port],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **(env or {})},

@@ -170,7 +170,8 @@ def test_version_is_the_packages() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"], ["fidelity"]]
+    "command",
+    [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"], ["fidelity"], ["proxy"]],
 )
 def test_every_command_explains_itself(command: list[str]) -> None:
     """``--help`` and ``-h`` say the same, everywhere."""

@@ -29,7 +29,7 @@ LAYERS = [
     ["mockanka.server"],
     ["mockanka.thread", "mockanka.running", "mockanka.views", "mockanka.requests", "mockanka.anka"],
     ["mockanka.contract"],
-    ["mockanka.cli", "mockanka.pytest_plugin"],
+    ["mockanka.cli_common", "mockanka.cli_contract", "mockanka.cli_proxy", "mockanka.cli", "mockanka.pytest_plugin"],
     ["mockanka.__main__"],
 ]
 """From the bottom up; a name stands for itself and, if it is a package, for all in it."""
@@ -92,8 +92,11 @@ def test_scenarios_load_no_flask() -> None:
 
 
 def test_the_command_line_loads_only_what_it_needs() -> None:
-    """Asking for help need not wait for flask, marshmallow, yaml or uvicorn."""
-    assert not loaded_by("mockanka.cli") & {"flask", "werkzeug", "marshmallow", "yaml", "uvicorn"}
+    """Asking for help need not wait for what only some command needs."""
+    assert not loaded_by("mockanka.cli") & {
+        *("flask", "werkzeug", "marshmallow", "yaml", "uvicorn"),
+        *("httpx", "jsonschema", "rich", "junitparser"),
+    }
 
 
 @pytest.mark.parametrize("module", FILES)
@@ -116,17 +119,17 @@ CONTRACT = [name for name in FILES if layer_of(name) == layer_of("mockanka.contr
 
 @pytest.mark.parametrize("module", CONTRACT)
 def test_the_contract_knows_of_the_simulator_only_its_releases(module: str) -> None:
-    """A module of the contract imports, of all that is mockanka's, the table of releases and where files lie."""
-    allowed = {*CONTRACT, "mockanka.core.release", "mockanka.resources", "mockanka"}
+    """A module of the contract imports, of all that is mockanka's, the releases, the units, and where files lie."""
+    allowed = {*CONTRACT, "mockanka.core.release", "mockanka.resources", "mockanka.units", "mockanka"}
 
     assert set() == imports(module) - allowed
 
 
 def test_the_simulator_never_reads_the_contract() -> None:
-    """Whoever imports the contract is part of it, or is the command line."""
+    """Whoever imports the contract is part of it, or belongs to the command line."""
     readers = {name for name in FILES if imports(name) & set(CONTRACT)} - set(CONTRACT)
 
-    assert {"mockanka.cli"} == readers
+    assert {"mockanka.cli", "mockanka.cli_contract", "mockanka.cli_proxy"} == readers
 
 
 @pytest.mark.parametrize("package", ["mockanka.core", "mockanka.scenario", "mockanka.api", "mockanka.contract"])
