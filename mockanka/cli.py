@@ -388,6 +388,14 @@ def releases() -> None:
     click.echo(page(), nl=False)
 
 
+@main.command()
+def fidelity() -> None:
+    """Print how each thing in the contract is known, as a page of Markdown."""
+    from mockanka.contract.fidelity_page import page
+
+    click.echo(page(), nl=False)
+
+
 main.add_command(cli_contract.check)
 
 

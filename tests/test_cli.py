@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from mockanka import __version__, resources, server
 from mockanka.cli import main
-from mockanka.contract import document
+from mockanka.contract import document, fidelity_page
 from mockanka.contract.releases_page import page
 from mockanka.core.release import DEFAULT, Release
 from mockanka.core.timing import SECOND
@@ -157,12 +157,21 @@ def test_releases_prints_the_page() -> None:
     assert (0, page(), "") == (result.exit_code, result.stdout, result.stderr)
 
 
+def test_fidelity_prints_the_page() -> None:
+    """``fidelity`` prints the page on how things are known and nothing else."""
+    result = call("fidelity")
+
+    assert (0, fidelity_page.page(), "") == (result.exit_code, result.stdout, result.stderr)
+
+
 def test_version_is_the_packages() -> None:
     """``--version`` names the program and its version."""
     assert f"mockanka, version {__version__}\n" == call("--version").stdout
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["scenario"], ["scenario", "validate"], ["openapi"], ["releases"], ["fidelity"]]
+)
 def test_every_command_explains_itself(command: list[str]) -> None:
     """``--help`` and ``-h`` say the same, everywhere."""
     long, short = call(*command, "--help"), call(*command, "-h")

@@ -497,7 +497,7 @@ def wrong_others(release: str) -> Iterator[tuple[str, str, Any]]:
     of = contract(release)
     distributions = answer(of, "listDistributions", of.selected("listDistributions", "otherwise"))
     yield "distribution list for ?id=", of.selected("listDistributions", "id"), distributions
-    if has(release, until="1.45.0"):
+    if has(release, until="1.43.0"):
         (states,) = (each["distribute_status"] for each in distributions["body"])
         told = {**distributions["body"][0], "distribute_status": {key: {**states[key], "error": "x"} for key in states}}
         yield "distribution with an error", of.selected("listDistributions", "id"), {**distributions, "body": told}

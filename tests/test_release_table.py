@@ -92,6 +92,7 @@ NO_KEY = {
     "one-node-a-call",
     "script-output-cut",
     "quiet-restart",
+    "forced-overrides",
     "scheduling-after-pull",
 }
 """Features that no key, value or operation came or went with."""

@@ -14,6 +14,9 @@ from mockanka.core.release import Release
 MARKS = ("x-since", "x-until", "x-required-since", "x-required-until", "x-enum-since", "x-enum-until")
 """What tells releases apart; the document's introduction says what each means."""
 
+EVIDENCE = ("x-evidence", "x-enum-evidence", "x-rule-evidence")
+"""What tells how things are known; it is the document's alone, and docs/fidelity.md is made of it."""
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ALTERNATIVES = ("oneOf", "anyOf")
 _DATA = ("value", "example", "default", "const")
@@ -35,7 +38,7 @@ def dump(document: dict[str, Any]) -> str:
 
 
 def at_release(document: dict[str, Any], release: Release) -> dict[str, Any]:
-    """The contract of one release: without what belongs to others, and without marks."""
+    """The contract of one release: without what belongs to others, without marks and evidence."""
     plain: dict[str, Any] = _Projection(document, release).of(document)
     plain["info"]["version"] = str(release)
     plain["paths"] = {path: item for path, item in plain["paths"].items() if not item.keys().isdisjoint(METHODS)}
@@ -69,7 +72,7 @@ class _Projection:
         kept = {
             key: deepcopy(each) if key in _DATA else self.of(each)
             for key, each in value.items()
-            if key not in MARKS and self.has(each)
+            if key not in MARKS and key not in EVIDENCE and self.has(each)
         }
         if "properties" in kept:
             self._require(value, kept)

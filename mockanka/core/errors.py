@@ -5,7 +5,7 @@ Refusal
 ├── NoSuchTemplate           POST vm for a template the registry does not have
 ├── NoSuchTag                a tag the template does not have
 ├── NoSuchVersion            a version number the template does not have
-├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice
+├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice, NoFreeUsbDevice
 │                            something a request leans on does not exist
 ├── NotRunning               save image of an instance that is not Started
 ├── NoTarget                 save image without a template to push to
@@ -79,6 +79,13 @@ class NoSuchUsbDevice(Refusal):
 
     def __init__(self, device: str) -> None:
         super().__init__(f"No such USB device {device}")
+
+
+class NoFreeUsbDevice(Refusal):
+    """The node of an instance that restarts has no such device free. Guess: refused, and the text (A5)."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"No free USB device {device}")
 
 
 class NotRunning(Refusal):

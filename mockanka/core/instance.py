@@ -205,8 +205,7 @@ def start(controller: Controller, request: StartRequest, count: int = 1) -> list
         require_group(controller, request.group_id)
     if request.usb_device:
         usb.require(controller, request.usb_device)
-    if request.vlan_tag:
-        network.require_vlan(controller, request.vlan_tag)
+    request = network.on_vlan(controller, request, ref)
     if request.startup_script:
         script.require_sound(request.startup_script)
     addresses = network.addresses_for(controller, request, ref, count)

@@ -6,6 +6,7 @@ Both hold for stopped templates only: a suspended VM keeps what it was suspended
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mockanka.core.chance import digest
@@ -51,10 +52,13 @@ def pool(controller: Controller) -> list[str]:
     ]
 
 
-def require_vlan(controller: Controller, tag: str) -> None:
-    """Raise NoSuchVlan unless some node knows the VLAN."""
-    if tag not in vlans(controller):
-        raise NoSuchVlan(tag)
+def on_vlan(controller: Controller, request: StartRequest, ref: Ref) -> StartRequest:
+    """The request with its VLAN, as far as that counts; NoSuchVlan unless some node knows it."""
+    if version_of(controller, ref).suspended:
+        return replace(request, vlan_tag=None)
+    if request.vlan_tag and request.vlan_tag not in vlans(controller):
+        raise NoSuchVlan(request.vlan_tag)
+    return request
 
 
 def vlans(controller: Controller) -> list[str]:

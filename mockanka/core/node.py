@@ -70,6 +70,8 @@ class Node:
     pulls: dict[Ref, pull.Pull] = field(default_factory=dict)
     occupants: dict[str, None] = field(default_factory=dict)
     """Ids of the instances that hold a slot here."""
+    force_overrides: bool = False
+    """Whether it counts the vcpu and vram that a start asks for, where it counts resources."""
     arch: str = ""
     """``arm64`` or ``amd64``: it takes templates of that kind only; any, if nobody said."""
     vlans: tuple[str, ...] = ()

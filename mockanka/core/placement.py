@@ -30,6 +30,8 @@ class Need(NamedTuple):
     usb_device: str | None
     vcpus: int
     vram: int
+    asked_vcpus: int
+    asked_vram: int
     failed_on: tuple[str, ...]
     arch: str
     vlan: str
@@ -62,11 +64,13 @@ def need_of(controller: Controller, waiting: Instance) -> Need:
         node_id=request.node_id,
         group_id=request.group_id,
         usb_device=request.usb_device,
-        vcpus=template.cpus if fixed else request.vcpu or template.cpus,
-        vram=template.ram if fixed else request.vram or template.ram,
+        vcpus=template.cpus,
+        vram=template.ram,
+        asked_vcpus=template.cpus if fixed else request.vcpu or template.cpus,
+        asked_vram=template.ram if fixed else request.vram or template.ram,
         failed_on=waiting.failed_on,
         arch=template.arch,
-        vlan="" if fixed else waiting.vlan,
+        vlan=waiting.vlan,
     )
 
 
@@ -118,10 +122,19 @@ def free_slots(controller: Controller, node: Node, need: Need) -> int:
     """How many more like this one the node can hold. Pulling and booting instances hold their slots."""
     if node.capacity_mode != "resource":
         return node.capacity - len(node.occupants)
-    held = [need_of(controller, controller.instances[id]) for id in node.occupants]
-    vcpus = node.vcpu_limit - sum(other.vcpus for other in held)
-    vram = node.vram_limit - sum(other.vram for other in held)
-    return min(vcpus // max(1, need.vcpus), vram // max(1, need.vram))
+    held = [counted(controller, node, need_of(controller, controller.instances[id])) for id in node.occupants]
+    vcpus = node.vcpu_limit - sum(each[0] for each in held)
+    vram = node.vram_limit - sum(each[1] for each in held)
+    own_vcpus, own_vram = counted(controller, node, need)
+    return min(vcpus // max(1, own_vcpus), vram // max(1, own_vram))
+
+
+def counted(controller: Controller, node: Node, need: Need) -> tuple[int, int]:
+    """The vCPUs and MB that a node counts for an instance: the template's, unless it is told to count what was asked
+    for (controller-facts C7)."""
+    if node.force_overrides and controller.release.has("forced-overrides"):
+        return need.asked_vcpus, need.asked_vram
+    return need.vcpus, need.vram
 
 
 def _circles(controller: Controller, need: Need) -> Iterable[list[Node]]:

@@ -267,15 +267,15 @@ FEATURES: dict[str, Feature] = {
         "DELETE `/api/v1/registry/vm/distribute` cancels what is not done yet.",
         "A17",
     ),
+    "distribution-error": Feature(
+        Release(1, 43, 0),
+        "A distribution tells the `error` of a node that failed.",
+        "A16, A17",
+    ),
     "restart": Feature(
         Release(1, 44, 0),
         "POST `/api/v1/rpc/vm/restart`, and `start_date` in vminfo.",
         "A5",
-    ),
-    "distribution-error": Feature(
-        Release(1, 45, 0),
-        "A distribution tells the `error` of a node that failed.",
-        "A16",
     ),
     "script-output-cut": Feature(
         Release(1, 45, 0),
@@ -291,6 +291,12 @@ FEATURES: dict[str, Feature] = {
         Release(1, 49, 0),
         "An instance in Error keeps its vminfo; before its VM is `deleted`, without name, address and ports.",
         "C3",
+    ),
+    "forced-overrides": Feature(
+        Release(1, 50, 0),
+        "A node that counts resources may count what `vcpu` and `vram` ask for instead of the template's: "
+        "`force_overrides` in a scenario.",
+        "C7",
     ),
     "scheduling-after-pull": Feature(
         Release(1, 50, 0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchUsbDevice
+from mockanka.core.errors import NoFreeUsbDevice, NoSuchUsbDevice
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -44,10 +44,10 @@ def free_device(controller: Controller, node: Node, wanted: str) -> UsbDevice | 
 
 
 def take(controller: Controller, node: Node, wanted: str) -> UsbDevice:
-    """A free device of that node; NoSuchUsbDevice if there is none."""
+    """A free device of that node; NoFreeUsbDevice if there is none."""
     device = free_device(controller, node, wanted)
     if device is None:
-        raise NoSuchUsbDevice(wanted)
+        raise NoFreeUsbDevice(wanted)
     return device
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
     from mockanka.core.node import Node
+    from mockanka.core.template import PortRule
 
 VNC_PORT = 5901
 GUEST_VNC = 5900
@@ -66,12 +67,8 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
     version = version_of(controller, instance.ref)
     request = instance.request
     others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
-    taken = {port.host_port for vm in others for port in vm.ports}
-    ports = []
-    for rule in source.rules_of(version) if request.ports is None else request.ports:
-        host_port = _next_free(HOST_PORT, taken) if rule.host_port is None else rule.host_port
-        taken.add(host_port)
-        ports.append(PortForward(rule.name, rule.guest_port, host_port, rule.protocol))
+    rules = source.rules_of(version) if request.ports is None else request.ports
+    ports = _forwarded(rules, {port.host_port for vm in others for port in vm.ports})
     addresses = {vm.ip for vm in others}
     return Vm(
         uuid=mac_id(controller.seed, instance.id, "vm"),
@@ -81,11 +78,24 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
         vnc_port=_vnc_port(controller, source.arch, ports, {vm.vnc_port for vm in others}),
         cpus=source.cpus if version.suspended else request.vcpu or source.cpus,
         ram=source.ram if version.suspended else request.vram or source.ram,
-        ports=tuple(ports),
+        ports=ports,
         vnc_password=request.vnc_password or "",
         created=controller.now,
         started=controller.now,
     )
+
+
+def _forwarded(rules: Sequence[PortRule], taken: set[int]) -> tuple[PortForward, ...]:
+    """The ports of the node that lead to those of the rules: the one that a rule asks for, or the next that is free.
+
+    Guess: so it is also for a rule whose port another VM of the node has.
+    """
+    found: dict[int, int] = {}
+    asked_first = sorted(range(len(rules)), key=lambda index: rules[index].host_port is None)
+    for index in asked_first:
+        found[index] = _next_free(rules[index].host_port or HOST_PORT, taken)
+        taken.add(found[index])
+    return tuple(PortForward(rule.name, rule.guest_port, found[i], rule.protocol) for i, rule in enumerate(rules))
 
 
 def _vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], taken: set[int]) -> int:

@@ -68,6 +68,10 @@ def _fit_instance(controller: Controller, one: Instance) -> Iterator[str]:
         for key in given:
             yield _lost(f"instance {one.id}", "port_forwarding_override" if key == "ports" else key, feature)
     _fit_state(controller, one)
+    kept = one.occupies or release.has("vm-kept-on-error")
+    if one.state is State.ERROR and one.vm is not None and one.vm.name and not kept:
+        one.vm = one.vm.lost("deleted", kept=False)
+        yield _lost(f"instance {one.id}", "what is known of a VM in Error", "vm-kept-on-error")
     if one.restarting_until is not None and not release.has("restart"):
         one.restarting_until = None
         if one.vm is not None:

@@ -111,6 +111,7 @@ def _node(controller: Controller, node: Node) -> Data:
         "capacity_mode": node.capacity_mode,
         "vcpu_override": node.vcpu_override or None,
         "ram_override": node.ram_override or None,
+        "force_overrides": node.force_overrides or None,
         "disk": node.disk_size,
         "disk_other": node.disk_other,
         "anka": _differing(node.anka, AnkaVersion()),

@@ -130,6 +130,7 @@ class Land:
             "capacity_mode",
             "vcpu_override",
             "ram_override",
+            "force_overrides",
             "central_logging",
             "by_hand",
             "arch",

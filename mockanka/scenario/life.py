@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mockanka.core import instance, moving, pull, save_image, script, usb
+from mockanka.core import instance, moving, network, pull, save_image, script, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
@@ -97,6 +97,12 @@ class Life:
                 script.require_sound(request.startup_script)
             except Refusal as wrong:
                 raise Broken((*path, "startup_script"), str(wrong)) from None
+        if controller.mac_addresses and not self.is_dump:
+            try:
+                (address,) = network.addresses_for(controller, request, ref, 1)
+            except Refusal as wrong:
+                raise Broken((*path, "mac_address") if "mac_address" in item else path, str(wrong)) from None
+            request = replace(request, mac_address=address)
         id = item.get("id") or controller.mint("instance")
         if "number" not in item and "id" in item:
             controller.minted["instance"] = controller.minted.get("instance", 0) + 1

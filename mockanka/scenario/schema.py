@@ -186,6 +186,7 @@ class Node(Strict):
     capacity_mode = Choice("number", "resource")
     vcpu_override = Whole(0)
     ram_override = Whole(0)
+    force_overrides = Flag()
     disk = Size()
     disk_other = Size()
     anka = fields.Nested(Anka)

@@ -56,7 +56,7 @@ def test_a_restart_is_answered_as_other_changes_are() -> None:
 RESTARTS = [
     ({"instance_id": NOWHERE}, "Not found"),
     ({}, "invalid request: instance_id: is required"),
-    ({"instance_id": INSTANCE, "usb_device": "toaster"}, "No such USB device toaster"),
+    ({"instance_id": INSTANCE, "usb_device": "toaster"}, "No free USB device toaster"),
     ({"instance_id": INSTANCE, "usb_device": 1}, "invalid request: usb_device: must be"),
 ]
 
@@ -137,9 +137,9 @@ def test_a_removal_that_cannot_be_is_refused(query: str, body: object, message: 
     assert before == wire.state()
 
 
-@pytest.mark.parametrize("release", ["1.43.0", "1.45.0"])
+@pytest.mark.parametrize("release", ["1.43.0", NEW])
 def test_a_cancelled_distribution_stands_still(release: str) -> None:
-    """OK without a body; from 1.45 on each node that was not done says why."""
+    """OK without a body; each node that was not done says why."""
     wire = office(release)
     id = wire.do("POST", "registry/vm/distribute", {"template_id": OTHER_TEMPLATE})["request_id"]
     pass_time(wire.controller, 30)
@@ -147,7 +147,7 @@ def test_a_cancelled_distribution_stands_still(release: str) -> None:
     answer = wire.send("DELETE", "registry/vm/distribute", query=f"id={id}")
     pass_time(wire.controller, 1000)
     after = wire.get("registry/vm/distribute", f"id={id}")["distribute_status"]
-    error = {"error": "request canceled"} if release == "1.45.0" else {}
+    error = {"error": "request canceled"}
 
     assert (200, DONE) == (answer.status_code, answer.data)
     assert {id: {**each, **error} for id, each in before.items()} == after
@@ -308,7 +308,6 @@ BASIC: list[tuple[str, str, object, str, str]] = [
     ("POST", "vm", {"vmid": TEMPLATE, "group_id": GROUP}, "", "group_id"),
     ("POST", "vm", {"vmid": TEMPLATE, "usb_device": "iphone"}, "", "usb_device"),
     ("POST", "registry/vm/distribute", {"template_id": TEMPLATE, "group_id": GROUP}, "", "group_id"),
-    ("GET", "group", None, "", "Node groups"),
     ("POST", "group", {"name": "x"}, "", "Node groups"),
     ("PUT", "group", {"name": "x"}, f"id={GROUP}", "Node groups"),
     ("DELETE", "group", None, f"id={GROUP}", "Node groups"),

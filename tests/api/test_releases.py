@@ -141,7 +141,7 @@ KEYS: dict[str, dict[str, Span]] = {
     "template": {"size": ("1.22.0", None), "arch": ("1.22.0", None), **LAST_USED},
     "version": {"arch": ("1.22.0", None), **LAST_USED},
     "distribution": {},
-    "delivery": {"error": ("1.45.0", None)},
+    "delivery": {"error": ("1.43.0", None)},
     "save image request": {"script_result": ("1.15.0", None)},
     "save image task": {
         "ReserveExpiryTimestamp": ("1.15.0", None),

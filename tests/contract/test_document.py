@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mockanka.contract.document import MARKS, at_release, dump, load, look_up
+from mockanka.contract.document import EVIDENCE, MARKS, at_release, dump, load, look_up
 from mockanka.core.release import KNOWN, SINCE, Release
 from tests.contracts import Contract, contract, whole
 
@@ -40,6 +40,21 @@ def test_a_property_is_there_from_since_until() -> None:
     assert [{"properties": {"b": {}}}, there, there, {"properties": {"b": {}}}] == [
         projected(schema, release) for release in releases
     ]
+
+
+def test_evidence_is_the_documents_alone() -> None:
+    """How a thing is known is left out of the contract of a release, wherever it stands."""
+    schema = {
+        "x-evidence": ["captured", "A1"],
+        "properties": {"a": {"enum": ["b"], "x-evidence": ["guess"], "x-enum-evidence": {"b": ["guess"]}}},
+    }
+    marked = document(schema, operation={"x-evidence": ["reference", "A1"]})
+    marked["info"]["x-rule-evidence"] = {"Rule": ["guess"]}
+    plain = at_release(marked, OLD)
+
+    assert {"properties": {"a": {"enum": ["b"]}}} == plain["components"]["schemas"]["S"]
+    assert "x-evidence" not in plain["paths"]["/other"]["post"]
+    assert {"title", "version"} == set(plain["info"])
 
 
 def test_what_is_not_there_is_not_required() -> None:
@@ -199,7 +214,7 @@ DIFFERENT = [str(release) for release in KNOWN if release == KNOWN[0] or str(rel
 
 @pytest.mark.parametrize("release", DIFFERENT)
 def test_a_contract_is_whole_and_plain(release: str) -> None:
-    """At every release all references lead somewhere, no mark is left, and what is required is there."""
+    """At every release all references lead somewhere, no mark or evidence is left, and what is required is there."""
     of = contract(release)
 
     def walk(value: Any) -> None:
@@ -207,7 +222,7 @@ def test_a_contract_is_whole_and_plain(release: str) -> None:
             for each in value:
                 walk(each)
         if isinstance(value, dict):
-            assert set() == value.keys() & set(MARKS)
+            assert set() == value.keys() & {*MARKS, *EVIDENCE}
             if isinstance(value.get("$ref"), str):
                 assert look_up(of.document, value["$ref"]) is not None
             if isinstance(value.get("properties"), dict) and value.get("additionalProperties") is False:

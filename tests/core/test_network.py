@@ -8,6 +8,7 @@ from mockanka.core import instance, network
 from mockanka.core.controller import Controller
 from mockanka.core.errors import BrokenMacAddress, MacAddressTaken, NoMacAddress, NoSuchVlan, Refusal
 from mockanka.core.release import Release
+from mockanka.scenario import ScenarioError
 from tests.core.small import happenings, node_of, one, pass_time, start, states, where, world
 from tests.worlds import reload, state_of
 
@@ -190,3 +191,31 @@ def test_the_release_is_the_callers_affair() -> None:
     one(controller, vlan_tag="7")
 
     assert 1 == len(controller.instances)
+
+
+def test_instances_of_the_scenario_have_addresses_of_the_pool() -> None:
+    """Each the next one that is free, so that a start gets none of theirs."""
+    controller = world(MANAGED + "instances:\n  - {template: mac, node: alpha}\n  - {template: mac, node: beta}\n")
+    one(controller)
+
+    assert network.pool(controller) == addresses(controller)
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("count: 4", "instances[0]: no MAC address is left"),
+        ("mac_address: 0a:1b", "instances[0].mac_address: invalid MAC address 0a:1b"),
+    ],
+)
+def test_a_scenario_cannot_have_more_than_the_pool(given: str, why: str) -> None:
+    """It is refused, and the place is named."""
+    with pytest.raises(ScenarioError, match=re.escape(why)):
+        world(MANAGED + f"instances:\n  - {{template: mac, node: beta, {given}}}\n")
+
+
+def test_a_suspended_vm_shows_no_vlan() -> None:
+    """What is not honoured is not told either."""
+    controller = world(MANAGED)
+
+    assert ["", "7"] == [one(controller, each, vlan_tag="7").vlan for each in ("suspended", "mac")]

@@ -4,6 +4,7 @@ import pytest
 
 from mockanka.core import group, instance, node, placement, template
 from mockanka.core.lifecycle import NodeState
+from mockanka.core.release import Release
 from tests.core.small import (
     PAIR,
     WARM,
@@ -359,13 +360,25 @@ def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) ->
 
 
 def test_what_a_request_asks_for_counts_in_resource_mode() -> None:
-    """An instance with more vCPUs takes more of the node; what is left is too little for another of its kind."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 4, ram: 64}]\n")
+    """If the node is told to count it, from 1.50 on; what is left is too little for another of its kind."""
+    nodes = "nodes: [{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: true}]\n"
+    controller = world(MAC + nodes)
     large, too_large, small = one(controller, vcpu=6), one(controller, vcpu=6), one(controller)
     pass_time(controller, 60)
     expected = ["Started", "Scheduling", "Started"]
 
     assert expected == states(large, too_large, small)
+
+
+@pytest.mark.parametrize(("told", "release"), [("false", "1.50.1"), ("true", "1.49.0")])
+def test_what_the_template_has_counts_in_resource_mode(told: str, release: str) -> None:
+    """Unless it is told otherwise, and before 1.50 in any case, a node takes no notice of what requests ask for."""
+    nodes = f"nodes: [{{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: {told}}}]\n"
+    controller = world(MAC + nodes, release=Release.parse(release))
+    several = [one(controller, vcpu=6) for _ in range(5)]
+    pass_time(controller, 60)
+
+    assert ["Started"] * 4 + ["Scheduling"] == states(*several)
 
 
 def test_a_suspended_template_keeps_its_size() -> None:
@@ -374,7 +387,7 @@ def test_a_suspended_template_keeps_its_size() -> None:
     need = placement.need_of(controller, one(controller, "suspended", vcpu=6, vram=9000))
     expected = (2, 4096)
 
-    assert expected == (need.vcpus, need.vram)
+    assert expected == (need.asked_vcpus, need.asked_vram)
 
 
 def test_a_need_is_all_that_placement_asks() -> None:
@@ -383,7 +396,7 @@ def test_a_need_is_all_that_placement_asks() -> None:
     node_of(controller, "beta").vlans = ("12",)
     mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
     bound_to = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None)
-    expected = (*bound_to, 3, 5000, (), "amd64", "12")
+    expected = (*bound_to, 2, 4096, 3, 5000, (), "amd64", "12")
 
     assert expected == placement.need_of(controller, mine)
 

@@ -1,16 +1,18 @@
 """Restarting the VM of an instance: a forced stop, then a start."""
 
+from dataclasses import replace
+
 import pytest
 
 from mockanka.core import instance, node, restart, save_image
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchUsbDevice, NotFound, NotRunning
+from mockanka.core.errors import NeedsLicense, NoFreeUsbDevice, NotFound, NotRunning
 from mockanka.core.instance_record import Instance
 from mockanka.core.release import Release
 from mockanka.core.restart import STOPPED
 from mockanka.core.save_image import SaveRequest
 from mockanka.core.steering import Never, settle, wait_for
-from mockanka.core.timing import SECOND
+from mockanka.core.timing import SECOND, Fixed
 from tests.core.small import WARM, happenings, life, lose, node_of, one, pass_time, restore, started, states, world
 from tests.worlds import reload, state_of
 
@@ -134,7 +136,7 @@ def test_a_device_that_is_taken_refuses_the_restart() -> None:
     controller, holder = running(text=DEVICES, usb_device="phone")
     other = started(controller)
     before = repr(state_of(controller))
-    with pytest.raises(NoSuchUsbDevice):
+    with pytest.raises(NoFreeUsbDevice):
         restart.restart(controller, other.id, "phone")
     assert before == repr(state_of(controller))
     restart.restart(controller, holder.id, "phone")
@@ -234,3 +236,25 @@ def test_settling_waits_for_a_restart(release: str) -> None:
     settle(controller)
 
     assert (["Started"], "running") == (states(mine), vm_status(mine))
+
+
+def test_a_basic_licence_has_no_device_for_a_restart() -> None:
+    """As it has none for a start."""
+    controller, mine = running(text=DEVICES)
+    controller.license = "basic"
+    with pytest.raises(NeedsLicense, match="usb_device"):
+        restart.restart(controller, mine.id, "phone")
+
+    assert mine.restarting_until is None
+
+
+def test_a_restart_that_takes_no_time_shows_all_the_same() -> None:
+    """By a start_date that is another second's."""
+    controller, mine = running()
+    assert mine.vm is not None
+    before = mine.vm.started
+    restart.restart(controller, mine.id)
+    controller.timings = replace(controller.timings, boot=Fixed(0), stop=Fixed(0))
+    pass_time(controller, 60)
+
+    assert mine.vm.started // SECOND > before // SECOND

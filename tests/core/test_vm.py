@@ -56,13 +56,23 @@ def test_a_suspended_vm_keeps_its_size() -> None:
 
 
 def test_vms_on_a_node_share_neither_address_nor_port() -> None:
-    """Addresses, VNC ports and picked ports count up on a node; a fixed port stays what it is."""
+    """Addresses, VNC ports and ports count up on a node, those that a rule asks for from there on."""
     several = vms(count=3, on="alpha")
     expected = ["192.168.64.2", "192.168.64.3", "192.168.64.4"]
 
     assert expected == [vm.ip for vm in several]
     assert [5901, 5902, 5903] == [vm.vnc_port for vm in several]
-    assert [(10000, 8080), (10001, 8080), (10002, 8080)] == [tuple(p.host_port for p in vm.ports) for vm in several]
+    assert [(10000, 8080), (10001, 8081), (10002, 8082)] == [tuple(p.host_port for p in vm.ports) for vm in several]
+
+
+def test_a_port_that_a_rule_asks_for_goes_to_no_other() -> None:
+    """Also when the next free one would be it, and its rule comes later."""
+    controller = world(PORTS)
+    rules = (PortRule("a", 22), PortRule("b", 80, 10000), PortRule("c", 81))
+    mine = started(controller, ports=rules)
+
+    assert mine.vm is not None
+    assert [10001, 10000, 10002] == [port.host_port for port in mine.vm.ports]
 
 
 def test_vms_on_two_nodes_may_have_the_same_ports() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from mockanka.core import distribution, instance, node, removal, restart, save_image
+from mockanka.core import distribution, failing, instance, node, removal, restart, save_image
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
@@ -356,3 +356,17 @@ def test_what_a_scenario_says_of_instances_is_made_to_fit_all_the_same() -> None
 
     assert (f"instance {mine.id}: vlan_tag came with 1.23.0, and is left out",) == controller.notes
     assert "" == mine.vlan
+
+
+def test_what_is_known_of_a_vm_in_error_is_lost_before_1_49() -> None:
+    """It is deleted, without name, address and ports, as any that failed there; what a fail handler kept runs on."""
+    controller = at("1.50.1")
+    failed = started(controller)
+    failing.fail(controller, failed, "VM is gone")
+    loaded = carried(controller, "1.48.0")
+    vm = loaded.instances[failed.id].vm
+
+    assert (f"instance {failed.id}: what is known of a VM in Error came with 1.49.0, and is left out",) == loaded.notes
+    assert vm is not None
+    assert ("deleted", "", "", ()) == (vm.status, vm.name, vm.ip, vm.ports)
+    sound(loaded)

@@ -1,0 +1,138 @@
+"""docs/fidelity.md: how each thing that the contract says is known, written from the document's evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from itertools import groupby
+from textwrap import wrap
+
+from mockanka.contract.document import load
+from mockanka.contract.evidence import GRADES, guesses
+from mockanka.contract.ledger import RULES, Entry, entries
+
+INTRODUCTION = """\
+# Fidelity
+
+How far this is the real controller: for each operation, parameter, field, value and status code of the contract, how it
+is known. `mockanka fidelity` prints this page out of the contract itself, where it stands as `x-evidence`.
+
+- `captured`: seen on the wire
+- `reference`: in the published API reference
+- `documented`: only in documents that came later
+- `client relies`: a client that ships would not work if it were otherwise
+- `derived`: follows from several of these
+- `guess`: none of them; after others, it is what the text of the contract calls a guess
+
+The best stands first. Evidence is given by the sections of the controller-facts. [Releases](releases.md) tells what
+came and went with which release.
+"""
+
+WIDTH = 120
+KINDS = {
+    "operation": "operations",
+    "query": "parameters",
+    "request": "request fields",
+    "answer": "answer fields",
+    "value": "values",
+    "status": "status codes",
+    "header": "headers",
+    "rule": "rules",
+}
+"""What is counted, by kind of entry."""
+
+
+def page() -> str:
+    """The page, as it stands in the project's documents."""
+    ledger = entries(load())
+    parts = [INTRODUCTION, "## In numbers\n", _numbers(ledger), "## All guesses\n", _guesses(ledger)]
+    for place, there in _by_place(ledger):
+        parts += [f"## {place}\n", _rules(there) if place == RULES else _table(there)]
+    return "\n".join(parts)
+
+
+def _by_place(ledger: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
+    return [(place, list(there)) for place, there in groupby(ledger, key=lambda entry: entry.place)]
+
+
+def counts(ledger: Iterable[Entry]) -> Counter[tuple[str, str]]:
+    """How many things of each kind have each grade, each of them once; and how many are ``in part`` a guess."""
+    counted: Counter[tuple[str, str]] = Counter()
+    for entry in ledger:
+        if not entry.again:
+            kind = _kind(entry)
+            counted[kind, entry.evidence.grade] += 1
+            counted[kind, "in part"] += entry.evidence.partly
+    return counted
+
+
+def _kind(entry: Entry) -> str:
+    """The kind under which an entry is counted: all that stands in an answer is an answer field."""
+    return entry.kind if entry.kind in KINDS else "answer"
+
+
+def _numbers(ledger: Iterable[Entry]) -> str:
+    counted = counts(ledger)
+
+    def row(title: str, *grades: str) -> list[str]:
+        numbers = [sum(counted[kind, grade] for grade in grades) for kind in KINDS]
+        return [title, *map(str, [*numbers, sum(numbers)])]
+
+    rows = [row(grade, grade) for grade in GRADES]
+    rows += [row("all", *GRADES), row("of these, a guess in part", "in part")]
+    return _rows(["", *KINDS.values(), "all"], rows, "---:")
+
+
+def _guesses(ledger: Iterable[Entry]) -> str:
+    """Every sentence of the contract that calls something a guess, below where it stands."""
+    parts = []
+    for place, there in _by_place(ledger):
+        told = [_bullet(f"{_name(entry)}: {sentence}") for entry in there for sentence in guesses(entry.text)]
+        if told:
+            parts.append("\n".join([f"{place}:", "", *told, ""]))
+    return "\n".join(parts)
+
+
+def _rules(rules: Iterable[Entry]) -> str:
+    return "\n".join([*(_bullet(f"{entry.name}. {entry.text} ({_told(entry)})") for entry in rules), ""])
+
+
+def _told(entry: Entry) -> str:
+    return "; ".join(filter(None, [", ".join(entry.evidence.grades), ", ".join(entry.evidence.facts)]))
+
+
+def _table(fields: Iterable[Entry]) -> str:
+    rows = [
+        [
+            _name(entry) + _where(entry),
+            str(entry.bounds),
+            ", ".join(entry.evidence.grades),
+            ", ".join(entry.evidence.facts),
+        ]
+        for entry in fields
+    ]
+    return _rows(["Field", "Releases", "Grade", "Evidence"], rows, "---")
+
+
+def _where(entry: Entry) -> str:
+    """Where an entry's parts were told, if that was before."""
+    if not entry.again:
+        return ""
+    return ", as above" if entry.again == entry.place else f", as in {entry.again}"
+
+
+def _name(entry: Entry) -> str:
+    if entry.kind == "rule":
+        return entry.name
+    if entry.kind in ("operation", "value"):
+        return f"`{entry.name}`"
+    return f"{entry.kind} `{entry.name}`" if entry.name else entry.kind
+
+
+def _rows(head: list[str], rows: list[list[str]], rule: str) -> str:
+    lines = [head, ["---", *[rule] * (len(head) - 1)], *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _bullet(text: str) -> str:
+    return "\n".join(wrap(f"- {text}", WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
