@@ -51,7 +51,8 @@ def target_of(url: str, access: Access) -> Target:
     except (OSError, UnicodeError):
         raise Unusable(f"the host {read.host} does not resolve: is its name right?") from None
     base = f"{read.scheme}://{read.netloc.decode()}"
-    return Target(base, read.host, port, trust(access) if read.scheme == "https" else None)
+    trusted = trust(access, read.scheme)
+    return Target(base, read.host, port, trusted if read.scheme == "https" else None)
 
 
 class Asking:

@@ -65,6 +65,10 @@ def read_url(url: str) -> httpx.URL:
         raise Unusable(f"{url!r} is no URL ({wrong}): {hint}") from None
     if read.scheme not in ("http", "https") or not read.host:
         raise Unusable(f"{url!r} is no URL of a controller: {hint}")
+    if read.userinfo:
+        raise Unusable(
+            f"the URL of {read.host} has a user in it, which would be shown: give --token or --header instead"
+        )
     if read.query or read.fragment:
         raise Unusable(f"{url!r} has more than host, port and path: {hint}")
     return read
@@ -97,7 +101,7 @@ class Remote:
         self._client = httpx.Client(
             auth=None if self.access.token is None else httpx.BasicAuth("root", self.access.token),
             headers=headers,
-            verify=trust(self.access) if self.url.scheme == "https" else True,
+            verify=trust(self.access, self.url.scheme),
             timeout=timeout,
             limits=httpx.Limits(keepalive_expiry=2.0),
             transport=transport,
@@ -170,6 +174,8 @@ class Remote:
         if exchange.envelope is None or "status" not in exchange.envelope:
             what = exchange.kind or "something"
             hint = "the web server there is no controller; is the port right, and the path?"
+            if b"HTTPS" in exchange.content and self.url.scheme == "http":
+                hint = "it speaks https, so write https:// in the URL"
             raise Unusable(f"{name} HTTP {exchange.status} and {what} without an envelope: {hint}")
         return exchange
 
@@ -180,9 +186,9 @@ class Remote:
             raise Unusable(f"{self.url} answers GET {STATUS} without a body: it is no controller")
         return body
 
-    def release(self) -> Release:
-        """The release that the controller says it is."""
-        version = self.status().get("version")
+    def release(self, status: dict[str, Any] | None = None) -> Release:
+        """The release that the controller says it is; it is asked unless its status is given."""
+        version = (self.status() if status is None else status).get("version")
         try:
             if not isinstance(version, str):
                 raise ValueError("it tells none")
@@ -245,8 +251,10 @@ def _causes(wrong: BaseException | None) -> Iterator[BaseException]:
         wrong = wrong.__cause__ or wrong.__context__
 
 
-def trust(access: Access) -> ssl.SSLContext:
+def trust(access: Access, scheme: str) -> ssl.SSLContext:
     """Whom to trust, and who we are; Unusable with the name of the option that is wrong."""
+    if access.cert is not None and scheme != "https":
+        raise Unusable("--cert: certificates need a URL with https")
     for option, file in (("--ca", access.ca), ("--cert", access.cert), ("--key", access.key)):
         if file is not None and not file.is_file():
             raise Unusable(f"{option}: there is no file {file}")

@@ -134,6 +134,11 @@ def test_a_release_that_cannot_be_told_is_asked_for(body: object, complaint: str
             {"html": "<html></html>"},
             "200 and text/html without an envelope: the web server there is no controller",
         ),
+        (
+            400,
+            {"text": "Client sent an HTTP request to an HTTPS server."},
+            "it speaks https, so write https:// in the URL",
+        ),
         (404, {"text": "404 page not found"}, "404 and text/plain without an envelope"),
         (200, {"json": []}, "without an envelope"),
         (400, {"json": {"status": "FAIL", "message": "broken"}}, "fails at http://anka:8090: broken"),
@@ -199,6 +204,20 @@ def test_files_of_the_access_that_are_wrong_are_named(access: Access, complaint:
     """Before anything is sent."""
     with pytest.raises(Unusable, match=complaint):
         connect("https://anka", access)
+
+
+def test_a_certificate_needs_https() -> None:
+    """Else nobody would ever see it."""
+    with pytest.raises(Unusable, match="--cert: certificates need a URL with https"):
+        connect("http://anka", Access(cert=CERTIFICATE))
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
+    """URLs stand in reports."""
+    with pytest.raises(Unusable, match="give --token or --header instead") as caught:
+        connect("http://root:s3cret@anka:8090")
+
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_client_certificate_is_taken() -> None:

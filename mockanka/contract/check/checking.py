@@ -40,7 +40,7 @@ def check(
     """Check a controller. Unusable if it is none; whatever was made is removed, however the run ends."""
     plan = plan or Plan()
     status = remote.status()
-    release = plan.release or remote.release()
+    release = plan.release or remote.release(status)
     contract = contract_of(release)
     results = Results(contract, str(remote.url), "write" if plan.target else "read-only")
     if release != release.known:
