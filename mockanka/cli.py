@@ -14,20 +14,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mockanka import __version__, resources, units
+from mockanka import __version__, cli_contract, resources, units
 from mockanka.core.release import DEFAULT, Release
 
 if TYPE_CHECKING:
     from socket import socket
 
     from mockanka.house import House
-
-
-def _read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
-    try:
-        return None if value is None else Release.parse(value)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), ctx, param) from None
 
 
 def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -74,7 +67,7 @@ SERVING = [
     click.option(
         "--release",
         metavar="RELEASE",
-        callback=_read_release,
+        callback=cli_contract.read_release,
         envvar="MOCKANKA_RELEASE",
         help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
     ),
@@ -368,7 +361,7 @@ def schema() -> None:
 @click.option(
     "--release",
     metavar="RELEASE",
-    callback=_read_release,
+    callback=cli_contract.read_release,
     default=str(DEFAULT),
     envvar="MOCKANKA_RELEASE",
     show_default=True,
@@ -393,6 +386,9 @@ def releases() -> None:
     from mockanka.contract.releases_page import page
 
     click.echo(page(), nl=False)
+
+
+main.add_command(cli_contract.check)
 
 
 def _write_whole(path: Path, text: str) -> None:

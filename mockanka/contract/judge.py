@@ -199,9 +199,13 @@ class Contract:
         operation = self.operation(*exchange.key)
         if operation is None:
             return list(self._wrong_with_stray(exchange))
-        if not _has_envelope(self._content(operation)):
+        if not self.has_envelope(operation):
             return _gathered(_wrong_with_probe(exchange), operation)
         return _gathered(self._wrong_with_answer(exchange, operation), operation)
+
+    def has_envelope(self, operation: dict[str, Any]) -> bool:
+        """Not so a probe, whose HTTP status says it all."""
+        return JSON in self._content(operation)
 
     def asked(self, exchange: Exchange) -> str:
         """The key of ``x-when-query`` that applies to a request."""
@@ -240,7 +244,9 @@ class Contract:
         expected = 405 if there else 404
         if exchange.status != expected:
             text = f"answers {exchange.status} to what is no operation, not {expected}"
-            yield _server("stray", Level.SHOULD, "", text)
+            # That it is 405, and that a path is not there before its release, are guesses.
+            guessed = (there or exchange.path in _whole()["paths"]) and exchange.status >= 400
+            yield _server("stray", Level.NOTE if guessed else Level.SHOULD, "", text)
 
     def _wrong_with_answer(self, exchange: Exchange, operation: dict[str, Any]) -> Iterator[Violation]:
         if exchange.kind != JSON:
@@ -311,11 +317,6 @@ def request_schema(operation: dict[str, Any]) -> str | None:
         return None
     pointer: str = operation["requestBody"]["content"][JSON]["schema"]["$ref"]
     return pointer
-
-
-def _has_envelope(content: dict[str, Any]) -> bool:
-    """Not so a probe, whose HTTP status says it all."""
-    return JSON in content
 
 
 def _wrong_with_probe(exchange: Exchange) -> Iterator[Violation]:

@@ -1,0 +1,92 @@
+"""``mockanka check``: a run from the command line, its reports, and its exit status."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from mockanka.contract.check import generated, junit
+from mockanka.contract.check.checking import Plan, check
+from mockanka.contract.check.results import Results
+from mockanka.contract.check.run import Pace
+from mockanka.contract.check.show import Shown, rendered
+from mockanka.contract.check.writing import find_target
+from mockanka.contract.transport import Access, connect
+from mockanka.core.release import Release
+
+ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run as an interrupt does, so that what it made is removed."""
+GENERATED = 20
+"""Requests that schemathesis makes for each operation."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line asks for."""
+
+    url: str
+    access: Access
+    release: Release | None = None
+    template: str | None = None
+    """Given if, and only if, things may be made."""
+    tag: str | None = None
+    node: str | None = None
+    timeout: float = 10.0
+    limit: float = 0.0
+    pace: Pace = field(default_factory=Pace)
+    generated: bool = True
+    junit: Path | None = None
+    json: Path | None = None
+
+
+def run(wanted: Wanted) -> int:
+    """Check, show, report; the exit status. Unusable if it cannot be run."""
+    console = Console(stderr=True)
+    with connect(wanted.url, wanted.access, timeout=wanted.timeout, limit=wanted.limit) as remote:
+        target = None
+        if wanted.template is not None:
+            remote.status()
+            target = find_target(remote, wanted.template, wanted.tag, wanted.node)
+        count = GENERATED if wanted.generated and generated.is_there() else 0
+        plan = Plan(wanted.release, target, wanted.pace, count)
+        with _interrupted_by(ENDS), Shown(console) as shown:
+            results = check(remote, plan, told=shown.tell)
+    if wanted.generated and not count:
+        results.remarks.append(generated.HINT)
+    console.print(rendered(results), soft_wrap=True)
+    _report(results, wanted)
+    return results.status
+
+
+def _report(results: Results, wanted: Wanted) -> None:
+    if wanted.json is not None:
+        text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
+        wanted.json.write_text(text, "utf-8", errors="replace")
+    if wanted.junit is not None:
+        junit.write(results, wanted.junit)
+
+
+@contextmanager
+def _interrupted_by(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
+    """Take these signals for an interrupt."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
