@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from mockanka import __version__, cli_contract, resources, units
+from mockanka import __version__, cli_contract, cli_snapshot, resources, units
 from mockanka.core.release import DEFAULT, Release
 
 if TYPE_CHECKING:
@@ -389,6 +389,7 @@ def releases() -> None:
 
 
 main.add_command(cli_contract.check)
+main.add_command(cli_snapshot.snapshot)
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -29,7 +29,7 @@ LAYERS = [
     ["mockanka.server"],
     ["mockanka.thread", "mockanka.running", "mockanka.views", "mockanka.requests", "mockanka.anka"],
     ["mockanka.contract"],
-    ["mockanka.cli_contract", "mockanka.cli", "mockanka.pytest_plugin"],
+    ["mockanka.cli_contract", "mockanka.cli_snapshot", "mockanka.cli", "mockanka.pytest_plugin"],
     ["mockanka.__main__"],
 ]
 """From the bottom up; a name stands for itself and, if it is a package, for all in it."""
@@ -131,7 +131,7 @@ def test_the_simulator_never_reads_the_contract() -> None:
     """Whoever imports the contract is part of it, or belongs to the command line."""
     readers = {name for name in FILES if imports(name) & set(CONTRACT)} - set(CONTRACT)
 
-    assert {"mockanka.cli", "mockanka.cli_contract"} == readers
+    assert {"mockanka.cli", "mockanka.cli_contract", "mockanka.cli_snapshot"} == readers
 
 
 @pytest.mark.parametrize("package", ["mockanka.core", "mockanka.scenario", "mockanka.api", "mockanka.contract"])

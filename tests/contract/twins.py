@@ -31,7 +31,7 @@ def remote_of(controller: Controller) -> Remote:
 
 def snapshot_of(controller: Controller, **options: Any) -> str:
     """What a snapshot of it is."""
-    return snapshot(remote_of(controller), URL, **options)
+    return snapshot(remote_of(controller), **options)
 
 
 def twin_of(controller: Controller, **options: Any) -> Controller:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mockanka import units
 from mockanka.contract.snapshot import facts as reading
 from mockanka.contract.snapshot import nodes as land
-from mockanka.contract.snapshot.facts import Asks, Facts
+from mockanka.contract.snapshot.facts import Facts
 from mockanka.contract.snapshot.life import NOT_TOLD as INSTANCES_NOT_TOLD
 from mockanka.contract.snapshot.life import Life
 from mockanka.contract.snapshot.names import Names
@@ -13,7 +13,7 @@ from mockanka.contract.snapshot.noted import Noted, write
 from mockanka.contract.snapshot.redacting import redacted
 from mockanka.contract.snapshot.registry import NOT_TOLD, Registry
 from mockanka.contract.snapshot.told import Told
-from mockanka.contract.transport import Unusable
+from mockanka.contract.transport import Remote, Unusable
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, ScenarioError
 
@@ -22,11 +22,12 @@ LICENSES = ("basic", "enterprise", "enterprise plus")
 __all__ = ["snapshot"]
 
 
-def snapshot(remote: Asks, source: str, release: Release | None = None, redact: bool = False) -> str:
-    """A controller as a scenario, in YAML; ``source`` names it. Unusable if it is none, or makes no scenario."""
+def snapshot(remote: Remote, release: Release | None = None, redact: bool = False) -> str:
+    """A controller as a scenario, in YAML. Unusable if it is none, or makes no scenario."""
     facts = reading.read(remote)
+    source = f"the controller at {remote.url.scheme}://{remote.url.netloc.decode()}"
     if redact:
-        facts, source = redacted(facts), "a controller, names, addresses and ids replaced"
+        facts, source = redacted(facts), "a controller, all names, addresses and ids replaced,"
     text = write(_scenario(facts, source, release))
     try:
         Scenario.from_yaml(text, "snapshot").controller(Options(clock="manual"))

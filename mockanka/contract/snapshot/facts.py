@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
-from mockanka.contract.exchange import Exchange
-from mockanka.contract.transport import Unusable
+from mockanka.contract.transport import Remote, Unusable
 
 Json = dict[str, Any]
 API = "/api/v1/"
-
-
-class Asks(Protocol):
-    """Whoever sends requests to a controller."""
-
-    def ask(self, method: str, path: str, query: str = "") -> Exchange:
-        """Send one request."""
-
-    def usable(self, exchange: Exchange) -> Exchange:
-        """The exchange, if its answer is one of a controller; else Unusable."""
 
 
 @dataclass
@@ -41,7 +30,7 @@ class Facts:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def read(remote: Asks) -> Facts:
+def read(remote: Remote) -> Facts:
     """Ask a controller for all it tells. Unusable if it is none, or cannot tell what a scenario cannot do without."""
     status = _needed(remote, "status")
     if not isinstance(status, dict):
@@ -62,7 +51,7 @@ def read(remote: Asks) -> Facts:
     return facts
 
 
-def _needed(remote: Asks, what: str) -> Any:
+def _needed(remote: Remote, what: str) -> Any:
     exchange = remote.usable(remote.ask("GET", API + what))
     if not exchange.succeeded:
         said = exchange.message or f"HTTP {exchange.status}"
@@ -71,7 +60,7 @@ def _needed(remote: Asks, what: str) -> Any:
     return exchange.body
 
 
-def _wanted(remote: Asks, facts: Facts, what: str, query: str = "") -> Any:
+def _wanted(remote: Remote, facts: Facts, what: str, query: str = "") -> Any:
     """A payload that one can do without: a licence may not include it, or a release not know it."""
     exchange = remote.ask("GET", API + what, query)
     if exchange.succeeded:
