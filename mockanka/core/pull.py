@@ -158,9 +158,9 @@ def begin(
 
 
 def go_on(controller: Controller, node: Node, ref: Ref, made: float) -> Pull | None:
-    """Have a pull go on of which a share is made, as the wire tells it: four decimals, rounded down.
+    """Have a pull go on of which a share is made, less than all; None if the node has everything.
 
-    None if the node has it all. Its room is taken already, and no fault is asked.
+    Its room is taken already, and no fault is asked.
     """
     if has(controller, node, ref):
         return None
@@ -171,10 +171,9 @@ def go_on(controller: Controller, node: Node, ref: Ref, made: float) -> Pull | N
     wanted = size_by_name([version_of(controller, ref).files])
     there = _stored(controller, node.cached)
     missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
-    share = made + 0.00005 if made else 0.0
-    rest = int(transfer(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - share))
+    rest = int(transfer(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
     rest = max([rest, SHORTEST, *(pull.ends - at for pull in node.pulls.values() if wanted.keys() & _names(pull))])
-    started = max(0, at - int(rest * share / (1 - share)))
+    started = max(0, at - int(rest * made / (1 - made)))
     node.pulls[ref] = pull = Pull(ref, started, at + rest, missing)
     controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
     return pull

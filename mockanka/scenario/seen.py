@@ -22,6 +22,7 @@ HOLDS_A_SLOT = (State.SCHEDULING, State.PULLING, State.STARTED, State.STOPPING, 
 
 def place(controller: Controller, item: Data, one: Instance, node: Node | None) -> None:
     """Put an instance where it was seen. Nobody asks for slots, devices or disks: they were there."""
+    one.progress_made = unrounded(one.progress_made)
     one.script = ScriptResult(**item["script"]) if "script" in item else None
     # A new instance that nothing has happened to shows no moment of its own.
     one.step = 0 if one.state is State.SCHEDULING and node is None and "since" not in item else 1
@@ -43,9 +44,15 @@ def pulls(controller: Controller, of: Distribution, node_id: str) -> bool:
     """Have a delivery that was seen under way go on; False if the node is gone or has it all."""
     node = controller.nodes.get(node_id)
     delivery = of.deliveries[node_id]
+    delivery.progress_made = unrounded(delivery.progress_made)
     if node is None or delivery.stage is not Stage.PULLING:
         return False
     return pull.go_on(controller, node, of.ref, delivery.progress_made) is not None
+
+
+def unrounded(progress: float) -> float:
+    """What was made, of which the wire showed four decimals, rounded down: in the middle between that and the next."""
+    return progress + 0.00005 if 0 < progress < 1 else progress
 
 
 def vm(given: Data) -> Vm:

@@ -98,6 +98,7 @@ def _node(told: Told, id: str, groups: Names) -> Noted:
 
 
 def _state(one: Noted, told: Told, beat: int | None, now: int | None) -> None:
+    told.moment("last_updated")  # for the remark, if it is none
     state = told.any_text("state")
     if state in STATES:
         one.put("state", state if state != "Active" else None)

@@ -12,7 +12,7 @@ from mockanka.contract.snapshot.facts import Facts
 
 KNOWN_MESSAGES = re.compile(
     r"startup script exit code -?\d+|Unexpected VM state: \"stopped\"|VM not in the registry|request canceled|"
-    r"Script execution failed|illegal base64 data at input byte \d+|Not found"
+    r"Script execution failed|HTTP \d+|illegal base64 data at input byte \d+|Not found"
 )
 """What says nothing of anybody (controller-facts A0.4)."""
 KNOWN_PORTS = ("ssh", "vnc", "rdp", "http", "https")

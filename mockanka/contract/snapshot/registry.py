@@ -14,7 +14,7 @@ from mockanka.contract.snapshot.told import Json, Told
 
 GONE = "is no longer in the registry: its size and files are not told"
 NOT_TOLD = (
-    "The registry does not tell the cpus, ram and port_forwarding of a template; those here are what a VM of it has."
+    "Not told of templates: cpus, ram and port_forwarding, and ports of versions; those here are what a VM of it has."
 )
 
 
