@@ -16,6 +16,10 @@ from mockanka.core.release import Release
 if TYPE_CHECKING:
     from mockanka.contract.transport import Access
 
+    _Type = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
+else:
+    _Type = click.ParamType
+
 FILE = click.Path(dir_okay=False, path_type=Path)
 SECRET = ("token", "cert", "key", "ca", "insecure", "header")
 """The options of ``access``, which ``access_of`` makes one thing of."""
@@ -49,6 +53,21 @@ def duration(name: str, default: str, text: str) -> Callable[[Callable[..., Any]
     )
 
 
+class _Header(_Type):
+    """A header; several stand on lines of their own in the environment."""
+
+    name = "'NAME: VALUE'"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        from mockanka.contract.transport import read_header
+
+        try:
+            return read_header(value)
+        except ValueError as wrong:
+            self.fail(str(wrong), param, ctx)
+
+
 def access(function: Callable[..., Any]) -> Callable[..., Any]:
     """How to get in: the options that all who ask a controller have in common."""
     options = [
@@ -57,7 +76,9 @@ def access(function: Callable[..., Any]) -> Callable[..., Any]:
             "--cert", type=FILE, envvar="MOCKANKA_CERT", help="Client certificate in PEM, with its key or not."
         ),
         click.option("--key", type=FILE, envvar="MOCKANKA_KEY", help="Key of the client certificate."),
-        click.option("--header", multiple=True, metavar="'NAME: VALUE'", help="Header to send; can be repeated."),
+        click.option(
+            "--header", type=_Header(), multiple=True, envvar="MOCKANKA_HEADER", help="Header to send; repeatable."
+        ),
         click.option("--ca", type=FILE, envvar="MOCKANKA_CA", help="Certificate in PEM to trust."),
         click.option("--insecure", is_flag=True, envvar="MOCKANKA_INSECURE", help="Trust any certificate."),
     ]
@@ -68,26 +89,33 @@ def access(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def access_of(options: dict[str, Any]) -> Access:
     """What the options of ``access`` say, taken out of them."""
-    from mockanka.contract.transport import Access, read_header
+    from mockanka.contract.transport import Access
 
     said = {name: options.pop(name) for name in SECRET}
-    try:
-        headers = [read_header(each) for each in said.pop("header")]
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), param_hint="'--header'") from None
-    return Access(headers=headers, **said)
+    return Access(headers=said.pop("header"), **said)
 
 
 @click.command()
-@click.argument("url", envvar="MOCKANKA_CHECK_URL")
-@click.option("--read-only/--write", default=True, show_default=True, help="Send GETs alone, or make things as well.")
-@click.option("--template", help="With --write: id or name of the template to start.")
-@click.option("--tag", help="With --write: tag of the template.  [default: the latest]")
-@click.option("--node", help="With --write: id or name of the node to start on, and to add to a group.  [default: any]")
+@click.argument("url")
+@click.option(
+    "--read-only/--write",
+    default=True,
+    envvar="MOCKANKA_READ_ONLY",
+    show_default=True,
+    help="Send GETs alone, or make things as well.",
+)
+@click.option("--template", envvar="MOCKANKA_TEMPLATE", help="With --write: id or name of the template to start.")
+@click.option("--tag", envvar="MOCKANKA_TAG", help="With --write: tag of the template.  [default: the latest]")
+@click.option(
+    "--node",
+    envvar="MOCKANKA_NODE",
+    help="With --write: id or name of the node to start on, and to add to a group.  [default: any]",
+)
 @click.option(
     "--release",
     metavar="RELEASE",
     callback=read_release,
+    envvar="MOCKANKA_RELEASE",
     help="Release to hold it against.  [default: what its status tells]",
 )
 @access
@@ -95,9 +123,15 @@ def access_of(options: dict[str, Any]) -> Access:
 @duration("--limit", "30m", "How long the whole may take; removal has a minute more.")
 @duration("--start-timeout", "10m", "With --write: how long a start may take.")
 @duration("--interval", "1s", "How long to wait between two looks.")
-@click.option("--generated/--no-generated", default=True, help="Send requests that schemathesis makes, if it is there.")
-@click.option("--junit", type=FILE, help="File to write a JUnit report to.")
-@click.option("--json", type=FILE, help="File to write the results to, as JSON.")
+@click.option(
+    "--generated/--no-generated",
+    default=True,
+    envvar="MOCKANKA_GENERATED",
+    show_default=True,
+    help="Send queries that schemathesis makes, if it is there.",
+)
+@click.option("--junit", type=FILE, envvar="MOCKANKA_JUNIT", help="File to write a JUnit report to.")
+@click.option("--json", type=FILE, envvar="MOCKANKA_JSON", help="File to write the results to, as JSON.")
 def check(
     url: str,
     read_only: bool,

@@ -81,6 +81,8 @@ def test_an_installed_mockanka_serves_default_outside_the_checkout(
         assert status["body"]["status"] == "Running"
         assert yaml.safe_load(contract) == document.at_release(document.load(), DEFAULT)
         assert scenarios == {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
+        # The contract is inside, so that a controller can be held against it from anywhere.
+        run(mockanka, "check", server.url, "--interval", "1ms", "--no-generated", cwd=elsewhere)
         assert server.stop()[0] == 0
 
 

@@ -33,8 +33,10 @@ def fixed(status: int = 200, **answer: object) -> Remote:
 
 
 @contextmanager
-def listening(speak: Callable[[socket.socket], None], tls: bool = False) -> Iterator[str]:
-    """A port whose one connection is spoken to as given; its URL."""
+def listening(
+    speak: Callable[[socket.socket], None], tls: bool = False, hear: Callable[[bytes], None] = lambda heard: None
+) -> Iterator[str]:
+    """A port whose one connection is heard and spoken to as given; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
@@ -46,7 +48,7 @@ def listening(speak: Callable[[socket.socket], None], tls: bool = False) -> Iter
                         context.load_cert_chain(CERTIFICATE)
                         connection = context.wrap_socket(connection, server_side=True)
                     with connection:
-                        connection.recv(65536)
+                        hear(connection.recv(65536))
                         speak(connection)
             except OSError:
                 pass  # the client went away, which is what some tests are about

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mockanka.contract.check import reading
+from mockanka.contract.check import generated, reading
 from mockanka.contract.check.leftovers import Leftovers
 from mockanka.contract.check.results import Results
 from mockanka.contract.check.run import BrokenOff, Pace, Run
@@ -65,10 +65,8 @@ def check(
 def _go_through(run: Run, plan: Plan, leftovers: Leftovers, told: Told) -> None:
     steps = reading.steps(run)
     if plan.target is not None:
-        steps += Writing(run, plan.target, leftovers).steps()
+        steps += Writing(run, plan.target, leftovers, plan.generated).steps()
     if plan.generated:
-        from mockanka.contract.check import generated
-
         steps += generated.steps(run, plan.generated)
     for number, (name, step) in enumerate(steps):
         told(name, number, len(steps))

@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes from the document: queries of the GETs that take some."""
+"""Requests that schemathesis makes from the document: queries of GETs, and updates of our own instance."""
 
 from __future__ import annotations
 
@@ -27,19 +27,25 @@ def steps(run: Run, count: int) -> list[tuple[str, Callable[[], None]]]:
     return found
 
 
+def updates(document: dict[str, Any], path: str, count: int) -> list[dict[str, Any]]:
+    """Bodies of updates, as the document has them and others; only objects, so that names can be put in."""
+    return [case.body for case in _cases(document, path, "PUT", count) if isinstance(case.body, dict)]
+
+
 def _gets(run: Run, path: str, count: int) -> None:
     """Queries as the document has them, and others; every answer is judged."""
-    for query in _queries(run.contract.document, path, count):
+    queries = ["&".join(_pairs(case.query or {})) for case in _cases(run.contract.document, path, "GET", count)]
+    for query in dict.fromkeys(queries):
         run.get(path, query=query)
 
 
-def _queries(document: dict[str, Any], path: str, count: int) -> list[str]:
+def _cases(document: dict[str, Any], path: str, method: str, count: int) -> list[Any]:
     import hypothesis
     import schemathesis
 
     config = schemathesis.Config.from_dict({"generation": {"mode": "all"}})
-    operation = schemathesis.openapi.from_dict(document, config=config)[path]["GET"]
-    found: dict[str, None] = {}
+    operation = schemathesis.openapi.from_dict(document, config=config)[path][method]
+    found: list[Any] = []
 
     @hypothesis.seed(SEED)
     @hypothesis.settings(
@@ -51,10 +57,10 @@ def _queries(document: dict[str, Any], path: str, count: int) -> list[str]:
     )
     @hypothesis.given(operation.as_strategy())
     def collect(case: Any) -> None:
-        found["&".join(_pairs(case.query or {}))] = None
+        found.append(case)
 
     collect()
-    return list(found)
+    return found
 
 
 def _pairs(query: dict[str, Any]) -> list[str]:

@@ -119,6 +119,11 @@ class Results:
         wrong = violation
         self.found(wrong.check, wrong.operation, wrong.text, request, wrong.where, wrong.level)
 
+    def remark(self, text: str) -> None:
+        """Say something to people, once."""
+        if text not in self.remarks:
+            self.remarks.append(text)
+
     def of(self, outcome: str) -> Iterator[Row]:
         """The checks with that outcome."""
         return (row for row in self.rows.values() if row.outcome == outcome)

@@ -11,7 +11,7 @@ from mockanka.contract.check.results import ELSEWHERE, Asked, Results
 from mockanka.contract.check.watch import Watch
 from mockanka.contract.exchange import JSON, Exchange
 from mockanka.contract.judge import DENIED, Contract, Level
-from mockanka.contract.transport import OutOfTime, Remote, Unanswered
+from mockanka.contract.transport import OutOfTime, Remote, Unanswered, Unusable
 
 PATIENCE = 3
 """Requests in a row without an answer, after which nobody is asked any more."""
@@ -79,6 +79,10 @@ class Run:
         self._silent = 0
         count.seconds += exchange.seconds
         self._judge(exchange, operation)
+        if exchange.status == 401:
+            self._refuse_to_guess(exchange)
+        if exchange.status == 403:
+            self.results.remark(f"{operation}: not checked, we may not: {exchange.message or 'HTTP 403'}")
         return exchange
 
     def get(self, path: str, id: str | None = None, query: str = "") -> Exchange:
@@ -103,6 +107,13 @@ class Run:
                 return True
             self.wait()
         return done()
+
+    def _refuse_to_guess(self, exchange: Exchange) -> None:
+        """Without a login nothing can be said of what is behind it."""
+        try:
+            self.remote.usable(exchange)
+        except Unusable as wrong:
+            raise BrokenOff(str(wrong)) from None
 
     # ---- judging ---------------------------------------------------------------------------------------------------
 

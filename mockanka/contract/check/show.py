@@ -19,11 +19,11 @@ class Shown:
 
     def __init__(self, console: Console) -> None:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn())
-        self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+        hidden = not console.is_terminal
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Shown:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -34,6 +34,7 @@ class Shown:
     def tell(self, name: str, step: int, of: int) -> None:
         """A step has begun."""
         if self._task is None:
+            self._progress.start()
             self._task = self._progress.add_task(name, total=of)
         self._progress.update(self._task, description=name, completed=step, total=of)
 

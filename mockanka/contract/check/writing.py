@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+from mockanka.contract.check.generated import updates
 from mockanka.contract.check.leftovers import GROUPS, Leftovers
 from mockanka.contract.check.moves import ENDING, FIRST
 from mockanka.contract.check.reading import NODES, NOT_FOUND, TEMPLATES, check_unknown, counters
@@ -62,8 +63,8 @@ def _told(names: list[str]) -> str:
 class Writing:
     """The checks that make things."""
 
-    def __init__(self, run: Run, target: Target, leftovers: Leftovers) -> None:
-        self.run, self.target, self.left = run, target, leftovers
+    def __init__(self, run: Run, target: Target, leftovers: Leftovers, generated: int = 0) -> None:
+        self.run, self.target, self.left, self.generated = run, target, leftovers, generated
         self.id: str | None = None
         """The instance, once it is made."""
         self.group: str | None = None
@@ -76,6 +77,7 @@ class Writing:
             ("a group", self._group),
             ("a start", self._start),
             ("updates", self._updates),
+            *([("generated updates", self._generated)] if self.generated else []),
             ("until it is Started", self._await_start),
             ("a restart", self._restart),
             ("two terminations", self._terminate),
@@ -205,6 +207,15 @@ class Writing:
             merged = metadata == {"a": "x", "b": 2}
             self.run.claim("merged", "updateVm", merged, f"metadata is {metadata}", "$.body.metadata")
         return None
+
+    def _generated(self) -> None:
+        """Bodies that schemathesis makes, with our names put in, so that the instance is found again."""
+        if self.id is None:
+            return
+        for body in updates(self.run.contract.document, INSTANCES, self.generated):
+            ours = {key: value for key, value in body.items() if key.casefold() not in ("name", "external_id")}
+            names = {"name": self.left.mark, "external_id": self.left.mark}
+            self.run.ask("PUT", INSTANCES, f"id={quote(self.id, safe='')}", ours | names)
 
     def _await_start(self) -> None:
         run = self.run

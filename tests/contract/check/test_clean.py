@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections import Counter
 
-import httpx
 import pytest
 
 import mockanka
@@ -18,7 +14,8 @@ from mockanka.contract.check.run import Pace
 from mockanka.contract.check.writing import find_target
 from mockanka.contract.transport import connect
 from mockanka.scenario import shipped
-from tests.contract.check.simulated import KEPT, Simulated, checked, complaints, left_behind, scenario
+from tests.contract.check.proxied import plain_proxy
+from tests.contract.check.simulated import Simulated, checked, complaints, left_behind, scenario
 from tests.contracts import has
 
 RELEASES = ("1.8.0", "1.24.0", "1.43.0", "1.50.1")
@@ -78,6 +75,19 @@ def test_a_node_that_is_named_takes_part(release: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES)
+def test_generated_requests_change_nothing(release: str) -> None:
+    """Queries of every GET and updates of our own instance are answered as they should be; the names stay ours."""
+    simulated, plain = Simulated("default", release), Simulated("default", release)
+    results = checked(simulated, write=True, generated=15)
+    checked(plain, write=True)
+    more = Counter(each.method for each in simulated.seen) - Counter(each.method for each in plain.seen)
+
+    assert CLEAN == outcome(results)
+    assert {"GET", "PUT"} == set(more)
+    assert [] == left_behind(simulated.house.controller)
+
+
+@pytest.mark.parametrize("release", RELEASES)
 def test_everything_the_catalogue_has_is_checked_somewhere(release: str) -> None:
     """A write run on a named node makes every check there is, but for those that need what is not there."""
     simulated = Simulated("busy", release)
@@ -88,39 +98,6 @@ def test_everything_the_catalogue_has_is_checked_somewhere(release: str) -> None
     elsewhere = {"error-told", "release", *(() if has(release, "1.44.0") else ("restarted",))}
 
     assert elsewhere == set(CHECKS) - made - waiting
-
-
-@contextmanager
-def plain_proxy(target: str) -> Iterator[str]:
-    """A proxy that passes on method, path, body, status and two headers; its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1
-        disable_nagle_algorithm = True
-
-        def answer(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            got = client.request(self.command, target + self.path, content=sent)
-            self.send_response_only(got.status_code)
-            for name, value in got.headers.items():
-                if name.lower() in KEPT:
-                    self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(got.content)
-
-        do_GET = do_POST = do_PUT = do_DELETE = answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with httpx.Client() as client, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
 
 
 def over_http(name: str, write: bool, proxied: bool = False) -> Results:

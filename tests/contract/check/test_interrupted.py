@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import httpx
@@ -13,8 +14,9 @@ from mockanka.contract.check.checking import Plan, check
 from mockanka.contract.check.results import Results
 from mockanka.contract.check.run import Pace
 from mockanka.contract.check.writing import find_target
+from mockanka.contract.exchange import Exchange
 from mockanka.contract.transport import Access, Unusable, connect
-from tests.contract.check.simulated import Simulated, checked, left_behind
+from tests.contract.check.simulated import Simulated, checked, complaints, left_behind
 
 WHOLE = 170
 """At least as many requests has a run in write mode on a named node."""
@@ -218,6 +220,34 @@ def test_a_run_has_a_limit_on_the_whole() -> None:
     assert 2 == results.status
     assert "the limit of 60 s on the whole is reached; --limit raises it" in results.broken_off
     assert [] == left_behind(simulated.house.controller)
+
+
+def denying(status: int, message: str) -> Callable[[Exchange], Exchange]:
+    """Nodes are denied, everything else is not."""
+    content = f'{{"status":"FAIL","message":"{message}"}}\n'.encode()
+
+    def deny(exchange: Exchange) -> Exchange:
+        return replace(exchange, status=status, content=content) if "/node" in exchange.path else exchange
+
+    return deny
+
+
+def test_what_we_may_not_do_is_left_out_and_said() -> None:
+    """A permission that lacks fails nothing, in read-only and in write mode."""
+    for write in (False, True):
+        results = checked(Simulated(spoil=denying(403, "not yours")), write=write)
+
+        assert (0, []) == (results.status, complaints(results))
+        assert "listNodes: not checked, we may not: not yours" in results.remarks
+        assert "skipped" == results.rows["listNodes", "unknown-id"].outcome
+
+
+def test_a_login_that_is_missing_ends_the_run() -> None:
+    """Also where the status is told to everyone: nothing can be said of the rest."""
+    results = checked(Simulated(spoil=denying(401, "Authentication Required")))
+
+    assert 2 == results.status
+    assert "HTTP 401 (Authentication Required): it wants to know who asks; give --token" in results.broken_off
 
 
 @pytest.mark.parametrize(

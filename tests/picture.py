@@ -1,0 +1,55 @@
+"""docs/check.svg: a run of ``mockanka check`` against the simulator, as a terminal shows it.
+
+python -m tests.picture
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from io import StringIO
+from itertools import count
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from mockanka.contract.check.checking import Plan, check
+from mockanka.contract.check.run import Pace
+from mockanka.contract.check.show import rendered
+from mockanka.contract.check.writing import find_target
+from mockanka.contract.transport import connect
+from tests.contract.check.simulated import Simulated
+
+PICTURE = Path(__file__).parent.parent / "docs" / "check.svg"
+URL = "http://anka.example:8090"
+COMMAND = f"mockanka check {URL} --write --template 14.5-arm64 --node mini-01"
+WIDTH = 100
+
+
+def drawn() -> str:
+    """The picture, of a run made now."""
+    simulated = Simulated("default")
+    ticks = count()
+    with connect(URL, transport=simulated, clock=lambda: next(ticks) * 0.002) as remote:
+        target = find_target(remote, "14.5-arm64", None, "mini-01")
+        results = check(remote, Plan(target=target, pace=Pace(interval=2.0)), simulated.sleep)
+    console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(Text(f"$ {COMMAND}", style="bold"))
+    console.print(rendered(results))
+    picture = console.export_svg(title="mockanka check", unique_id="check")
+    # A picture fetches nothing: where its font is not installed another of fixed width does.
+    return re.sub(r"\s*@font-face \{.*?\}\n", "\n", picture, flags=re.DOTALL)
+
+
+def words(picture: str) -> list[str]:
+    """What is to be read in a picture, without times."""
+    texts = [
+        unescape(each).replace("\N{NO-BREAK SPACE}", " ").strip()
+        for each in re.findall(r"<text[^>]*>([^<]*)<", picture)
+    ]
+    return [re.sub(r"\d+\.\d\d s", "... s", text) for text in texts if text]
+
+
+if __name__ == "__main__":
+    PICTURE.write_text(drawn(), "utf-8")
