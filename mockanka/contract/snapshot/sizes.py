@@ -15,6 +15,10 @@ LARGEST_SYSTEM = 40_000
 """Cells; above that sizes are given out one sum after the other."""
 
 
+ATTEMPTS = 12
+"""How often another solution is looked for, if one has fractions of bytes."""
+
+
 @dataclass(frozen=True)
 class Sum:
     """What some files, named once each, are together."""
@@ -56,7 +60,7 @@ def _found(rows: list[set[int]], totals: list[int]) -> dict[int, int]:
         known[kind] = max(0, totals[single] - sum(known[each] for each in rows[single] & known.keys()))
     open_rows = [(row - known.keys(), total - _sum(known, row)) for row, total in zip(rows, totals, strict=True)]
     open_rows = [(row, total) for row, total in open_rows if row]
-    return known | (_solved(open_rows) or _given_out(open_rows))
+    return known | (_in_whole_bytes(open_rows) or _given_out(open_rows))
 
 
 def _sum(known: dict[int, int], row: Iterable[int]) -> int:
@@ -74,11 +78,23 @@ def _given_out(rows: list[tuple[set[int], int]]) -> dict[int, int]:
     return given
 
 
-def _solved(rows: list[tuple[set[int], int]]) -> dict[int, int] | None:
-    """Sizes that make all sums, by the simplex method with Bland's rule; None if there are none in whole bytes."""
+def _in_whole_bytes(rows: list[tuple[set[int], int]]) -> dict[int, int] | None:
+    """Sizes that make all sums; but for a few bytes, should all that are found have fractions. None if there are none."""
     kinds = sorted(set().union(*(row for row, _ in rows))) if rows else []
     if any(total < 0 for _, total in rows) or len(rows) * (len(kinds) + len(rows)) > LARGEST_SYSTEM:
         return None
+    solved: dict[int, Fraction] | None = None
+    for turn in range(ATTEMPTS):
+        place = turn % len(kinds) if kinds else 0
+        order = [*kinds[place:], *kinds[:place]]
+        solved = _solved(rows, order[::-1] if turn % 2 else order)
+        if solved is None or all(value.denominator == 1 for value in solved.values()):
+            break
+    return None if solved is None else {kind: int(solved.get(kind, Fraction(0))) for kind in kinds}
+
+
+def _solved(rows: list[tuple[set[int], int]], kinds: list[int]) -> dict[int, Fraction] | None:
+    """Sizes that make all sums, by the simplex method with Bland's rule; which ones goes by the order of the kinds."""
     table = [[Fraction(kind in row) for kind in kinds] + [Fraction(total)] for row, total in rows]
     basis: list[int | None] = [None] * len(rows)  # None: what the row still lacks
     while True:
@@ -98,7 +114,4 @@ def _solved(rows: list[tuple[set[int], int]]) -> dict[int, int] | None:
             for place, row in enumerate(table)
         ]
         basis[leaving] = entering
-    values = {kinds[column]: row[-1] for row, column in zip(table, basis, strict=True) if column is not None}
-    if any(value.denominator != 1 for value in values.values()):
-        return None
-    return {kind: int(values.get(kind, 0)) for kind in kinds}
+    return {kinds[column]: row[-1] for row, column in zip(table, basis, strict=True) if column is not None}
