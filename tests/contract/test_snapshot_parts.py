@@ -112,6 +112,16 @@ def test_the_command_redacts() -> None:
     assert [] == [word for word in ("nightly", "mini-01", "127.0.0.1", "ci.example") if word in done.stdout]
 
 
+def test_a_list_with_nulls_too_many_is_read() -> None:
+    """What strict clients read none of makes a snapshot all the same, over HTTP and with its fault in force."""
+    with mockanka.serve("null-in-list", clock="manual") as anka:
+        done = invoke(anka.url)
+    (one,) = Scenario.from_yaml(done.stdout).data["instances"]
+
+    assert ("Scheduling", "vanilla") == (one["state"], one["tag"])
+    assert not one.keys() & {"vm", "external_id", "name"}
+
+
 def closed_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])

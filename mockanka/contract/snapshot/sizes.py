@@ -79,7 +79,7 @@ def _given_out(rows: list[tuple[set[int], int]]) -> dict[int, int]:
 
 
 def _in_whole_bytes(rows: list[tuple[set[int], int]]) -> dict[int, int] | None:
-    """Sizes that make all sums, but for a few bytes should all that are found have fractions; None if there are none."""
+    """Sizes that make all sums, but for a few bytes if what is found has fractions; None if there are none."""
     kinds = sorted(set().union(*(row for row, _ in rows))) if rows else []
     if any(total < 0 for _, total in rows) or len(rows) * (len(kinds) + len(rows)) > LARGEST_SYSTEM:
         return None
