@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockanka import __version__, cli_contract, cli_proxy, resources, units
+from mockanka import __version__, cli_contract, cli_proxy, cli_snapshot, resources, units
 from mockanka.cli_common import bind, port_option, refuse, write_whole
 from mockanka.core.release import DEFAULT, Release
 
@@ -374,6 +374,7 @@ def fidelity() -> None:
 
 main.add_command(cli_contract.check)
 main.add_command(cli_proxy.proxy)
+main.add_command(cli_snapshot.snapshot)
 
 
 if __name__ == "__main__":

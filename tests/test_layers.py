@@ -29,7 +29,14 @@ LAYERS = [
     ["mockanka.server"],
     ["mockanka.thread", "mockanka.running", "mockanka.views", "mockanka.requests", "mockanka.anka"],
     ["mockanka.contract"],
-    ["mockanka.cli_common", "mockanka.cli_contract", "mockanka.cli_proxy", "mockanka.cli", "mockanka.pytest_plugin"],
+    [
+        "mockanka.cli_common",
+        "mockanka.cli_contract",
+        "mockanka.cli_proxy",
+        "mockanka.cli_snapshot",
+        "mockanka.cli",
+        "mockanka.pytest_plugin",
+    ],
     ["mockanka.__main__"],
 ]
 """From the bottom up; a name stands for itself and, if it is a package, for all in it."""
@@ -119,8 +126,10 @@ CONTRACT = [name for name in FILES if layer_of(name) == layer_of("mockanka.contr
 
 @pytest.mark.parametrize("module", CONTRACT)
 def test_the_contract_knows_of_the_simulator_only_its_releases(module: str) -> None:
-    """A module of the contract imports, of all that is mockanka's, the releases, the units, and where files lie."""
+    """The contract imports of mockanka's the releases, the units, where files lie; a snapshot, scenarios as well."""
     allowed = {*CONTRACT, "mockanka.core.release", "mockanka.resources", "mockanka.units", "mockanka"}
+    if module.startswith("mockanka.contract.snapshot"):
+        allowed.add("mockanka.scenario")  # what it writes is one
 
     assert set() == imports(module) - allowed
 
@@ -129,7 +138,7 @@ def test_the_simulator_never_reads_the_contract() -> None:
     """Whoever imports the contract is part of it, or belongs to the command line."""
     readers = {name for name in FILES if imports(name) & set(CONTRACT)} - set(CONTRACT)
 
-    assert {"mockanka.cli", "mockanka.cli_contract", "mockanka.cli_proxy"} == readers
+    assert {"mockanka.cli", "mockanka.cli_contract", "mockanka.cli_proxy", "mockanka.cli_snapshot"} == readers
 
 
 @pytest.mark.parametrize("package", ["mockanka.core", "mockanka.scenario", "mockanka.api", "mockanka.contract"])

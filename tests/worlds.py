@@ -72,7 +72,7 @@ def state_of(controller: Controller) -> dict[str, object]:
     Left out is what tells the past, not the state: the log and the revisions.
     """
     keys = "now seed release license registry timings scripts saved_size minted placement_due waiting".split()
-    keys += "mac_addresses registry_disk registry_state turns retries notes".split()
+    keys += "mac_addresses registry_disk registry_other registry_state turns retries notes".split()
     parts = "nodes templates groups instances distributions save_images".split()
     return {
         **{key: getattr(controller, key) for key in keys},

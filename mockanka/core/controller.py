@@ -46,6 +46,8 @@ class Controller:
     mac_addresses: int = 0
     """How many MAC addresses it has to hand out; with none it leaves them to the nodes."""
     registry_disk: int = 1000 * GB
+    registry_other: int = 0
+    """What else is on the registry's disk; less than nothing if less was told than its templates make."""
     retries: int = 0
     """How many nodes may fail to start an instance before it is Error."""
     registry_state: str = "up"

@@ -71,7 +71,7 @@ class ImageReady(_NodeWork):
         instance.progress_made = 1.0
         if controller.release.has("scheduling-after-pull"):
             move(controller, instance, State.SCHEDULING, "pulled")
-        _boot(controller, instance, controller.nodes[instance.node_id or ""])
+        boot(controller, instance, controller.nodes[instance.node_id or ""])
 
 
 class Booted(_NodeWork):
@@ -341,7 +341,7 @@ def assign(controller: Controller, instance: Instance, node: Node) -> None:
         start_failed(controller, instance, str(refused))
         return
     if running is None:
-        _boot(controller, instance, node)
+        boot(controller, instance, node)
     else:
         move(controller, instance, State.PULLING, f"pulls to {node.name}")
         _follow_pull(controller, instance, running)
@@ -366,7 +366,8 @@ def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
             controller.touch(instance)
 
 
-def _boot(controller: Controller, instance: Instance, node: Node) -> None:
+def boot(controller: Controller, instance: Instance, node: Node) -> None:
+    """Have the node clone the VM and start it."""
     instance.booting = True
     instance.step += 1
     instance.vm = clone(controller, instance, node)

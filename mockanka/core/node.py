@@ -59,6 +59,8 @@ class Node:
     ram_override: int = 0
     disk_size: int = 500 * GB
     disk_other: int = 60 * GB
+    disk_anka: int = 0
+    """What Anka's files take beside those that are cached or on their way: less than nothing if less was told."""
     anka: AnkaVersion = field(default_factory=AnkaVersion)
     usb: tuple[UsbDevice, ...] = ()
     groups: list[str] = field(default_factory=list)
@@ -79,6 +81,10 @@ class Node:
     """The templates that it will take off its disk, and when."""
     by_hand: int = 0
     """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
+    reported: int | None = None
+    """A moment at which it reported: its beat goes by that one, and else by the seed."""
+    cpu_load: float | None = None
+    """Load of the host itself, less than nothing if its VMs idle; a little noise, if nobody said."""
     turns: Turns = field(default_factory=dict)
     """What it was made, by a fault or by hand: offline, full, one of TURNS."""
 
@@ -99,9 +105,11 @@ class Node:
         return now if self.lost_at is None else min(now, self.lost_at)
 
     def heartbeat(self, controller: Controller) -> int:
-        """When the node last reported. Each node has a beat of its own, fixed by the seed."""
+        """When the node last reported. Each node has a beat of its own, fixed by the seed unless it was told."""
         period = controller.timings.heartbeat
-        offset = int(draw(controller.seed, self.id, "heartbeat") * period)
+        offset = self.reported
+        if offset is None:
+            offset = int(draw(controller.seed, self.id, "heartbeat") * period)
         seen = self.seen(controller.now)
         return seen - (seen - offset) % period
 
@@ -172,10 +180,23 @@ def load(controller: Controller, node: Node) -> Load:
 
 
 def cpu_util(controller: Controller, node: Node) -> float:
-    """Load of the host, 0 to 1: a little noise that moves with the heartbeat, and a share for each running core."""
-    beat = node.heartbeat(controller)
-    noise = 0.02 + 0.06 * draw(controller.seed, node.id, f"cpu {beat}")
-    return min(1.0, noise + 0.5 * load(controller, node).vcpu_count / max(1, node.cpus))
+    """Load of the host, 0 to 1: its own, which is noise that moves with the heartbeat, and a share for each core."""
+    own = node.cpu_load
+    if own is None:
+        own = 0.02 + 0.06 * draw(controller.seed, node.id, f"cpu {node.heartbeat(controller)}")
+    return max(0.0, min(1.0, own + _load_of_vms(controller, node)))
+
+
+def _load_of_vms(controller: Controller, node: Node) -> float:
+    return 0.5 * load(controller, node).vcpu_count / max(1, node.cpus)
+
+
+def observe(controller: Controller, node: Node, cpu_util: float | None, disk_used: int | None) -> None:
+    """Make the node show what was seen of it: what its VMs and files do not account for is its own."""
+    if cpu_util is not None:
+        node.cpu_load = cpu_util - _load_of_vms(controller, node)
+    if disk_used is not None:
+        node.disk_anka += disk_used - pull.disk_used(controller, node, node.seen(controller.now))
 
 
 def ram_util(controller: Controller, node: Node) -> float:

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from mockanka.core.node import Node
 
 
+SHORTEST = 1_000_000
+"""Nanoseconds that are left at least of a pull that goes on: in fewer its progress would show in steps."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pull:
     """A version on its way to a node: from when to when, and the files this pull fetches itself.
@@ -153,6 +157,32 @@ def begin(
     return pull
 
 
+def go_on(controller: Controller, node: Node, ref: Ref, made: float) -> Pull | None:
+    """Have a pull go on of which a share is made, less than all; None if the node has everything.
+
+    Its room is taken already, and no fault is asked.
+    """
+    if has(controller, node, ref):
+        return None
+    if ref in node.pulls:
+        return node.pulls[ref]
+    at = node.seen(controller.now)
+    coming = size_by_name(pull.files for pull in node.pulls.values())
+    wanted = size_by_name([version_of(controller, ref).files])
+    there = _stored(controller, node.cached)
+    missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
+    rest = int(transfer(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
+    rest = max([rest, SHORTEST, *(pull.ends - at for pull in node.pulls.values() if wanted.keys() & _names(pull))])
+    started = max(0, at - int(rest * made / (1 - made)))
+    node.pulls[ref] = pull = Pull(ref, started, at + rest, missing)
+    controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+    return pull
+
+
+def _names(pull: Pull) -> set[str]:
+    return {file.name for file in pull.files}
+
+
 def _struck(pull: Pull, blow: Blow) -> Pull:
     """The pull as a fault makes it."""
     do = blow.do
@@ -217,7 +247,7 @@ def has(controller: Controller, node: Node, ref: Ref) -> bool:
 def disk_used(controller: Controller, node: Node, now: int) -> int:
     """Bytes that Anka's files take on the node; a pull's files grow as it goes on."""
     pulling = sum(int(pull.progress(now) * sum(file.size for file in pull.files)) for pull in node.pulls.values())
-    return sum(_stored(controller, node.cached).values()) + pulling
+    return max(0, sum(_stored(controller, node.cached).values()) + pulling + node.disk_anka)
 
 
 def resume(controller: Controller, node: Node) -> None:
@@ -248,7 +278,7 @@ def _make_room(controller: Controller, node: Node, ref: Ref, size: int) -> None:
     reserved = sum(file.size for pull in node.pulls.values() for file in pull.files)
 
     def free() -> int:
-        return node.disk_size - node.disk_other - reserved - sum(_stored(controller, kept).values())
+        return node.disk_size - node.disk_other - node.disk_anka - reserved - sum(_stored(controller, kept).values())
 
     dropped: list[Ref] = []
     needed = {controller.instances[id].ref for id in node.occupants} | {*node.pulls, ref}

@@ -131,8 +131,18 @@ def note_pull(controller: Controller, ref: Ref) -> None:
 
 def free_disk(controller: Controller) -> int:
     """Bytes that are free on the registry's disk."""
+    return 0 if controller.registry_state == "full" else max(0, _free(controller))
+
+
+def observe_free(controller: Controller, free: int) -> None:
+    """Make the registry's disk show what was seen: what its templates do not account for is something else's."""
+    controller.registry_other = 0
+    controller.registry_other = _free(controller) - free
+
+
+def _free(controller: Controller) -> int:
     used = size_by_name(version.files for each in controller.templates.values() for version in each.versions)
-    return 0 if controller.registry_state == "full" else max(0, controller.registry_disk - sum(used.values()))
+    return controller.registry_disk - sum(used.values()) - controller.registry_other
 
 
 def disk(controller: Controller) -> tuple[int, int]:

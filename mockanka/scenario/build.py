@@ -19,7 +19,7 @@ from mockanka.scenario.options import Options
 from mockanka.units import parse_moment
 
 Data = Mapping[str, Any]
-HEAD = ("license", "registry", "saved_size", "registry_disk", "mac_addresses", "retries", "registry_state")
+HEAD = "license registry saved_size registry_disk registry_other mac_addresses retries registry_state".split()
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
@@ -38,16 +38,21 @@ def build(data: Data, options: Options) -> Controller:
         turns=turns(head),
     )
     is_dump = "pending" in data
+    is_seen = data.get("snapshot", False)
+    if is_seen and is_dump:
+        raise Broken(("snapshot",), "is not for a dump, which has pending")
     for key in ("registry_state", "turns"):
         if key in head and not is_dump:
             raise Broken(("controller", key), "belongs to a dump; write a fault that turns the registry")
-    Land(controller, is_dump).lay_out(data)
+    land = Land(controller, is_dump, is_seen)
+    land.lay_out(data)
     counters = dict(data.get("counters", {}))
     for index, item in enumerate(data.get("faults", [])):
         controller.faults.add(rules.make(controller, ("faults", index), item, is_dump))
     controller.faults.added = counters.pop("fault", controller.faults.added)
     controller.minted.update(counters)
-    Life(controller, is_dump).begin(data)
+    Life(controller, is_dump, is_seen).begin(data)
+    land.observe(data)
     controller.notes = (*carrying.of_release(asked), *carrying.fit(controller))
     if is_dump:
         controller.placement_due = data.get("placement_due", False)

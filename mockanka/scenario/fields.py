@@ -121,11 +121,11 @@ class Whole(_Field):
 
 
 class Real(_Field):
-    """A number above zero, or from zero on, up to a limit."""
+    """A number above zero, or from zero or another limit on, up to a limit."""
 
-    def __init__(self, high: float, above_zero: bool = False, **options: Any) -> None:
+    def __init__(self, high: float, above_zero: bool = False, low: float = 0, **options: Any) -> None:
         super().__init__(**options)
-        self.high, self.above_zero = high, above_zero
+        self.high, self.above_zero, self.low = high, above_zero, low
 
     def read(self, written: Any) -> float:
         if isinstance(written, bool):
@@ -134,8 +134,9 @@ class Real(_Field):
             number = float(written)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{written!r} is not a number") from None
-        if not number >= 0 or (self.above_zero and number == 0):
-            raise ValueError(f"{written} is not {'above zero' if self.above_zero else 'zero or more'}")
+        if not number >= self.low or (self.above_zero and number == 0):
+            least = f"{self.low:g} or more" if self.low else "above zero" if self.above_zero else "zero or more"
+            raise ValueError(f"{written} is not {least}")
         if number > self.high:
             raise ValueError(f"{written} is more than {self.high:g}")
         return number

@@ -84,7 +84,7 @@ def _(field: fields.Whole) -> Json:
 
 @_scalar.register
 def _(field: fields.Real) -> Json:
-    return {"type": "number", "exclusiveMinimum" if field.above_zero else "minimum": 0}
+    return {"type": "number", "exclusiveMinimum" if field.above_zero else "minimum": field.low}
 
 
 @_scalar.register

@@ -9,12 +9,12 @@ from email.utils import formatdate
 from itertools import count
 from typing import Any
 
-from mockanka.core import chance, pull
+from mockanka.core import chance, node, pull, template
 from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.group import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.node import TURNS, AnkaVersion, Node, require_known
+from mockanka.core.node import TURNS, AnkaVersion, Node, TimedOut, require_known
 from mockanka.core.template import File, PortRule, Template, Version
 from mockanka.core.timing import HOUR, SECOND
 from mockanka.core.turns import Turns
@@ -23,19 +23,20 @@ from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path
 
 Data = Mapping[str, Any]
-IN_A_DUMP = frozenset({"lost", "offline", "pulls", "turns", "removals"})
+IN_A_SNAPSHOT = frozenset({"lost"})
+IN_A_DUMP = frozenset({"offline", "pulls", "turns", "removals", "disk_anka", "cpu_load"}) | IN_A_SNAPSHOT
 YEAR = 365 * 24 * HOUR
 PULL_KEYS = ("rests_at", "rest", "held_by", "held_at", "fails_at", "message")
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
 class Land:
-    """Puts templates, nodes and groups into a controller."""
+    """Puts templates, nodes and groups into a controller; those of a snapshot as they were seen."""
 
-    def __init__(self, controller: Controller, is_dump: bool) -> None:
+    def __init__(self, controller: Controller, is_dump: bool, is_seen: bool = False) -> None:
         self.controller = controller
         self.names = Names(controller)
-        self.is_dump = is_dump
+        self.is_dump, self.is_seen = is_dump, is_seen
         self.addresses: set[str] = set()
         """Those given in the scenario; who has none gets one that is not among them."""
         self.free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
@@ -57,6 +58,16 @@ class Land:
         self._groups(list(enumerate(data.get("groups", []))))
         for index, item in enumerate(data.get("nodes", [])):
             self._memberships(("nodes", index), item)
+
+    def observe(self, data: Data) -> None:
+        """Once all is there, make it show what was seen of it."""
+        ids = iter(list(self.controller.nodes))
+        for item in data.get("nodes", []):
+            for _ in range(item.get("count", 1)):
+                one = self.controller.nodes[next(ids)]
+                node.observe(self.controller, one, item.get("cpu_util"), item.get("disk_used"))
+        if "registry_free" in data.get("controller", {}):
+            template.observe_free(self.controller, data["controller"]["registry_free"])
 
     def _template(self, path: Path, item: Data) -> None:
         seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
@@ -135,6 +146,9 @@ class Land:
             "by_hand",
             "arch",
             "removals",
+            "disk_anka",
+            "cpu_load",
+            "reported",
         )
         _set(node, item, disk_size="disk", disk_other="disk_other")
         node.vlans = tuple(item.get("vlans", ()))
@@ -142,16 +156,9 @@ class Land:
         if len({device.location for device in devices}) < len(devices):
             raise Broken((*path, "usb"), "two devices have the same location")
         if not self.is_dump:
-            refuse_dump_keys(path, item, IN_A_DUMP)
-        state = NodeState(item.get("state", NodeState.ACTIVE))
+            refuse_dump_keys(path, item, IN_A_DUMP - IN_A_SNAPSHOT if self.is_seen else IN_A_DUMP)
+        self._state(path, item, node)
         now = self.controller.now
-        if "lost" in item:
-            node.lost_at, node.timeout_at = item["lost"], item.get("offline", now)
-        elif state is NodeState.OFFLINE:
-            node.lost_at, node.timeout_at = now - self.controller.timings.node_timeout, now
-        node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
-        if not self.is_dump:
-            self._require_known(path, node)
         for index, cached in enumerate(item.get("cached", [])):
             node.cached[self.names.cached((*path, "cached", index), cached)] = cached.get("used", now)
         for index, running in enumerate(item.get("pulls", [])):
@@ -161,9 +168,25 @@ class Land:
             node.pulls[ref] = pull.Pull(ref, running["started"], running["ends"], files, **struck)
         node.turns = turns(item) if self.is_dump else _turns_of(node)
         over = pull.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
-        if over > 0 and not self.is_dump:
+        if over > 0 and not (self.is_dump or self.is_seen):
             raise Broken((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
         nodes[id] = node
+
+    def _state(self, path: Path, item: Data, node: Node) -> None:
+        controller, now = self.controller, self.controller.now
+        timeout = controller.timings.node_timeout
+        state = NodeState(item.get("state", NodeState.ACTIVE))
+        if self.is_dump and "lost" in item:
+            node.lost_at, node.timeout_at = item["lost"], item.get("offline", now)
+        elif state is NodeState.OFFLINE:
+            node.lost_at, node.timeout_at = min(now, item.get("reported", now - timeout)), now
+        elif "lost" in item:
+            node.lost_at = min(now, item["lost"])
+            node.timeout_at = max(now + controller.timings.heartbeat, node.lost_at + timeout)
+            controller.schedule(node.timeout_at, TimedOut(node.id, node.timeout_at))
+        node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
+        if not self.is_dump:
+            self._require_known(path, node)
 
     def _require_known(self, path: Path, node: Node) -> None:
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from mockanka.core import instance, moving, network, pull, save_image, script, usb
+from mockanka.core import distribution, instance, moving, network, pull, save_image, script, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distribution import Delivery, Distribution, send
 from mockanka.core.distribution import Stage as DeliveryStage
@@ -18,7 +18,8 @@ from mockanka.core.save_image import SaveError, SaveImage, SaveRequest
 from mockanka.core.save_image import Stage as SaveStage
 from mockanka.core.script import ScriptResult
 from mockanka.core.template import PortRule
-from mockanka.core.vm import PortForward, Vm, clone
+from mockanka.core.vm import clone
+from mockanka.scenario import seen
 from mockanka.scenario.names import Broken, Names, refuse_dump_keys
 from mockanka.scenario.reading import Path, nearest
 
@@ -26,11 +27,11 @@ Data = Mapping[str, Any]
 SAID_OTHERWISE = ("template_id", "node_id", "group_id", "ports")
 REQUEST_KEYS = [each.name for each in fields(StartRequest) if each.name not in SAID_OTHERWISE]
 SAVE_KEYS = [each.name for each in fields(SaveRequest) if each.name not in ("instance_id", "template_id")]
-IN_A_DUMP = frozenset(
+IN_A_SNAPSHOT = frozenset("serial inflight_id since occupies script".split())
+IN_A_DUMP = IN_A_SNAPSHOT | frozenset(
     (
-        "number serial inflight_id since reported until step ready booting occupies usb_location "
-        "restarting save_image own_ports "
-        "script fate held lacks lacks_for hidden failed_on"
+        "number reported until step ready booting usb_location restarting save_image own_ports "
+        "fate held lacks lacks_for hidden failed_on"
     ).split()
 )
 ON_NODE = (State.PULLING, State.STARTED, State.STOPPING, State.STOPPED)
@@ -40,13 +41,13 @@ class Life:
     """Puts instances and requests into a controller whose land is laid out.
 
     In a dump everything stands there, and nothing is begun that is not written; otherwise what is only named is
-    brought into the state it is said to be in.
+    brought into the state it is said to be in, which that of a snapshot is without being asked whether it can be.
     """
 
-    def __init__(self, controller: Controller, is_dump: bool) -> None:
+    def __init__(self, controller: Controller, is_dump: bool, is_seen: bool = False) -> None:
         self.controller = controller
         self.names = Names(controller)
-        self.is_dump = is_dump
+        self.is_dump, self.is_seen = is_dump, is_seen
 
     def begin(self, data: Data) -> None:
         for index, item in enumerate(data.get("instances", [])):
@@ -58,7 +59,7 @@ class Life:
 
     def _instances(self, path: Path, item: Data) -> None:
         if not self.is_dump:
-            refuse_dump_keys(path, item, IN_A_DUMP)
+            refuse_dump_keys(path, item, IN_A_DUMP - IN_A_SNAPSHOT if self.is_seen else IN_A_DUMP)
             if item.get("created", 0) > self.controller.now:
                 raise Broken((*path, "created"), "is later than the clock's start")
         if "id" in item and item.get("count", 1) > 1:
@@ -78,6 +79,8 @@ class Life:
         one.timeline.append(Stay(one.state, one.since, "scenario"))
         if self.is_dump:
             self._restore_instance(item, one, node)
+        elif self.is_seen:
+            seen.place(controller, item, one, node)
         else:
             self._place_instance(path, item, one, node)
         controller.touch(one)
@@ -125,19 +128,28 @@ class Life:
     def _named_node(self, path: Path, item: Data, key: str) -> str | None:
         if key not in item or self.is_dump:
             return item.get(key)
-        return self.names.node((*path, key), item[key])
+        return self._known(self.names.node, (*path, key), item[key])
 
     def _wanted_group(self, path: Path, item: Data) -> str | None:
         if "group" not in item or self.is_dump:
             return item.get("group")
-        return self.names.group((*path, "group"), item["group"])
+        return self._known(self.names.group, (*path, "group"), item["group"])
+
+    def _known(self, look_up: Callable[[Path, str], str], path: Path, name: str) -> str:
+        """The id of what is named; in a snapshot it may be gone, and has its id for a name."""
+        try:
+            return look_up(path, name)
+        except Broken:
+            if self.is_seen:
+                return name
+            raise
 
     def _restore_instance(self, item: Data, one: Instance, node: Node | None) -> None:
         """In a dump everything stands there."""
         one.until, one.step, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
         one.ready, one.booting = item.get("ready", False), item.get("booting", False)
         if "vm" in item:
-            one.vm = _vm(item["vm"])
+            one.vm = seen.vm(item["vm"])
         one.script = ScriptResult(**item["script"]) if "script" in item else None
         one.restarting_until = item.get("restarting")
         one.fate = Fate(**item["fate"]) if "fate" in item else None
@@ -183,7 +195,7 @@ class Life:
         node.cached.setdefault(one.ref, self.controller.now)
         given = item.get("vm", {})
         since = {"created": one.since, "started": one.since}
-        one.vm = replace(clone(self.controller, one, node), **{**since, **_vm_changes(given)})
+        one.vm = replace(clone(self.controller, one, node), **{**since, **seen.vm_changes(given)})
         if one.state is State.STOPPED:
             one.vm = replace(one.vm, status=given.get("status", "stopped"))
 
@@ -194,7 +206,7 @@ class Life:
         made = Distribution(id, item.get("requested", controller.now), ref)
         for index, given in enumerate(item.get("deliveries", [])):
             place = (*path, "deliveries", index, "node")
-            node_id = given["node"] if self.is_dump else self.names.node(place, given["node"])
+            node_id = given["node"] if self.is_dump else self._known(self.names.node, place, given["node"])
             stage = DeliveryStage(given["stage"])
             made.deliveries[node_id] = Delivery(
                 stage, given.get("until"), given.get("progress", 0.0), given.get("error", "")
@@ -210,7 +222,9 @@ class Life:
                     made.deliveries[node.id] = Delivery(DeliveryStage.SENT, None)
         if not self.is_dump:
             for node_id, delivery in made.deliveries.items():
-                if delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
+                if self.is_seen and seen.pulls(controller, made, node_id):
+                    distribution.pull_changed(controller, controller.nodes[node_id], ref)
+                elif delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING) and node_id in controller.nodes:
                     send(controller, made, node_id)
 
     def _save_image(self, path: Path, item: Data) -> None:
@@ -220,8 +234,7 @@ class Life:
             template_id=item.get("template", "") if self.is_dump else self._save_target(path, item),
             **{key: item[key] for key in SAVE_KEYS if key in item},
         )
-        if "stage" not in item and not self.is_dump:
-            self._begin_save(path, item, request)
+        if "stage" not in item and not self.is_dump and self._begin_save(path, item, request):
             return
         made = SaveImage(
             id=item.get("id") or controller.mint("save"),
@@ -236,14 +249,30 @@ class Life:
             fails=item.get("fails"),
             held=Held(**item["held"]) if "held" in item else None,
         )
-        if not (self.is_dump or made.over):
+        if not (self.is_dump or self.is_seen or made.over):
             raise Broken((*path, "stage"), "only done and error can be written here; leave it out to begin anew")
         controller.save_images[made.id] = made
 
     def _save_target(self, path: Path, item: Data) -> str:
-        return self.names.template((*path, "template"), item["template"]) if "template" in item else ""
+        if "template" not in item:
+            return ""
+        return self._known(self.names.template, (*path, "template"), item["template"])
 
-    def _begin_save(self, path: Path, item: Data, request: SaveRequest) -> None:
+    def _begin_save(self, path: Path, item: Data, request: SaveRequest) -> bool:
+        """Whether the request has begun. That of a snapshot may have nothing to begin with, and waits for ever."""
+        one = self.controller.instances.get(request.instance_id)
+        since = one.since if one else 0
+        try:
+            self._create_save(path, item, request)
+        except Broken:
+            if self.is_seen:
+                return False
+            raise
+        if one and self.is_seen:
+            one.since = since
+        return True
+
+    def _create_save(self, path: Path, item: Data, request: SaveRequest) -> None:
         if request.instance_id not in self.controller.instances:
             known = list(self.controller.instances)
             text = f"there is no instance {request.instance_id!r}: {nearest(request.instance_id, known)}"
@@ -257,15 +286,3 @@ class Life:
 def _ports(item: Data) -> tuple[PortRule, ...] | None:
     """Rules in place of the template's, which may be none at all."""
     return tuple(PortRule(**rule) for rule in item.get("ports", ())) if "ports" in item or "own_ports" in item else None
-
-
-def _vm_changes(given: Data) -> dict[str, Any]:
-    changes = {key: value for key, value in given.items() if key != "ports"}
-    if "ports" in given:
-        changes["ports"] = tuple(PortForward(**{"name": "", **port}) for port in given["ports"])
-    return changes
-
-
-def _vm(given: Data) -> Vm:
-    blank = Vm(uuid="", name="", host_ip="", ip="", vnc_port=0, cpus=1, ram=1024)
-    return replace(blank, **_vm_changes(given))

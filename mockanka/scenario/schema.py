@@ -1,4 +1,8 @@
-"""The scenario format: every section and its keys. What stands below ``# in a dump`` describes a moment in flight."""
+"""The scenario format: every section and its keys. What stands below ``# in a dump`` describes a moment in flight.
+
+A scenario that says ``snapshot`` is what was seen of a controller. It is taken as it is, whether its author could have
+made it so or not, and may say some things of a moment in flight: what stands below ``# or a snapshot``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from mockanka.core.release import Release
 from mockanka.core.save_image import Stage as SaveStage
 from mockanka.scenario.fault_schema import Fault
 from mockanka.scenario.fields import (
+    MAX_SIZE,
     MAX_SPEED,
     Bandwidth,
     Choice,
@@ -58,9 +63,11 @@ class Controller(Strict):
     registry = Text()
     saved_size = Size()
     registry_disk = Size()
+    registry_free = Size()
     mac_addresses = Whole(0, 65_536)
     retries = Whole(0, 100)
     # in a dump
+    registry_other = Whole(-MAX_SIZE, MAX_SIZE)
     registry_state = Choice("up", "down", "full")
     turns = Many(fields.Nested(Turn))
 
@@ -189,6 +196,9 @@ class Node(Strict):
     force_overrides = Flag()
     disk = Size()
     disk_other = Size()
+    disk_used = Size()
+    cpu_util = Real(high=1)
+    reported = Moment()
     anka = fields.Nested(Anka)
     usb = Many(fields.Nested(UsbDevice))
     arch = Choice("amd64", "arm64")
@@ -197,10 +207,13 @@ class Node(Strict):
     by_hand = Whole(0, 10_000)
     central_logging = Flag()
     cached = Many(fields.Nested(Cached))
-    # in a dump
     groups = Words()
-    lost = Moment()
+    # in a dump
+    disk_anka = Whole(-MAX_SIZE, MAX_SIZE)
+    cpu_load = Real(low=-1, high=1)
     offline = Moment()
+    # or a snapshot
+    lost = Moment()
     removals = fields.Dict(keys=Text(), values=Moment())
     pulls = Many(fields.Nested(Pull))
     turns = Many(fields.Nested(Turn))
@@ -287,26 +300,27 @@ class Instance(Strict):
     vm = fields.Nested(Vm)
     # in a dump
     number = Whole(1)
-    serial = Whole(0)
-    inflight_id = Text()
-    since = Moment()
     reported = Moment()
     until = Moment()
     step = Whole(0)
     ready = Flag()
     booting = Flag()
-    occupies = Flag()
     usb_location = Text()
     own_ports = Flag()
     restarting = Moment()
     save_image = Text()
-    script = fields.Nested(ScriptResult)
     fate = fields.Nested(Fate)
     held = fields.Nested(Held)
     lacks = Words()
     lacks_for = Length()
     hidden = Flag()
     failed_on = Words()
+    # or a snapshot
+    serial = Whole(0)
+    inflight_id = Text()
+    since = Moment()
+    occupies = Flag()
+    script = fields.Nested(ScriptResult)
 
 
 class Delivery(Strict):
@@ -397,6 +411,7 @@ class Pending(Strict):
 class Scenario(Strict):
     """The whole. ``pending`` marks a dump: nothing is started that is not written there."""
 
+    snapshot = Flag()
     controller = fields.Nested(Controller)
     seed = Whole(-(2**63), 2**63 - 1)
     clock = fields.Nested(Clock)
