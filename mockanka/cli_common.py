@@ -42,8 +42,11 @@ def bind(host: str, port: int) -> socket:
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that nobody ever sees half of it."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text, "utf-8")
-    part.replace(path)
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def refuse(why: str) -> NoReturn:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from mockanka import cli_contract
+from mockanka.cli_common import refuse, write_whole
 from mockanka.core.release import Release
 
 STDOUT = Path("-")
@@ -60,21 +60,11 @@ def snapshot(
         click.echo(text, nl=False)
         return
     try:
-        _write_whole(output, text)
+        write_whole(output, text)
     except OSError as wrong:
         _refuse(f"{output} cannot be written: {wrong.strerror}")
     click.echo(f"{output} is written: mockanka serve {output} makes a controller of it", err=True)
 
 
-def _write_whole(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def _refuse(why: str) -> NoReturn:
-    click.echo(f"no snapshot: {why}", err=True)
-    sys.exit(2)
+    refuse(f"no snapshot: {why}")

@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from mockanka.cli_contract import check
+from mockanka.cli_proxy import proxy
+from mockanka.cli_snapshot import snapshot
 from mockanka.contract.check.catalog import CHECKS
 from mockanka.contract.check.results import Left
 from tests.contract.check.simulated import Simulated, checked
@@ -37,7 +39,7 @@ def test_the_json_is_described_key_by_key() -> None:
     results = checked(Simulated(spoil=lambda exchange: replace(exchange, status=201)))
     results.left.append(Left("group", "x", "curl"))
     told = results.as_json()
-    section = PAGE.partition("## The JSON")[2]
+    section = PAGE.partition("## The JSON")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))
 
     assert set() == keys_of(told) - named
@@ -45,8 +47,9 @@ def test_the_json_is_described_key_by_key() -> None:
 
 
 def test_the_options_it_names_are_there() -> None:
-    """Each of them is one of the command's."""
-    known = {name for each in check.params for name in (*each.opts, *each.secondary_opts)}
+    """Each of them is one of the commands'."""
+    params = [*check.params, *proxy.params, *snapshot.params]
+    known = {name for each in params for name in (*each.opts, *each.secondary_opts)}
 
     assert set() == set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) - known
 

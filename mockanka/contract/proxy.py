@@ -40,11 +40,9 @@ class Target:
 
 def target_of(url: str, access: Access) -> Target:
     """The target that a URL names. Unusable if it is none, or if its host does not resolve."""
-    read = read_url(url)
+    read = read_url(url, instead="give it to the client, for requests go on as they come")
     if read.raw_path not in (b"", b"/"):
         raise Unusable(f"{url!r} has a path, but requests go on as they come: leave it out, and give it to the client")
-    if read.userinfo:
-        raise Unusable(f"{read.host}: the URL has a password, but requests go on as they come: give it to the client")
     port = read.port or (443 if read.scheme == "https" else 80)
     try:
         socket.getaddrinfo(read.host, port, type=socket.SOCK_STREAM)

@@ -56,8 +56,8 @@ def read_header(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def read_url(url: str) -> httpx.URL:
-    """The address of a controller; Unusable if it is none."""
+def read_url(url: str, instead: str = "give --token or --header instead") -> httpx.URL:
+    """The address of a controller; Unusable if it is none, or has a user in it: ``instead`` says where that goes."""
     hint = "write it like http://anka.example:8090"
     try:
         read = httpx.URL(url.strip())
@@ -66,9 +66,7 @@ def read_url(url: str) -> httpx.URL:
     if read.scheme not in ("http", "https") or not read.host:
         raise Unusable(f"{url!r} is no URL of a controller: {hint}")
     if read.userinfo:
-        raise Unusable(
-            f"the URL of {read.host} has a user in it, which would be shown: give --token or --header instead"
-        )
+        raise Unusable(f"the URL of {read.host} has a user in it, which would be shown: {instead}")
     if read.query or read.fragment:
         raise Unusable(f"{url!r} has more than host, port and path: {hint}")
     return read

@@ -139,7 +139,8 @@ REFUSED: list[tuple[list[str], str]] = [
     ),
     (
         ["http://me:secret@127.0.0.1"],
-        "127.0.0.1: the URL has a password, but requests go on as they come: give it to the client",
+        "the URL of 127.0.0.1 has a user in it, which would be shown: give it to the client, "
+        "for requests go on as they come",
     ),
     (["http://no-such-host.invalid"], "the host no-such-host.invalid does not resolve: is its name right?"),
     (["https://127.0.0.1:1", "--ca", "/nowhere"], "--ca: there is no file /nowhere"),
