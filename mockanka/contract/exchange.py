@@ -53,6 +53,15 @@ class Exchange:
         return loaded if isinstance(loaded, dict) else None
 
     @property
+    def unreadable(self) -> str:
+        """Why the answer is no JSON object; empty if it is one."""
+        try:
+            loaded = read_json(self.content)
+        except ValueError as wrong:
+            return str(wrong)
+        return "" if isinstance(loaded, dict) else f"it is of another type: {type(loaded).__name__}"
+
+    @property
     def succeeded(self) -> bool:
         """Whether the envelope says OK."""
         return self.envelope is not None and self.envelope.get("status") == "OK"

@@ -253,7 +253,9 @@ class Contract:
             said = exchange.kind or "nothing"
             yield _server("content-type", Level.SHOULD, "", f"the content type says {said}, not {JSON}")
         if exchange.envelope is None:
-            yield _server("json", Level.MUST, "", f"is no JSON object: {exchange.content[:60]!r}")
+            yield _server(
+                "json", Level.MUST, "", f"is no JSON object ({exchange.unreadable}): {exchange.content[:60]!r}"
+            )
             return
         yield from self._wrong_with_status(exchange)
         pointer = self.success(exchange) if exchange.succeeded else FAIL

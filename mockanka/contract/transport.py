@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from mockanka import __version__
+from mockanka.contract.cutting import Cutter
 from mockanka.contract.exchange import Exchange
 from mockanka.core.release import Release
 
@@ -95,6 +96,7 @@ class Remote:
         self.limit = limit
         self.heard: list[Callable[[Exchange], None]] = []
         """Who is told of every exchange."""
+        self._cutter = Cutter()
         headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.access.headers]
         self._client = httpx.Client(
             auth=None if self.access.token is None else httpx.BasicAuth("root", self.access.token),
@@ -132,15 +134,25 @@ class Remote:
         target = self.url.copy_with(raw_path=base + path.encode() + (b"?" + query.encode() if query else b""))
         headers = {"Content-Type": content_type} if sent and content_type else {}
         try:
-            request = self._client.build_request(method, target, content=sent or None, headers=headers, timeout=within)
-            answer = self._client.send(request, stream=True)
-            try:
-                content = b"".join(self._read(answer, begun + within, name))
-            finally:
-                answer.close()
+            request = self._client.build_request(
+                method,
+                target,
+                content=sent or None,
+                headers=headers,
+                timeout=within,
+                extensions={"trace": self._cutter.trace},
+            )
+            with self._cutter.after(within):
+                answer = self._client.send(request, stream=True)
+                try:
+                    content = b"".join(self._read(answer, begun + within, name))
+                finally:
+                    answer.close()
         except httpx.TimeoutException:
             raise self._late(name, begun + within) from None
         except (httpx.HTTPError, OSError) as wrong:
+            if self._cutter.late:
+                raise self._late(name, begun + within) from None
             raise Unanswered(self._why(wrong, name)) from wrong
         known = {key.lower(): value for key, value in answer.headers.items()}
         took = self.clock() - begun

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -247,6 +248,31 @@ def test_an_answer_that_dribbles_ends_in_time() -> None:
     with pytest.raises(Unanswered, match="no whole answer within 10 s"):
         answering(lambda _: httpx.Response(200, content=dribble()), clock=lambda: now[0]).status()
     assert 12 == now[0]
+
+
+def test_a_head_that_dribbles_ends_in_time() -> None:
+    """A byte now and then, before the answer has begun, does not stretch the limit either, nor does it in the end."""
+    over = threading.Event()
+
+    def dribble(serving: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = serving.accept()
+            with connection:
+                while not over.wait(0.02):
+                    connection.sendall(b"H")
+
+    with socket.create_server(("127.0.0.1", 0)) as serving:
+        thread = threading.Thread(target=dribble, args=(serving,), daemon=True)
+        thread.start()
+        with connect(f"http://127.0.0.1:{serving.getsockname()[1]}", timeout=0.3, limit=60) as remote:
+            begun = time.monotonic()
+            with pytest.raises(Unanswered, match=r"no whole answer within 0\.3 s"):
+                remote.status()
+            took = time.monotonic() - begun
+        over.set()
+    thread.join(10)
+
+    assert 0.3 <= took < 5
 
 
 def test_the_whole_has_a_limit() -> None:

@@ -20,8 +20,9 @@ from mockanka.contract.check.results import Results
 from mockanka.contract.check.run import Pace
 from mockanka.contract.check.show import Shown, rendered
 from mockanka.contract.check.writing import find_target
-from mockanka.contract.transport import Access, connect
-from mockanka.core.release import Release
+from mockanka.contract.judge import contract_of
+from mockanka.contract.transport import Access, Unusable, connect
+from mockanka.core.release import DEFAULT, Release
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
 """Signals that end a run as an interrupt does, so that what it made is removed."""
@@ -47,9 +48,23 @@ class Wanted:
     junit: Path | None = None
     json: Path | None = None
 
+    @property
+    def mode(self) -> str:
+        return "read-only" if self.template is None else "write"
+
 
 def run(wanted: Wanted) -> int:
     """Check, show, report; the exit status. Unusable if it cannot be run."""
+    try:
+        return _run(wanted)
+    except Unusable as wrong:
+        results = Results(contract_of(wanted.release or DEFAULT), wanted.url.rpartition("@")[2], wanted.mode)
+        results.broken_off = str(wrong)
+        _report(results, wanted.junit, wanted.json)  # else those of the last run would be taken for this one's
+        raise
+
+
+def _run(wanted: Wanted) -> int:
     console = Console(stderr=True)
     with connect(wanted.url, wanted.access, timeout=wanted.timeout, limit=wanted.limit) as remote:
         target = None
@@ -72,12 +87,16 @@ def run_recording(har: Path, release: Release | None, report: Path | None, data:
 
 def _told(results: Results, console: Console, report: Path | None, data: Path | None) -> int:
     console.print(rendered(results), soft_wrap=True)
+    _report(results, report, data)
+    return results.status
+
+
+def _report(results: Results, report: Path | None, data: Path | None) -> None:
     if data is not None:
         text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
         data.write_text(text, "utf-8", errors="replace")
     if report is not None:
         junit.write(results, report)
-    return results.status
 
 
 @contextmanager

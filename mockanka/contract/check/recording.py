@@ -29,13 +29,13 @@ def check_recording(path: Path, release: Release | None = None) -> Results:
         results.remarks.append(f"the recording tells no release; it is held against {DEFAULT}")
     elif used != used.known:
         results.remarks.append(f"release {used} is not known; it is held against {used.known}")
-    if not recording.entries:
-        results.remarks.append("there is nothing in the recording")
     entries = [each for each in recording.entries if recording.ours or _is_api(results, each)]
     if len(entries) < len(recording.entries):
         results.remarks.append(
             f"{len(recording.entries) - len(entries)} exchanges are none of the API, and passed over"
         )
+    if not entries:
+        results.broken_off = "there is nothing of a controller's API in the recording"
     for each in entries:
         _judge(results, each)
     watch = Watch(results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,8 @@ class Run:
         """Until one looks again."""
         if self.remote.deadline is not None and self.remote.clock() > self.remote.deadline:
             raise BrokenOff(f"the limit of {self.remote.limit:g} s on the whole is reached; --limit raises it")
-        self.sleep(self.pace.interval)
+        left = math.inf if self.remote.deadline is None else self.remote.deadline - self.remote.clock()
+        self.sleep(min(self.pace.interval, max(0.0, left)))
 
     def until(self, seconds: float, done: Callable[[], bool]) -> bool:
         """Look at every interval for so long; whether it came true."""
@@ -134,6 +136,11 @@ class Run:
         why = f"HTTP {exchange.status}: {exchange.message}" if exchange.status else "no answer"
         self.results.skipped(check, self.name(*exchange.key), why)
         return True
+
+    @property
+    def silent(self) -> bool:
+        """Whether the last request had no answer."""
+        return self._silent > 0
 
     def _unanswered(self, operation: str, why: str) -> None:
         self.results.found("answered", operation, why, self.last)

@@ -228,6 +228,8 @@ class Writing:
                 f"it is {state} after {run.pace.start:g} s: no free node, or a long pull; --start-timeout waits longer"
             )
             return self._skip("startVms", "started", why=why)
+        if run.silent:
+            return self._skip("startVms", "started", why="no answer")
         vm = run.watch.instances.get(self.id, {})
         text = f"it is {state or 'unknown'}: {vm.get('message', 'no message')}"
         self.up = run.claim("started", "startVms", state == "Started", text)
@@ -258,7 +260,7 @@ class Writing:
         if run.denied(exchange, "restarted"):
             return None
         if run.claim("restarted", "restartVm", exchange.succeeded, f"fails: {exchange.message}"):
-            run.until(run.pace.start, lambda: self._start_date() not in (before, None) and self._state() == "Started")
+            run.until(run.pace.end, lambda: self._start_date() not in (before, None) and self._state() == "Started")
             after, state = self._start_date(), self._state()
             text = f"it is {state}, and start_date was {before} and is {after}"
             run.claim("restarted", "restartVm", state == "Started" and after not in (before, None), text)

@@ -197,6 +197,19 @@ def written(folder: Path, url: str, *args: str) -> tuple[dict[str, Any], Element
     return json.loads((folder / "x.json").read_text("utf-8")), ElementTree.parse(folder / "x.xml").getroot()
 
 
+def test_the_reports_of_a_run_that_cannot_begin_say_so(tmp_path: Path) -> None:
+    """Those of the run before would be taken for this one's; a password in the URL is not among it."""
+    for name in ("x.json", "x.xml"):
+        (tmp_path / name).write_text("all was well")
+    told, report = written(tmp_path, "http://me:s3cret@127.0.0.1:1")
+    (error,) = report.iter("error")
+
+    assert (2, "read-only") == (told["status"], told["mode"])
+    assert "has a user in it" in told["broken_off"]
+    assert told["broken_off"] == error.text
+    assert "s3cret" not in json.dumps(told)
+
+
 def test_the_reports_say_what_was_found(url: str, tmp_path: Path) -> None:
     """Both have each check of each operation, with level and outcome, and the same failures."""
     told, report = written(tmp_path, url, "--release", "1.8.0")

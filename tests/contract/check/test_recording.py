@@ -147,6 +147,20 @@ def test_what_a_browser_asks_for_besides_is_passed_over(tmp_path: Path) -> None:
     assert {"GET /api/v1/nowhere"} == {each.request for row in results.of("failed") for each in row.findings}
 
 
+def test_a_recording_of_something_else_is_no_success(tmp_path: Path) -> None:
+    """Where nothing was judged nothing keeps to the contract."""
+    results = []
+    for paths in ([], ["/", "/static/app.js"]):
+        file = tmp_path / f"{len(paths)}.har"
+        entries = [entry_of(entry(path=path)) for path in paths]
+        file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
+        results.append(check_recording(file, DEFAULT))
+
+    assert [(2, "there is nothing of a controller's API in the recording")] * 2 == [
+        (each.status, each.broken_off) for each in results
+    ]
+
+
 def test_times_without_a_zone_are_compared_all_the_same(tmp_path: Path) -> None:
     """Not every program writes one."""
     file = tmp_path / "x.har"
