@@ -1,4 +1,4 @@
-"""Requests that schemathesis makes from the document: queries of GETs, and updates of our own instance."""
+"""Requests that schemathesis makes from the document: queries of GETs, and updates of what is our own."""
 
 from __future__ import annotations
 

@@ -209,13 +209,16 @@ class Writing:
         return None
 
     def _generated(self) -> None:
-        """Bodies that schemathesis makes, with our names put in, so that the instance is found again."""
-        if self.id is None:
-            return
-        for body in updates(self.run.contract.document, INSTANCES, self.generated):
-            ours = {key: value for key, value in body.items() if key.casefold() not in ("name", "external_id")}
-            names = {"name": self.left.mark, "external_id": self.left.mark}
-            self.run.ask("PUT", INSTANCES, f"id={quote(self.id, safe='')}", ours | names)
+        """Bodies that schemathesis makes, with our names put in, so that instance and group are found again."""
+        for path, id, names in (
+            (INSTANCES, self.id, ("name", "external_id")),
+            (GROUPS, self.group, ("name",)),
+        ):
+            if id is None:
+                continue
+            for body in updates(self.run.contract.document, path, self.generated):
+                kept = {key: value for key, value in body.items() if key.casefold() not in names}
+                self.run.ask("PUT", path, f"id={quote(id, safe='')}", kept | dict.fromkeys(names, self.left.mark))
 
     def _await_start(self) -> None:
         run = self.run

@@ -76,14 +76,15 @@ def test_a_node_that_is_named_takes_part(release: str) -> None:
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_generated_requests_change_nothing(release: str) -> None:
-    """Queries of every GET and updates of our own instance are answered as they should be; the names stay ours."""
+    """Queries of every GET, updates of our own instance and group are answered as they should; the names stay ours."""
     simulated, plain = Simulated("default", release), Simulated("default", release)
     results = checked(simulated, write=True, generated=15)
     checked(plain, write=True)
-    more = Counter(each.method for each in simulated.seen) - Counter(each.method for each in plain.seen)
+    more = Counter(each.key for each in simulated.seen) - Counter(each.key for each in plain.seen)
 
     assert CLEAN == outcome(results)
-    assert {"GET", "PUT"} == set(more)
+    assert {"GET", "PUT"} == {method for method, _ in more}
+    assert {"/api/v1/vm", "/api/v1/group"} == {path for method, path in more if method == "PUT"}
     assert [] == left_behind(simulated.house.controller)
 
 
