@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mockanka.anka import Anka, serve
-    from mockanka.core.steering import Never
+    from mockanka.core.time_control import Never
     from mockanka.scenario import ScenarioError
+    from mockanka.testing.anka import Anka, serve
 
 __version__ = "0.1.0"
 __all__ = ["Anka", "Never", "ScenarioError", "__version__", "serve"]
 
 _HOMES = {
-    "Anka": "mockanka.anka",
-    "Never": "mockanka.core.steering",
+    "Anka": "mockanka.testing.anka",
+    "Never": "mockanka.core.time_control",
     "ScenarioError": "mockanka.scenario",
-    "serve": "mockanka.anka",
+    "serve": "mockanka.testing.anka",
 }
 
 

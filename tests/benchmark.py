@@ -61,7 +61,7 @@ def collect_only(rounds: int = 15) -> tuple[str, str]:
         (Path(folder) / "test_nothing.py").write_text("def test_nothing(): pass\n")
         command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", folder]
         for turn in range(2 * rounds):
-            plugin = ["-p", "mockanka.pytest_plugin"] if turn % 2 else []
+            plugin = ["-p", "mockanka.testing.pytest_plugin"] if turn % 2 else []
             began = time.perf_counter()
             environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
             subprocess.run([*command, *plugin], capture_output=True, check=True, cwd=folder, env=environment)

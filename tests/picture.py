@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from mockanka.contract.check.checking import Plan, check
-from mockanka.contract.check.run import Pace
-from mockanka.contract.check.show import rendered
-from mockanka.contract.check.writing import find_target
-from mockanka.contract.transport import connect
-from tests.contract.check.simulated import Simulated
+from mockanka.check.console import rendered
+from mockanka.check.runner import Plan, check
+from mockanka.check.session import Pace
+from mockanka.check.write_checks import find_target
+from mockanka.remote.client import connect
+from tests.check.simulated import Simulated
 
 PICTURE = Path(__file__).parent.parent / "docs" / "check.svg"
 URL = "http://anka.example:8090"

@@ -11,17 +11,17 @@ import pytest
 
 from mockanka.api.app import create_app
 from mockanka.control import create_control
-from mockanka.core import distribution, instance, node, save_image
+from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import State
 from mockanka.core.release import Release
-from mockanka.core.save_image import SaveRequest
-from mockanka.core.template import PortRule
-from mockanka.core.timing import SECOND
-from mockanka.house import House
+from mockanka.core.save_images import SaveRequest
+from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError
-from tests.worlds import controller_of, pass_time, reload, state_of
+from mockanka.simulator.simulator import House
+from tests.controllers import controller_of, pass_time, reload, state_of
 
 WORLD = """
 templates:
@@ -45,21 +45,21 @@ def test_what_a_lost_node_was_doing_goes_on_when_it_is_back(meanwhile: object) -
     saved, ended = list(c.instances)
     small, cached = c.templates
     (mac,) = c.nodes
-    booting = instance.start(c, StartRequest(cached))[0]
-    pulling = instance.start(c, StartRequest(small))[0]
-    sent = distribution.create(c, small)
+    booting = instances.start(c, StartRequest(cached))[0]
+    pulling = instances.start(c, StartRequest(small))[0]
+    sent = distributions.create(c, small)
     pass_time(c, 3)
-    save = save_image.create(c, SaveRequest(saved, new_template_name="new"))
-    instance.terminate(c, ended)
+    save = save_images.create(c, SaveRequest(saved, new_template_name="new"))
+    instances.terminate(c, ended)
     pass_time(c, 1)
-    node.lose(c, mac)
+    nodes.lose(c, mac)
     c = meanwhile(c)  # type: ignore[operator]
     pass_time(c, 1)
-    node.restore(c, mac)
+    nodes.restore(c, mac)
     pass_time(c, 200)
 
     assert [c.instances[id].state for id in (booting, pulling)] == [State.STARTED] * 2
-    assert c.distributions[sent.id].deliveries[mac].stage is distribution.Stage.DONE
+    assert c.distributions[sent.id].deliveries[mac].stage is distributions.Stage.DONE
     assert c.save_images[save.id].status == "done"
     assert ended not in c.instances
 
@@ -88,7 +88,7 @@ def test_a_request_with_every_field_set_survives_a_dump() -> None:
         "secret", {"a": "b", "c": 1, "d": True},
     )  # fmt: skip
     plain = StartRequest("")
-    instance.start(c, every)
+    instances.start(c, every)
 
     assert [each.name for each in fields(every) if getattr(every, each.name) == getattr(plain, each.name)] == []
     assert every == list(c.instances.values())[-1].request
@@ -112,7 +112,7 @@ def test_a_vm_in_error_leads_nowhere() -> None:
     c = controller_of(WORLD, release=Release.parse("1.48.3"))
     client = create_app(c).test_client()
     (mac,) = c.nodes
-    node.delete(c, mac)
+    nodes.delete(c, mac)
     info = client.get("/api/v1/vm").get_json()["body"][0]["vm"]["vminfo"]
 
     assert (info["status"], info["ip"], info["vnc_port"]) == ("deleted", "", 0)
@@ -130,7 +130,7 @@ def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
     """No detail of an event hides its number."""
     house = House(Scenario.from_yaml(WORLD), Options(clock="manual"))
     control = create_control(house).test_client()
-    save_image.create(house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new"))
+    save_images.create(house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new"))
     control.post("/_mock/clock/advance", json={"by": "10m"})
     lines = control.get("/_mock/events").get_json()["events"]
 
@@ -190,8 +190,8 @@ def test_the_ip_of_a_stopped_vm_follows_its_node_too() -> None:
     """Every VM on a node shows the host that the node was last given."""
     c = controller_of(WORLD)
     stopped = next(iter(c.instances))
-    instance.stop(c, stopped)
+    instances.stop(c, stopped)
     pass_time(c, 30)
-    node.configure(c, next(iter(c.nodes)), {"ip": "9.9.9.9"})
+    nodes.configure(c, next(iter(c.nodes)), {"ip": "9.9.9.9"})
 
     assert {one.vm.host_ip for one in c.instances.values() if one.vm} == {"9.9.9.9"}

@@ -13,9 +13,9 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
 from mockanka.api import groups, images, instances, nodes, registry, status, usb
-from mockanka.api.bodies import REMARKS, BadRequest, Remarks
 from mockanka.api.envelope import fail, respond
-from mockanka.api.releases import known_methods, refuse_the_future
+from mockanka.api.request_fields import REMARKS, BadRequest, Remarks
+from mockanka.api.routing import known_methods, refuse_the_future
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 

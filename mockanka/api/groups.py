@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, Text, body, load, required_query
 from mockanka.api.envelope import DONE, ok, respond
-from mockanka.api.table import Key, Table
-from mockanka.core import group
+from mockanka.api.field_table import Key, Table
+from mockanka.api.request_fields import Body, Text, body, load, required_query
+from mockanka.core import groups
 from mockanka.core.controller import Controller
-from mockanka.core.group import Group
+from mockanka.core.groups import Group
 
 
 class GroupBody(Body):
@@ -50,11 +50,11 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.post("/api/v1/group")
     def create() -> Response:
-        return respond(ok(GROUP.render(controller, group.create(controller, **load(CREATE, body())))))
+        return respond(ok(GROUP.render(controller, groups.create(controller, **load(CREATE, body())))))
 
     @routes.get("/api/v1/group")
     def show() -> Response:
-        return respond(ok([GROUP.render(controller, each) for each in group.listed(controller)]))
+        return respond(ok([GROUP.render(controller, each) for each in groups.listed(controller)]))
 
     @routes.put("/api/v1/group")
     def update() -> Response:
@@ -63,12 +63,12 @@ def blueprint(controller: Controller) -> Blueprint:
         changes = load(CHANGE, given)
         if any(key.casefold() == "fallback_group_id" and value is None for key, value in given.items()):
             changes["fallback_id"] = None
-        group.update(controller, group_id, changes)
+        groups.update(controller, group_id, changes)
         return respond(DONE)
 
     @routes.delete("/api/v1/group")
     def delete() -> Response:
-        group.delete(controller, required_query("id"))
+        groups.delete(controller, required_query("id"))
         return respond(DONE)
 
     return routes

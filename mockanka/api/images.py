@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from mockanka.api.bodies import Body, Flag, Text, body, load, query, since
 from mockanka.api.envelope import ok, respond
-from mockanka.api.table import Key, Table
-from mockanka.core import save_image
+from mockanka.api.field_table import Key, Table
+from mockanka.api.request_fields import Body, Flag, Text, body, load, query, since
+from mockanka.core import save_images
 from mockanka.core.controller import Controller
-from mockanka.core.save_image import SaveImage, SaveRequest
-from mockanka.core.script import ScriptResult
+from mockanka.core.save_images import SaveImage, SaveRequest
+from mockanka.core.scripts import ScriptResult
 from mockanka.units import SECOND
 
 
@@ -92,14 +92,14 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.post("/api/v1/image")
     def save() -> Response:
-        made = save_image.create(controller, SaveRequest(**load(SAVE, body())))
+        made = save_images.create(controller, SaveRequest(**load(SAVE, body())))
         return respond(ok({"request_id": made.id}))
 
     @routes.get("/api/v1/image")
     def show() -> Response:
         save_id = query("id")
         if save_id:
-            return respond(ok(SAVE_IMAGE.render(controller, save_image.find(controller, save_id))))
+            return respond(ok(SAVE_IMAGE.render(controller, save_images.find(controller, save_id))))
         return respond(ok([SAVE_IMAGE.render(controller, each) for each in controller.save_images.values()]))
 
     return routes

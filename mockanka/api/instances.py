@@ -7,19 +7,19 @@ from typing import NamedTuple
 
 from flask import Blueprint, Response
 
-from mockanka.api.bodies import ById, body, load, query, required_query
 from mockanka.api.envelope import DONE, OK_END, OK_START, encode, number, ok, respond
-from mockanka.api.releases import came_with
-from mockanka.api.starts import RestartBody, StartBody, UpdateBody
-from mockanka.api.table import OMIT, Key, Table, when_set
-from mockanka.core import instance, network, restart
+from mockanka.api.field_table import OMIT, Key, Table, when_set
+from mockanka.api.instance_requests import RestartBody, StartBody, UpdateBody
+from mockanka.api.request_fields import ById, body, load, query, required_query
+from mockanka.api.routing import came_with
+from mockanka.core import instances, network, restarts
 from mockanka.core.controller import Controller
+from mockanka.core.durations import MICROSECOND
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import State
-from mockanka.core.script import ScriptResult
-from mockanka.core.template import version_of
-from mockanka.core.timing import MICROSECOND
-from mockanka.core.vm import PortForward, Vm
+from mockanka.core.scripts import ScriptResult
+from mockanka.core.templates import version_of
+from mockanka.core.vms import PortForward, Vm
 from mockanka.units import SECOND, format_moment, format_ram
 
 FOREVER = 2**63
@@ -245,26 +245,26 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
         asked = load(START, body())
         count = asked.pop("count")
         wanted = StartRequest(template_id=asked.pop("vmid"), **asked)
-        return respond(ok(instance.start(controller, wanted, count)))
+        return respond(ok(instances.start(controller, wanted, count)))
 
     @routes.get("/api/v1/vm")
     def show() -> Response:
         instance_id = query("id")
         if not instance_id:
             return respond(answers.all())
-        return respond(answers.one(instance.find(controller, instance_id)))
+        return respond(answers.one(instances.find(controller, instance_id)))
 
     @routes.put("/api/v1/vm")
     def update() -> Response:
         instance_id = required_query("id")
         changes = load(UPDATE, body())
         named = {key: value or None for key, value in changes.items() if key != "metadata"}
-        instance.update(controller, instance_id, {**changes, **named})
+        instances.update(controller, instance_id, {**changes, **named})
         return respond(DONE)
 
     @routes.delete("/api/v1/vm")
     def terminate() -> Response:
-        instance.terminate(controller, load(BY_ID, body())["id"])
+        instances.terminate(controller, load(BY_ID, body())["id"])
         return respond(DONE)
 
     @routes.post("/api/v1/rpc/vm/restart")
@@ -272,7 +272,7 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
     def restart_one() -> Response:
         asked = load(RESTART, body())
         given = {key: asked[key] for key in ("usb_device", "vnc_password") if asked.get(key)}
-        restart.restart(controller, asked["instance_id"], **given)
+        restarts.restart(controller, asked["instance_id"], **given)
         return respond(DONE)
 
     @routes.get("/api/v1/vlan")

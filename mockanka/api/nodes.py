@@ -7,15 +7,15 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, Choice, Flag, Text, Texts, Whole, body, load, query, since
 from mockanka.api.envelope import DONE, float32, ok, respond
+from mockanka.api.field_table import OMIT, Key, Table
 from mockanka.api.groups import GROUP
-from mockanka.api.releases import came_with
+from mockanka.api.request_fields import Body, Choice, Flag, Text, Texts, Whole, body, load, query, since
+from mockanka.api.routing import came_with
 from mockanka.api.status import version
-from mockanka.api.table import OMIT, Key, Table
-from mockanka.core import group, node, pull, template
+from mockanka.core import groups, nodes, pulls, templates
 from mockanka.core.controller import Controller
-from mockanka.core.node import AnkaVersion, Node
+from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.units import SECOND, format_moment
 
 
@@ -80,14 +80,14 @@ def _templates(controller: Controller, of: Node) -> list[dict[str, str]]:
         {
             "uuid": ref.template_id,
             "name": controller.templates[ref.template_id].name,
-            "tag": template.version_of(controller, ref).tag,
+            "tag": templates.version_of(controller, ref).tag,
         }
         for ref in of.cached
     ]
 
 
 def _free_disk(controller: Controller, of: Node) -> int:
-    return max(0, of.disk_size - of.disk_other - pull.disk_used(controller, of, of.seen(controller.now)))
+    return max(0, of.disk_size - of.disk_other - pulls.disk_used(controller, of, of.seen(controller.now)))
 
 
 NODE_TABLE: Table[Node] = Table(
@@ -95,11 +95,11 @@ NODE_TABLE: Table[Node] = Table(
     Key("node_name", lambda c, of: of.name),
     Key("cpu_count", lambda c, of: of.cpus),
     Key("ram", lambda c, of: of.ram),
-    Key("vm_count", lambda c, of: node.load(c, of).vm_count),
-    Key("vcpu_count", lambda c, of: node.load(c, of).vcpu_count),
-    Key("vram", lambda c, of: node.load(c, of).vram),
-    Key("cpu_util", lambda c, of: float32(node.cpu_util(c, of))),
-    Key("ram_util", lambda c, of: float32(node.ram_util(c, of))),
+    Key("vm_count", lambda c, of: nodes.load(c, of).vm_count),
+    Key("vcpu_count", lambda c, of: nodes.load(c, of).vcpu_count),
+    Key("vram", lambda c, of: nodes.load(c, of).vram),
+    Key("cpu_util", lambda c, of: float32(nodes.cpu_util(c, of))),
+    Key("ram_util", lambda c, of: float32(nodes.ram_util(c, of))),
     Key("ip_address", lambda c, of: of.ip),
     Key("state", lambda c, of: of.state(c.now).value),
     Key("capacity", lambda c, of: of.capacity),
@@ -111,8 +111,8 @@ NODE_TABLE: Table[Node] = Table(
     Key("ram_override", lambda c, of: of.ram_override),
     Key("disk_size", lambda c, of: of.disk_size),
     Key("free_disk_space", _free_disk),
-    Key("anka_disk_usage", lambda c, of: pull.disk_used(c, of, of.seen(c.now))),
-    Key("host_arch", node.host_arch, came_with="arch"),
+    Key("anka_disk_usage", lambda c, of: pulls.disk_used(c, of, of.seen(c.now))),
+    Key("host_arch", nodes.host_arch, came_with="arch"),
     Key("templates", _templates, came_with="node-templates"),
     Key("last_updated", lambda c, of: format_moment(of.heartbeat(c)), came_with="node-report"),
     Key("timestamp", lambda c, of: of.heartbeat(c) // SECOND, came_with="node-report"),
@@ -135,34 +135,34 @@ def blueprint(controller: Controller) -> Blueprint:
     def show() -> Response:
         node_id = query("id")
         if node_id:
-            return respond(ok([_by_id(controller, node.find(controller, node_id))]))
+            return respond(ok([_by_id(controller, nodes.find(controller, node_id))]))
         return respond(ok([NODE_TABLE.render(controller, each) for each in controller.nodes.values()]))
 
     @routes.delete("/api/v1/node")
     def delete() -> Response:
-        node.delete(controller, load(NODE_ID, body())["node_id"])
+        nodes.delete(controller, load(NODE_ID, body())["node_id"])
         return respond(DONE)
 
     @routes.post("/api/v1/node/config")
     def configure() -> Response:
         changes = load(CONFIG, body())
-        node.configure(controller, changes.pop("node_id"), changes)
+        nodes.configure(controller, changes.pop("node_id"), changes)
         return respond(DONE)
 
     @routes.put("/api/v1/node/update")
     @came_with("node-update")
     def update() -> Response:
-        node.update_all(controller)
+        nodes.update_all(controller)
         return respond(DONE)
 
     @routes.post("/api/v1/node/group")
     def add() -> Response:
-        group.add_nodes(controller, **load(MEMBERSHIP, body()))
+        groups.add_nodes(controller, **load(MEMBERSHIP, body()))
         return respond(DONE)
 
     @routes.delete("/api/v1/node/group")
     def remove() -> Response:
-        group.remove_nodes(controller, **load(MEMBERSHIP, body()))
+        groups.remove_nodes(controller, **load(MEMBERSHIP, body()))
         return respond(DONE)
 
     return routes

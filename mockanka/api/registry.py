@@ -7,14 +7,14 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.bodies import Body, Text, Texts, Whole, body, load, query, query_number, required_query, since
 from mockanka.api.envelope import DONE, number, ok, respond
-from mockanka.api.releases import came_with
-from mockanka.api.table import Key, Table, when_set
-from mockanka.core import distribution, removal, template
+from mockanka.api.field_table import Key, Table, when_set
+from mockanka.api.request_fields import Body, Text, Texts, Whole, body, load, query, query_number, required_query, since
+from mockanka.api.routing import came_with
+from mockanka.core import distributions, removals, templates
 from mockanka.core.controller import Controller
-from mockanka.core.distribution import Distribution, Stage
-from mockanka.core.template import Template, Version
+from mockanka.core.distributions import Distribution, Stage
+from mockanka.core.templates import Template, Version
 from mockanka.units import SECOND, format_moment
 
 
@@ -129,27 +129,27 @@ def blueprint(controller: Controller) -> Blueprint:
     def show() -> Response:
         template_id = query("id")
         if template_id:
-            return respond(ok(TEMPLATE.render(controller, template.find(controller, template_id))))
+            return respond(ok(TEMPLATE.render(controller, templates.find(controller, template_id))))
         table = LISTED
         if controller.release.has("registry-v1-listing") and query("apiVer") == "v1":
             table = BY_REGISTRY_V1
-        return respond(ok([table.render(controller, each) for each in template.listed(controller)]))
+        return respond(ok([table.render(controller, each) for each in templates.listed(controller)]))
 
     @routes.delete("/api/v1/registry/vm")
     def delete() -> Response:
-        template.delete(controller, required_query("id"))
+        templates.delete(controller, required_query("id"))
         return respond(DONE)
 
     @routes.delete("/api/v1/registry/vm/remove")
     @came_with("template-removal")
     def remove() -> Response:
         given = load(REMOVAL, body(optional=True))
-        asked = removal.request(controller, required_query("id"), given.get("node_ids", ()))
+        asked = removals.request(controller, required_query("id"), given.get("node_ids", ()))
         return respond(ok({"requests_sent": len(asked), "node_ids": asked}))
 
     @routes.get("/api/v1/registry/disk")
     def disk() -> Response:
-        free, total = template.disk(controller)
+        free, total = templates.disk(controller)
         return respond(ok({"free": free, "total": total}))
 
     @routes.delete("/api/v1/registry/revert")
@@ -159,25 +159,25 @@ def blueprint(controller: Controller) -> Blueprint:
         # The documents call the selector by several names (controller-facts B1).
         tag = query("tag") or query("tag_name") or given.get("tag")
         numbers = [query_number("number"), query_number("version"), given.get("number"), given.get("version")]
-        template.revert(controller, template_id, tag, next((n for n in numbers if n is not None), None))
+        templates.revert(controller, template_id, tag, next((n for n in numbers if n is not None), None))
         return respond(RELAYED)
 
     @routes.post("/api/v1/registry/vm/distribute")
     def distribute() -> Response:
-        made = distribution.create(controller, **load(DISTRIBUTE, body()))
+        made = distributions.create(controller, **load(DISTRIBUTE, body()))
         return respond(ok({"request_id": made.id}))
 
     @routes.get("/api/v1/registry/vm/distribute")
-    def distributions() -> Response:
+    def get_distributions() -> Response:
         distribution_id = query("id")
         if distribution_id:
-            return respond(ok(DISTRIBUTION.render(controller, distribution.find(controller, distribution_id))))
+            return respond(ok(DISTRIBUTION.render(controller, distributions.find(controller, distribution_id))))
         return respond(ok([DISTRIBUTION.render(controller, each) for each in controller.distributions.values()]))
 
     @routes.delete("/api/v1/registry/vm/distribute")
     @came_with("distribution-cancel")
     def cancel() -> Response:
-        distribution.cancel(controller, required_query("id"))
+        distributions.cancel(controller, required_query("id"))
         return respond(DONE)
 
     return routes

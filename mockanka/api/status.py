@@ -7,7 +7,7 @@ from hashlib import blake2b
 from flask import Blueprint, Response
 
 from mockanka.api.envelope import ok, respond
-from mockanka.api.releases import came_with
+from mockanka.api.routing import came_with
 from mockanka.core.controller import Controller
 
 

@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 
 JSON = "application/json"
 
+Headers = list[tuple[str, str]]
+"""Names and values in the order of the wire."""
+
 
 @dataclass(frozen=True)
 class Exchange:

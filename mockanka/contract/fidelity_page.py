@@ -9,7 +9,7 @@ from textwrap import wrap
 
 from mockanka.contract.document import load
 from mockanka.contract.evidence import GRADES, guesses
-from mockanka.contract.ledger import RULES, Entry, entries
+from mockanka.contract.items import RULES, Entry, entries
 
 INTRODUCTION = """\
 # Fidelity

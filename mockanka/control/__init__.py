@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Flask
 
 from mockanka import __version__
-from mockanka.control import records, state, things, time
+from mockanka.control import clock, entities, history, state
+from mockanka.control.history import as_json
 from mockanka.control.problems import MAX_BODY, Problem, handle_problems
-from mockanka.control.records import as_json
-from mockanka.house import House
+from mockanka.simulator.simulator import House
 
 __all__ = ["LINKS", "MAX_BODY", "Problem", "as_json", "create_control"]
 
@@ -33,7 +33,7 @@ def create_control(house: House) -> Flask:
     app = Flask("mockanka.control", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     handle_problems(app)
-    for part in (time, state, records, things):
+    for part in (clock, state, history, entities):
         part.add_routes(app, house)
 
     @app.get("/_mock")

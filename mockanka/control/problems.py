@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from mockanka.scenario import ScenarioError
-from mockanka.scenario.reading import nearest, problems_in, shown
+from mockanka.scenario.source import nearest, problems_in, shown
 
 log = logging.getLogger("mockanka")
 

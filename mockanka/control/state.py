@@ -8,10 +8,10 @@ from flask import Flask, Response, request
 from marshmallow import fields
 
 from mockanka.control.problems import Problem, body, only, raw
-from mockanka.house import House
 from mockanka.scenario import Scenario, to_yaml
+from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import Whole
-from mockanka.scenario.strict import Strict
+from mockanka.simulator.simulator import House
 
 
 class Reset(Strict):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from mockanka.core.timing import END_OF_TIME
+from mockanka.core.durations import END_OF_TIME
 
 
 class Clock(Protocol):

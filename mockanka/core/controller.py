@@ -6,21 +6,21 @@ import pickle
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 
-from mockanka.core import chance, faults, mishaps, placement
+from mockanka.core import fault_effects, faults, placement, randomness
 from mockanka.core.clock import Clock
-from mockanka.core.distribution import Distribution
+from mockanka.core.distributions import Distribution
+from mockanka.core.durations import Timings
 from mockanka.core.errors import NeedsLicense
 from mockanka.core.events import Event, Log, Queue
 from mockanka.core.faults import Blow, Faults
-from mockanka.core.group import Group
+from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
-from mockanka.core.node import Node
+from mockanka.core.nodes import Node
+from mockanka.core.overrides import Turns
 from mockanka.core.release import DEFAULT, Release
-from mockanka.core.save_image import SaveImage
-from mockanka.core.script import ScriptRule
-from mockanka.core.template import Ref, Template
-from mockanka.core.timing import Timings
-from mockanka.core.turns import Turns
+from mockanka.core.save_images import SaveImage
+from mockanka.core.scripts import ScriptRule
+from mockanka.core.templates import Ref, Template
 
 GB = 1_000_000_000
 GONE_KEPT = 1_000
@@ -129,7 +129,7 @@ class Controller:
         """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
         while True:
             self.minted[kind] = self.minted.get(kind, 0) + 1
-            id = chance.controller_id(self.seed, kind, self.minted[kind])
+            id = randomness.controller_id(self.seed, kind, self.minted[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 
@@ -152,7 +152,7 @@ class Controller:
     def follow(self, blow: Blow, length: int, one: Instance | None = None, node: Node | None = None) -> None:
         """Put into the queue what a rule does beyond the phase it struck."""
         if blow is not faults.NOTHING:
-            mishaps.follow(self, blow, length, one, node)
+            fault_effects.follow(self, blow, length, one, node)
 
     def bury(self, instance: Instance) -> None:
         """Keep an instance that is gone, for who asks what became of it."""

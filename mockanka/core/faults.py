@@ -14,14 +14,14 @@ from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.chance import draw
-from mockanka.core.timing import Duration
+from mockanka.core.durations import Duration
+from mockanka.core.randomness import draw
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
-    from mockanka.core.node import Node
-    from mockanka.core.template import Ref
+    from mockanka.core.nodes import Node
+    from mockanka.core.templates import Ref
 
 DOOR_KEYS = ("method", "path", "query", "body")
 LIFE_KEYS = ("event", "instance", "name", "external_id", "template", "tag", "node", "group")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import usb
+from mockanka.core.durations import MICROSECOND, SECOND
 from mockanka.core.lifecycle import State
-from mockanka.core.script import ScriptResult
-from mockanka.core.template import PortRule, Ref
-from mockanka.core.timing import MICROSECOND, SECOND
-from mockanka.core.vm import Vm
+from mockanka.core.scripts import ScriptResult
+from mockanka.core.templates import PortRule, Ref
+from mockanka.core.vms import Vm
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller

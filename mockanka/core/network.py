@@ -9,14 +9,14 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mockanka.core.chance import digest
 from mockanka.core.errors import BrokenMacAddress, MacAddressTaken, NoMacAddress, NoSuchVlan
-from mockanka.core.template import version_of
+from mockanka.core.randomness import digest
+from mockanka.core.templates import version_of
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import StartRequest
-    from mockanka.core.template import Ref
+    from mockanka.core.templates import Ref
 
 _MAC_ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}", re.ASCII)
 

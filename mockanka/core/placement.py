@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core import group, instance, pull, usb
-from mockanka.core.template import Ref, version_of
+from mockanka.core import groups, instances, pulls, usb
+from mockanka.core.templates import Ref, version_of
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
-    from mockanka.core.node import Node
+    from mockanka.core.nodes import Node
 
 
 class Need(NamedTuple):
@@ -45,7 +45,7 @@ def place_waiting(controller: Controller) -> None:
         need = need_of(controller, waiting)
         node = None if need in hopeless else choose(controller, need)
         if node is not None:
-            instance.assign(controller, waiting, node)
+            instances.assign(controller, waiting, node)
             continue
         if need not in hopeless:
             hopeless[need] = why_nobody(controller, need)
@@ -143,12 +143,12 @@ def _circles(controller: Controller, need: Need) -> Iterable[list[Node]]:
         pinned = controller.nodes.get(need.node_id)
         yield [pinned] if pinned else []
     elif need.group_id:
-        for link in group.chain(controller, need.group_id):
+        for link in groups.chain(controller, need.group_id):
             yield [node for node in controller.nodes.values() if link.id in node.groups]
     else:
         yield list(controller.nodes.values())
 
 
 def _rank(controller: Controller, node: Node, need: Need) -> tuple[bool, bool, int, str, str]:
-    cold = not pull.has(controller, node, need.ref)
+    cold = not pulls.has(controller, node, need.ref)
     return node.id in need.failed_on, cold, -free_slots(controller, node, need), node.name, node.id

@@ -8,7 +8,7 @@ from mockanka.core.errors import NoFreeUsbDevice, NoSuchUsbDevice
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
-    from mockanka.core.node import Node
+    from mockanka.core.nodes import Node
 
 
 class UsbDevice(NamedTuple):

@@ -12,12 +12,12 @@ from marshmallow import ValidationError
 
 from mockanka import resources
 from mockanka.core.controller import Controller
-from mockanka.scenario import schema
+from mockanka.scenario import sections
 from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump
-from mockanka.scenario.names import Broken
 from mockanka.scenario.options import Options
-from mockanka.scenario.reading import Document, ScenarioError, nearest, problems_in, read_json, read_yaml
+from mockanka.scenario.references import Broken
+from mockanka.scenario.source import Document, ScenarioError, nearest, problems_in, read_json, read_yaml
 
 __all__ = ["Options", "Scenario", "ScenarioError", "dump", "shipped", "to_yaml"]
 
@@ -65,7 +65,7 @@ class Scenario:
     @classmethod
     def _of(cls, document: Document) -> Scenario:
         try:
-            data = schema.Scenario().load(document.data)  # type: ignore[arg-type]
+            data = sections.Scenario().load(document.data)  # type: ignore[arg-type]
         except ValidationError as wrong:
             raise document.error(problems_in(wrong.messages)) from None
         except RecursionError:

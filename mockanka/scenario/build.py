@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockanka.core import mishaps
+from mockanka.core import fault_effects
 from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
+from mockanka.core.durations import END_OF_TIME, SECOND, Timings
 from mockanka.core.release import DEFAULT
-from mockanka.core.script import ScriptRule
-from mockanka.core.timing import END_OF_TIME, SECOND, Timings
-from mockanka.scenario import carrying, events, rules
-from mockanka.scenario.land import Land, turns
-from mockanka.scenario.life import Life
-from mockanka.scenario.names import Broken
+from mockanka.core.scripts import ScriptRule
+from mockanka.scenario import fault_rules, pending, release_fit
+from mockanka.scenario.inventory import Land, turns
 from mockanka.scenario.options import Options
+from mockanka.scenario.references import Broken
+from mockanka.scenario.workloads import Life
 from mockanka.units import parse_moment
 
 Data = Mapping[str, Any]
@@ -48,25 +48,25 @@ def build(data: Data, options: Options) -> Controller:
     land.lay_out(data)
     counters = dict(data.get("counters", {}))
     for index, item in enumerate(data.get("faults", [])):
-        controller.faults.add(rules.make(controller, ("faults", index), item, is_dump))
+        controller.faults.add(fault_rules.make(controller, ("faults", index), item, is_dump))
     controller.faults.added = counters.pop("fault", controller.faults.added)
     controller.minted.update(counters)
     Life(controller, is_dump, is_seen).begin(data)
     land.observe(data)
-    controller.notes = (*carrying.of_release(asked), *carrying.fit(controller))
+    controller.notes = (*release_fit.of_release(asked), *release_fit.fit(controller))
     if is_dump:
         controller.placement_due = data.get("placement_due", False)
         _schedule(controller, data["pending"])
     else:
         for rule in controller.faults:
-            mishaps.begin(controller, rule)
+            fault_effects.begin(controller, rule)
     return controller
 
 
-def _schedule(controller: Controller, pending: list[Data]) -> None:
-    for index, item in enumerate(pending):
+def _schedule(controller: Controller, items: list[Data]) -> None:
+    for index, item in enumerate(items):
         try:
-            event = events.read(item)
+            event = pending.read(item)
         except ValueError as wrong:
             raise Broken(("pending", index, "event"), str(wrong)) from None
         controller.schedule(item["at"], event)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from mockanka.core import pull
+from mockanka.core import pulls
 from mockanka.core.controller import Controller
-from mockanka.core.distribution import Distribution
-from mockanka.core.group import Group
+from mockanka.core.distributions import Distribution
+from mockanka.core.durations import Timings
+from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.node import AnkaVersion, Node
-from mockanka.core.save_image import SaveImage, SaveRequest
-from mockanka.core.script import ScriptRule
-from mockanka.core.template import PortRule, Template, Version
-from mockanka.core.timing import Timings
-from mockanka.core.turns import Turns
-from mockanka.core.vm import Vm
-from mockanka.scenario import events, rules, schema
-from mockanka.scenario.life import REQUEST_KEYS
+from mockanka.core.nodes import AnkaVersion, Node
+from mockanka.core.overrides import Turns
+from mockanka.core.save_images import SaveImage, SaveRequest
+from mockanka.core.scripts import ScriptRule
+from mockanka.core.templates import PortRule, Template, Version
+from mockanka.core.vms import Vm
+from mockanka.scenario import fault_rules, pending, sections
+from mockanka.scenario.workloads import REQUEST_KEYS
 
 Data = dict[str, Any]
 
@@ -49,12 +49,12 @@ def dump(controller: Controller) -> Data:
         "distributions": [_distribution(each) for each in controller.distributions.values()],
         "save_images": [_save_image(each) for each in controller.save_images.values()],
         "scripts": [_differing(rule, ScriptRule()) for rule in controller.scripts],
-        "faults": [rules.raw(rule) for rule in controller.faults],
+        "faults": [fault_rules.raw(rule) for rule in controller.faults],
         "counters": {**controller.minted, **({"fault": controller.faults.added} if controller.faults.added else {})},
         "placement_due": controller.placement_due or None,
-        "pending": [events.write(at, event) for at, event in controller.queue.live(controller)],
+        "pending": [pending.write(at, event) for at, event in controller.queue.live(controller)],
     }
-    written: Data = schema.Scenario().dump(raw)
+    written: Data = sections.Scenario().dump(raw)
     return written
 
 
@@ -139,7 +139,7 @@ def _turns(turns: Turns) -> list[Data]:
     return [{"what": what, "until": until} for what, until in turns.items()]
 
 
-def _pull(running: pull.Pull) -> Data:
+def _pull(running: pulls.Pull) -> Data:
     return {
         "template": running.ref.template_id,
         "serial": running.ref.serial,

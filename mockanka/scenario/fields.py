@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields
 
 from mockanka import units
+from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.faults import Part
-from mockanka.core.timing import Fixed, Lognormal, Normal, Uniform
-from mockanka.scenario.reading import Scalar, nearest
+from mockanka.scenario.source import Scalar, nearest
 
 TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")

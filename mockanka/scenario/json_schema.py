@@ -7,8 +7,8 @@ from typing import Any
 
 from marshmallow import fields as base
 
-from mockanka.scenario import fields, schema
-from mockanka.scenario.strict import Strict
+from mockanka.scenario import fields, sections
+from mockanka.scenario.base import Strict
 
 Json = dict[str, Any]
 NUMBER_LIKE = ["string", "number"]
@@ -22,7 +22,7 @@ LENGTH, PERCENT, PART = f"^{_LENGTH}$", f"^{_PERCENT}$", f"^({_PERCENT}|{_AMOUNT
 def json_schema() -> Json:
     """A JSON Schema (2020-12) of whole scenarios. An editor types YAML's scalars itself, so numbers pass as text."""
     definitions: Json = {}
-    root = _object(schema.Scenario(), definitions)
+    root = _object(sections.Scenario(), definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mockanka scenario",

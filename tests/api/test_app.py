@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from mockanka.core import usb
-from mockanka.core.timing import SECOND
-from tests.api.wire import INSTANCE, RELEASES, TEMPLATE, Wire, office
+from mockanka.core.durations import SECOND
+from tests.api.client import INSTANCE, RELEASES, TEMPLATE, Wire, office
 
 PATHS = {
     "vm": {"GET", "POST", "PUT", "DELETE"},

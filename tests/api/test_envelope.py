@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mockanka.api.envelope import encode, float32, number
-from tests.api.wire import INSTANCE, NEW, NOWHERE, OLD, RELEASES, TEMPLATE, office, world
+from tests.api.client import INSTANCE, NEW, NOWHERE, OLD, RELEASES, TEMPLATE, office, world
 
 
 def test_a_success_is_status_message_and_body_in_that_order_and_a_newline() -> None:

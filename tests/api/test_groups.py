@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.wire import GROUP, NODE, NOWHERE, OTHER_GROUP, OTHER_NODE, RELEASES, office, world
+from tests.api.client import GROUP, NODE, NOWHERE, OTHER_GROUP, OTHER_NODE, RELEASES, office, world
 
 KEYS = ["id", "name", "description", "fallback_group_id"]
 

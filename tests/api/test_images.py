@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.api.wire import INSTANCE, NODE, NOWHERE, OTHER_TEMPLATE, RELEASES, TEMPLATE, office, world
-from tests.worlds import pass_time
+from tests.api.client import INSTANCE, NODE, NOWHERE, OTHER_TEMPLATE, RELEASES, TEMPLATE, office, world
+from tests.controllers import pass_time
 
 TASK = """
 RequestId Priority Timestamp RegistryAddr VMID InstanceID NodeID TemplateID NewTemplateName Tag Description Suspend

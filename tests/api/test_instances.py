@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from mockanka.api.app import create_app
-from mockanka.core import node as nodes
+from mockanka.core import nodes
 from mockanka.core.release import Release
-from tests.api.wire import (
+from tests.api.client import (
     GROUP,
     INSTANCE,
     NEW,
@@ -25,7 +25,7 @@ from tests.api.wire import (
     office,
     world,
 )
-from tests.worlds import pass_time, shipped
+from tests.controllers import pass_time, shipped
 
 ALWAYS = ["instance_state", "anka_registry", "vmid", "ts", "cr_time", "progress"]
 SCHEDULING = "instance_state anka_registry vmid inflight_reqid ts cr_time progress".split()

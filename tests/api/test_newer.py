@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.wire import (
+from tests.api.client import (
     GROUP,
     INSTANCE,
     NEW,
@@ -22,7 +22,7 @@ from tests.api.wire import (
     office_controller,
     world,
 )
-from tests.worlds import pass_time
+from tests.controllers import pass_time
 
 DONE = b'{"status":"OK","message":""}\n'
 

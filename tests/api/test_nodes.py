@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from mockanka.core import node as nodes
+from mockanka.core import nodes
 from mockanka.core.lifecycle import NodeState
-from tests.api.wire import INSTANCE, NEW, NODE, NOWHERE, OLD, OTHER_NODE, RELEASES, TEMPLATE, Wire, office, world
-from tests.worlds import pass_time
+from tests.api.client import INSTANCE, NEW, NODE, NOWHERE, OLD, OTHER_NODE, RELEASES, TEMPLATE, Wire, office, world
+from tests.controllers import pass_time
 
 KEYS = """
 node_id node_name cpu_count ram vm_count vcpu_count vram cpu_util ram_util ip_address state capacity groups

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.wire import (
+from tests.api.client import (
     GROUP,
     NEW,
     NODE,
@@ -17,7 +17,7 @@ from tests.api.wire import (
     office,
     world,
 )
-from tests.worlds import pass_time, shipped
+from tests.controllers import pass_time, shipped
 
 VERSION = ["number", "tag", "config_file", "nvram", "images", "state_files", "description", "state_file", "size"]
 LAYERS = """

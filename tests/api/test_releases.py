@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from mockanka.api import groups, images, instances, nodes, registry
-from mockanka.api.releases import feature_of
-from mockanka.api.table import Table
+from mockanka.api.field_table import Table
+from mockanka.api.routing import feature_of
 from mockanka.core.release import KNOWN, OLDEST, Release
-from tests.api.wire import Wire, office, world
-from tests.worlds import pass_time
+from tests.api.client import Wire, office, world
+from tests.controllers import pass_time
 
 Span = tuple[str | None, str | None]
 """The release that something came with, and the one that it went with."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.api.wire import NEW, OLD, office, world
+from tests.api.client import NEW, OLD, office, world
 
 
 def test_status_has_its_five_keys_in_order() -> None:

@@ -1,7 +1,7 @@
 """GET usb."""
 
-from tests.api.wire import TEMPLATE, office, world
-from tests.worlds import pass_time
+from tests.api.client import TEMPLATE, office, world
+from tests.controllers import pass_time
 
 DEVICES = """
 templates: [{name: t, versions: [{tag: a, size: 1GB}]}]

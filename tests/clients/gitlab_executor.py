@@ -6,18 +6,7 @@ import base64
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from tests.clients.decoding import (
-    Decoder,
-    boolean,
-    envelope,
-    integer,
-    many,
-    pointer,
-    real,
-    string,
-    struct,
-    unsigned,
-)
+from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, unsigned
 from tests.clients.engine import (
     JSON,
     Call,

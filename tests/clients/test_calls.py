@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mockanka import Anka
-from mockanka.report import KINDS
+from mockanka.simulator.client_report import KINDS
 from tests.clients.clients import CANNOT, RELEASES, STARTERS, at, outcome_of
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"

@@ -9,17 +9,7 @@ import pytest
 from mockanka import Anka
 from tests.clients import decoding
 from tests.clients.decoding import JavaObject
-from tests.clients.engine import (
-    Call,
-    Client,
-    CutShort,
-    Lost,
-    Refused,
-    StillWaiting,
-    TimedOut,
-    Undecodable,
-    filled,
-)
+from tests.clients.engine import Call, Client, CutShort, Lost, Refused, StillWaiting, TimedOut, Undecodable, filled
 from tests.clients.jenkins import Jenkins
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mockanka import Anka
-from mockanka.requests import Requests
+from mockanka.testing.request_log import Requests
 from tests.clients.clients import STARTERS, at, outcome_of
 from tests.clients.engine import Client
 from tests.clients.jenkins import Jenkins

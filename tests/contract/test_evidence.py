@@ -9,10 +9,10 @@ import pytest
 
 from mockanka.contract.document import EVIDENCE, METHODS
 from mockanka.contract.evidence import Evidence, guesses, paragraphs
-from mockanka.contract.ledger import evidence_of
+from mockanka.contract.items import evidence_of
 from mockanka.core.release import FEATURES
+from tests.contract.test_release_table import ALWAYS_FROM, ALWAYS_UNTIL, CAME, WENT
 from tests.contracts import whole
-from tests.test_release_table import ALWAYS_FROM, ALWAYS_UNTIL, CAME, WENT
 
 SECTIONS = {
     *(f"A{number}" for number in range(31)),

@@ -9,10 +9,10 @@ import pytest
 
 from mockanka.contract.evidence import GRADES, guesses
 from mockanka.contract.fidelity_page import page
-from mockanka.contract.ledger import ENVELOPE, RULES, Entry, entries
+from mockanka.contract.items import ENVELOPE, RULES, Entry, entries
 from tests.contract.test_evidence import NODES, OPERATIONS, SCHEMAS
 from tests.contracts import whole
-from tests.documents import PAGES
+from tests.pages import PAGES
 
 TEXT = page()
 SECTIONS = dict(re.findall(r"^## (.+?)\n\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))

@@ -6,7 +6,7 @@ import pytest
 
 from mockanka.contract.releases_page import NOT_SIMULATED, page
 from mockanka.core.release import FEATURES, KNOWN, Release
-from tests.documents import PAGES
+from tests.pages import PAGES
 
 TEXT = page()
 UNWRAPPED = TEXT.replace("\n  ", " ")

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.core import distribution, group, instance, node, steering
+from mockanka.core import distributions, groups, instances, nodes, time_control
 from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND
 from mockanka.core.events import Event, Queue
-from mockanka.core.timing import SECOND
-from tests.core.small import (
+from tests.controllers import CORNERS, controller_of, shipped, state_of
+from tests.core.builders import (
     COLD,
     PAIR,
     WARM,
@@ -26,8 +27,7 @@ from tests.core.small import (
     template_of,
     world,
 )
-from tests.core.test_chance import assert_is_controllers
-from tests.worlds import CORNERS, controller_of, shipped, state_of
+from tests.core.test_randomness import assert_is_controllers
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 YEAR = 365 * 24 * 3600
@@ -41,20 +41,20 @@ def a_busy_day(controller: Controller) -> None:
         for wanted in ({}, {"priority": 1})
     ]
     pass_time(controller, 100)
-    instance.terminate(controller, several[0].id)
-    distribution.create(controller, template_of(controller, "layered").id)
+    instances.terminate(controller, several[0].id)
+    distributions.create(controller, template_of(controller, "layered").id)
     lose(controller, "pair")
     pass_time(controller, 60)
     restore(controller, "pair")
     pass_time(controller, 200)
-    group.create(controller, "new")
+    groups.create(controller, "new")
     for each in several:
         if each.state == "Started":
             save(controller, each, "", new_template_name="saved", script="ZmFpbA==")
             break
     start(controller, "layered", count=5)
     pass_time(controller, 33.3)
-    node.delete(controller, node_of(controller, "single").id)
+    nodes.delete(controller, node_of(controller, "single").id)
 
 
 # Repetition.
@@ -88,8 +88,8 @@ def test_how_often_time_is_looked_at_makes_no_difference(lengths: list[int]) -> 
         start(controller, "layered", count=3)
         start(controller, "bulky", count=2)
     for length in lengths:
-        steering.advance_by(often, length)
-    steering.advance_by(once, sum(lengths))
+        time_control.advance_by(often, length)
+    time_control.advance_by(once, sum(lengths))
 
     assert repr(state_of(once)) == repr(state_of(often))
 
@@ -145,8 +145,8 @@ def test_every_id_the_controller_makes_has_its_variant() -> None:
     """Instances, requests, groups, distributions and save image requests have ids of one shape."""
     controller = world(WARM)
     mine = started(controller)
-    ids = [mine.id, mine.inflight_id, group.create(controller, "g").id]
-    ids += [distribution.create(controller, template_of(controller).id).id, save(controller, mine).id]
+    ids = [mine.id, mine.inflight_id, groups.create(controller, "g").id]
+    ids += [distributions.create(controller, template_of(controller).id).id, save(controller, mine).id]
 
     for id in ids:
         assert_is_controllers(id)
@@ -200,7 +200,7 @@ def test_next_due_is_now_while_placement_is_due() -> None:
     one(controller)
     pass_time(controller, 5)
     rest = controller.next_due()
-    node.configure(controller, node_of(controller).id, {"capacity": 1})
+    nodes.configure(controller, node_of(controller).id, {"capacity": 1})
 
     assert (None, controller.now) == (rest, controller.next_due())
 
@@ -213,7 +213,7 @@ def test_idle_is_when_nothing_is_on_its_way() -> None:
     seen.append(controller.idle)
     pass_time(controller, 30)
     seen.append(controller.idle)
-    instance.terminate(controller, mine.id)
+    instances.terminate(controller, mine.id)
     seen.append(controller.idle)
     pass_time(controller, 10)
     seen.append(controller.idle)
@@ -225,7 +225,7 @@ def test_idle_is_when_nothing_is_on_its_way() -> None:
 def test_a_pull_keeps_the_controller_from_being_idle() -> None:
     """A distribution that is on its way is waited for."""
     controller = world(COLD)
-    distribution.create(controller, template_of(controller).id)
+    distributions.create(controller, template_of(controller).id)
     pass_time(controller, 5)
     during = controller.idle
     pass_time(controller, 15)
@@ -251,7 +251,7 @@ def test_who_waits_no_more_leaves_the_line() -> None:
     controller = world(FULL)
     several = start(controller, count=3)
     pass_time(controller, 5)
-    instance.terminate(controller, several[1].id)
+    instances.terminate(controller, several[1].id)
     controller.wait_no_more(several[1])
 
     assert [several[0].id, several[2].id] == [id for _, _, id in controller.waiting]

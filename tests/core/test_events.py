@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mockanka.core.controller import Controller
 from mockanka.core.events import LOG_SIZE, Event, Log, Queue
-from tests.core.small import WARM, world
+from tests.core.builders import WARM, world
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import pytest
 
 from mockanka.core.faults import AT_THE_DOOR, IN_LIFE, NOTHING, Do, Faults, Match, Part, Rule, strike
-from tests.core.small import happenings, node_of, one, ref_of, world
+from tests.core.builders import happenings, node_of, one, ref_of, world
 
 LAND = """
 templates:

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
-from mockanka.core import distribution, group, instance, usb
+from mockanka.core import distributions, groups, instances, usb
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NeedsLicense
 from mockanka.core.instance_record import StartRequest
-from tests.core.small import group_of, node_of, one, pass_time, template_of, where, world
-from tests.worlds import state_of
+from tests.controllers import state_of
+from tests.core.builders import group_of, node_of, one, pass_time, template_of, where, world
 
 LAND = """
 templates: [{name: mac, versions: [{tag: base, size: 10GB}]}]
@@ -21,7 +21,7 @@ BASIC = "controller: {license: basic}\n" + LAND
 
 
 def start(controller: Controller, **wanted: object) -> object:
-    return instance.start(controller, StartRequest(template_of(controller).id, **wanted))  # type: ignore[arg-type]
+    return instances.start(controller, StartRequest(template_of(controller).id, **wanted))  # type: ignore[arg-type]
 
 
 NEEDED: dict[str, tuple[str, Callable[[Controller], object]]] = {
@@ -29,13 +29,13 @@ NEEDED: dict[str, tuple[str, Callable[[Controller], object]]] = {
     "start with a device": ("usb_device", lambda c: start(c, usb_device="phone")),
     "distribute to a group": (
         "group_id",
-        lambda c: distribution.create(c, template_of(c).id, group_id=group_of(c, "mine").id),
+        lambda c: distributions.create(c, template_of(c).id, group_id=group_of(c, "mine").id),
     ),
-    "create": ("Node groups", lambda c: group.create(c, "new")),
-    "update": ("Node groups", lambda c: group.update(c, group_of(c, "mine").id, {"name": "other"})),
-    "delete": ("Node groups", lambda c: group.delete(c, group_of(c, "mine").id)),
-    "join": ("Node groups", lambda c: group.add_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
-    "leave": ("Node groups", lambda c: group.remove_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
+    "create": ("Node groups", lambda c: groups.create(c, "new")),
+    "update": ("Node groups", lambda c: groups.update(c, group_of(c, "mine").id, {"name": "other"})),
+    "delete": ("Node groups", lambda c: groups.delete(c, group_of(c, "mine").id)),
+    "join": ("Node groups", lambda c: groups.add_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
+    "leave": ("Node groups", lambda c: groups.remove_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
 }
 
 
@@ -77,4 +77,4 @@ def test_nobody_hears_of_devices_on_a_basic_licence() -> None:
 
 def test_a_basic_licence_lists_no_groups() -> None:
     """Who asks for them whatever the licence, as Jenkins does, gets an empty list, also where there were some."""
-    assert ([], 1) == (group.listed(world(BASIC)), len(group.listed(world(LAND))))
+    assert ([], 1) == (groups.listed(world(BASIC)), len(groups.listed(world(LAND))))

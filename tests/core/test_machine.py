@@ -15,32 +15,32 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mockanka.api.app import create_app
 from mockanka.api.instances import Answers
 from mockanka.core import (
-    distribution,
-    group,
-    instance,
-    mishaps,
-    node,
-    removal,
-    restart,
-    save_image,
-    steering,
-    template,
+    distributions,
+    fault_effects,
+    groups,
+    instances,
+    nodes,
+    removals,
+    restarts,
+    save_images,
+    templates,
+    time_control,
     usb,
 )
 from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND
 from mockanka.core.errors import Refusal
 from mockanka.core.events import Queue
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import LEGAL, NodeState, State
 from mockanka.core.placement import need_of
-from mockanka.core.pull import Pulled
+from mockanka.core.pulls import Pulled
 from mockanka.core.release import Release
-from mockanka.core.save_image import SaveRequest, Stage
-from mockanka.core.template import PortRule
-from mockanka.core.timing import SECOND
-from mockanka.scenario import Options, Scenario, rules
-from mockanka.scenario.fault_schema import Fault
-from tests.worlds import CORNERS, put_in_force, reload, state_of
+from mockanka.core.save_images import SaveRequest, Stage
+from mockanka.core.templates import PortRule
+from mockanka.scenario import Options, Scenario, fault_rules
+from mockanka.scenario.fault_sections import Fault
+from tests.controllers import CORNERS, put_in_force, reload, state_of
 
 LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
@@ -124,13 +124,13 @@ class Watch:
 
 def add_rule(controller: Controller, item: dict[str, Any]) -> None:
     """Add a rule; what it names may have been deleted meanwhile, as in a dump."""
-    put_in_force(controller, rules.make(controller, (), Fault().load(item), is_dump=True))
+    put_in_force(controller, fault_rules.make(controller, (), Fault().load(item), is_dump=True))
 
 
 def copy_of_the_end(controller: Controller) -> Controller:
     """The controller as it would be when nothing more is on its way."""
     end = copy.deepcopy(controller)
-    while not end.idle and steering.advance_to_next(end):
+    while not end.idle and time_control.advance_to_next(end):
         pass
     return end
 
@@ -177,7 +177,7 @@ class ControllerMachine(RuleBasedStateMachine):
         before = copy.deepcopy(whole(self.controller))
         try:
             operation(self.controller)
-        except (Refusal, steering.Never):
+        except (Refusal, time_control.Never):
             assert before == whole(self.controller), "a refusal changed something"
 
     def has(self, *features: str) -> bool:
@@ -219,21 +219,21 @@ class ControllerMachine(RuleBasedStateMachine):
             priority=priority,
             vcpu=vcpu,
         )
-        self.do(lambda c: instance.start(c, request, count))
+        self.do(lambda c: instances.start(c, request, count))
 
     @rule(which=st.sampled_from([0, 0, 1]), count=st.integers(1, 2))
     def start_plainly(self, which: int, count: int) -> None:
-        self.do(lambda c: instance.start(c, StartRequest(self.template_ids[which]), count))
+        self.do(lambda c: instances.start(c, StartRequest(self.template_ids[which]), count))
 
     @rule(count=st.integers(1, 2), device=st.sampled_from(["phone", "phone", "tablet"]))
     def start_with_a_device(self, count: int, device: str) -> None:
-        self.do(lambda c: instance.start(c, StartRequest(self.template_ids[0], usb_device=device), count))
+        self.do(lambda c: instances.start(c, StartRequest(self.template_ids[0], usb_device=device), count))
 
     @rule(which=st.integers(0, 2), first=st.sampled_from(["base", None]), pick=st.sampled_from([0, 1, 3, 3]))
     def start_on_one_node(self, which: int, first: str | None, pick: int) -> None:
         for tag in (first if which == 0 else None, None):
             request = StartRequest(self.template_ids[which], tag=tag, node_id=self.node_ids[pick])
-            self.do(lambda c, request=request: instance.start(c, request))  # type: ignore[misc]
+            self.do(lambda c, request=request: instances.start(c, request))  # type: ignore[misc]
 
     @rule(
         which=st.sampled_from([0, 0, 1]),
@@ -253,7 +253,7 @@ class ControllerMachine(RuleBasedStateMachine):
             key: value for (key, value), feature in zip(wanted.items(), features, strict=True) if self.has(feature)
         }
         request = StartRequest(self.template_ids[which], **given)
-        self.do(lambda c: instance.start(c, request, count))
+        self.do(lambda c: instances.start(c, request, count))
 
     @precondition(lambda self: self.has("script-monitoring"))
     @rule(script=SCRIPTS, limit=st.sampled_from([2, 90]), handler=st.integers(0, 2), warm=st.booleans())
@@ -266,22 +266,22 @@ class ControllerMachine(RuleBasedStateMachine):
             script_timeout=limit * SECOND,
             script_fail_handler=handler,
         )
-        self.do(lambda c: instance.start(c, request))
+        self.do(lambda c: instances.start(c, request))
 
     @precondition(lambda self: self.has("restart"))
     @rule(pick=PICK, device=st.sampled_from([None, None, "phone"]), password=st.sampled_from([None, "other"]))
     def restart(self, pick: int, device: str | None, password: str | None) -> None:
         id = self.some(pick, State.STARTED, State.ERROR)
-        self.do(lambda c: restart.restart(c, id, device, password))
+        self.do(lambda c: restarts.restart(c, id, device, password))
 
     @rule(pick=PICK)
     def terminate(self, pick: int) -> None:
         id = self.some(pick)
-        self.do(lambda c: instance.terminate(c, id))
+        self.do(lambda c: instances.terminate(c, id))
 
     @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
     def terminate_early(self, phase: str, pick: int) -> None:
-        phases: dict[str, Callable[[instance.Instance], bool]] = {
+        phases: dict[str, Callable[[instances.Instance], bool]] = {
             "booting": lambda one: one.booting,
             "pulling": lambda one: one.pulling,
             "waiting": lambda one: one.state is State.SCHEDULING,
@@ -290,18 +290,18 @@ class ControllerMachine(RuleBasedStateMachine):
         }
         ids = [one.id for one in self.controller.instances.values() if phases[phase](one)]
         id = ids[pick % len(ids)] if ids else "nobody"
-        self.do(lambda c: instance.terminate(c, id))
+        self.do(lambda c: instances.terminate(c, id))
 
     @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
     def update(self, pick: int, name: str | None, value: int) -> None:
         id = self.some(pick)
-        self.do(lambda c: instance.update(c, id, {"name": name, "metadata": {"n": value}}))
+        self.do(lambda c: instances.update(c, id, {"name": name, "metadata": {"n": value}}))
 
     @precondition(lambda self: any(each.state is State.STARTED for each in self.controller.instances.values()))
     @rule(pick=PICK)
     def stop(self, pick: int) -> None:
         id = self.some(pick, State.STARTED)
-        self.do(lambda c: instance.stop(c, id))
+        self.do(lambda c: instances.stop(c, id))
 
     @rule(
         pick=PICK, which=st.integers(-1, 2), tag=st.sampled_from(["", "pushed", "tools"]), revert=st.booleans(),
@@ -314,26 +314,26 @@ class ControllerMachine(RuleBasedStateMachine):
             suspend=suspend, script=script, revert_before_push=revert, revert_tag=tag,
             cancel_on_script_failure=cancel and self.has("script-result"),
         )  # fmt: skip
-        self.do(lambda c: save_image.create(c, request))
+        self.do(lambda c: save_images.create(c, request))
 
     @rule(which=st.integers(0, 2), tag=TAGS, nodes=st.lists(st.integers(0, 3), max_size=2, unique=True))
     def distribute(self, which: int, tag: str | None, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
-        self.do(lambda c: distribution.create(c, self.template_ids[which], tag, None, ids))
+        self.do(lambda c: distributions.create(c, self.template_ids[which], tag, None, ids))
 
     def cancel_a_distribution(self, pick: int) -> None:
         ids = list(self.controller.distributions)
         if ids and self.has("distribution-cancel"):
             id = ids[-1 - pick % len(ids)]
-            self.do(lambda c: distribution.cancel(c, id))
+            self.do(lambda c: distributions.cancel(c, id))
 
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
         if self.has("template-removal"):
-            self.do(lambda c: removal.request(c, self.template_ids[which], ids))
+            self.do(lambda c: removals.request(c, self.template_ids[which], ids))
 
     def revert(self, which: int, tag: str | None) -> None:
-        self.do(lambda c: template.revert(c, self.template_ids[which], tag))
+        self.do(lambda c: templates.revert(c, self.template_ids[which], tag))
 
     @rule(data=st.data(), what=st.sampled_from(WHAT_DISTURBS))
     def disturb(self, data: st.DataObject, what: str) -> None:
@@ -364,40 +364,40 @@ class ControllerMachine(RuleBasedStateMachine):
         if id in self.controller.nodes:
             self.watch.tolerated[id] = set(self.controller.nodes[id].occupants)
         changes: dict[str, object] = {"capacity": capacity, "capacity_mode": mode, "ip": f"10.9.9.{capacity}"}
-        self.do(lambda c: node.configure(c, id, changes))
+        self.do(lambda c: nodes.configure(c, id, changes))
 
     def drain(self, pick: int, drained: bool) -> None:
         id = self.node_ids[pick]
         if self.has("drain-mode"):
-            self.do(lambda c: node.configure(c, id, {"drain_mode": drained}))
+            self.do(lambda c: nodes.configure(c, id, {"drain_mode": drained}))
 
     def update_agents(self) -> None:
         if self.has("node-update"):
-            self.do(node.update_all)
+            self.do(nodes.update_all)
 
     def trouble_a_node(self, pick: int, trouble: str) -> None:
         id = self.node_ids[pick]
         operations: dict[str, Callable[[Controller], object]] = {
-            "lose": lambda c: node.lose(c, id),
-            "restore": lambda c: node.restore(c, id),
-            "update": lambda c: node.set_condition(c, id, NodeState.UPDATING),
-            "updated": lambda c: node.set_condition(c, id, NodeState.ACTIVE),
+            "lose": lambda c: nodes.lose(c, id),
+            "restore": lambda c: nodes.restore(c, id),
+            "update": lambda c: nodes.set_condition(c, id, NodeState.UPDATING),
+            "updated": lambda c: nodes.set_condition(c, id, NodeState.ACTIVE),
         }
         self.do(operations[trouble])
 
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
         id, ids = self.group_ids[pick], [self.node_ids[each] for each in nodes]
         if fallback is None:
-            self.do(lambda c: group.remove_nodes(c, [id], ids))
+            self.do(lambda c: groups.remove_nodes(c, [id], ids))
         else:
-            self.do(lambda c: group.update(c, id, {"fallback_id": self.group_ids[fallback]}))
-            self.do(lambda c: group.add_nodes(c, [id], ids))
+            self.do(lambda c: groups.update(c, id, {"fallback_id": self.group_ids[fallback]}))
+            self.do(lambda c: groups.add_nodes(c, [id], ids))
 
     def delete(self, what: str, pick: int) -> None:
         operations: dict[str, Callable[[Controller], object]] = {
-            "node": lambda c: node.delete(c, self.node_ids[pick]),
-            "template": lambda c: template.delete(c, self.template_ids[pick]),
-            "group": lambda c: group.delete(c, self.group_ids[pick]),
+            "node": lambda c: nodes.delete(c, self.node_ids[pick]),
+            "template": lambda c: templates.delete(c, self.template_ids[pick]),
+            "group": lambda c: groups.delete(c, self.group_ids[pick]),
         }
         self.do(operations[what])
 
@@ -414,7 +414,7 @@ class ControllerMachine(RuleBasedStateMachine):
         ids = [each.id for each in self.controller.faults]
         id = ids[pick % len(ids)]
         progress = self._progress()
-        self.do(lambda c: mishaps.remove(c, id))
+        self.do(lambda c: fault_effects.remove(c, id))
 
         # A share of its way is a whole number of nanoseconds.
         assert pytest.approx(progress, abs=1e-9) == self._progress(), "what was let go has jumped"
@@ -435,16 +435,16 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(length=TIMES)
     def pass_time(self, length: int) -> None:
-        self.do(lambda c: steering.advance_by(c, length))
+        self.do(lambda c: time_control.advance_by(c, length))
 
     @rule(steps=st.sampled_from([1, 1, 2, 3, 100]))
     def go_to_next_events(self, steps: int) -> None:
         for _ in range(min(steps, 3)):
-            self.do(steering.advance_to_next)
+            self.do(time_control.advance_to_next)
         if steps > 3:
-            self.do(steering.settle)
+            self.do(time_control.settle)
 
-            assert self.controller.idle or list(mishaps.held(copy_of_the_end(self.controller)))
+            assert self.controller.idle or list(fault_effects.held(copy_of_the_end(self.controller)))
 
     # Things that must make no difference.
 
@@ -486,7 +486,7 @@ class ControllerMachine(RuleBasedStateMachine):
         for at, event in alive:
             without.schedule(at, event)
         for controller in (with_dead, without):
-            steering.advance_by(controller, length)
+            time_control.advance_by(controller, length)
 
         assert whole(without) == whole(with_dead)
 
@@ -542,7 +542,7 @@ class ControllerMachine(RuleBasedStateMachine):
             assert set(each.occupants) == {one.id for one in here if one.occupies}
             # A node that is full by a fault runs VMs that were started by hand.
             count = len(vms) + each.by_hand
-            assert node.load(self.controller, each) == (count, sum(v.cpus for v in vms), sum(v.ram for v in vms))
+            assert nodes.load(self.controller, each) == (count, sum(v.cpus for v in vms), sum(v.ram for v in vms))
 
     @invariant()
     def progress_never_falls(self) -> None:
@@ -575,26 +575,26 @@ class ControllerMachine(RuleBasedStateMachine):
         silent = {each.id for each in c.nodes.values() if each.lost_at is not None}
         for one in c.instances.values():
             if one.until is not None and (one.node_id in c.nodes or not one.occupies):
-                assert one.until <= c.now or (one.until, instance.phase_end(one)) in queued
+                assert one.until <= c.now or (one.until, instances.phase_end(one)) in queued
         for save in c.save_images.values():
             if save.until is not None and save.until > c.now and save.node_id in c.nodes:
-                assert (save.until, save_image.stage_end(save)) in queued
+                assert (save.until, save_images.stage_end(save)) in queued
         for made in c.distributions.values():
             for id, delivery in made.deliveries.items():
                 if delivery.until is not None and delivery.until > c.now and id in c.nodes:
-                    assert (delivery.until, distribution.stage_end(made, id)) in queued
+                    assert (delivery.until, distributions.stage_end(made, id)) in queued
         for one in c.instances.values():
             if (until := one.restarting_until) is not None and until > c.now:
-                assert (until, restart.Restarts(one.id, until)) in queued
+                assert (until, restarts.Restarts(one.id, until)) in queued
         for each in c.nodes.values():
             if (until := each.turns.get("updating")) is not None and until > c.now:
                 ends = {
-                    (until, node.Updated(each.id, until)),
-                    (until, mishaps.NodeTurnsBack(each.id, "updating", until)),
+                    (until, nodes.Updated(each.id, until)),
+                    (until, fault_effects.NodeTurnsBack(each.id, "updating", until)),
                 }
                 assert ends & queued
             for id, until in each.removals.items():
-                assert until <= c.now or (until, removal.Removed(each.id, id, until)) in queued
+                assert until <= c.now or (until, removals.Removed(each.id, id, until)) in queued
         for each in c.nodes.values():
             for pull in each.pulls.values():
                 if not pull.held_by:  # what a fault holds for good has no end
@@ -641,11 +641,13 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def what_runs_or_pulls_has_its_files(self) -> None:
         for each in self.controller.nodes.values():
-            here = {file for ref in each.cached for file in template.version_of(self.controller, ref).files}
+            here = {file for ref in each.cached for file in templates.version_of(self.controller, ref).files}
             coming = {file for pull in each.pulls.values() for file in pull.files}
             needed = {self.controller.instances[id].ref for id in each.occupants} | {*each.pulls}
 
-            assert {file for ref in needed for file in template.version_of(self.controller, ref).files} <= here | coming
+            assert {
+                file for ref in needed for file in templates.version_of(self.controller, ref).files
+            } <= here | coming
 
     @invariant()
     def a_restart_is_under_way_only_where_there_is_a_vm(self) -> None:
@@ -679,7 +681,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def disks_are_never_overfull(self) -> None:
         for each in self.controller.nodes.values():
             reserved = sum(file.size for pull in each.pulls.values() for file in pull.files)
-            stored = {file for ref in each.cached for file in template.version_of(self.controller, ref).files}
+            stored = {file for ref in each.cached for file in templates.version_of(self.controller, ref).files}
 
             assert sum(file.size for file in stored) + reserved + each.disk_other <= each.disk_size
 
@@ -721,7 +723,7 @@ class ControllerMachine(RuleBasedStateMachine):
         for operation in self.journal:
             try:
                 operation(again)
-            except (Refusal, steering.Never):
+            except (Refusal, time_control.Never):
                 continue
 
         assert whole(again) == whole(self.controller)

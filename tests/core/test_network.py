@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from mockanka.core import instance, network
+from mockanka.core import instances, network
 from mockanka.core.controller import Controller
 from mockanka.core.errors import BrokenMacAddress, MacAddressTaken, NoMacAddress, NoSuchVlan, Refusal
 from mockanka.core.release import Release
 from mockanka.scenario import ScenarioError
-from tests.core.small import happenings, node_of, one, pass_time, start, states, where, world
-from tests.worlds import reload, state_of
+from tests.controllers import reload, state_of
+from tests.core.builders import happenings, node_of, one, pass_time, start, states, where, world
 
 MANAGED = """
 controller: {mac_addresses: 3}
@@ -64,7 +64,7 @@ def test_an_address_is_free_again_when_its_instance_is_gone() -> None:
     controller = world(MANAGED)
     first, *_ = start(controller, count=3)
     pass_time(controller, 100)
-    instance.terminate(controller, first.id)
+    instances.terminate(controller, first.id)
     pass_time(controller, 10)
     with pytest.raises(NoMacAddress):
         one(controller)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mockanka.core import group, instance, node, placement, template
+from mockanka.core import groups, instances, nodes, placement, templates
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import Release
-from tests.core.small import (
+from tests.core.builders import (
     PAIR,
     WARM,
     fall_back,
@@ -77,11 +77,11 @@ def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
 def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
     """What it shows then; where there are none, arm64 (a guess)."""
     controller = world(ARMS)
-    kinds = [node.host_arch(controller, each) for each in controller.nodes.values()]
+    kinds = [nodes.host_arch(controller, each) for each in controller.nodes.values()]
     alone = world("nodes: [{name: alpha}]")
 
     assert ["amd64", "arm64", "arm64"] == kinds
-    assert "arm64" == node.host_arch(alone, node_of(alone))
+    assert "arm64" == nodes.host_arch(alone, node_of(alone))
 
 
 # The order of nodes: each rule where it alone decides.
@@ -190,7 +190,7 @@ def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
     pass_time(controller, 0.5)
     newer = one(controller)
     pass_time(controller, 10)
-    instance.terminate(controller, occupant.id)
+    instances.terminate(controller, occupant.id)
     pass_time(controller, 30)
     expected = ["Started", "Scheduling"]
 
@@ -202,7 +202,7 @@ def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
     controller = world(FULL)
     waiting = [one(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
     pass_time(controller, 10)
-    instance.terminate(controller, next(iter(controller.instances)))
+    instances.terminate(controller, next(iter(controller.instances)))
     pass_time(controller, 30)
     expected = ["Scheduling", "Scheduling", "Started", "Scheduling"]
 
@@ -270,11 +270,11 @@ nodes:
 def test_a_node_that_becomes_active_takes_the_waiting() -> None:
     """An instance waits for the only node to finish its update."""
     controller = world(WARM)
-    node.set_condition(controller, node_of(controller).id, NodeState.UPDATING)
+    nodes.set_condition(controller, node_of(controller).id, NodeState.UPDATING)
     mine = one(controller)
     pass_time(controller, 30)
     before = states(mine)
-    node.set_condition(controller, node_of(controller).id, NodeState.ACTIVE)
+    nodes.set_condition(controller, node_of(controller).id, NodeState.ACTIVE)
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"])
 
@@ -423,7 +423,7 @@ instances:
 def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
     """A node above its capacity takes nobody until enough have gone."""
     controller = world(FULL.replace("capacity: 1", "capacity: 2"))
-    node.configure(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure(controller, node_of(controller).id, {"capacity": 0})
     mine = one(controller)
     pass_time(controller, 30)
 
@@ -573,7 +573,7 @@ def test_who_waits_for_a_deleted_node_says_so() -> None:
     mine = one(controller, on="alpha")
     id = node_of(controller).id
     pass_time(controller, 10)
-    node.delete(controller, id)
+    nodes.delete(controller, id)
     pass_time(controller, 10)
 
     assert f"node {id} does not exist any more" == placement.why_waiting(controller, mine)
@@ -585,7 +585,7 @@ def test_who_waits_for_a_deleted_group_says_so() -> None:
     mine = one(controller, within="mine")
     id = group_of(controller, "mine").id
     pass_time(controller, 10)
-    group.delete(controller, id)
+    groups.delete(controller, id)
     pass_time(controller, 10)
 
     assert f"group {id} does not exist any more" == placement.why_waiting(controller, mine)
@@ -603,10 +603,10 @@ def test_with_no_capacity_an_instance_waits_for_ever() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        lambda c: instance.terminate(c, next(iter(c.instances))),
-        lambda c: instance.stop(c, next(iter(c.instances))),
-        lambda c: node.configure(c, node_of(c).id, {"capacity": 2}),
-        lambda c: node.configure(c, node_of(c).id, {"capacity_mode": "resource"}),
+        lambda c: instances.terminate(c, next(iter(c.instances))),
+        lambda c: instances.stop(c, next(iter(c.instances))),
+        lambda c: nodes.configure(c, node_of(c).id, {"capacity": 2}),
+        lambda c: nodes.configure(c, node_of(c).id, {"capacity_mode": "resource"}),
     ],
     ids=["terminate", "stop", "capacity", "mode"],
 )
@@ -629,7 +629,7 @@ def test_place_waiting_places_as_many_as_it_can() -> None:
     controller = world(PAIR)
     several = start(controller, count=3)
     pass_time(controller, 1)
-    controller.nodes["new"] = node.Node("new", "zeta", "10.9.9.9", capacity=1)
+    controller.nodes["new"] = nodes.Node("new", "zeta", "10.9.9.9", capacity=1)
     placement.place_waiting(controller)
     expected = ["alpha", "beta", "zeta"]
 
@@ -641,7 +641,7 @@ def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
     """An instance whose template is gone is in Error; the slot it was given goes to the next in line."""
     controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
     doomed, next_one = one(controller), one(controller, "suspended")
-    template.delete(controller, template_of(controller).id)
+    templates.delete(controller, template_of(controller).id)
     pass_time(controller, 30)
     expected = ["Error", "Started"]
 
@@ -664,7 +664,7 @@ def test_the_node_freed_by_one_group_serves_who_falls_back_to_it() -> None:
     several = start(controller, count=3, within="first")
     late = one(controller, within="first")
     pass_time(controller, 60)
-    instance.terminate(controller, several[2].id)
+    instances.terminate(controller, several[2].id)
     pass_time(controller, 60)
     expected = (["Started"], ["beta"])
 
@@ -677,10 +677,10 @@ def test_sizes_are_not_forgotten_between_rounds() -> None:
     first, second = start(controller, count=2)
     large = one(controller, vcpu=4)
     pass_time(controller, 60)
-    instance.terminate(controller, first.id)
+    instances.terminate(controller, first.id)
     pass_time(controller, 10)
     between = states(large)
-    instance.terminate(controller, second.id)
+    instances.terminate(controller, second.id)
     pass_time(controller, 30)
     expected = (["Scheduling"], ["Started"])
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from mockanka.core import instance, usb
+from mockanka.core import instances, usb
 from mockanka.core.errors import NoSuchUsbDevice
 from mockanka.core.usb import Availability, UsbDevice
-from tests.core.small import lose, node_of, one, pass_time, start, states, world
+from tests.core.builders import lose, node_of, one, pass_time, start, states, world
 
 DEVICES = """
 templates:
@@ -61,7 +61,7 @@ def test_the_third_of_two_devices_waits_until_one_is_free() -> None:
     first, _, third = start(controller, count=3, usb_device="phone")
     pass_time(controller, 100)
     before = states(third)
-    instance.terminate(controller, first.id)
+    instances.terminate(controller, first.id)
     pass_time(controller, 30)
 
     assert ["Scheduling"] == before

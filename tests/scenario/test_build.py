@@ -3,16 +3,16 @@
 import pytest
 
 from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND, Fixed, Lognormal, Normal, Uniform
 from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import NodeState, State
 from mockanka.core.release import Release
-from mockanka.core.script import ScriptRule
-from mockanka.core.template import PortRule, Ref
-from mockanka.core.timing import SECOND, Fixed, Lognormal, Normal, Uniform
+from mockanka.core.scripts import ScriptRule
+from mockanka.core.templates import PortRule, Ref
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario import Options, Scenario
 from mockanka.units import parse_moment
-from tests.worlds import controller_of, pass_time, state_of
+from tests.controllers import controller_of, pass_time, state_of
 
 EVERYTHING = """
 controller: {release: "1.43.0", license: enterprise plus, registry: "http://anka.registry:8089"}

@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 import yaml
 
-from mockanka.core import distribution, instance, node, save_image
+from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.save_image import SaveRequest, Stage
+from mockanka.core.save_images import SaveRequest, Stage
 from mockanka.scenario import Options, Scenario, dump, shipped, to_yaml
-from tests import worlds
-from tests.api import wire
-from tests.worlds import CORNERS, controller_of, pass_time, state_of
+from tests import controllers
+from tests.api import client
+from tests.controllers import CORNERS, controller_of, pass_time, state_of
 
 Loader = Callable[[Controller], Controller]
 
@@ -64,7 +64,7 @@ def check(controller: Controller) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_every_shipped_scenario_survives_its_dump(name: str, seconds: int) -> None:
     """A scenario that ships is dumped and loaded as it is, at its start and some time into it."""
-    controller = worlds.shipped(name)
+    controller = controllers.shipped(name)
     pass_time(controller, seconds)
 
     check(controller)
@@ -85,7 +85,7 @@ def node_of(controller: Controller, name: str) -> str:
 
 
 def start(controller: Controller, template: str, count: int = 1, **more: Any) -> list[str]:
-    return instance.start(controller, StartRequest(template_of(controller, template), **more), count)
+    return instances.start(controller, StartRequest(template_of(controller, template), **more), count)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 3, 20, 41, 60, 100, 170, 260, 400])
@@ -115,7 +115,7 @@ def test_pulls_that_share_layers_survive() -> None:
 def test_a_distribution_on_its_way_survives(seconds: float) -> None:
     """Deliveries that are sent, being pulled, done and failed survive, each with its progress."""
     controller = corners()
-    distribution.create(controller, template_of(controller, "bulky"))
+    distributions.create(controller, template_of(controller, "bulky"))
     pass_time(controller, seconds)
 
     check(controller)
@@ -125,7 +125,7 @@ def test_a_distribution_to_nobody_survives() -> None:
     """A distribution to a group without nodes goes to no node after the dump either."""
     controller = corners()
     nobody = next(each.id for each in controller.groups.values() if each.name == "nobody")
-    distribution.create(controller, template_of(controller, "layered"), group_id=nobody)
+    distributions.create(controller, template_of(controller, "layered"), group_id=nobody)
 
     check(controller)
 
@@ -137,7 +137,7 @@ def test_a_save_image_request_survives_in_each_stage(stage: Stage) -> None:
     (id,) = start(controller, "layered", node_id=node_of(controller, "single"), tag="base")
     pass_time(controller, 200)
     source = "not base64" if stage is Stage.ERROR else "ZmFpbA=="
-    save = save_image.create(controller, SaveRequest(id, new_template_name="new", script=source, tag="t"))
+    save = save_images.create(controller, SaveRequest(id, new_template_name="new", script=source, tag="t"))
     for _ in range(500):
         if save.stage is stage:
             break
@@ -154,7 +154,7 @@ def test_a_save_image_request_that_waits_its_turn_survives() -> None:
     ids = start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 400)
     first, second = (
-        save_image.create(controller, SaveRequest(id, template_id=target, tag=f"saved {id}")) for id in ids
+        save_images.create(controller, SaveRequest(id, template_id=target, tag=f"saved {id}")) for id in ids
     )
     pass_time(controller, 1)
 
@@ -170,7 +170,7 @@ def test_events_of_one_moment_keep_their_order() -> None:
         start(controller, "os", 2)
     pass_time(controller, 1)
     for id in list(controller.instances)[::3]:
-        instance.terminate(controller, id)
+        instances.terminate(controller, id)
 
     dues = [at for at, _ in controller.queue.live(controller)]
     assert len(dues) > 3 * len(set(dues))
@@ -183,8 +183,8 @@ def test_a_lost_node_survives(seconds: float) -> None:
     controller = corners()
     start(controller, "layered", 3, tag="base")
     pass_time(controller, 30)
-    node.lose(controller, node_of(controller, "single"))
-    node.lose(controller, node_of(controller, "pair"))
+    nodes.lose(controller, node_of(controller, "single"))
+    nodes.lose(controller, node_of(controller, "pair"))
     pass_time(controller, seconds)
 
     check(controller)
@@ -196,11 +196,11 @@ def test_a_node_that_comes_back_after_the_dump_does_so_in_both() -> None:
     start(controller, "layered", 3, tag="base")
     pass_time(controller, 2)
     single = node_of(controller, "pair")
-    node.lose(controller, single)
+    nodes.lose(controller, single)
     pass_time(controller, 100)
     copy = by_yaml(controller)
     for each in (controller, copy):
-        node.restore(each, single)
+        nodes.restore(each, single)
 
     assert state_of(controller) == state_of(copy)
     assert story(controller) == story(copy)
@@ -213,7 +213,7 @@ def test_terminating_instances_survive(seconds: float) -> None:
     ids = start(controller, "layered", 6, tag="base")
     pass_time(controller, 25)
     for id in ids[::2]:
-        instance.terminate(controller, id)
+        instances.terminate(controller, id)
     pass_time(controller, seconds)
 
     check(controller)
@@ -225,7 +225,7 @@ def test_conditions_of_nodes_survive() -> None:
     for id, condition in zip(
         controller.nodes, (NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED), strict=False
     ):
-        node.set_condition(controller, id, condition)
+        nodes.set_condition(controller, id, condition)
     start(controller, "layered", 4, priority=7)
     pass_time(controller, 3)
 
@@ -237,7 +237,7 @@ def test_instances_of_a_deleted_node_survive() -> None:
     controller = corners()
     start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 150)
-    node.delete(controller, node_of(controller, "pair"))
+    nodes.delete(controller, node_of(controller, "pair"))
 
     check(controller)
 
@@ -247,8 +247,8 @@ def test_what_is_terminating_on_a_deleted_node_survives() -> None:
     controller = corners()
     (id,) = start(controller, "layered", node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 150)
-    instance.terminate(controller, id)
-    node.delete(controller, node_of(controller, "pair"))
+    instances.terminate(controller, id)
+    nodes.delete(controller, node_of(controller, "pair"))
 
     check(controller)
 
@@ -258,15 +258,15 @@ def test_a_pinned_node_that_was_deleted_survives() -> None:
     controller = corners()
     start(controller, "layered", 4, node_id=node_of(controller, "single"))
     pass_time(controller, 3)
-    node.delete(controller, node_of(controller, "single"))
+    nodes.delete(controller, node_of(controller, "single"))
 
     check(controller)
 
 
 def test_deleted_templates_survive_with_who_runs_on_them() -> None:
     """A template that left the registry lives on in instances and caches, also in the dump."""
-    office = wire.office()
-    office.do("DELETE", "registry/vm", None, query=f"id={wire.TEMPLATE}")
+    office = client.office()
+    office.do("DELETE", "registry/vm", None, query=f"id={client.TEMPLATE}")
 
     check(office.controller)
 
@@ -296,21 +296,21 @@ def test_deleted_templates_survive_with_who_runs_on_them() -> None:
 )
 def test_texts_survive_whatever_is_in_them(text: str) -> None:
     """Names, ids of others and metadata come back as they were, letter by letter."""
-    office = wire.office()
-    office.start(vmid=wire.TEMPLATE, name=text, external_id=text, metadata={text: text, "n": 7, "b": True})
+    office = client.office()
+    office.start(vmid=client.TEMPLATE, name=text, external_id=text, metadata={text: text, "n": 7, "b": True})
 
     check(office.controller)
 
 
 LIMITS = [
-    ("POST", "vm", {"vmid": wire.TEMPLATE, "vcpu": 1024}),
-    ("POST", "vm", {"vmid": wire.TEMPLATE, "vram": 16 * 1024 * 1024}),
-    ("POST", "vm", {"vmid": wire.TEMPLATE, "vcpu": 0, "vram": 0, "version": 0, "priority": 10_000}),
-    ("POST", "node/config", {"node_id": wire.NODE, "max_vm_count": 10**6}),
-    ("POST", "node/config", {"node_id": wire.NODE, "max_vm_count": 0}),
-    ("POST", "node/config", {"node_id": wire.NODE, "vcpu_override": 10**9}),
-    ("POST", "node/config", {"node_id": wire.NODE, "ram_override": 10**9}),
-    ("POST", "node/config", {"node_id": wire.NODE, "name": "", "host": ""}),
+    ("POST", "vm", {"vmid": client.TEMPLATE, "vcpu": 1024}),
+    ("POST", "vm", {"vmid": client.TEMPLATE, "vram": 16 * 1024 * 1024}),
+    ("POST", "vm", {"vmid": client.TEMPLATE, "vcpu": 0, "vram": 0, "version": 0, "priority": 10_000}),
+    ("POST", "node/config", {"node_id": client.NODE, "max_vm_count": 10**6}),
+    ("POST", "node/config", {"node_id": client.NODE, "max_vm_count": 0}),
+    ("POST", "node/config", {"node_id": client.NODE, "vcpu_override": 10**9}),
+    ("POST", "node/config", {"node_id": client.NODE, "ram_override": 10**9}),
+    ("POST", "node/config", {"node_id": client.NODE, "name": "", "host": ""}),
     ("POST", "group", {"name": "x", "description": ""}),
 ]
 
@@ -318,7 +318,7 @@ LIMITS = [
 @pytest.mark.parametrize(("method", "path", "body"), LIMITS)
 def test_whatever_the_api_takes_survives(method: str, path: str, body: dict[str, Any]) -> None:
     """A number that a request may have may stand in a dump."""
-    office = wire.office()
+    office = client.office()
     office.do(method, path, body)
     pass_time(office.controller, 60)
 
@@ -364,9 +364,9 @@ def test_a_dump_at_rest_reads_like_a_scenario() -> None:
 
 def test_a_dump_is_plain_yaml() -> None:
     """A dump is nothing but texts, numbers, truths, lists and mappings, and has no anchors."""
-    text = to_yaml(dump(worlds.shipped("reference")))
+    text = to_yaml(dump(controllers.shipped("reference")))
 
-    assert dump(worlds.shipped("reference")) == yaml.safe_load(text)
+    assert dump(controllers.shipped("reference")) == yaml.safe_load(text)
     assert "&" not in text.replace("&&", "")
 
 

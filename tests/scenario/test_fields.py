@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from mockanka.core.durations import SECOND, Fixed, Lognormal, Normal, Uniform
 from mockanka.core.release import Release
-from mockanka.core.timing import SECOND, Fixed, Lognormal, Normal, Uniform
 from mockanka.scenario import Scenario, ScenarioError
-from tests.worlds import controller_of
+from tests.controllers import controller_of
 
 
 def data_of(text: str) -> Any:

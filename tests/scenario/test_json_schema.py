@@ -8,9 +8,9 @@ from jsonschema import Draft202012Validator
 from marshmallow import fields as base
 
 from mockanka import resources
-from mockanka.scenario import Scenario, dump, schema, shipped
+from mockanka.scenario import Scenario, dump, sections, shipped
 from mockanka.scenario.json_schema import json_schema
-from tests import worlds
+from tests import controllers
 
 SCHEMA = json_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -39,8 +39,8 @@ def test_shipped_scenarios_are_valid(name: str) -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_dumps_are_valid(name: str, seconds: int) -> None:
     """Every dump satisfies the schema, at rest and in flight."""
-    controller = worlds.shipped(name)
-    worlds.pass_time(controller, seconds)
+    controller = controllers.shipped(name)
+    controllers.pass_time(controller, seconds)
 
     assert [] == faults_of(dump(controller))
 
@@ -135,4 +135,4 @@ def _compare_all(of: Any, part: dict[str, Any], path: str) -> list[str]:
 
 def test_the_schema_has_every_key_and_no_other() -> None:
     """Each key that loads stands in the JSON Schema at its place, and nothing else does."""
-    assert [] == _compare_all(schema.Scenario(), SCHEMA, "")
+    assert [] == _compare_all(sections.Scenario(), SCHEMA, "")

@@ -3,14 +3,14 @@
 import pytest
 
 from mockanka import resources
-from mockanka.core import placement, pull
+from mockanka.core import placement, pulls
 from mockanka.core.controller import Controller
 from mockanka.core.lifecycle import State
 from mockanka.core.release import DEFAULT, Release
-from mockanka.core.template import Ref
+from mockanka.core.templates import Ref
 from mockanka.scenario import Options, Scenario, shipped
 from mockanka.units import format_moment
-from tests import worlds
+from tests import controllers
 
 NAMES = sorted(
     """
@@ -51,7 +51,7 @@ def test_only_the_reference_names_a_release(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "reference"])
 def test_the_defaults_are_those_of_a_fresh_controller(name: str) -> None:
     """Without options a scenario has seed 0, the default release, and by a manual clock begins with 2024."""
-    controller = worlds.shipped(name)
+    controller = controllers.shipped(name)
 
     assert (0, DEFAULT, "2024-01-01T00:00:00Z") == (controller.seed, controller.release, start_of(name, "manual"))
 
@@ -68,7 +68,7 @@ def test_a_stepping_clock_begins_with_2024_too() -> None:
 
 def test_default_has_room() -> None:
     """In the small office a few slots are free and something runs."""
-    controller = worlds.shipped("default")
+    controller = controllers.shipped("default")
 
     assert 3 == free_slots(controller)
     assert [State.STARTED] == [each.state for each in controller.instances.values()]
@@ -76,9 +76,9 @@ def test_default_has_room() -> None:
 
 def test_default_has_one_template_cached_and_one_not() -> None:
     """One template starts at once on any node, the other is pulled first."""
-    controller = worlds.shipped("default")
+    controller = controllers.shipped("default")
     cached = {
-        name: [pull.has(controller, node, ref) for node in controller.nodes.values()]
+        name: [pulls.has(controller, node, ref) for node in controller.nodes.values()]
         for name, ref in latest(controller).items()
     }
 
@@ -87,7 +87,7 @@ def test_default_has_one_template_cached_and_one_not() -> None:
 
 def test_every_version_of_default_forwards_ssh() -> None:
     """Each VM of the small office can be reached by ssh."""
-    controller = worlds.shipped("default")
+    controller = controllers.shipped("default")
     ports = [
         [rule.guest_port for rule in each.rules_of(version)]
         for each in controller.templates.values()
@@ -99,15 +99,15 @@ def test_every_version_of_default_forwards_ssh() -> None:
 
 def test_empty_is_empty() -> None:
     """There is nothing at all."""
-    controller = worlds.shipped("empty")
+    controller = controllers.shipped("empty")
 
     assert [{}, {}, {}, {}] == [controller.nodes, controller.templates, controller.groups, controller.instances]
 
 
 def test_busy_is_full_and_has_a_queue() -> None:
     """Every slot is taken, and those that wait find none, however long they wait."""
-    controller = worlds.shipped("busy")
-    worlds.pass_time(controller, 3600)
+    controller = controllers.shipped("busy")
+    controllers.pass_time(controller, 3600)
     waiting = [each for each in controller.instances.values() if each.state is State.SCHEDULING]
 
     assert 0 == free_slots(controller)
@@ -116,8 +116,8 @@ def test_busy_is_full_and_has_a_queue() -> None:
 
 def test_the_urgent_ones_of_busy_come_first() -> None:
     """Those with the smaller priority stand first in line, though they came last."""
-    controller = worlds.shipped("busy")
-    worlds.pass_time(controller, 10)
+    controller = controllers.shipped("busy")
+    controllers.pass_time(controller, 10)
     line = [controller.instances[id].request.name for _, _, id in controller.waiting]
 
     assert ["urgent"] * 2 + ["patient"] * 3 == line
@@ -125,7 +125,7 @@ def test_the_urgent_ones_of_busy_come_first() -> None:
 
 def test_cold_cache_has_nothing_cached() -> None:
     """Whatever is started is pulled first."""
-    controller = worlds.shipped("cold-cache")
+    controller = controllers.shipped("cold-cache")
 
     assert controller.nodes
     assert controller.templates
@@ -134,7 +134,7 @@ def test_cold_cache_has_nothing_cached() -> None:
 
 def test_fleet_has_a_hundred_nodes() -> None:
     """A hundred nodes, each with a name and an address of its own."""
-    nodes = worlds.shipped("fleet").nodes.values()
+    nodes = controllers.shipped("fleet").nodes.values()
 
     assert (100, 100, 100) == (len(nodes), len({node.name for node in nodes}), len({node.ip for node in nodes}))
 

@@ -1,0 +1,104 @@
+"""The command that stands between a client and a controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mockanka.cli.check import FILE, access, access_of, read_release
+from mockanka.cli.common import bind, port_option, refuse, write_whole
+from mockanka.core.release import Release
+
+
+@click.command()
+@click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
+@port_option(8091)
+@click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
+@click.option("--har", type=FILE, envvar="MOCKANKA_HAR", help="File to record the whole traffic in, as HAR 1.2.")
+@click.option(
+    "--keep-secrets",
+    is_flag=True,
+    envvar="MOCKANKA_KEEP_SECRETS",
+    help="Record cookies, tokens and the like; else such headers say redacted.",
+)
+@click.option(
+    "--release",
+    metavar="RELEASE",
+    callback=read_release,
+    envvar="MOCKANKA_RELEASE",
+    help="Release to judge by.  [default: what the target's status says]",
+)
+@click.option(
+    "--annotate",
+    is_flag=True,
+    envvar="MOCKANKA_ANNOTATE",
+    help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
+)
+@click.option("--ready-file", type=FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
+@access
+def proxy(
+    target_url: str,
+    host: str,
+    port: int,
+    har: Path | None,
+    keep_secrets: bool,
+    release: Release | None,
+    annotate: bool,
+    ready_file: Path | None,
+    **options: Any,
+) -> None:
+    """Pass traffic on to a controller as it comes, and judge it on the side, until SIGINT or SIGTERM.
+
+    What client and controller do wrong is told on standard error, by GET /_mock/report, and in the recording, which
+    mockanka check --har judges again later. Once clients get in, one line of JSON with the URL and the process id is
+    printed on standard output.
+    """
+    from mockanka.proxy import proxy as passing
+    from mockanka.recording import har as recording
+    from mockanka.remote.client import Unusable
+    from mockanka.server import http_server
+
+    for name, file in (("--har", har), ("--ready-file", ready_file)):
+        if file is not None and not file.absolute().parent.is_dir():
+            refuse(f"{name}: there is no folder {file.absolute().parent}")
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    try:
+        entrance = access_of(options)
+        target = passing.target_of(target_url, entrance)
+        asking = passing.Asking(target, entrance, _say)
+        known = release or asking.now()
+    except Unusable as wrong:
+        refuse(str(wrong))
+    listening = bind(host, port)
+    try:
+        writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
+    except OSError as wrong:
+        listening.close()
+        refuse(f"--har: {har} cannot be written: {wrong.strerror}")
+    book = passing.Book(target.base, known or asking.later, _say, writer)
+    url = http_server.url_of(listening)
+
+    def ready() -> None:
+        line = json.dumps({"url": url, "pid": os.getpid()})
+        if ready_file is not None:
+            write_whole(ready_file, line + "\n")
+        click.echo(line)
+        _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+
+    try:
+        report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
+    sys.exit(2 if book.failed else 0)
+
+
+def _say(text: str) -> None:
+    click.echo(f"mockanka: {text}", err=True)

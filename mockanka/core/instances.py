@@ -1,0 +1,424 @@
+"""Instances: from the request to start one until nobody knows it any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mockanka.core import network, pulls, scripts, templates, usb
+from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
+from mockanka.core.events import Event
+from mockanka.core.failures import fail, occupants_of, script_failed, start_failed
+from mockanka.core.faults import NOTHING, Blow
+from mockanka.core.groups import require as require_group
+from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
+from mockanka.core.lifecycle import State
+from mockanka.core.randomness import draw
+from mockanka.core.templates import Ref
+from mockanka.core.transitions import move, occupy, release, remove
+from mockanka.core.vms import clone
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.nodes import Node
+
+
+@dataclass(frozen=True, slots=True)
+class _InstanceEvent(Event):
+    """An event of one phase of an instance."""
+
+    instance_id: str
+    step: int
+
+    def alive(self, controller: Controller) -> bool:
+        instance = controller.instances.get(self.instance_id)
+        return instance is not None and instance.step == self.step
+
+    def happen(self, controller: Controller) -> None:
+        self.befall(controller, controller.instances[self.instance_id])
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class _NodeWork(_InstanceEvent):
+    """What the instance's node does, and reports; a lost node reports nothing."""
+
+    def alive(self, controller: Controller) -> bool:
+        return _InstanceEvent.alive(self, controller) and self._node_id(controller) in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[self._node_id(controller)].lost_at is not None
+
+    def _node_id(self, controller: Controller) -> str:
+        return controller.instances[self.instance_id].node_id or ""
+
+
+class Queued(_InstanceEvent):
+    """The request reached the queue that nodes take their work from."""
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        instance.ready = True
+        instance.until = None
+        controller.wait(instance)
+
+
+class ImageReady(_NodeWork):
+    """The node has pulled what the instance needs."""
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        instance.progress_made = 1.0
+        if controller.release.has("scheduling-after-pull"):
+            move(controller, instance, State.SCHEDULING, "pulled")
+        boot(controller, instance, controller.nodes[instance.node_id or ""])
+
+
+class Booted(_NodeWork):
+    """The VM is up, and its startup script has ended if it is monitored (controller-facts C4)."""
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        if instance.script is not None and instance.script.return_code != 0:
+            script_failed(controller, instance, instance.script.return_code)
+            return
+        move(controller, instance, State.STARTED, "VM is up")
+        begin_started(controller, instance)
+
+
+class Fated(_InstanceEvent):
+    """The phase ends as a fault has decided."""
+
+    def alive(self, controller: Controller) -> bool:
+        if not _InstanceEvent.alive(self, controller):
+            return False
+        node_id = controller.instances[self.instance_id].node_id
+        return node_id is None or node_id in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        node = controller.nodes.get(controller.instances[self.instance_id].node_id or "")
+        return node is not None and node.lost_at is not None
+
+    def settles(self, controller: Controller) -> bool:
+        return controller.instances[self.instance_id].state is not State.STARTED
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        kind, message, _ = instance.fate or Fate("fail")
+        if kind == "stop":
+            stop(controller, instance.id)
+        elif instance.state in (State.SCHEDULING, State.PULLING):
+            start_failed(controller, instance, message)
+        else:
+            fail(controller, instance, message)
+
+
+class Stopped(_NodeWork):
+    """The VM has stopped and gives its slot back."""
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        if instance.vm is not None:
+            instance.vm = replace(instance.vm, status="stopped")
+        move(controller, instance, State.STOPPED, "VM has stopped")
+        release(controller, instance)
+
+
+class Terminated(_NodeWork):
+    """The node confirms that the VM is no more."""
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        move(controller, instance, State.TERMINATED, "node confirmed")
+        release(controller, instance)
+        _forget_later(controller, instance)
+
+
+class Forgotten(_InstanceEvent):
+    """The controller drops an instance that is Terminated, or that nobody confirmed to be."""
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def befall(self, controller: Controller, instance: Instance) -> None:
+        remove(controller, instance, "instance timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed(Event):
+    """The node reports what it did not report of the VM, by a fault."""
+
+    instance_id: str
+
+    def alive(self, controller: Controller) -> bool:
+        instance = controller.instances.get(self.instance_id)
+        return instance is not None and bool(instance.lacks)
+
+    def settles(self, controller: Controller) -> bool:
+        return False
+
+    def happen(self, controller: Controller) -> None:
+        instance = controller.instances[self.instance_id]
+        instance.lacks, instance.lacks_for = (), None
+        controller.touch(instance)
+        controller.happened("VM reported in full", instance.id)
+
+
+# What ends a phase that has an end, by state; Scheduling and Pulling have two phases each.
+_PHASE_ENDS: dict[State, type[_InstanceEvent]] = {
+    State.STOPPING: Stopped,
+    State.TERMINATING: Terminated,
+    State.TERMINATED: Forgotten,
+}
+
+
+def phase_end(instance: Instance) -> _InstanceEvent:
+    """The event that ends the phase the instance is in."""
+    kind: type[_InstanceEvent]
+    if instance.fate is not None:
+        kind = Fated
+    elif instance.booting:
+        kind = Booted
+    elif instance.state is State.SCHEDULING:
+        kind = Queued
+    elif instance.state is State.PULLING:
+        kind = ImageReady
+    else:
+        kind = _PHASE_ENDS[instance.state]
+    return kind(instance.id, instance.step)
+
+
+def find(controller: Controller, instance_id: str) -> Instance:
+    """The instance with that id, or NotFound."""
+    instance = controller.instances.get(instance_id)
+    if instance is None or instance.hidden:
+        raise NotFound
+    return instance
+
+
+def start(controller: Controller, request: StartRequest, count: int = 1) -> list[str]:
+    """Create ``count`` instances in Scheduling and return their ids: all of them, or a refusal and none.
+
+    Capacity is not asked for; who finds no node waits (controller-facts A1, C7).
+    """
+    ref = templates.resolve(controller, request.template_id, request.tag, request.version)
+    request = _licensed(controller, request)
+    if request.node_id and request.node_id not in controller.nodes:
+        raise NoSuchNode(request.node_id)
+    if request.group_id:
+        require_group(controller, request.group_id)
+    if request.usb_device:
+        usb.require(controller, request.usb_device)
+    request = network.on_vlan(controller, request, ref)
+    if request.startup_script:
+        scripts.require_sound(request.startup_script)
+    addresses = network.addresses_for(controller, request, ref, count)
+    return [_create(controller, replace(request, mac_address=address), ref).id for address in addresses]
+
+
+def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
+    """What of a request the licence lets count; NeedsLicense where it would run somewhere else than was asked for."""
+    if request.group_id:
+        controller.require_enterprise("group_id")
+    if request.usb_device:
+        controller.require_enterprise("usb_device")
+    return request if controller.is_enterprise else replace(request, priority=StartRequest.priority)
+
+
+def _create(controller: Controller, request: StartRequest, ref: Ref) -> Instance:
+    instance_id = controller.mint("instance")
+    instance = Instance(
+        id=instance_id,
+        number=controller.minted["instance"],
+        request=request,
+        ref=ref,
+        created=controller.now,
+        inflight_id=controller.mint("request"),
+        since=controller.now,
+    )
+    controller.instances[instance_id] = instance
+    controller.touch(instance)
+    controller.happened("instance", instance_id, state=State.SCHEDULING.value, cause="requested")
+    instance.timeline.append(Stay(State.SCHEDULING, controller.now, "requested"))
+    _queue(controller, instance)
+    return instance
+
+
+def _queue(controller: Controller, instance: Instance) -> None:
+    length = controller.timings.schedule.sample(_chance(controller, instance, "schedule"))
+    blow = controller.strike("schedule", instance, ref=instance.ref)
+    controller.follow(blow, length, instance)
+    _enter(controller, instance, length, blow)
+
+
+def update(controller: Controller, instance_id: str, changes: dict[str, object]) -> None:
+    """Change ``name``, ``external_id`` or ``metadata``; what is not among ``changes`` stays.
+
+    Metadata is merged key by key: a guess, as controller-facts G proposes.
+    """
+    instance = find(controller, instance_id)
+    if isinstance(given := changes.get("metadata"), dict):
+        changes = {**changes, "metadata": {**instance.request.metadata, **given}}
+    instance.request = replace(instance.request, **changes)  # type: ignore[arg-type]
+    controller.touch(instance)
+    controller.happened("instance updated", instance_id, **changes)
+
+
+def terminate(controller: Controller, instance_id: str) -> None:
+    """Accept a request to terminate, in any state; again is fine (a guess, controller-facts A4).
+
+    One that no node has is never Terminated: it is Terminating until it is forgotten (controller-facts C1).
+    """
+    instance = find(controller, instance_id)
+    if instance.state in (State.TERMINATING, State.TERMINATED):
+        return
+    blow = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
+    if blow.do.ignore:
+        return
+    confirms = instance.occupies or instance.state is State.STOPPED
+    move(controller, instance, State.TERMINATING, "requested")
+    _forget_later(controller, instance)
+    if confirms:
+        _confirm_later(controller, instance, blow)
+
+
+def stop(controller: Controller, instance_id: str) -> None:
+    """The VM shuts down underneath: Stopping, then Stopped. Only a Started one can."""
+    instance = controller.instances.get(instance_id)  # whoever sees it or not
+    if instance is None:
+        raise NotFound
+    move(controller, instance, State.STOPPING, "VM shuts down")
+    _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
+
+
+def begin_started(controller: Controller, instance: Instance) -> None:
+    """What a fault may have in store for an instance that is Started from now on."""
+    node = controller.nodes.get(instance.node_id or "")
+    blow = controller.strike("started", instance, node, instance.ref)
+    controller.follow(blow, 0, instance, node)
+    if blow.do.stop or blow.do.fail is not None:
+        instance.fate = Fate("stop") if blow.do.stop else Fate("fail", blow.do.fail or "")
+        _enter(controller, instance, blow.do.after)
+    if instance.lacks and instance.lacks_for is not None:
+        controller.schedule(controller.now + instance.lacks_for, Revealed(instance.id))
+
+
+def resume(controller: Controller, node: Node) -> None:
+    """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
+    here = [each for each in controller.instances.values() if each.node_id == node.id]
+    for instance in sorted(here, key=lambda each: each.number):
+        controller.touch(instance)  # its heartbeat goes on
+        if instance.until is not None and instance.until <= controller.now:
+            controller.schedule(controller.now, phase_end(instance))
+
+
+def resume_phase(controller: Controller, instance: Instance) -> None:
+    """Let an instance that was put into a state from outside go on from there."""
+    if instance.state is State.SCHEDULING:
+        _queue(controller, instance)
+    elif instance.pulling and instance.node_id:
+        _follow_pull(controller, instance, controller.nodes[instance.node_id].pulls[instance.ref])
+    elif instance.state is State.STARTED:
+        begin_started(controller, instance)
+    elif instance.state is State.STOPPING:
+        _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
+    elif instance.state in (State.TERMINATING, State.TERMINATED):
+        _forget_later(controller, instance)
+        if instance.occupies:
+            _confirm_later(controller, instance)
+
+
+def assign(controller: Controller, instance: Instance, node: Node) -> None:
+    """Give a waiting instance to a node: it pulls if it must, then boots."""
+    controller.wait_no_more(instance)
+    occupy(controller, instance, node)
+    if instance.request.usb_device:
+        instance.usb = usb.free_device(controller, node, instance.request.usb_device)
+    controller.happened("placed", instance.id, node=node.id)
+    if not pulls.has(controller, node, instance.ref) and not templates.in_registry(controller, instance.ref):
+        # Guess (controller-facts C12): the template went away before any node had pulled it.
+        fail(controller, instance, str(NoSuchTemplate()))
+        return
+    try:
+        running = pulls.begin(controller, node, instance.ref, instance)
+    except (NodeDiskFull, RegistryDown) as refused:
+        start_failed(controller, instance, str(refused))
+        return
+    if running is None:
+        boot(controller, instance, node)
+    else:
+        move(controller, instance, State.PULLING, f"pulls to {node.name}")
+        _follow_pull(controller, instance, running)
+
+
+def _follow_pull(controller: Controller, instance: Instance, running: pulls.Pull) -> None:
+    """The instance waits for a pull of its node, and shares its fate."""
+    if running.fails_at is not None:
+        instance.fate = Fate("fail", running.message, running.progress(running.fails_at))
+    instance.until = None if running.held_by else running.over
+    if instance.until is not None:
+        controller.schedule(instance.until, phase_end(instance))
+
+
+def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
+    """A pull of the node goes another way than it was going to; so do those who wait for it."""
+    for instance in occupants_of(controller, node):
+        if instance.pulling and instance.ref == ref:
+            instance.step += 1
+            instance.fate = None
+            _follow_pull(controller, instance, node.pulls[ref])
+            controller.touch(instance)
+
+
+def boot(controller: Controller, instance: Instance, node: Node) -> None:
+    """Have the node clone the VM and start it."""
+    instance.booting = True
+    instance.step += 1
+    instance.vm = clone(controller, instance, node)
+    length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
+    request = instance.request
+    if request.script_monitoring and request.startup_script:
+        instance.script, takes = scripts.run(controller, instance, request.startup_script, request.script_timeout)
+        length += takes
+    blow = controller.strike("start", instance, node, instance.ref)
+    controller.follow(blow, length, instance, node)
+    if blow.do.without:
+        instance.lacks = blow.do.without
+        instance.lacks_for = blow.do.lasts
+    if blow.do.fail is not None:
+        length = int(length * blow.do.share)
+    _enter(controller, instance, length, blow)
+    controller.touch(instance)
+    controller.happened("VM cloned", instance.id, node=node.id)
+
+
+def let_go(controller: Controller, instance: Instance) -> None:
+    """The fault that held it is removed: its phase goes on."""
+    if instance.held is not None:
+        rest, instance.held = instance.held.rest, None
+        controller.happened("let go", instance.id)
+        _enter(controller, instance, rest)
+
+
+def _enter(controller: Controller, instance: Instance, length: int, blow: Blow = NOTHING) -> None:
+    """Begin a phase of that length; a fault may hold it there, lengthen it, or end it another way."""
+    if blow.do.fail is not None:
+        instance.fate = Fate("fail", blow.do.fail)
+    if blow.do.stall and blow.do.lasts is None:
+        instance.held = Held(blow.rule_id, length)
+        instance.until = None
+        return
+    instance.until = controller.now + length + (blow.do.lasts or 0 if blow.do.stall else 0)
+    controller.schedule(instance.until, phase_end(instance))
+
+
+def _confirm_later(controller: Controller, instance: Instance, blow: Blow = NOTHING) -> None:
+    length = controller.timings.terminate.sample(_chance(controller, instance, "terminate"))
+    _enter(controller, instance, length, blow)
+
+
+def _forget_later(controller: Controller, instance: Instance) -> None:
+    length = controller.timings.forget.sample(_chance(controller, instance, "forget"))
+    if instance.state is State.TERMINATED:
+        instance.until = controller.now + length
+    controller.schedule(controller.now + length, Forgotten(instance.id, instance.step))
+
+
+def _chance(controller: Controller, instance: Instance, purpose: str) -> float:
+    return draw(controller.seed, instance.id, purpose)

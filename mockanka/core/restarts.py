@@ -1,0 +1,107 @@
+"""Restarting an instance's VM: a forced stop, then a start (controller-facts A5).
+
+Before 1.47 the instance shows as Error in between; after that it stays Started, and only its VM tells. What remains is
+a message, as it was seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mockanka.core import instances, transitions, usb
+from mockanka.core.durations import SECOND
+from mockanka.core.errors import NotRunning
+from mockanka.core.events import Event
+from mockanka.core.lifecycle import State
+from mockanka.core.randomness import draw
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.instance_record import Instance
+    from mockanka.core.nodes import Node
+
+STOPPED = 'Unexpected VM state: "stopped"'
+"""What is left in ``message``, also of an instance that is Started again (controller-facts A0.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts(Event):
+    """A stage of a restart is over: the VM has stopped, or is up again. A lost node reports neither."""
+
+    instance_id: str
+    until: int
+
+    def alive(self, controller: Controller) -> bool:
+        one = controller.instances.get(self.instance_id)
+        return one is not None and one.restarting_until == self.until and one.node_id in controller.nodes
+
+    def asleep(self, controller: Controller) -> bool:
+        return controller.nodes[controller.instances[self.instance_id].node_id or ""].lost_at is not None
+
+    def happen(self, controller: Controller) -> None:
+        one = controller.instances[self.instance_id]
+        if one.vm is not None and one.vm.status == "running":
+            _has_stopped(controller, one)
+        else:
+            _is_up(controller, one)
+
+
+def restart(
+    controller: Controller, instance_id: str, usb_device: str | None = None, vnc_password: str | None = None
+) -> None:
+    """Accept a request to restart a Started instance; again, while it goes on, is fine.
+
+    Guess: another state is refused, and so is a device that the node has not free.
+    """
+    one = instances.find(controller, instance_id)
+    if one.restarting_until is not None:
+        return
+    if one.state is not State.STARTED or one.vm is None:
+        raise NotRunning(one.state)
+    if usb_device:
+        controller.require_enterprise("usb_device")
+    if usb_device and not (one.usb and one.usb.answers_to(usb_device)):
+        one.usb = usb.take(controller, controller.nodes[one.node_id or ""], usb_device)
+        one.request = replace(one.request, usb_device=usb_device)
+    if vnc_password:
+        one.vm = replace(one.vm, vnc_password=vnc_password)
+    controller.touch(one)
+    controller.happened("restart", one.id)
+    _go_on(controller, one, controller.timings.stop.sample(draw(controller.seed, one.id, f"stop {one.vm.started}")))
+
+
+def resume(controller: Controller, node: Node) -> None:
+    """The node is back: what its VMs came to while it was lost happens now."""
+    for one in controller.instances.values():
+        until = one.restarting_until
+        if one.node_id == node.id and until is not None and until <= controller.now:
+            controller.schedule(controller.now, Restarts(one.id, until))
+
+
+def _go_on(controller: Controller, one: Instance, length: int) -> None:
+    one.restarting_until = controller.now + length
+    controller.schedule(one.restarting_until, Restarts(one.id, one.restarting_until))
+
+
+def _has_stopped(controller: Controller, one: Instance) -> None:
+    assert one.vm is not None
+    if not controller.release.has("quiet-restart"):
+        # Guess: that vminfo is whole meanwhile, which it is not of another instance in Error before 1.49.
+        transitions.move(controller, one, State.ERROR, "restart")
+    one.vm = replace(one.vm, status="stopped")
+    one.message = STOPPED
+    controller.touch(one)
+    controller.happened("VM stopped", one.id, cause="restart")
+    _go_on(controller, one, controller.timings.boot.sample(draw(controller.seed, one.id, f"boot {one.vm.started}")))
+
+
+def _is_up(controller: Controller, one: Instance) -> None:
+    assert one.vm is not None
+    one.restarting_until = None
+    if one.state is State.ERROR:
+        transitions.move(controller, one, State.STARTED, "restarted")
+    # A restart shows by another start_date, which is told to the second (controller-facts A5).
+    one.vm = replace(one.vm, status="running", started=max(controller.now, one.vm.started // SECOND * SECOND + SECOND))
+    controller.touch(one)
+    controller.happened("VM restarted", one.id)

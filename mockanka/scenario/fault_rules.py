@@ -1,0 +1,115 @@
+"""Fault rules made of what was written, and written out again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from marshmallow import ValidationError
+
+from mockanka.core.controller import Controller
+from mockanka.core.errors import UnknownToRelease
+from mockanka.core.faults import Do, Match, Rule
+from mockanka.core.lifecycle import NodeState
+from mockanka.core.nodes import require_known
+from mockanka.scenario.fault_sections import Fault, operations, require_operation
+from mockanka.scenario.references import Broken
+from mockanka.scenario.source import Path, nearest
+
+Data = Mapping[str, Any]
+
+FAULT = Fault()
+_PLAIN = Rule("", Match(), Do())
+
+
+def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) -> Rule:
+    """The rule that was written. Raises Broken if it names what is not there, or has an id that is taken."""
+    wanted, do = dict(item.get("match", {})), dict(item["do"])
+    if not is_dump:
+        _refuse_counts(path, item)
+        _require_names(controller, (*path, "match"), wanted)
+        _require_operation(controller, (*path, "match"), wanted)
+        if do.get("node") == "drain":
+            try:
+                require_known(controller, NodeState.DRAIN)
+            except UnknownToRelease as wrong:
+                raise Broken((*path, "do", "node"), str(wrong)) from None
+        if "node" in do and wanted.get("event") == "begin":
+            _require_a_node(controller, (*path, "match"), wanted)
+    if "without" in do:
+        do["without"] = tuple(do["without"])
+    id = item.get("id") or controller.faults.next_id()
+    if controller.faults.get(id) is not None:
+        raise Broken((*path, "id"), f"there is another fault {id!r}")
+    counted = {key: item[key] for key in ("skip", "times", "probability", "seed", "seen", "fired") if key in item}
+    return Rule(id, Match(**wanted), Do(**do), **counted)
+
+
+def written(rule: Rule) -> dict[str, Any]:
+    """A rule as it is written, with its counts."""
+    plain: dict[str, Any] = FAULT.dump(raw(rule))
+    return plain
+
+
+def raw(rule: Rule) -> dict[str, Any]:
+    """The same, before the schema has put it into words."""
+    return {
+        "id": rule.id,
+        "match": _differing(rule.match, _PLAIN.match),
+        "do": _differing(rule.do, _PLAIN.do),
+        "skip": rule.skip or None,
+        "times": rule.times,
+        "probability": rule.probability if rule.probability < 1 else None,
+        "seed": rule.seed,
+        "seen": rule.seen,
+        "fired": rule.fired,
+    }
+
+
+def _differing(thing: Any, plain: Any) -> dict[str, Any]:
+    names = [each.name for each in fields(thing)]
+    return {name: getattr(thing, name) for name in names if getattr(thing, name) != getattr(plain, name)}
+
+
+def _require_operation(controller: Controller, path: Path, wanted: Data) -> None:
+    """Refuse a match at the door that no request to the simulated release can meet."""
+    if "event" not in wanted:
+        try:
+            require_operation(wanted, operations(controller.release))
+        except ValidationError as wrong:
+            ((key, (text,)),) = wrong.messages_dict.items()
+            raise Broken((*path, key), f"{text} (release {controller.release})") from None
+
+
+def _refuse_counts(path: Path, item: Data) -> None:
+    for key in ("seen", "fired"):
+        if key in item:
+            raise Broken((*path, key), "is counted by the controller, and stands only in a dump; leave it out here")
+
+
+def _require_a_node(controller: Controller, path: Path, wanted: Data) -> None:
+    """Refuse a rule that begins now and finds no node to strike: there is no second time."""
+    match = Match(**wanted)
+    if any(match.meets_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
+        return
+    if not controller.nodes:
+        raise Broken(path, "there are no nodes, so it would never strike")
+    of = f"node {wanted['node']!r} is not" if "node" in wanted else "no node is"
+    raise Broken(path, f"{of} in group {wanted['group']!r}, so it would never strike")
+
+
+def _require_names(controller: Controller, path: Path, wanted: Data) -> None:
+    """Refuse a match that names a template, tag, node or group that is not there: nothing would ever meet it."""
+    templates = controller.templates.values()
+    named = [each for each in templates if wanted.get("template", each.id) in (each.id, each.name)]
+    known = {
+        "template": {name: id for id, each in controller.templates.items() for name in (each.name, id)},
+        "node": {name: id for id, each in controller.nodes.items() for name in (each.name, id)},
+        "group": {name: id for id, each in controller.groups.items() for name in (each.name, id)},
+        "tag": {version.tag: "" for each in named for version in each.versions},
+    }
+    for key, names in known.items():
+        if key in wanted and wanted[key] not in names:
+            readable = [name for name, id in names.items() if name != id]
+            raise Broken((*path, key), f"there is no {key} {wanted[key]!r}: {nearest(wanted[key], readable)}")

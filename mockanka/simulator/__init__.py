@@ -1,0 +1,1 @@
+"""One controller with everything around it: its application, scenario, journal, client report and timelines."""

@@ -1,0 +1,344 @@
+"""One table of releases, three witnesses: core/release.py, the document's marks, and the simulator's own tables.
+
+The document and the simulator do not read each other, so each difference between releases is written twice. Here the
+two are held together, and both against the features that are named in core/release.py.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import mockanka.api
+from mockanka.api.app import create_app
+from mockanka.api.field_table import Table
+from mockanka.api.request_fields import Body
+from mockanka.contract.document import MARKS, METHODS
+from mockanka.core.release import FEATURES, KNOWN, SINCE, Release
+from mockanka.scenario import Options, Scenario
+from tests.contracts import whole
+
+# ---- the document's marks ------------------------------------------------------------------------------------------
+
+CAME = {
+    "mac-addresses": "Instance.mac_address StartVmsRequest.mac_address",
+    "script-result": "SaveImageTask.script_result SaveImageTaskRequest.ReserveExpiryTimestamp "
+    "SaveImageTaskRequest.CancelOnScriptFailure SaveImageRequest.cancel_on_script_failure",
+    "node-update": "updateNodes",
+    "failure-status-400": "responses.Failure",
+    "template-removal": "removeTemplateFromNodes",
+    "node-templates": "Node.templates",
+    "arch": "Instance.arch Node.host_arch TemplateListItem.arch Template.arch TemplateVersion.arch",
+    "template-size-by-id": "Template.size",
+    "vlans": "listVlans Instance.vlan StartVmsRequest.vlan_tag",
+    "script-monitoring": "Instance.startup_script StartVmsRequest.script_monitoring StartVmsRequest.script_timeout "
+    "StartVmsRequest.script_fail_handler",
+    "instance-tells-its-names": "Instance.instance_id Instance.name Instance.external_id "
+    "InstanceListItem.name.null InstanceListItem.external_id.null",
+    "vm-dates": "VmInfo.version VmInfo.creation_date VmInfo.stop_date VmInfo.vnc_password",
+    "port-rule-name": "PortForwardingRule.rule_name",
+    "hardware-overrides": "StartVmsRequest.video_controller StartVmsRequest.hvapic StartVmsRequest.csr_active_config",
+    "registry-v1-listing": "parameters.TemplateListVersion listTemplates.TemplateShortListEnvelope",
+    "network-local": "StartVmsRequest.network_local",
+    "drain-mode": "ConfigureNodeRequest.drain_mode Node.state.'Drain Mode'",
+    "hardware-ids": "StartVmsRequest.hw_serial StartVmsRequest.hw_uuid",
+    "permission-group": "StartVmsRequest.group DistributeTemplateRequest.group",
+    "start-overrides": "StartVmsRequest.port_forwarding_override StartVmsRequest.network_mode StartVmsRequest.disk",
+    "port-rule-plain-name": "PortForwardingRule.name",
+    "vm-timestamp": "VmInfo.access_date VmInfo.timestamp",
+    "probes": "getLivez getReadyz",
+    "vnc-password": "StartVmsRequest.vnc_password",
+    "script-timeout-told": "ScriptResult.did_timeout",
+    "last-used": "TemplateListItem.last_pull TemplateListItem.last_push TemplateShortListItem.last_pull "
+    "TemplateShortListItem.last_push Template.last_pull Template.last_push TemplateVersion.last_pull "
+    "TemplateVersion.last_push",
+    "node-report": "Node.last_updated Node.timestamp Node.agent_version",
+    "license-expiry": "AnkaVersion.expires",
+    "distribution-cancel": "cancelDistribution distributeTemplate.cancelDistribution",
+    "restart": "restartVm startVms.restartStartedVm VmInfo.start_date",
+    "distribution-error": "NodeDistribution.error",
+}
+"""Where the document says that something came with a feature."""
+
+WENT = {
+    "port-rule-name": "PortForwardingRule.Name",
+    "csr-always-on": "StartVmsRequest.csr_active_config.'forceOff'",
+    "node-by-id-whole": "Node.capacity_mode.''",
+    "port-rule-plain-name": "PortForwardingRule.rule_name",
+    "vm-timestamp": "VmInfo.vnc_connection_string",
+    "no-usb-no-key": "Node.usb_devices.null",
+}
+"""Where it says that something was lost; besides, all FAIL with HTTP status 200 went with failure-status-400."""
+
+ALWAYS_FROM = {
+    "instance-tells-its-names": "InstanceListItem.name InstanceListItem.external_id",
+    "request-id-stays": "Instance.inflight_reqid",
+    "vm-kept-on-error": "VmInfo.name",
+}
+ALWAYS_UNTIL = {"no-usb-no-key": "Node.usb_devices"}
+
+NO_KEY = {
+    "failed-node-shown",
+    "registry-address",
+    "tag-filled-in",
+    "name-template-nodes",
+    "name-template-instance",
+    "distribute-to-unhealthy",
+    "distribute-to-draining",
+    "one-node-a-call",
+    "script-output-cut",
+    "quiet-restart",
+    "forced-overrides",
+    "scheduling-after-pull",
+}
+"""Features that no key, value or operation came or went with."""
+
+KINDS = {
+    "x-since": CAME,
+    "x-enum-since": CAME,
+    "x-until": WENT,
+    "x-enum-until": WENT,
+    "x-required-since": ALWAYS_FROM,
+    "x-required-until": ALWAYS_UNTIL,
+}
+SECTIONS = {"components", "schemas", "properties", "oneOf", "anyOf", "responses", "200", "content", "schema", "links"}
+
+
+def marks(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Every mark in the document, but those of examples: where it stands, what it is, and the release."""
+    if isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from marks(each, (*path, str(index)))
+    if not isinstance(value, dict):
+        return
+    here = (*path[:-1], _named(value, path))
+    for mark in MARKS:
+        if mark.startswith("x-enum"):
+            for each, release in value.get(mark, {}).items():
+                yield (*here, repr(each)), mark, release
+        elif mark in value:
+            yield here, mark, value[mark]
+    for key, each in value.items():
+        if key not in ("examples", "example"):
+            yield from marks(each, (*here, key))
+
+
+def _named(value: dict[str, Any], path: tuple[str, ...]) -> str:
+    """The last part of a path as people call it: an operation by its name, an alternative by what it is."""
+    if len(path) < 2 or path[-2] not in ("oneOf", "anyOf"):
+        return str(value.get("operationId", path[-1])) if path and path[-1] in METHODS else path[-1] if path else ""
+    return str(value.get("$ref", value.get("type"))).rpartition("/")[2]
+
+
+def label(path: tuple[str, ...]) -> str:
+    start = path.index("paths") + 2 if "paths" in path else 0
+    parts = list(path[start:])
+    if parts[:2] == ["", "components"] and parts[2] != "schemas":
+        return ".".join(parts[2:])
+    return ".".join(part for part in parts if part and part not in SECTIONS and "/" not in part)
+
+
+FOUND = [
+    (label(path), mark, release)
+    for path, mark, release in marks(whole())
+    if not (path[-1] == "FailEnvelope" and mark == "x-until")
+]
+
+
+def test_every_mark_of_the_document_belongs_to_a_feature() -> None:
+    """The marks are exactly those that the tables above name, each with the release of its feature."""
+    names = {"x-enum-since": "x-since", "x-enum-until": "x-until"}
+    expected = {
+        (place, mark, str(SINCE[feature]))
+        for mark, features in KINDS.items()
+        if mark not in names
+        for feature, places in features.items()
+        for place in places.replace("'Drain Mode'", "'Drain-Mode'").split()
+    }
+    found = {(place.replace(" ", "-"), names.get(mark, mark), release) for place, mark, release in FOUND}
+
+    assert expected == found
+    assert len(FOUND) == len(found)
+
+
+def test_every_failure_with_status_200_went_with_its_feature() -> None:
+    """Wherever FAIL is an alternative of an answer with 200 it is so until failures came with 400."""
+    until = {
+        (path[-1], release)
+        for path, mark, release in marks(whole())
+        if path[-1] == "FailEnvelope" and mark == "x-until"
+    }
+
+    assert {("FailEnvelope", str(SINCE["failure-status-400"]))} == until
+
+
+def test_every_feature_is_in_the_document_or_has_no_key() -> None:
+    """Each feature of the table has a mark of the document, or is named as one without a key; none is both."""
+    marked = {*CAME, *WENT, *ALWAYS_FROM, *ALWAYS_UNTIL}
+
+    assert set(FEATURES) == marked | NO_KEY
+    assert set() == marked & NO_KEY
+
+
+# ---- the simulator's tables ----------------------------------------------------------------------------------------
+
+TABLES = {
+    "instances.INSTANCE": "Instance",
+    "instances.VM_INFO": "VmInfo",
+    "instances.PORTS": "PortForwardingRule",
+    "instances.SCRIPT": "StartupScript",
+    "nodes.NODE_TABLE": "Node",
+    "nodes.ANKA": "AnkaVersion",
+    "groups.GROUP": "Group",
+    "registry.LISTED": "TemplateListItem",
+    "registry.BY_REGISTRY_V1": "TemplateShortListItem",
+    "registry.TEMPLATE": "Template",
+    "registry.VERSION": "TemplateVersion",
+    "registry.DISTRIBUTION": "DistributionStatus",
+    "registry.DELIVERY": "NodeDistribution",
+    "images.SAVE_IMAGE": "SaveImageTask",
+    "images.TASK": "SaveImageTaskRequest",
+    "images.SCRIPT": "ScriptResult",
+}
+"""Which schema of an answer describes what a field table renders."""
+
+BODIES = {
+    "starts.StartBody": "StartVmsRequest",
+    "starts.UpdateBody": "UpdateVmRequest",
+    "starts.RestartBody": "RestartVmRequest",
+    "starts.PortRuleBody": "PortForwardingOverride",
+    "starts.DiskBody": "DiskOverride",
+    "bodies.ById": "TerminateVmRequest",
+    "nodes.ConfigBody": "ConfigureNodeRequest",
+    "nodes.NodeBody": "DeleteNodeRequest",
+    "nodes.MembershipBody": "NodeGroupsRequest",
+    "registry.DistributeBody": "DistributeTemplateRequest",
+    "registry.RemovalBody": "RemoveTemplateRequest",
+    "images.SaveBody": "SaveImageRequest",
+    "groups.GroupBody": "CreateGroupRequest",
+    "groups.GroupChanges": "UpdateGroupRequest",
+}
+"""Which schema of a request describes what a schema of the simulator takes."""
+
+UNDOCUMENTED = {"registry.RevertBody"}
+"""A selector in a body is taken as well, and left out of the document on purpose."""
+
+UNSEEN = {"VmInfo": {"tag"}, "StartupScript": {"errors"}}
+"""What the document allows because it is on record, and the simulator never says."""
+
+
+def members() -> Iterator[tuple[str, Any]]:
+    """What the modules of the API define themselves, by module and name."""
+    for info in pkgutil.iter_modules(mockanka.api.__path__):
+        module = importlib.import_module(f"mockanka.api.{info.name}")
+        for name, value in vars(module).items():
+            if isinstance(value, Table) or getattr(value, "__module__", None) == module.__name__:
+                yield f"{info.name}.{name}", value
+
+
+MEMBERS = dict(members())
+
+
+def properties(schema: str) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = whole()["components"]["schemas"][schema]["properties"]
+    return found
+
+
+def test_every_field_table_has_its_schema() -> None:
+    """No field table of the API is left out of the comparison."""
+    tables = {value: name for name, value in reversed(MEMBERS.items()) if isinstance(value, Table)}
+    named = {id(MEMBERS[name]) for name in TABLES}
+
+    assert set() == {name for value, name in tables.items() if id(value) not in named}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_field_table_says_what_the_document_says(name: str) -> None:
+    """The same keys in the same order, each from the same release on and up to the same one."""
+    schema = TABLES[name]
+    documented = [
+        (key, each.get("x-since"), each.get("x-until"))
+        for key, each in properties(schema).items()
+        if key not in UNSEEN.get(schema, ())
+    ]
+    table = [(key.name, _text(key.since), _text(key.until)) for key in MEMBERS[name].keys]
+
+    assert documented == table
+
+
+def test_every_request_schema_has_its_schema_in_the_document() -> None:
+    """No schema of a request is left out of the comparison."""
+    bodies = {
+        name
+        for name, value in MEMBERS.items()
+        if isinstance(value, type) and issubclass(value, Body) and value is not Body
+    }
+
+    assert set(BODIES) | UNDOCUMENTED == bodies
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_request_schema_takes_what_the_document_says(name: str) -> None:
+    """The same fields, each from the same release on and up to the same one, and the same ones required."""
+    schema = BODIES[name]
+    required = whole()["components"]["schemas"][schema].get("required", [])
+    documented = {
+        (key, each.get("x-since"), each.get("x-until"), key in required) for key, each in properties(schema).items()
+    }
+    fields = {
+        (key, _text(field.metadata.get("since")), _text(field.metadata.get("until")), field.required)
+        for key, field in MEMBERS[name]().fields.items()
+    }
+
+    assert documented == fields
+
+
+def _text(release: Release | None) -> str | None:
+    return None if release is None else str(release)
+
+
+# ---- the simulator's routes ----------------------------------------------------------------------------------------
+
+OPERATIONS = [
+    pytest.param(path, method, operation.get("x-since"), id=operation["operationId"])
+    for path, item in whole()["paths"].items()
+    for method, operation in item.items()
+]
+
+
+def known_methods(path: str, release: Release) -> set[str]:
+    return {
+        method.upper()
+        for method, operation in whole()["paths"][path].items()
+        if "x-since" not in operation or release >= Release.parse(operation["x-since"])
+    }
+
+
+@pytest.mark.parametrize(("path", "method", "since"), OPERATIONS)
+def test_an_operation_is_there_from_its_release_on(path: str, method: str, since: str | None) -> None:
+    """Before, its path does not exist, or knows other methods only, which it names; from then on it is answered."""
+    first = KNOWN.index(Release.parse(since)) if since else 0
+    for release in KNOWN[max(first - 1, 0) : first + 1]:
+        controller = Scenario.named("default").controller(Options(clock="manual", release=release))
+        answer = create_app(controller).test_client().open(path, method=method.upper(), json={})
+        methods = known_methods(path, release)
+
+        if method.upper() in methods:
+            assert answer.status_code in (200, 400), release
+        elif methods:
+            assert (405, methods) == (answer.status_code, set(answer.headers["Allow"].split(", "))), release
+        else:
+            assert (404, "404 page not found\n") == (answer.status_code, answer.text), release
+
+
+def test_the_simulator_has_no_operation_that_is_not_documented() -> None:
+    """Whatever the application routes anywhere is an operation of the document."""
+    app = create_app(Scenario.named("default").controller(Options(clock="manual")))
+    routes = {(rule.rule, method) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+    documented = {(path, method.upper()) for path, item in whole()["paths"].items() for method in item}
+
+    assert set() == routes - documented

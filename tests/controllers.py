@@ -1,0 +1,82 @@
+"""Worlds and helpers that many tests share."""
+
+from mockanka.core import fault_effects
+from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND
+from mockanka.core.faults import Rule
+from mockanka.scenario import Options, Scenario, dump, sections
+from mockanka.scenario.build import build
+
+# Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
+# that two want at once, groups that fall back in a circle, a template with layers to share and one that is suspended.
+CORNERS = """
+seed: 5
+clock: {mode: manual}
+timings:
+  schedule: {uniform: [0s, 2s]}
+  boot: {lognormal: [20s, 0.5]}
+  terminate: {normal: [5s, 3s]}
+templates:
+  - name: layered
+    port_forwarding: [{name: ssh, guest_port: 22}]
+    versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}, {tag: latest, size: 1GB}]
+  - name: suspended
+    ram: 2G
+    versions: [{tag: only, size: 8GB, state_size: 2GiB}]
+  - name: bulky
+    versions: [{tag: one, size: 30GB}]
+nodes:
+  - {name: single, capacity: 1, usb: [phone], cached: ["layered:base"]}
+  - {name: pair, capacity: 2, usb: [phone, tablet]}
+  - {name: counted, cpus: 4, ram: 12, capacity_mode: resource, cached: [suspended]}
+  - {name: cramped, capacity: 3, disk: 52GB, disk_other: 20GB}
+groups:
+  - {name: first, nodes: [single], fallback: second}
+  - {name: second, nodes: [pair], fallback: first}
+  - {name: nobody, nodes: []}
+scripts:
+  - {match: fail, return_code: 3, stderr: boom, takes: 4s}
+"""
+
+
+def controller_of(text: str, **options: object) -> Controller:
+    """The controller that a scenario in YAML describes, by a manual clock unless told otherwise."""
+    return Scenario.from_yaml(text).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
+
+
+def shipped(name: str, **options: object) -> Controller:
+    """The controller of a scenario that ships, by a manual clock unless told otherwise."""
+    return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
+
+
+def put_in_force(controller: Controller, rule: Rule) -> None:
+    """Add a rule; one that strikes when it begins does so now."""
+    controller.faults.add(rule)
+    fault_effects.begin(controller, rule)
+
+
+def reload(controller: Controller) -> Controller:
+    """The controller that its dump makes."""
+    return build(sections.Scenario().load(dump(controller)), Options())
+
+
+def pass_time(controller: Controller, seconds: float) -> None:
+    """Let seconds pass, and everything that is due in them."""
+    controller.clock.advance(round(seconds * SECOND))
+    controller.advance()
+
+
+def state_of(controller: Controller) -> dict[str, object]:
+    """All that two controllers must have in common to be equal, as plain comparable data.
+
+    Left out is what tells the past, not the state: the log and the revisions.
+    """
+    keys = "now seed release license registry timings scripts saved_size minted placement_due waiting".split()
+    keys += "mac_addresses registry_disk registry_other registry_state turns retries notes".split()
+    parts = "nodes templates groups instances distributions save_images".split()
+    return {
+        **{key: getattr(controller, key) for key in keys},
+        **{part: list(getattr(controller, part).items()) for part in parts},
+        "clock": (controller.clock.now(), controller.clock.mode, controller.clock.speed, controller.clock.step),
+        "queue": controller.queue.live(controller),
+    }

@@ -1,0 +1,127 @@
+"""Small worlds for the tests of the core, and short ways to start instances in them and to tell what became of them.
+
+Transfers run at a gigabyte a second, so sizes in GB are seconds. All else takes as long as it does by default:
+1 s to be queued, 20 s to boot, 5 s to stop, 5 s to terminate, 60 s to be forgotten.
+"""
+
+from textwrap import dedent
+from typing import Any
+
+from mockanka.core import groups, instances, nodes, save_images
+from mockanka.core.controller import Controller
+from mockanka.core.durations import SECOND
+from mockanka.core.groups import Group
+from mockanka.core.instance_record import Instance, StartRequest
+from mockanka.core.nodes import Node
+from mockanka.core.save_images import SaveImage, SaveRequest
+from mockanka.core.templates import Ref, Template
+from tests.controllers import controller_of, pass_time
+
+TIMINGS = "timings: {pull_bandwidth: 8Gbit/s, push_bandwidth: 8Gbit/s}\n"
+GB = 1_000_000_000
+
+WARM = """
+templates:
+  - name: mac
+    versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]
+nodes:
+  - {name: alpha, capacity: 2, cached: [mac]}
+"""
+"""One node, which has the template."""
+
+COLD = WARM.replace(", cached: [mac]", "")
+"""One node, which has nothing: a pull takes 15 s."""
+
+PAIR = """
+templates:
+  - name: mac
+    versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]
+nodes:
+  - {name: alpha, capacity: 1, cached: [mac]}
+  - {name: beta, capacity: 1, cached: [mac]}
+"""
+"""Two nodes of one slot."""
+
+
+def world(text: str, **options: object) -> Controller:
+    """The controller of a scenario without timings, with those above."""
+    return controller_of(TIMINGS + dedent(text), **options)
+
+
+def template_of(controller: Controller, name: str = "mac") -> Template:
+    return next(each for each in controller.templates.values() if each.name == name)
+
+
+def node_of(controller: Controller, name: str = "alpha") -> Node:
+    return next(each for each in controller.nodes.values() if each.name == name)
+
+
+def group_of(controller: Controller, name: str) -> Group:
+    return next(each for each in controller.groups.values() if each.name == name)
+
+
+def ref_of(controller: Controller, name: str = "mac", serial: int = -1) -> Ref:
+    """A version by its place; the last one unless told otherwise."""
+    template = template_of(controller, name)
+    return Ref(template.id, serial % len(template.history))
+
+
+def start(controller: Controller, template: str = "mac", count: int = 1, **wanted: Any) -> list[Instance]:
+    """Start instances; ``on`` and ``within`` name the node and the group they are bound to."""
+    if on := wanted.pop("on", None):
+        wanted["node_id"] = node_of(controller, on).id
+    if within := wanted.pop("within", None):
+        wanted["group_id"] = group_of(controller, within).id
+    request = StartRequest(template_of(controller, template).id, **wanted)
+    return [controller.instances[id] for id in instances.start(controller, request, count)]
+
+
+def one(controller: Controller, template: str = "mac", **wanted: Any) -> Instance:
+    return start(controller, template, **wanted)[0]
+
+
+def started(controller: Controller, template: str = "mac", **wanted: Any) -> Instance:
+    """One that is Started by now."""
+    made = one(controller, template, **wanted)
+    pass_time(controller, 200)
+    assert "Started" == made.state
+    return made
+
+
+def save(controller: Controller, of: Instance, target: str = "mac", **wanted: Any) -> SaveImage:
+    """Ask for an instance to be saved; to a new template when ``target`` is blank."""
+    template_id = template_of(controller, target).id if target else ""
+    return save_images.create(controller, SaveRequest(of.id, template_id, **wanted))
+
+
+def lose(controller: Controller, name: str = "alpha") -> None:
+    nodes.lose(controller, node_of(controller, name).id)
+
+
+def restore(controller: Controller, name: str = "alpha") -> None:
+    nodes.restore(controller, node_of(controller, name).id)
+
+
+def fall_back(controller: Controller, name: str, to: str) -> None:
+    groups.update(controller, group_of(controller, name).id, {"fallback_id": group_of(controller, to).id})
+
+
+def where(controller: Controller, *instances: Instance) -> list[str | None]:
+    """The names of the nodes they are on."""
+    return [controller.nodes[each.node_id].name if each.node_id else None for each in instances]
+
+
+def states(*instances: Instance) -> list[str]:
+    return [each.state.value for each in instances]
+
+
+def life(controller: Controller, of: Instance | str) -> list[tuple[float, str]]:
+    """Every state an instance was in, with the seconds since it was created; out of the log."""
+    id = of if isinstance(of, str) else of.id
+    lines = [line for line in controller.log.since(0) if line.what == "instance" and line.subject == id]
+    return [((line.at - lines[0].at) / SECOND, str(line.detail["state"])) for line in lines]
+
+
+def happenings(controller: Controller, what: str) -> int:
+    """How often something happened."""
+    return sum(line.what == what for line in controller.log.since(0))

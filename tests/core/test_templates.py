@@ -1,0 +1,429 @@
+"""Templates of the registry: versions, their files and sizes, deleting and reverting."""
+
+import pytest
+
+from mockanka.core import distributions, templates
+from mockanka.core.controller import Controller
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
+from mockanka.core.templates import File, PortRule, Ref, Template, Version, size_by_name
+from tests.controllers import state_of
+from tests.core.builders import GB, WARM, one, pass_time, ref_of, save, started, template_of, world
+
+THREE = """
+templates:
+  - name: mac
+    port_forwarding: [{name: ssh, guest_port: 22}]
+    versions:
+      - {tag: base, size: 10GB}
+      - {tag: tools, size: 5GB, state_size: 2GB}
+      - {tag: latest, size: 1GB, port_forwarding: [{name: web, guest_port: 80}]}
+  - name: twice
+    versions: [{tag: same, size: 1GB}, {tag: other, size: 1GB}, {tag: same, size: 1GB}]
+  - name: single
+    versions: [{tag: only, size: 1GB}]
+  - name: bare
+    versions: []
+"""
+
+
+def tags(controller: Controller, name: str = "mac") -> list[str]:
+    return [version.tag for version in template_of(controller, name).versions]
+
+
+def numbers(controller: Controller, name: str = "mac") -> list[int]:
+    return [version.number for version in template_of(controller, name).versions]
+
+
+def revert(controller: Controller, tag: str | None = None, number: int | None = None, name: str = "mac") -> None:
+    templates.revert(controller, template_of(controller, name).id, tag, number)
+
+
+# Versions, files and sizes.
+
+
+def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
+    """Numbers count up from 0; without a selector the last version is meant (A11)."""
+    controller = world(THREE)
+    id = template_of(controller).id
+
+    assert list(range(3)) == numbers(controller)
+    assert Ref(id, 2) == templates.resolve(controller, id, None, None)
+
+
+def test_images_stand_newest_first() -> None:
+    """A version's images are its own layer and below it those of the version before (A11)."""
+    versions = template_of(world(THREE)).versions
+
+    assert versions[1].images[1:] == versions[0].images
+    assert versions[2].images[1:] == versions[1].images
+
+
+def test_the_size_of_a_version_is_that_of_its_files() -> None:
+    """A version is as large as its layers and its saved state together."""
+    expected = [10 * GB, 17 * GB, 16 * GB]
+
+    assert expected == [version.size for version in template_of(world(THREE)).versions]
+
+
+def test_the_size_of_a_template_counts_shared_layers_once() -> None:
+    """A template is as large as the union of all its versions' files (A11)."""
+    expected = 18 * GB
+
+    assert expected == template_of(world(THREE)).size
+
+
+def test_files_are_told_apart_by_name() -> None:
+    """The same file in two lists is there once."""
+    expected = {"a": 1, "b": 2, "c": 3}
+
+    assert expected == size_by_name([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
+
+
+def test_a_version_with_a_saved_state_is_suspended() -> None:
+    """VMs of a version that has state files resume from them."""
+    expected = [False, True, False]
+
+    assert expected == [version.suspended for version in template_of(world(THREE)).versions]
+
+
+def test_a_version_may_have_port_rules_of_its_own() -> None:
+    """A version without rules of its own has those of its template."""
+    mac = template_of(world(THREE))
+    expected = [(PortRule("ssh", 22),), (PortRule("ssh", 22),), (PortRule("web", 80),)]
+
+    assert expected == [mac.rules_of(version) for version in mac.versions]
+
+
+def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
+    """No rules of its own, said outright, beats those of the template."""
+    mac = template_of(world(THREE))
+    expected = ()
+
+    assert expected == mac.rules_of(Version(9, "quiet", (), port_forwarding=()))
+
+
+def test_an_added_version_is_the_latest() -> None:
+    """A version is added behind all others, and its reference leads to it."""
+    controller = world(THREE)
+    mac = template_of(controller)
+    added = Version(mac.next_number(), "new", (File("f", 1),))
+    ref = mac.add(added)
+
+    assert added == templates.version_of(controller, ref) == mac.versions[-1]
+    assert 3 == added.number
+
+
+def test_the_next_number_follows_the_latest_there_is() -> None:
+    """After a revert numbers go on from what is left; a template without versions begins at 0."""
+    controller = world(THREE)
+    revert(controller, "tools")
+    expected = [1, 0]
+
+    assert expected == [template_of(controller, name).next_number() for name in ("mac", "bare")]
+
+
+def test_live_versions_keep_their_serials() -> None:
+    """Versions that are left are listed with their place in the history."""
+    controller = world(THREE)
+    revert(controller, "latest")
+    live = template_of(controller).live()
+    expected = [(0, "base"), (1, "tools")]
+
+    assert expected == [(serial, version.tag) for serial, version in live]
+
+
+# Finding.
+
+
+def test_a_template_is_found_by_its_id() -> None:
+    """Find gives the template of that id."""
+    controller = world(THREE)
+    mac = template_of(controller)
+
+    assert mac is templates.find(controller, mac.id)
+
+
+def test_an_unknown_template_is_not_found() -> None:
+    """An id that names nothing is refused with the words of the wire."""
+    with pytest.raises(NotFound, match=r"^Not found$"):
+        templates.find(world(THREE), "nobody")
+
+
+def test_a_tag_means_its_version() -> None:
+    """A tag picks the version that has it."""
+    controller = world(THREE)
+    mac = template_of(controller)
+
+    assert Ref(mac.id, 1) == templates.resolve(controller, mac.id, "tools", None)
+
+
+def test_a_number_means_its_version() -> None:
+    """A number, also 0, picks the version that has it."""
+    controller = world(THREE)
+    mac = template_of(controller)
+
+    assert Ref(mac.id, 0) == templates.resolve(controller, mac.id, None, 0)
+
+
+def test_a_tag_beats_a_number() -> None:
+    """If both are given the tag counts."""
+    controller = world(THREE)
+    mac = template_of(controller)
+
+    assert Ref(mac.id, 1) == templates.resolve(controller, mac.id, "tools", 0)
+
+
+def test_a_blank_tag_is_no_tag() -> None:
+    """Clients send a blank tag for none."""
+    controller = world(THREE)
+    mac = template_of(controller)
+
+    assert Ref(mac.id, 2) == templates.resolve(controller, mac.id, "", None)
+
+
+def test_a_tag_that_is_there_twice_means_the_newer() -> None:
+    """Of two versions of one tag the later is meant."""
+    controller = world(THREE)
+    twice = template_of(controller, "twice")
+
+    assert Ref(twice.id, 2) == templates.resolve(controller, twice.id, "same", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "tag", "number", "refusal"),
+    [
+        ("mac", "nope", None, NoSuchTag("nope")),
+        ("mac", None, 9, NoSuchVersion(9)),
+        ("bare", None, None, NoSuchTemplate()),
+        ("bare", "any", None, NoSuchTag("any")),
+    ],
+)
+def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
+    """An unknown tag, an unknown number and a template without versions have each a refusal of their own."""
+    controller = world(THREE)
+    id = template_of(controller, name).id
+
+    with pytest.raises(type(refusal), match=f"^{refusal}$"):
+        templates.resolve(controller, id, tag, number)
+
+
+def test_an_unknown_template_is_not_in_the_registry() -> None:
+    """Who wants to use a template that is not there hears what the controller says then (A0.4)."""
+    with pytest.raises(NoSuchTemplate, match=r"^VM not in the registry$"):
+        templates.resolve(world(THREE), "nobody", None, None)
+
+
+def test_the_refusal_of_a_tag_is_plain_text() -> None:
+    """The tag stands in the refusal without quotes, for clients compare the whole (A0.4)."""
+    assert "No such tag 15.0" == str(NoSuchTag("15.0"))
+
+
+# Deleting.
+
+
+def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
+    """After a delete the template is neither found nor used, and has no size."""
+    controller = world(THREE)
+    mac = template_of(controller)
+    ref = ref_of(controller)
+    templates.delete(controller, mac.id)
+    expected = (0, [], False)
+
+    with pytest.raises(NotFound):
+        templates.find(controller, mac.id)
+    with pytest.raises(NoSuchTemplate):
+        templates.resolve(controller, mac.id, None, None)
+    assert expected == (mac.size, mac.versions, templates.in_registry(controller, ref))
+
+
+def test_a_template_is_deleted_once() -> None:
+    """Deleting what is gone, or never was, is Not found."""
+    controller = world(THREE)
+    id = template_of(controller).id
+    templates.delete(controller, id)
+
+    for unknown in (id, "nobody"):
+        with pytest.raises(NotFound):
+            templates.delete(controller, unknown)
+
+
+def test_a_template_in_use_may_be_deleted() -> None:
+    """A running instance and the copy on the node stay as they are (C12)."""
+    controller = world(WARM)
+    mine = started(controller)
+    templates.delete(controller, template_of(controller).id)
+    pass_time(controller, 300)
+
+    assert "Started" == mine.state
+    assert mine.ref in controller.nodes[mine.node_id or ""].cached
+
+
+# Reverting.
+
+
+@pytest.mark.parametrize(
+    ("tag", "number", "left"),
+    [
+        (None, None, ["base", "tools"]),
+        ("latest", None, ["base", "tools"]),
+        ("tools", None, ["base"]),
+        (None, 2, ["base", "tools"]),
+        (None, 1, ["base"]),
+        (None, 0, []),
+        ("base", None, []),
+        ("latest", 0, ["base", "tools"]),
+    ],
+)
+def test_a_revert_deletes_the_named_version_and_every_later_one(
+    tag: str | None, number: int | None, left: list[str]
+) -> None:
+    """By tag, by number, or the latest if none is named; the named one goes too (B1, B2)."""
+    controller = world(THREE)
+    revert(controller, tag, number)
+
+    assert left == tags(controller)
+
+
+def test_a_revert_shrinks_the_template() -> None:
+    """The layers of deleted versions no longer count."""
+    controller = world(THREE)
+    revert(controller, "tools")
+    expected = 10 * GB
+
+    assert expected == template_of(controller).size
+
+
+@pytest.mark.parametrize("tag", [None, "only"])
+def test_the_only_version_is_not_reverted(tag: str | None) -> None:
+    """A revert that asks for the only version is refused and changes nothing (G)."""
+    controller = world(THREE)
+    before = repr(state_of(controller))
+    with pytest.raises(OnlyVersion, match=r"^Cannot revert only: it is the template's only version$"):
+        revert(controller, tag, name="single")
+
+    assert before == repr(state_of(controller))
+
+
+@pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
+def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
+    """An unknown selector is refused and nothing is deleted."""
+    controller = world(THREE)
+    with pytest.raises(kind):
+        revert(controller, tag, number)
+    expected = 3
+
+    assert expected == len(tags(controller))
+
+
+def test_a_revert_of_an_unknown_template_is_not_found() -> None:
+    """There must be something to revert."""
+    with pytest.raises(NotFound):
+        templates.revert(world(THREE), "nobody")
+
+
+def test_a_reverted_version_lives_on_where_it_is_used() -> None:
+    """The version of an instance can be told though the registry no longer has it."""
+    controller = world(WARM)
+    mine = one(controller)
+    revert(controller, "tools")
+
+    assert "tools" == templates.version_of(controller, mine.ref).tag
+    assert not templates.in_registry(controller, mine.ref)
+
+
+def test_dropping_versions_deletes_from_a_place_on() -> None:
+    """Drop deletes the version at a place in the history and all behind it, the only one as well."""
+    controller = world(THREE)
+    templates.drop_versions(controller, template_of(controller, "single"), 0)
+    templates.drop_versions(controller, template_of(controller), 1)
+    expected = ([], ["base"])
+
+    assert expected == (tags(controller, "single"), tags(controller))
+
+
+def test_a_new_template_has_nothing() -> None:
+    """A template without versions has no size and begins its numbers at 0."""
+    empty = Template("id", "name")
+    expected = (0, 0, [])
+
+    assert expected == (empty.size, empty.next_number(), empty.live())
+
+
+# The registry's disk.
+
+DISK = """
+controller: {registry_disk: 40GB, saved_size: 4GB}
+templates:
+  - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
+  - {name: other, versions: [{tag: only, size: 1GB}]}
+nodes: [{name: alpha, cached: [mac]}]
+"""
+
+
+def test_the_disk_of_the_registry_holds_each_file_once() -> None:
+    """Free is what is left of it."""
+    assert (24 * GB, 40 * GB) == templates.disk(world(DISK))
+
+
+def test_a_deleted_template_leaves_room() -> None:
+    """Its files are gone from the registry."""
+    controller = world(DISK)
+    templates.delete(controller, template_of(controller).id)
+
+    assert (39 * GB, 40 * GB) == templates.disk(controller)
+
+
+def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
+    """Nobody hears of less than nothing."""
+    assert (0, 5 * GB) == templates.disk(world(DISK.replace("40GB", "5GB")))
+
+
+@pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
+def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
+    """As a fault makes it."""
+    controller = world(DISK)
+    controller.registry_state = state
+
+    assert (free, 40 * GB) == templates.disk(controller)
+
+
+def test_a_registry_that_is_down_does_not_tell() -> None:
+    """It cannot be asked."""
+    controller = world(DISK)
+    controller.registry_state = "down"
+    with pytest.raises(RegistryDown):
+        templates.disk(controller)
+
+
+@pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
+def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
+    """One that does not fit ends in an error, and the instance runs on."""
+    controller = world(DISK.replace("40GB", size))
+    mine = started(controller)
+    made = save(controller, mine, tag="fresh", suspend=False)
+    pass_time(controller, 100)
+
+    assert state == made.status
+    assert (state == "error") == (mine.id in controller.instances)
+
+
+# When versions come and go.
+
+
+def test_a_version_tells_when_it_came_and_was_pulled() -> None:
+    """Pushed with the scenario or by a save image request; pulled when a node last had all of it."""
+    controller = world(DISK)
+    begun = controller.now
+    (base, tools) = template_of(controller).versions
+    save(controller, started(controller), tag="fresh", suspend=False)
+    pass_time(controller, 100)
+    distributions.create(controller, template_of(controller, "other").id)
+    pass_time(controller, 100)
+    fresh = template_of(controller).versions[-1]
+    other = template_of(controller, "other")
+
+    assert (begun, begun, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
+    assert begun < fresh.pushed == template_of(controller).pushed
+    assert (begun, other.pulled) == (other.pushed, other.versions[0].pulled)
+    assert begun < other.pulled
+    assert 0 == template_of(controller).pulled

@@ -1,0 +1,109 @@
+"""What is installed works without the checkout: a wheel, an sdist, an editable install."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+import requests
+import yaml
+
+from mockanka.contract import document
+from mockanka.core.release import DEFAULT
+from tests.processes import serving
+
+ROOT = Path(__file__).parents[2]
+NOT_SOURCE = shutil.ignore_patterns(
+    ".git", ".*_cache", "__pycache__", "build", "dist", "*.egg-info", ".hypothesis", ".venv", "venv"
+)
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, so that building leaves nothing behind in the checkout."""
+    copy = tmp_path_factory.mktemp("source") / "mockanka"
+    shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def distributions(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The wheel and the sdist."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
+    return {"wheel": next(out.glob("*.whl")), "sdist": next(out.glob("*.tar.gz"))}
+
+
+def fresh_environment(folder: Path, *what: str | Path) -> Path:
+    """A new virtual environment with mockanka alone; what it depends on is borrowed, so that no network is needed."""
+    environment = folder / "venv"
+    run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
+    python = environment / "bin" / "python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    borrowed = folder / "borrowed"
+    borrowed.mkdir()
+    for each in Path(sysconfig.get_path("purelib")).iterdir():
+        if "mockanka" not in each.name:  # this one must come from what is being tested
+            (borrowed / each.name).symlink_to(each)
+    (site / "borrowed.pth").write_text(f"{borrowed}\n")
+    offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
+    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *what, cwd=folder)
+    return environment
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist", "editable"])
+def test_an_installed_mockanka_serves_default_outside_the_checkout(
+    kind: str, source: Path, distributions: dict[str, Path], tmp_path: Path
+) -> None:
+    """Each kind of install serves, and has the contract and every scenario with it."""
+    what: list[str | Path] = ["--editable", source] if kind == "editable" else [distributions[kind]]
+    environment = fresh_environment(tmp_path, *what)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    mockanka, python = environment / "bin" / "mockanka", environment / "bin" / "python"
+    home = run(python, "-c", "import mockanka; print(mockanka.__file__)", cwd=elsewhere)
+    contract = run(mockanka, "openapi", cwd=elsewhere)
+    scenarios = {line.split()[0] for line in run(mockanka, "scenario", "list", cwd=elsewhere).splitlines()}
+    with serving("default", command=[str(mockanka)], cwd=elsewhere) as server:
+        status = requests.get(f"{server.url}/api/v1/status", timeout=5).json()
+
+        assert (source if kind == "editable" else environment) in Path(home).parents
+        assert status["body"]["status"] == "Running"
+        assert yaml.safe_load(contract) == document.at_release(document.load(), DEFAULT)
+        assert scenarios == {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
+        # The contract is inside, so that a controller can be held against it from anywhere.
+        run(mockanka, "check", server.url, "--interval", "1ms", "--no-generated", cwd=elsewhere)
+        assert server.stop()[0] == 0
+
+
+def test_a_bare_checkout_serves_too(source: Path) -> None:
+    """Without any install, ``python -m mockanka`` in the checkout finds what ships beside the package."""
+    names = run(sys.executable, "-m", "mockanka", "scenario", "list", cwd=source)
+
+    assert "default" in names
+
+
+@pytest.mark.parametrize("kind", ["wheel", "sdist"])
+def test_distributions_carry_no_leftovers(kind: str, distributions: dict[str, Path]) -> None:
+    """The type marker is inside, and neither caches nor, in the wheel, tests are."""
+    import tarfile
+    import zipfile
+
+    if kind == "wheel":
+        names = zipfile.ZipFile(distributions[kind]).namelist()
+    else:
+        with tarfile.open(distributions[kind]) as archive:
+            names = archive.getnames()
+
+    assert any(name.endswith("mockanka/py.typed") for name in names)
+    assert not [name for name in names if "__pycache__" in name or name.startswith("tests/")]
