@@ -3,7 +3,7 @@
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND
-from mockanka.core.faults import Rule
+from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, dump, sections
 from mockanka.scenario.build import build
 
@@ -49,10 +49,10 @@ def shipped(name: str, **options: object) -> Controller:
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
-def put_in_force(controller: Controller, rule: Rule) -> None:
+def put_in_force(controller: Controller, rule: FaultRule) -> None:
     """Add a rule; one that strikes when it begins does so now."""
     controller.faults.add(rule)
-    fault_effects.begin(controller, rule)
+    fault_effects.apply_begin_rule(controller, rule)
 
 
 def reload(controller: Controller) -> Controller:
@@ -72,7 +72,7 @@ def state_of(controller: Controller) -> dict[str, object]:
     Left out is what tells the past, not the state: the log and the revisions.
     """
     keys = "now seed release license registry timings scripts saved_size minted placement_due waiting".split()
-    keys += "mac_addresses registry_disk registry_other registry_state turns retries notes".split()
+    keys += "mac_addresses registry_disk registry_other registry_state overrides retries notes".split()
     parts = "nodes templates groups instances distributions save_images".split()
     return {
         **{key: getattr(controller, key) for key in keys},

@@ -15,12 +15,12 @@ from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND
 from mockanka.core.instance_record import StartRequest
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 from tests.controllers import controller_of, pass_time, reload, state_of
 
 WORLD = """
@@ -45,21 +45,21 @@ def test_what_a_lost_node_was_doing_goes_on_when_it_is_back(meanwhile: object) -
     saved, ended = list(c.instances)
     small, cached = c.templates
     (mac,) = c.nodes
-    booting = instances.start(c, StartRequest(cached))[0]
-    pulling = instances.start(c, StartRequest(small))[0]
-    sent = distributions.create(c, small)
+    booting = instances.start_instances(c, StartRequest(cached))[0]
+    pulling = instances.start_instances(c, StartRequest(small))[0]
+    sent = distributions.create_distribution(c, small)
     pass_time(c, 3)
-    save = save_images.create(c, SaveRequest(saved, new_template_name="new"))
-    instances.terminate(c, ended)
+    save = save_images.create_save_image(c, SaveRequest(saved, new_template_name="new"))
+    instances.terminate_instance(c, ended)
     pass_time(c, 1)
-    nodes.lose(c, mac)
+    nodes.lose_node(c, mac)
     c = meanwhile(c)  # type: ignore[operator]
     pass_time(c, 1)
-    nodes.restore(c, mac)
+    nodes.restore_node(c, mac)
     pass_time(c, 200)
 
-    assert [c.instances[id].state for id in (booting, pulling)] == [State.STARTED] * 2
-    assert c.distributions[sent.id].deliveries[mac].stage is distributions.Stage.DONE
+    assert [c.instances[id].state for id in (booting, pulling)] == [InstanceState.STARTED] * 2
+    assert c.distributions[sent.id].deliveries[mac].stage is distributions.DeliveryStage.DONE
     assert c.save_images[save.id].status == "done"
     assert ended not in c.instances
 
@@ -88,7 +88,7 @@ def test_a_request_with_every_field_set_survives_a_dump() -> None:
         "secret", {"a": "b", "c": 1, "d": True},
     )  # fmt: skip
     plain = StartRequest("")
-    instances.start(c, every)
+    instances.start_instances(c, every)
 
     assert [each.name for each in fields(every) if getattr(every, each.name) == getattr(plain, each.name)] == []
     assert every == list(c.instances.values())[-1].request
@@ -112,7 +112,7 @@ def test_a_vm_in_error_leads_nowhere() -> None:
     c = controller_of(WORLD, release=Release.parse("1.48.3"))
     client = create_app(c).test_client()
     (mac,) = c.nodes
-    nodes.delete(c, mac)
+    nodes.delete_node(c, mac)
     info = client.get("/api/v1/vm").get_json()["body"][0]["vm"]["vminfo"]
 
     assert (info["status"], info["ip"], info["vnc_port"]) == ("deleted", "", 0)
@@ -128,9 +128,11 @@ def test_ram_util_stays_within_its_bounds() -> None:
 
 def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
     """No detail of an event hides its number."""
-    house = House(Scenario.from_yaml(WORLD), Options(clock="manual"))
+    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
     control = create_control(house).test_client()
-    save_images.create(house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new"))
+    save_images.create_save_image(
+        house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new")
+    )
     control.post("/_mock/clock/advance", json={"by": "10m"})
     lines = control.get("/_mock/events").get_json()["events"]
 
@@ -140,7 +142,7 @@ def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
 
 def test_loading_nothing_is_refused() -> None:
     """An empty body does not wipe the world."""
-    house = House(Scenario.from_yaml(WORLD), Options(clock="manual"))
+    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
     answer = create_control(house).test_client().put("/_mock/scenario", data=b" \n")
 
     assert (answer.status_code, len(house.controller.nodes)) == (400, 1)
@@ -190,8 +192,8 @@ def test_the_ip_of_a_stopped_vm_follows_its_node_too() -> None:
     """Every VM on a node shows the host that the node was last given."""
     c = controller_of(WORLD)
     stopped = next(iter(c.instances))
-    instances.stop(c, stopped)
+    instances.stop_instance(c, stopped)
     pass_time(c, 30)
-    nodes.configure(c, next(iter(c.nodes)), {"ip": "9.9.9.9"})
+    nodes.configure_node(c, next(iter(c.nodes)), {"ip": "9.9.9.9"})
 
     assert {one.vm.host_ip for one in c.instances.values() if one.vm} == {"9.9.9.9"}

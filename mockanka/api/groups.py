@@ -50,11 +50,11 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.post("/api/v1/group")
     def create() -> Response:
-        return respond(ok(GROUP.render(controller, groups.create(controller, **load(CREATE, body())))))
+        return respond(ok(GROUP.render(controller, groups.create_group(controller, **load(CREATE, body())))))
 
     @routes.get("/api/v1/group")
     def show() -> Response:
-        return respond(ok([GROUP.render(controller, each) for each in groups.listed(controller)]))
+        return respond(ok([GROUP.render(controller, each) for each in groups.listed_groups(controller)]))
 
     @routes.put("/api/v1/group")
     def update() -> Response:
@@ -63,12 +63,12 @@ def blueprint(controller: Controller) -> Blueprint:
         changes = load(CHANGE, given)
         if any(key.casefold() == "fallback_group_id" and value is None for key, value in given.items()):
             changes["fallback_id"] = None
-        groups.update(controller, group_id, changes)
+        groups.update_group(controller, group_id, changes)
         return respond(DONE)
 
     @routes.delete("/api/v1/group")
     def delete() -> Response:
-        groups.delete(controller, required_query("id"))
+        groups.delete_group(controller, required_query("id"))
         return respond(DONE)
 
     return routes

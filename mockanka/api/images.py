@@ -92,14 +92,14 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.post("/api/v1/image")
     def save() -> Response:
-        made = save_images.create(controller, SaveRequest(**load(SAVE, body())))
+        made = save_images.create_save_image(controller, SaveRequest(**load(SAVE, body())))
         return respond(ok({"request_id": made.id}))
 
     @routes.get("/api/v1/image")
     def show() -> Response:
         save_id = query("id")
         if save_id:
-            return respond(ok(SAVE_IMAGE.render(controller, save_images.find(controller, save_id))))
+            return respond(ok(SAVE_IMAGE.render(controller, save_images.find_save_image(controller, save_id))))
         return respond(ok([SAVE_IMAGE.render(controller, each) for each in controller.save_images.values()]))
 
     return routes

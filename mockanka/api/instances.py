@@ -16,7 +16,7 @@ from mockanka.core import instances, network, restarts
 from mockanka.core.controller import Controller
 from mockanka.core.durations import MICROSECOND
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.templates import version_of
 from mockanka.core.vms import PortForward, Vm
@@ -42,7 +42,7 @@ PORTS: Table[PortForward] = Table(
 
 
 def _ports(controller: Controller, of: tuple[Instance, Vm]) -> object:
-    ports = () if "port_forwarding" in of[0].lacks else of[1].ports
+    ports = () if "port_forwarding" in of[0].unreported else of[1].ports
     return when_set([PORTS.render(controller, port) for port in ports])
 
 
@@ -69,8 +69,8 @@ VM_INFO: Table[tuple[Instance, Vm]] = Table(
     Key("cpu_cores", lambda c, of: of[1].cpus),
     Key("ram", lambda c, of: format_ram(of[1].ram)),
     Key("node_id", lambda c, of: of[0].node_id),
-    Key("host_ip", lambda c, of: "" if "host_ip" in of[0].lacks else of[1].host_ip),
-    Key("ip", lambda c, of: "" if "ip" in of[0].lacks else of[1].ip),
+    Key("host_ip", lambda c, of: "" if "host_ip" in of[0].unreported else of[1].host_ip),
+    Key("ip", lambda c, of: "" if "ip" in of[0].unreported else of[1].ip),
     Key("vnc_port", lambda c, of: of[1].vnc_port),
     Key(
         "vnc_connection_string",
@@ -105,7 +105,7 @@ SCRIPT: Table[ScriptResult] = Table(
 
 def _node_id(controller: Controller, one: Instance) -> object:
     # Of an instance that failed before it had a VM from 1.22 on (controller-facts C16).
-    hidden = one.state is State.ERROR and one.vm is None and not controller.release.has("failed-node-shown")
+    hidden = one.state is InstanceState.ERROR and one.vm is None and not controller.release.has("failed-node-shown")
     return OMIT if hidden else when_set(one.shown_node_id)
 
 
@@ -245,26 +245,26 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
         asked = load(START, body())
         count = asked.pop("count")
         wanted = StartRequest(template_id=asked.pop("vmid"), **asked)
-        return respond(ok(instances.start(controller, wanted, count)))
+        return respond(ok(instances.start_instances(controller, wanted, count)))
 
     @routes.get("/api/v1/vm")
     def show() -> Response:
         instance_id = query("id")
         if not instance_id:
             return respond(answers.all())
-        return respond(answers.one(instances.find(controller, instance_id)))
+        return respond(answers.one(instances.find_instance(controller, instance_id)))
 
     @routes.put("/api/v1/vm")
     def update() -> Response:
         instance_id = required_query("id")
         changes = load(UPDATE, body())
         named = {key: value or None for key, value in changes.items() if key != "metadata"}
-        instances.update(controller, instance_id, {**changes, **named})
+        instances.update_instance(controller, instance_id, {**changes, **named})
         return respond(DONE)
 
     @routes.delete("/api/v1/vm")
     def terminate() -> Response:
-        instances.terminate(controller, load(BY_ID, body())["id"])
+        instances.terminate_instance(controller, load(BY_ID, body())["id"])
         return respond(DONE)
 
     @routes.post("/api/v1/rpc/vm/restart")
@@ -272,7 +272,7 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
     def restart_one() -> Response:
         asked = load(RESTART, body())
         given = {key: asked[key] for key in ("usb_device", "vnc_password") if asked.get(key)}
-        restarts.restart(controller, asked["instance_id"], **given)
+        restarts.restart_vm(controller, asked["instance_id"], **given)
         return respond(DONE)
 
     @routes.get("/api/v1/vlan")

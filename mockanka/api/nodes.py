@@ -95,9 +95,9 @@ NODE_TABLE: Table[Node] = Table(
     Key("node_name", lambda c, of: of.name),
     Key("cpu_count", lambda c, of: of.cpus),
     Key("ram", lambda c, of: of.ram),
-    Key("vm_count", lambda c, of: nodes.load(c, of).vm_count),
-    Key("vcpu_count", lambda c, of: nodes.load(c, of).vcpu_count),
-    Key("vram", lambda c, of: nodes.load(c, of).vram),
+    Key("vm_count", lambda c, of: nodes.running_load(c, of).vm_count),
+    Key("vcpu_count", lambda c, of: nodes.running_load(c, of).vcpu_count),
+    Key("vram", lambda c, of: nodes.running_load(c, of).vram),
     Key("cpu_util", lambda c, of: float32(nodes.cpu_util(c, of))),
     Key("ram_util", lambda c, of: float32(nodes.ram_util(c, of))),
     Key("ip_address", lambda c, of: of.ip),
@@ -135,24 +135,24 @@ def blueprint(controller: Controller) -> Blueprint:
     def show() -> Response:
         node_id = query("id")
         if node_id:
-            return respond(ok([_by_id(controller, nodes.find(controller, node_id))]))
+            return respond(ok([_by_id(controller, nodes.find_node(controller, node_id))]))
         return respond(ok([NODE_TABLE.render(controller, each) for each in controller.nodes.values()]))
 
     @routes.delete("/api/v1/node")
     def delete() -> Response:
-        nodes.delete(controller, load(NODE_ID, body())["node_id"])
+        nodes.delete_node(controller, load(NODE_ID, body())["node_id"])
         return respond(DONE)
 
     @routes.post("/api/v1/node/config")
     def configure() -> Response:
         changes = load(CONFIG, body())
-        nodes.configure(controller, changes.pop("node_id"), changes)
+        nodes.configure_node(controller, changes.pop("node_id"), changes)
         return respond(DONE)
 
     @routes.put("/api/v1/node/update")
     @came_with("node-update")
     def update() -> Response:
-        nodes.update_all(controller)
+        nodes.update_agents(controller)
         return respond(DONE)
 
     @routes.post("/api/v1/node/group")

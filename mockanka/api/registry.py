@@ -13,7 +13,7 @@ from mockanka.api.request_fields import Body, Text, Texts, Whole, body, load, qu
 from mockanka.api.routing import came_with
 from mockanka.core import distributions, removals, templates
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Distribution, Stage
+from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.templates import Template, Version
 from mockanka.units import SECOND, format_moment
 
@@ -98,7 +98,7 @@ TEMPLATE: Table[Template] = Table(
 
 
 DELIVERY: Table[tuple[Distribution, str]] = Table(
-    Key("status", lambda c, of: of[0].deliveries[of[1]].stage is Stage.DONE),
+    Key("status", lambda c, of: of[0].deliveries[of[1]].stage is DeliveryStage.DONE),
     Key("progress", lambda c, of: number(of[0].progress(c, of[1]))),
     Key("error", lambda c, of: when_set(of[0].deliveries[of[1]].error), came_with="distribution-error"),
 )
@@ -129,27 +129,27 @@ def blueprint(controller: Controller) -> Blueprint:
     def show() -> Response:
         template_id = query("id")
         if template_id:
-            return respond(ok(TEMPLATE.render(controller, templates.find(controller, template_id))))
+            return respond(ok(TEMPLATE.render(controller, templates.find_template(controller, template_id))))
         table = LISTED
         if controller.release.has("registry-v1-listing") and query("apiVer") == "v1":
             table = BY_REGISTRY_V1
-        return respond(ok([table.render(controller, each) for each in templates.listed(controller)]))
+        return respond(ok([table.render(controller, each) for each in templates.listed_templates(controller)]))
 
     @routes.delete("/api/v1/registry/vm")
     def delete() -> Response:
-        templates.delete(controller, required_query("id"))
+        templates.delete_template(controller, required_query("id"))
         return respond(DONE)
 
     @routes.delete("/api/v1/registry/vm/remove")
     @came_with("template-removal")
     def remove() -> Response:
         given = load(REMOVAL, body(optional=True))
-        asked = removals.request(controller, required_query("id"), given.get("node_ids", ()))
+        asked = removals.request_removal(controller, required_query("id"), given.get("node_ids", ()))
         return respond(ok({"requests_sent": len(asked), "node_ids": asked}))
 
     @routes.get("/api/v1/registry/disk")
     def disk() -> Response:
-        free, total = templates.disk(controller)
+        free, total = templates.registry_disk(controller)
         return respond(ok({"free": free, "total": total}))
 
     @routes.delete("/api/v1/registry/revert")
@@ -159,25 +159,27 @@ def blueprint(controller: Controller) -> Blueprint:
         # The documents call the selector by several names (controller-facts B1).
         tag = query("tag") or query("tag_name") or given.get("tag")
         numbers = [query_number("number"), query_number("version"), given.get("number"), given.get("version")]
-        templates.revert(controller, template_id, tag, next((n for n in numbers if n is not None), None))
+        templates.revert_template(controller, template_id, tag, next((n for n in numbers if n is not None), None))
         return respond(RELAYED)
 
     @routes.post("/api/v1/registry/vm/distribute")
     def distribute() -> Response:
-        made = distributions.create(controller, **load(DISTRIBUTE, body()))
+        made = distributions.create_distribution(controller, **load(DISTRIBUTE, body()))
         return respond(ok({"request_id": made.id}))
 
     @routes.get("/api/v1/registry/vm/distribute")
     def get_distributions() -> Response:
         distribution_id = query("id")
         if distribution_id:
-            return respond(ok(DISTRIBUTION.render(controller, distributions.find(controller, distribution_id))))
+            return respond(
+                ok(DISTRIBUTION.render(controller, distributions.find_distribution(controller, distribution_id)))
+            )
         return respond(ok([DISTRIBUTION.render(controller, each) for each in controller.distributions.values()]))
 
     @routes.delete("/api/v1/registry/vm/distribute")
     @came_with("distribution-cancel")
     def cancel() -> Response:
-        distributions.cancel(controller, required_query("id"))
+        distributions.cancel_distribution(controller, required_query("id"))
         return respond(DONE)
 
     return routes

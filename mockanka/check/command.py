@@ -21,7 +21,7 @@ from mockanka.check.runner import Plan, check
 from mockanka.check.session import Pace
 from mockanka.check.write_checks import find_target
 from mockanka.contract.conformance import contract_of
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.remote.client import Access, Unusable, connect
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)
@@ -58,7 +58,7 @@ def run(wanted: Wanted) -> int:
     try:
         return _run(wanted)
     except Unusable as wrong:
-        results = Results(contract_of(wanted.release or DEFAULT), wanted.url.rpartition("@")[2], wanted.mode)
+        results = Results(contract_of(wanted.release or DEFAULT_RELEASE), wanted.url.rpartition("@")[2], wanted.mode)
         results.broken_off = str(wrong)
         _report(results, wanted.junit, wanted.json)  # else those of the last run would be taken for this one's
         raise

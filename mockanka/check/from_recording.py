@@ -10,7 +10,7 @@ from mockanka.check.consistency import Watch
 from mockanka.check.results import ELSEWHERE, Asked, Results
 from mockanka.check.session import judge_answer
 from mockanka.contract.conformance import contract_of
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import UNJUDGED, Recorded, verdict
 from mockanka.recording.har import load
 
@@ -24,9 +24,9 @@ def check_recording(path: Path, release: Release | None = None) -> Results:
     """
     recording = load(path)
     used = release or recording.seen_release
-    results = Results(contract_of(used or DEFAULT), str(path), "recording")
+    results = Results(contract_of(used or DEFAULT_RELEASE), str(path), "recording")
     if used is None:
-        results.remarks.append(f"the recording tells no release; it is held against {DEFAULT}")
+        results.remarks.append(f"the recording tells no release; it is held against {DEFAULT_RELEASE}")
     elif used != used.known:
         results.remarks.append(f"release {used} is not known; it is held against {used.known}")
     entries = [each for each in recording.entries if recording.ours or _is_api(results, each)]

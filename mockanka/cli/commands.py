@@ -16,10 +16,10 @@ import click
 from mockanka import __version__, resources, units
 from mockanka.cli import check, proxy, snapshot
 from mockanka.cli.common import bind, port_option, refuse, write_whole
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 
 if TYPE_CHECKING:
-    from mockanka.simulator.simulator import House
+    from mockanka.simulator.simulator import Simulator
 
 
 def _read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -68,7 +68,7 @@ SERVING = [
         metavar="RELEASE",
         callback=check.read_release,
         envvar="MOCKANKA_RELEASE",
-        help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT}]",
+        help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT_RELEASE}]",
     ),
     click.option(
         "--clock",
@@ -254,10 +254,10 @@ def _command_of(ctx: click.Context) -> list[str]:
     return command
 
 
-def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> House:
+def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> Simulator:
     """The house to serve, or an end with status 2 and the reason."""
     from mockanka.scenario import Options, Scenario, ScenarioError
-    from mockanka.simulator.simulator import House
+    from mockanka.simulator.simulator import Simulator
 
     if ready_file is not None and not ready_file.absolute().parent.is_dir():
         refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
@@ -266,12 +266,12 @@ def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[st
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
     try:
-        return House(Scenario.find(scenario), Options(**options))
+        return Simulator(Scenario.find(scenario), Options(**options))
     except ScenarioError as wrong:
         refuse(str(wrong))
 
 
-def _greet(house: House, scenario: str) -> None:
+def _greet(house: Simulator, scenario: str) -> None:
     click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
     for note in house.controller.notes:
         click.echo(f"mockanka: {note}", err=True)
@@ -339,7 +339,7 @@ def schema() -> None:
     "--release",
     metavar="RELEASE",
     callback=check.read_release,
-    default=str(DEFAULT),
+    default=str(DEFAULT_RELEASE),
     envvar="MOCKANKA_RELEASE",
     show_default=True,
     help="Controller release to describe.",

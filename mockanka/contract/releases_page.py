@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from itertools import groupby
 from textwrap import wrap
 
-from mockanka.core.release import DEFAULT, FEATURES, KNOWN, OLDEST, Feature
+from mockanka.core.release import DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLDEST_RELEASE, Feature
 
 INTRODUCTION = f"""\
 # Releases
 
-`--release` chooses the controller that is simulated, from {OLDEST} on; so do `MOCKANKA_RELEASE` and `release` in a
-scenario. Without it the scenario rules, else it is {DEFAULT}.
+`--release` chooses the controller that is simulated, from {OLDEST_RELEASE} on; so do `MOCKANKA_RELEASE` and `release` in a
+scenario. Without it the scenario rules, else it is {DEFAULT_RELEASE}.
 
 A release that is not known is the nearest lower one that is, with a note. These are known:
 
@@ -21,7 +21,7 @@ A release that is not known is the nearest lower one that is, with a note. These
 What differs follows, the newest first, each with the sections of the controller-facts that are its evidence. It says
 "guess" where nobody has seen which release it came with. What is not named here is simulated alike at every release.
 `mockanka openapi --release RELEASE` prints the whole contract of one.
-"""
+"""  # noqa: E501
 
 NOT_SIMULATED = (
     "Before 1.20 a node whose address changed was still told by the old one.",
@@ -50,7 +50,7 @@ WIDTH = 120
 
 def page() -> str:
     """The page, as it stands in the project's documents."""
-    known = "\n".join(wrap(", ".join(map(str, KNOWN)) + ".", WIDTH))
+    known = "\n".join(wrap(", ".join(map(str, KNOWN_RELEASES)) + ".", WIDTH))
     parts = [INTRODUCTION.format(known=known), "## Not simulated\n", _bullets(NOT_SIMULATED)]
     newest_first = sorted(FEATURES.values(), key=lambda feature: feature.since, reverse=True)
     for since, features in groupby(newest_first, key=lambda feature: feature.since):

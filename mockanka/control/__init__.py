@@ -8,7 +8,7 @@ from mockanka import __version__
 from mockanka.control import clock, entities, history, state
 from mockanka.control.history import as_json
 from mockanka.control.problems import MAX_BODY, Problem, handle_problems
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 __all__ = ["LINKS", "MAX_BODY", "Problem", "as_json", "create_control"]
 
@@ -28,7 +28,7 @@ LINKS = {
 }
 
 
-def create_control(house: House) -> Flask:
+def create_control(house: Simulator) -> Flask:
     """The control API over a house, as a WSGI application of its own."""
     app = Flask("mockanka.control", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]

@@ -14,11 +14,11 @@ from mockanka.core import fault_effects, time_control
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text
 from mockanka.scenario.source import nearest
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
 
@@ -29,9 +29,9 @@ class ClockChange(Strict):
     step = Length()
 
 
-class InstanceState(Strict):
+class UntilInstance(Strict):
     instance = Text(required=True)
-    state = Choice(*(state.value for state in State if state is not State.GONE), required=True)
+    state = Choice(*(state.value for state in InstanceState if state is not InstanceState.GONE), required=True)
 
 
 class Until(fields.Field[Any]):
@@ -52,10 +52,10 @@ class Advance(Strict):
     until = Until(error_messages={"null": "has no value"})
 
 
-CLOCK, INSTANCE_STATE, ADVANCING = ClockChange(), InstanceState(), Advance()
+CLOCK, INSTANCE_STATE, ADVANCING = ClockChange(), UntilInstance(), Advance()
 
 
-def add_routes(app: Flask, house: House) -> None:
+def add_routes(app: Flask, house: Simulator) -> None:
     controller = house.controller
 
     def clock_now() -> dict[str, object]:
@@ -92,12 +92,12 @@ def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
             time_control.advance_by(controller, asked["by"])
         elif until == "next":
             if not time_control.advance_to_next(controller):
-                held = "".join(f"; {text}" for _, text in fault_effects.held(controller))
+                held = "".join(f"; {text}" for _, text in fault_effects.describe_stalls(controller))
                 raise Problem(409, f"nothing is on its way, so nothing comes next{held}")
         elif until == "idle":
             time_control.settle(controller)
         else:
-            time_control.wait_for(controller, asked["until"]["instance"], State(asked["until"]["state"]))
+            time_control.wait_for(controller, asked["until"]["instance"], InstanceState(asked["until"]["state"]))
     except ValueError as wrong:
         raise Problem(400, str(wrong)) from None
     except NotFound:

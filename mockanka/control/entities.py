@@ -10,13 +10,13 @@ from flask import Flask, Response
 from mockanka import units
 from mockanka.control.problems import Problem, body, only, parsed, raw
 from mockanka.core import fault_effects, nodes
-from mockanka.core.errors import IllegalMove, NoSuchNode, NotFound, UnknownToRelease
-from mockanka.core.faults import NODE_TURNS
+from mockanka.core.errors import IllegalTransition, NoSuchNode, NotFound, UnknownToRelease
+from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.scenario import fault_rules
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import Flag, Text
 from mockanka.scenario.source import nearest
-from mockanka.simulator.simulator import FATES, House
+from mockanka.simulator.simulator import FATES, Simulator
 
 
 class Fate(Strict):
@@ -30,13 +30,13 @@ class Turn(Strict):
 FATE, TURN = Fate(), Turn()
 
 
-def add_routes(app: Flask, house: House) -> None:
+def add_routes(app: Flask, house: Simulator) -> None:
     _faults(app, house)
     _nodes(app, house)
     _instances(app, house)
 
 
-def _faults(app: Flask, house: House) -> None:
+def _faults(app: Flask, house: Simulator) -> None:
     @app.get("/_mock/faults")
     def faults() -> dict[str, object]:
         only()
@@ -64,16 +64,16 @@ def _faults(app: Flask, house: House) -> None:
         return {"status": "ok"}
 
 
-def _nodes(app: Flask, house: House) -> None:
+def _nodes(app: Flask, house: Simulator) -> None:
     controller = house.controller
 
     @app.post("/_mock/nodes/<node_id>/<what>")
     def turn(node_id: str, what: str) -> dict[str, Any]:
         asked = TURN.load(body(optional=True))
-        if what not in NODE_TURNS:
-            raise Problem(404, f"a node cannot be made {what!r}: {nearest(what, list(NODE_TURNS))}")
+        if what not in NODE_OVERRIDES:
+            raise Problem(404, f"a node cannot be made {what!r}: {nearest(what, list(NODE_OVERRIDES))}")
         try:
-            one = fault_effects.require_node(controller, node_id)
+            one = fault_effects.node_by_id_or_name(controller, node_id)
             house.turn_node(one.id, what, asked.get("at_once", False))
         except NoSuchNode:
             names = [each.name for each in controller.nodes.values()]
@@ -93,11 +93,11 @@ def _shown(one: nodes.Node, now: int) -> dict[str, Any]:
         "state": one.state(now).value,
         "reports": one.lost_at is None,
         "offline_at": offline,
-        "takes_work": one.takes_work and not one.by_hand,
+        "takes_work": one.takes_work and not one.manual_vms,
     }
 
 
-def _instances(app: Flask, house: House) -> None:
+def _instances(app: Flask, house: Simulator) -> None:
     @app.get("/_mock/instances/<instance_id>")
     def story(instance_id: str) -> dict[str, Any]:
         only()
@@ -116,6 +116,6 @@ def _instances(app: Flask, house: House) -> None:
             return house.story(instance_id)
         except NotFound:
             raise Problem(404, f"there is no instance {instance_id}") from None
-        except IllegalMove as wrong:
+        except IllegalTransition as wrong:
             state = str(wrong).partition(" ")[0]
             raise Problem(409, f"an instance that is {state} cannot {fate}") from None

@@ -6,21 +6,21 @@ from flask import Flask, request
 
 from mockanka import units
 from mockanka.control.problems import number, only
-from mockanka.core.events import Happening
-from mockanka.simulator.simulator import House
+from mockanka.core.events import LogEntry
+from mockanka.simulator.simulator import Simulator
 
 MOMENTS = ("until",)
 """Details of events that are moments."""
 
 
-def as_json(line: Happening) -> dict[str, object]:
+def as_json(line: LogEntry) -> dict[str, object]:
     """A line of the log as the control API shows it."""
     at = units.format_moment(line.at)
     detail = {key: units.format_moment(value) if key in MOMENTS else value for key, value in line.detail.items()}  # type: ignore[arg-type]
     return {"number": line.number, "at": at, "event": line.what, "subject": line.subject, **detail}
 
 
-def add_routes(app: Flask, house: House) -> None:
+def add_routes(app: Flask, house: Simulator) -> None:
     controller = house.controller
 
     @app.get("/_mock/requests")

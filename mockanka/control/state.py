@@ -11,7 +11,7 @@ from mockanka.control.problems import Problem, body, only, raw
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import Whole
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 
 class Reset(Strict):
@@ -22,7 +22,7 @@ class Reset(Strict):
 RESET = Reset()
 
 
-def add_routes(app: Flask, house: House) -> None:
+def add_routes(app: Flask, house: Simulator) -> None:
 
     @app.post("/_mock/reset")
     def reset() -> dict[str, object]:

@@ -11,16 +11,16 @@ from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
 from mockanka.core.durations import Timings
 from mockanka.core.errors import NeedsLicense
-from mockanka.core.events import Event, Log, Queue
-from mockanka.core.faults import Blow, Faults
+from mockanka.core.events import Event, EventLog, EventQueue
+from mockanka.core.faults import FaultHit, FaultRules
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
 from mockanka.core.nodes import Node
-from mockanka.core.overrides import Turns
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.overrides import Overrides
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.core.save_images import SaveImage
 from mockanka.core.scripts import ScriptRule
-from mockanka.core.templates import Ref, Template
+from mockanka.core.templates import Template, VersionRef
 
 GB = 1_000_000_000
 GONE_KEPT = 1_000
@@ -36,7 +36,7 @@ class Controller:
 
     clock: Clock
     seed: int = 0
-    release: Release = DEFAULT
+    release: Release = DEFAULT_RELEASE
     license: str = "enterprise plus"
     registry: str = "http://anka.registry:8089"
     timings: Timings = field(default_factory=Timings)
@@ -52,7 +52,7 @@ class Controller:
     """How many nodes may fail to start an instance before it is Error."""
     registry_state: str = "up"
     """``up``, ``down``, or ``full``: what cannot be pulled, and what cannot be pushed."""
-    turns: Turns = field(default_factory=dict)
+    overrides: Overrides = field(default_factory=dict)
     """What faults made of the registry, ``down`` or ``full``, and of the licence, ``expired``."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -68,10 +68,10 @@ class Controller:
     """Whether something changed that may let a waiting instance find a node."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that want a node: priority, number, id; in this order they get one."""
-    faults: Faults = field(default_factory=Faults)
+    faults: FaultRules = field(default_factory=FaultRules)
     gone: dict[str, Instance] = field(default_factory=dict)
-    queue: Queue = field(default_factory=Queue)
-    log: Log = field(default_factory=Log)
+    queue: EventQueue = field(default_factory=EventQueue)
+    log: EventLog = field(default_factory=EventLog)
     notes: tuple[str, ...] = ()
     """What of its scenario it could not take over, because its release does not know it."""
     revision: int = 0
@@ -102,12 +102,12 @@ class Controller:
         """When the next thing happens that changes anything; None if nothing is on its way."""
         if self.placement_due and self.waiting:
             return self.now
-        return self.queue.next_awake(self)
+        return self.queue.next_active(self)
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way any more to Started, Error, Terminated or done without new capacity."""
-        return not (self.placement_due and self.waiting) and not self.queue.settling(self)
+        return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
 
     def _live_until(self, target: int) -> None:
         while True:
@@ -119,17 +119,17 @@ class Controller:
             elif due is not None and due <= target:
                 at, event = self.queue.pop()
                 self.now = max(self.now, at)
-                if event.alive(self) and not event.asleep(self):
-                    event.happen(self)
+                if event.is_current(self) and not event.is_deferred(self):
+                    event.apply(self)
             else:
                 break
         self.now = max(self.now, target)
 
-    def mint(self, kind: str) -> str:
+    def new_id(self, kind: str) -> str:
         """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
         while True:
             self.minted[kind] = self.minted.get(kind, 0) + 1
-            id = randomness.controller_id(self.seed, kind, self.minted[kind])
+            id = randomness.controller_uuid(self.seed, kind, self.minted[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 
@@ -138,23 +138,25 @@ class Controller:
         insort(self.waiting, (instance.request.priority, instance.number, instance.id))
         self.placement_due = True
 
-    def wait_no_more(self, instance: Instance) -> None:
+    def dequeue(self, instance: Instance) -> None:
         """Take an instance out of the line, if it stands there."""
         place = (instance.request.priority, instance.number, instance.id)
         index = bisect_left(self.waiting, place)
         if index < len(self.waiting) and self.waiting[index] == place:
             del self.waiting[index]
 
-    def strike(self, event: str, one: Instance | None = None, node: Node | None = None, ref: Ref | None = None) -> Blow:
+    def strike(
+        self, event: str, one: Instance | None = None, node: Node | None = None, ref: VersionRef | None = None
+    ) -> FaultHit:
         """What a fault rule does to something that begins now; most often nothing."""
-        return faults.strike(self, event, one, node, ref)
+        return faults.apply_rules(self, event, one, node, ref)
 
-    def follow(self, blow: Blow, length: int, one: Instance | None = None, node: Node | None = None) -> None:
+    def follow(self, blow: FaultHit, length: int, one: Instance | None = None, node: Node | None = None) -> None:
         """Put into the queue what a rule does beyond the phase it struck."""
-        if blow is not faults.NOTHING:
-            fault_effects.follow(self, blow, length, one, node)
+        if blow is not faults.NO_HIT:
+            fault_effects.schedule_effects(self, blow, length, one, node)
 
-    def bury(self, instance: Instance) -> None:
+    def keep_forgotten(self, instance: Instance) -> None:
         """Keep an instance that is gone, for who asks what became of it."""
         self.gone[instance.id] = instance
         if len(self.gone) > GONE_KEPT:
@@ -165,7 +167,7 @@ class Controller:
         self.revision += 1
         instance.revision = self.revision
 
-    def happened(self, what: str, subject: str, **detail: object) -> None:
+    def record(self, what: str, subject: str, **detail: object) -> None:
         self.log.add(self.now, what, subject, **detail)
 
     def snapshot(self) -> bytes:
@@ -173,7 +175,7 @@ class Controller:
         past = ("log", "gone")
         return pickle.dumps({key: value for key, value in self.__dict__.items() if key not in past})
 
-    def go_back(self, snapshot: bytes, log_number: int) -> None:
+    def restore_checkpoint(self, snapshot: bytes, log_number: int) -> None:
         """Be as at a snapshot again, when that many lines had been logged; revisions go on."""
         revision = self.revision
         self.__dict__.update(pickle.loads(snapshot))
@@ -184,7 +186,7 @@ class Controller:
         for instance in self.instances.values():
             self.touch(instance)
 
-    def become(self, other: Controller) -> None:
+    def replace_with(self, other: Controller) -> None:
         """Turn into another controller on the spot; who holds this one holds the other from now on."""
         revision = self.revision
         self.__dict__.update(other.__dict__)

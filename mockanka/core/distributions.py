@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import pulls, templates
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
-from mockanka.core.groups import require as require_group
-from mockanka.core.instance_record import Fate
+from mockanka.core.groups import require_group
+from mockanka.core.instance_record import PlannedEnd
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.randomness import draw
-from mockanka.core.templates import Ref
+from mockanka.core.templates import VersionRef
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mockanka.core.pulls import Pull
 
 
-class Stage(StrEnum):
+class DeliveryStage(StrEnum):
     """How far a delivery has come; the wire shows only whether it is done, and its progress."""
 
     SENT = "sent"
@@ -35,11 +35,11 @@ class Stage(StrEnum):
 class Delivery:
     """What one node makes of a distribution. ``until`` is when its stage ends."""
 
-    stage: Stage
+    stage: DeliveryStage
     until: int | None
     progress_made: float = 0.0
     error: str = ""
-    fate: Fate | None = None
+    planned_end: PlannedEnd | None = None
     """How its pull will fail."""
 
 
@@ -49,14 +49,14 @@ class Distribution:
 
     id: str
     requested: int
-    ref: Ref
+    ref: VersionRef
     deliveries: dict[str, Delivery] = field(default_factory=dict)
 
     def progress(self, controller: Controller, node_id: str) -> float:
         """0 to 1: the node's pull while it lasts, its last value ever after."""
         delivery = self.deliveries[node_id]
         node = controller.nodes.get(node_id)
-        running = node.pulls.get(self.ref) if node and delivery.stage is Stage.PULLING else None
+        running = node.pulls.get(self.ref) if node and delivery.stage is DeliveryStage.PULLING else None
         return running.progress(node.seen(controller.now)) if running and node else delivery.progress_made
 
 
@@ -64,100 +64,106 @@ class Distribution:
 class _DeliveryEvent(Event):
     distribution_id: str
     node_id: str
-    stage: Stage
+    stage: DeliveryStage
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         distribution = controller.distributions.get(self.distribution_id)
         delivery = distribution.deliveries.get(self.node_id) if distribution else None
         return delivery is not None and delivery.stage is self.stage and self.node_id in controller.nodes
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[self.node_id].lost_at is not None
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         distribution = controller.distributions[self.distribution_id]
-        self.befall(controller, distribution, distribution.deliveries[self.node_id])
+        self.apply_to(controller, distribution, distribution.deliveries[self.node_id])
 
-    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+    def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
         raise NotImplementedError
 
 
-class Taken(_DeliveryEvent):
+class DeliveryTaken(_DeliveryEvent):
     """The node takes its task and begins to pull, unless it has everything."""
 
-    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+    kind: ClassVar = "delivery_taken"
+
+    def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
         node = controller.nodes[self.node_id]
-        if not pulls.has(controller, node, distribution.ref) and not templates.in_registry(
+        if not pulls.is_cached(controller, node, distribution.ref) and not templates.in_registry(
             controller, distribution.ref
         ):
             _fail(controller, distribution, self.node_id, str(NoSuchTemplate()))
             return
         blow = controller.strike("distribute", None, node, distribution.ref)
-        under_way = distribution.ref in node.pulls or pulls.has(controller, node, distribution.ref)
+        under_way = distribution.ref in node.pulls or pulls.is_cached(controller, node, distribution.ref)
         if under_way and blow.do.fail is not None:  # the fault finds no pull of its own to break
             _fail(controller, distribution, self.node_id, blow.do.fail)
             return
         try:
-            running = pulls.begin(controller, node, distribution.ref, None, blow if blow.rule_id else None)
+            running = pulls.begin_pull(controller, node, distribution.ref, None, blow if blow.rule_id else None)
         except (NodeDiskFull, RegistryDown) as refused:
             _fail(controller, distribution, self.node_id, str(refused))
             return
-        delivery.stage = Stage.PULLING
+        delivery.stage = DeliveryStage.PULLING
         _follow_pull(controller, distribution, self.node_id, running)
 
 
 def _follow_pull(controller: Controller, distribution: Distribution, node_id: str, running: Pull | None) -> None:
     """The delivery waits for a pull of its node, and shares its fate."""
     delivery = distribution.deliveries[node_id]
-    delivery.fate, delivery.until = None, controller.now
+    delivery.planned_end, delivery.until = None, controller.now
     if running is not None:
-        delivery.until = None if running.held_by else running.over
+        delivery.until = None if running.stalled_by else running.over
         if running.fails_at is not None:
-            delivery.fate = Fate("fail", running.message, running.progress(running.fails_at))
+            delivery.planned_end = PlannedEnd("fail", running.message, running.progress(running.fails_at))
     if delivery.until is not None:
-        controller.schedule(delivery.until, Delivered(distribution.id, node_id, Stage.PULLING, delivery.until))
+        controller.schedule(
+            delivery.until, DeliveryEnded(distribution.id, node_id, DeliveryStage.PULLING, delivery.until)
+        )
 
 
-def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
+def reschedule_pulling_deliveries(controller: Controller, node: Node, ref: VersionRef) -> None:
     """A pull of the node goes another way than it was going to; so do the deliveries that wait for it."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
-        if delivery is not None and delivery.stage is Stage.PULLING and distribution.ref == ref:
+        if delivery is not None and delivery.stage is DeliveryStage.PULLING and distribution.ref == ref:
             _follow_pull(controller, distribution, node.id, node.pulls[ref])
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered(_DeliveryEvent):
+class DeliveryEnded(_DeliveryEvent):
     """The node has it all, or its pull has failed."""
+
+    kind: ClassVar = "delivery_ended"
 
     until: int
 
-    def alive(self, controller: Controller) -> bool:
-        if not _DeliveryEvent.alive(self, controller):
+    def is_current(self, controller: Controller) -> bool:
+        if not _DeliveryEvent.is_current(self, controller):
             return False
         # The pull may have been broken off, or held and let go, since this was put in the queue.
         return controller.distributions[self.distribution_id].deliveries[self.node_id].until == self.until
 
-    def befall(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
-        if delivery.fate is not None:
-            delivery.progress_made = delivery.fate.progress
-            _fail(controller, distribution, self.node_id, delivery.fate.message)
+    def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        if delivery.planned_end is not None:
+            delivery.progress_made = delivery.planned_end.progress
+            _fail(controller, distribution, self.node_id, delivery.planned_end.message)
             return
-        delivery.stage = Stage.DONE
+        delivery.stage = DeliveryStage.DONE
         delivery.until = None
         delivery.progress_made = 1.0
-        controller.happened("distribution", distribution.id, node=self.node_id, stage=Stage.DONE.value)
+        controller.record("distribution", distribution.id, node=self.node_id, stage=DeliveryStage.DONE.value)
 
 
-def stage_end(distribution: Distribution, node_id: str) -> Event:
+def delivery_stage_end(distribution: Distribution, node_id: str) -> Event:
     """The event that ends the stage a delivery is in."""
     delivery = distribution.deliveries[node_id]
-    if delivery.stage is Stage.SENT:
-        return Taken(distribution.id, node_id, delivery.stage)
-    return Delivered(distribution.id, node_id, delivery.stage, delivery.until or 0)
+    if delivery.stage is DeliveryStage.SENT:
+        return DeliveryTaken(distribution.id, node_id, delivery.stage)
+    return DeliveryEnded(distribution.id, node_id, delivery.stage, delivery.until or 0)
 
 
-def create(
+def create_distribution(
     controller: Controller,
     template_id: str,
     tag: str | None = None,
@@ -172,29 +178,29 @@ def create(
     task in any case, and take it when they are back. The real controller gives up some time (since 1.6), nobody says
     when; here it never does.
     """
-    ref = templates.resolve(controller, template_id, tag, number)
+    ref = templates.resolve_version(controller, template_id, tag, number)
     for node_id in node_ids:
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
     if group_id:
         controller.require_enterprise("group_id")
         require_group(controller, group_id)
-    distribution = Distribution(controller.mint("distribution"), controller.now, ref)
+    distribution = Distribution(controller.new_id("distribution"), controller.now, ref)
     controller.distributions[distribution.id] = distribution
     for node in controller.nodes.values():
         if node.id in node_ids or _meant(controller, node, bool(node_ids), group_id):
-            distribution.deliveries[node.id] = Delivery(Stage.SENT, None)
-            send(controller, distribution, node.id)
-    controller.happened("distribution", distribution.id, template=template_id, nodes=list(distribution.deliveries))
+            distribution.deliveries[node.id] = Delivery(DeliveryStage.SENT, None)
+            send_to_node(controller, distribution, node.id)
+    controller.record("distribution", distribution.id, template=template_id, nodes=list(distribution.deliveries))
     return distribution
 
 
-def send(controller: Controller, distribution: Distribution, node_id: str) -> None:
+def send_to_node(controller: Controller, distribution: Distribution, node_id: str) -> None:
     """Give a node its task, which it takes when it next asks for work."""
     delivery = distribution.deliveries[node_id]
     wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node_id))
-    delivery.stage, delivery.until = Stage.SENT, controller.now + wait
-    controller.schedule(delivery.until, stage_end(distribution, node_id))
+    delivery.stage, delivery.until = DeliveryStage.SENT, controller.now + wait
+    controller.schedule(delivery.until, delivery_stage_end(distribution, node_id))
 
 
 def _meant(controller: Controller, node: Node, named: bool, group_id: str | None) -> bool:
@@ -209,32 +215,32 @@ def _meant(controller: Controller, node: Node, named: bool, group_id: str | None
     return group_id in node.groups if group_id else not named
 
 
-CANCELED = "request canceled"
+CANCELED_MESSAGE = "request canceled"
 """What a node says of a distribution that was cancelled (controller-facts A0.4, A17)."""
 
 
-def cancel(controller: Controller, distribution_id: str) -> None:
+def cancel_distribution(controller: Controller, distribution_id: str) -> None:
     """What is not done yet stays as far as it is. A pull that somebody else waits for goes on."""
-    distribution = find(controller, distribution_id)
+    distribution = find_distribution(controller, distribution_id)
     for node_id, delivery in distribution.deliveries.items():
-        if delivery.stage in (Stage.SENT, Stage.PULLING):
+        if delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
             delivery.progress_made = distribution.progress(controller, node_id)
-            was_pulling = delivery.stage is Stage.PULLING
-            _fail(controller, distribution, node_id, CANCELED)
+            was_pulling = delivery.stage is DeliveryStage.PULLING
+            _fail(controller, distribution, node_id, CANCELED_MESSAGE)
             if was_pulling and not _awaited(controller, node_id, distribution.ref):
-                pulls.give_up(controller, controller.nodes[node_id], distribution.ref)
+                pulls.cancel_pull(controller, controller.nodes[node_id], distribution.ref)
 
 
-def _awaited(controller: Controller, node_id: str, ref: Ref) -> bool:
+def _awaited(controller: Controller, node_id: str, ref: VersionRef) -> bool:
     """Whether an instance or another distribution waits for that pull of the node."""
     instances = (controller.instances[id] for id in controller.nodes[node_id].occupants)
     return any(one.pulling and one.ref == ref for one in instances) or any(
-        other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is Stage.PULLING
+        other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is DeliveryStage.PULLING
         for other in controller.distributions.values()
     )
 
 
-def find(controller: Controller, distribution_id: str) -> Distribution:
+def find_distribution(controller: Controller, distribution_id: str) -> Distribution:
     """The distribution with that id, or NotFound (a guess: the text is unknown)."""
     distribution = controller.distributions.get(distribution_id)
     if distribution is None:
@@ -242,26 +248,26 @@ def find(controller: Controller, distribution_id: str) -> Distribution:
     return distribution
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_deliveries(controller: Controller, node: Node) -> None:
     """The node is back: deliveries that came due while it was lost go on now."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
         if delivery is not None and delivery.until is not None and delivery.until <= controller.now:
-            controller.schedule(controller.now, stage_end(distribution, node.id))
+            controller.schedule(controller.now, delivery_stage_end(distribution, node.id))
 
 
-def forsake(controller: Controller, node: Node) -> None:
+def fail_deliveries_to(controller: Controller, node: Node) -> None:
     """The node is deleted: what it had not finished it never will."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
-        if delivery is not None and delivery.stage in (Stage.SENT, Stage.PULLING):
+        if delivery is not None and delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
             delivery.progress_made = distribution.progress(controller, node.id)
             _fail(controller, distribution, node.id, f"node {node.name} was deleted")
 
 
 def _fail(controller: Controller, distribution: Distribution, node_id: str, error: str) -> None:
     delivery = distribution.deliveries[node_id]
-    delivery.stage = Stage.FAILED
+    delivery.stage = DeliveryStage.FAILED
     delivery.until = None
     delivery.error = error
-    controller.happened("distribution", distribution.id, node=node_id, stage=Stage.FAILED.value, error=error)
+    controller.record("distribution", distribution.id, node=node_id, stage=DeliveryStage.FAILED.value, error=error)

@@ -9,7 +9,7 @@ SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 
-LONGEST = 1000 * 365 * 24 * HOUR
+MAX_LENGTH = 1000 * 365 * 24 * HOUR
 """Nothing takes longer than a thousand years, however wide its distribution."""
 
 END_OF_TIME = 221_845_392_000 * SECOND
@@ -49,7 +49,7 @@ class Normal:
 
     def sample(self, chance: float) -> int:
         drawn = self.mean + round(self.deviation * _STANDARD_NORMAL.inv_cdf(max(chance, _SMALLEST)))
-        return min(max(0, drawn), LONGEST)
+        return min(max(0, drawn), MAX_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Lognormal:
 
     def sample(self, chance: float) -> int:
         drawn = self.median * exp(self.sigma * _STANDARD_NORMAL.inv_cdf(max(chance, _SMALLEST)))
-        return round(min(drawn, LONGEST))
+        return round(min(drawn, MAX_LENGTH))
 
 
 Duration = Fixed | Uniform | Normal | Lognormal
@@ -91,6 +91,6 @@ class Timings:
     node_timeout: int = 2 * MINUTE
 
 
-def transfer(size: int, bandwidth: int) -> int:
+def transfer_time(size: int, bandwidth: int) -> int:
     """Nanoseconds that ``size`` bytes need at ``bandwidth`` bits per second, rounded up; a thousand years at most."""
-    return min(-(-size * 8 * SECOND // bandwidth), LONGEST)
+    return min(-(-size * 8 * SECOND // bandwidth), MAX_LENGTH)

@@ -186,5 +186,5 @@ class UnknownToRelease(Refusal):
         super().__init__(f"release {release} knows no {what}: it came with {since}")
 
 
-class IllegalMove(Exception):
+class IllegalTransition(Exception):
     """An instance was about to make a move the life cycle does not know: a fault in mockanka."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -21,26 +21,31 @@ LOG_SIZE = 10_000
 
 
 class Event(ABC):
-    """Something that will happen to one entity, unless the entity moves on before."""
+    """Something that will happen to one entity, unless the entity moves on before.
+
+    ``kind`` names the class in dumps. It stays when the class is renamed.
+    """
+
+    kind: ClassVar[str]
 
     @abstractmethod
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         """Whether the event still matters. Looks only; changes nothing."""
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         """Whether it would not happen if it were due now, though it matters: its node is lost."""
         return False
 
     @abstractmethod
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         """Do it. Called only while alive and awake, with ``controller.now`` at the time the event was due."""
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         """Whether something on its way gets somewhere by it; being forgotten, for one, is not waited for."""
         return True
 
 
-class Queue:
+class EventQueue:
     """Due events in order of time, and at the same time in the order they were put in."""
 
     def __init__(self) -> None:
@@ -58,32 +63,32 @@ class Queue:
         at, _, event = heappop(self._heap)
         return at, event
 
-    def next_awake(self, controller: Controller) -> int | None:
+    def next_active(self, controller: Controller) -> int | None:
         """When the first event is due that will happen, as things stand."""
-        while self._heap and not self._heap[0][2].alive(controller):
+        while self._heap and not self._heap[0][2].is_current(controller):
             heappop(self._heap)
-        if self._heap and not self._heap[0][2].asleep(controller):
+        if self._heap and not self._heap[0][2].is_deferred(controller):
             return self._heap[0][0]
         return min((at for at, _, event in self._heap if _will_happen(controller, event)), default=None)
 
-    def settling(self, controller: Controller) -> bool:
+    def has_progress(self, controller: Controller) -> bool:
         """Whether any event is left that brings something to where it is going."""
-        return any(_will_happen(controller, event) and event.settles(controller) for _, _, event in self._heap)
+        return any(_will_happen(controller, event) and event.makes_progress(controller) for _, _, event in self._heap)
 
     def live(self, controller: Controller) -> list[tuple[int, Event]]:
         """The events that still matter, in the order in which they are due."""
-        return [(at, event) for at, _, event in sorted(self._heap) if event.alive(controller)]
+        return [(at, event) for at, _, event in sorted(self._heap) if event.is_current(controller)]
 
     def __len__(self) -> int:
         return len(self._heap)
 
 
 def _will_happen(controller: Controller, event: Event) -> bool:
-    return event.alive(controller) and not event.asleep(controller)
+    return event.is_current(controller) and not event.is_deferred(controller)
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class LogEntry:
     """One line of the log: ``what`` happened to ``subject`` at ``at``; ``detail`` depends on what it was."""
 
     number: int
@@ -93,16 +98,16 @@ class Happening:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-class Log:
+class EventLog:
     """What happened, newest last; keeps the last 10,000 and counts on."""
 
     def __init__(self) -> None:
-        self._lines: deque[Happening] = deque(maxlen=LOG_SIZE)
+        self._lines: deque[LogEntry] = deque(maxlen=LOG_SIZE)
         self.count = 0
 
     def add(self, at: int, what: str, subject: str, **detail: object) -> None:
         self.count += 1
-        self._lines.append(Happening(self.count, at, what, subject, detail))
+        self._lines.append(LogEntry(self.count, at, what, subject, detail))
 
     def forget_after(self, number: int) -> None:
         """Take back what came after ``number``, as if it had not happened."""
@@ -110,7 +115,7 @@ class Log:
             self._lines.pop()
         self.count = number
 
-    def since(self, number: int) -> Iterator[Happening]:
+    def since(self, number: int) -> Iterator[LogEntry]:
         """Those after ``number``, as far as they are still kept."""
         missed = max(0, self.count - len(self._lines))
         for index in range(max(0, number - missed), len(self._lines)):

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mockanka.core.instance_record import Instance, Stay
-from mockanka.core.lifecycle import State
-from mockanka.core.transitions import move, release
+from mockanka.core.instance_record import Instance, TimelineEntry
+from mockanka.core.lifecycle import InstanceState
+from mockanka.core.transitions import free_slot, transition
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.nodes import Node
 
 
-def fail(controller: Controller, instance: Instance, message: str, status: str | None = "failed") -> None:
+def fail_instance(controller: Controller, instance: Instance, message: str, status: str | None = "failed") -> None:
     """Error, with a message; the VM is lost and its slot free.
 
     What is left of vminfo has that status, or as it was if that is None. Before 1.49 it shows the VM as deleted and
     nothing that leads to it (controller-facts C3; a guess for releases before 1.24).
     """
-    move(controller, instance, State.ERROR, message)
+    transition(controller, instance, InstanceState.ERROR, message)
     instance.message = message
     _lose_vm(controller, instance, status, "deleted")
-    release(controller, instance)
+    free_slot(controller, instance)
 
 
 def _lose_vm(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
@@ -35,39 +35,39 @@ STOP_VM, KEEP_VM = 0, 1
 """What becomes of the VM when its monitored script has failed; anything else deletes it (controller-facts C3)."""
 
 
-def script_failed(controller: Controller, instance: Instance, code: int) -> None:
+def fail_script(controller: Controller, instance: Instance, code: int) -> None:
     """Error, with what the request's fail handler leaves of the VM."""
     # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
     handler = instance.request.script_fail_handler
     instance.booting = False  # the VM was up and stays known
-    move(controller, instance, State.ERROR, f"startup script exit code {code}")
+    transition(controller, instance, InstanceState.ERROR, f"startup script exit code {code}")
     instance.message = f"startup script exit code {code}"
     if handler == KEEP_VM:
         return
     status = "stopped" if handler == STOP_VM else "deleted"
     _lose_vm(controller, instance, status, status)
-    release(controller, instance)
+    free_slot(controller, instance)
 
 
-def start_failed(controller: Controller, instance: Instance, message: str) -> None:
+def fail_start(controller: Controller, instance: Instance, message: str) -> None:
     """Error at once, unless the scenario lets another node try first (controller-facts C1: retries are not seen)."""
-    if len(instance.failed_on) >= controller.retries or not instance.occupies:
-        fail(controller, instance, message)
+    if len(instance.failed_on) >= controller.retries or not instance.holds_slot:
+        fail_instance(controller, instance, message)
         return
     node_id = instance.node_id or ""
     instance.failed_on = (*instance.failed_on, node_id)
-    if instance.state is State.PULLING:
+    if instance.state is InstanceState.PULLING:
         # Guess, before 1.50: nobody has seen a retry, which is said to look like a longer Scheduling.
-        move(controller, instance, State.SCHEDULING, f"start failed, and is tried again: {message}")
+        transition(controller, instance, InstanceState.SCHEDULING, f"start failed, and is tried again: {message}")
     else:
         instance.step += 1
         instance.since = controller.now
         instance.booting = False
-        instance.fate = instance.until = instance.vm = None
+        instance.planned_end = instance.until = instance.vm = None
         cause = f"start failed, and is tried again: {message}"
-        instance.timeline.append(Stay(State.SCHEDULING, controller.now, cause))
-    controller.happened("start retried", instance.id, node=node_id, message=message)
-    release(controller, instance)
+        instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, cause))
+    controller.record("start retried", instance.id, node=node_id, message=message)
+    free_slot(controller, instance)
     instance.node_id = None
     instance.ready = True
     instance.progress_made = 0.0  # the pull of the node that failed says nothing of the next one's
@@ -75,33 +75,36 @@ def start_failed(controller: Controller, instance: Instance, message: str) -> No
     controller.wait(instance)
 
 
-def abandon(controller: Controller, node: Node, message: str) -> None:
+def fail_occupants(controller: Controller, node: Node, message: str) -> None:
     """The node is given up: whatever lives on it goes to Error. Those that are terminating go on doing so.
 
     What is in Error already has a message of its own, and gives back the slot that it still holds.
     """
     for instance in occupants_of(controller, node):
-        if instance.state is State.ERROR:
+        if instance.state is InstanceState.ERROR:
             instance.restarting_until = None
-            release(controller, instance)
+            free_slot(controller, instance)
             controller.touch(instance)
-        elif instance.state is not State.TERMINATING:
-            fail(controller, instance, message, status=None)
+        elif instance.state is not InstanceState.TERMINATING:
+            fail_instance(controller, instance, message, status=None)
 
 
-def can_be_abandoned(controller: Controller, node: Node) -> bool:
+def has_occupants_to_fail(controller: Controller, node: Node) -> bool:
     """Whether anything on the node would go to Error with it."""
-    return any(instance.state not in (State.TERMINATING, State.ERROR) for instance in occupants_of(controller, node))
+    return any(
+        instance.state not in (InstanceState.TERMINATING, InstanceState.ERROR)
+        for instance in occupants_of(controller, node)
+    )
 
 
-def orphan(controller: Controller, node: Node) -> None:
+def detach_instances(controller: Controller, node: Node) -> None:
     """The node is about to be deleted: nobody is left to report on its instances, or to confirm that they ended."""
     for instance in controller.instances.values():
         if instance.node_id == node.id:
             instance.reported = instance.updated(controller)
-            if instance.state is not State.TERMINATED:
+            if instance.state is not InstanceState.TERMINATED:
                 instance.until = instance.held = None  # nobody is left to end the phase it is in
-            instance.occupies = False
+            instance.holds_slot = False
             instance.usb = None
             controller.touch(instance)
 

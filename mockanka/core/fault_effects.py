@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import distributions, instances, nodes, pulls, save_images, transitions
 from mockanka.core.errors import NoSuchNode, RegistryDown
 from mockanka.core.events import Event
-from mockanka.core.faults import REGISTRY_TURNS, Blow, Rule
-from mockanka.core.overrides import want
-from mockanka.core.templates import Ref
+from mockanka.core.faults import REGISTRY_OVERRIDES, FaultHit, FaultRule
+from mockanka.core.overrides import set_override
+from mockanka.core.templates import VersionRef
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -21,42 +21,48 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeTurns(Event):
+class NodeOverrideBegan(Event):
     """A node goes another way: offline, full, into a state; ``lasts`` is how long, 0 for good."""
+
+    kind: ClassVar = "node_override_began"
 
     node_id: str
     what: str
     lasts: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return self.node_id in controller.nodes
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return _matters(controller, self.node_id) if self.what == "online" else False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         until = _until(controller, self.lasts)
-        nodes.turn(controller, self.node_id, self.what, until)
+        nodes.override_node(controller, self.node_id, self.what, until)
         if until is not None:
-            controller.schedule(until, NodeTurnsBack(self.node_id, self.what, until))
+            controller.schedule(until, NodeOverrideEnded(self.node_id, self.what, until))
 
 
 @dataclass(frozen=True, slots=True)
-class NodeTurnsBack(Event):
+class NodeOverrideEnded(Event):
     """What a fault made of a node is over, if nobody wants it for longer; what others have made of it stays."""
+
+    kind: ClassVar = "node_override_ended"
 
     node_id: str
     what: str
     until: int
 
-    def alive(self, controller: Controller) -> bool:
-        return self.node_id in controller.nodes and controller.nodes[self.node_id].turns.get(self.what) == self.until
+    def is_current(self, controller: Controller) -> bool:
+        return (
+            self.node_id in controller.nodes and controller.nodes[self.node_id].overrides.get(self.what) == self.until
+        )
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return _matters(controller, self.node_id)
 
-    def happen(self, controller: Controller) -> None:
-        nodes.turn_back(controller, self.node_id, self.what)
+    def apply(self, controller: Controller) -> None:
+        nodes.end_node_override(controller, self.node_id, self.what)
 
 
 def _until(controller: Controller, lasts: int) -> int | None:
@@ -69,59 +75,65 @@ def _matters(controller: Controller, node_id: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryTurns(Event):
+class RegistryOverrideBegan(Event):
     """The registry goes down, or runs out of disk."""
+
+    kind: ClassVar = "registry_override_began"
 
     what: str
     lasts: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return True
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         until = _until(controller, self.lasts)
-        want(controller.turns, self.what, until)
+        set_override(controller.overrides, self.what, until)
         _show_registry(controller)
         if until is not None:
-            controller.schedule(until, RegistryTurnsBack(self.what, until))
+            controller.schedule(until, RegistryOverrideEnded(self.what, until))
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryTurnsBack(Event):
+class RegistryOverrideEnded(Event):
     """What a fault made of the registry is over, if nobody wants it for longer."""
+
+    kind: ClassVar = "registry_override_ended"
 
     what: str
     until: int
 
-    def alive(self, controller: Controller) -> bool:
-        return controller.turns.get(self.what) == self.until
+    def is_current(self, controller: Controller) -> bool:
+        return controller.overrides.get(self.what) == self.until
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
-        del controller.turns[self.what]
+    def apply(self, controller: Controller) -> None:
+        del controller.overrides[self.what]
         _show_registry(controller)
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseExpires(Event):
+class LicenseExpired(Event):
     """The licence expires: nodes without one start nothing (controller-facts C5)."""
+
+    kind: ClassVar = "license_expired"
 
     lasts: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return True
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         until = _until(controller, self.lasts)
-        want(controller.turns, "expired", until)
+        set_override(controller.overrides, "expired", until)
         _show_license(controller)
         if until is not None:
             controller.schedule(until, LicenseRenewed(until))
@@ -131,84 +143,92 @@ class LicenseExpires(Event):
 class LicenseRenewed(Event):
     """The licence is good again, if no other fault wants it expired for longer."""
 
+    kind: ClassVar = "license_renewed"
+
     until: int
 
-    def alive(self, controller: Controller) -> bool:
-        return controller.turns.get("expired") == self.until
+    def is_current(self, controller: Controller) -> bool:
+        return controller.overrides.get("expired") == self.until
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return bool(controller.waiting)
 
-    def happen(self, controller: Controller) -> None:
-        del controller.turns["expired"]
+    def apply(self, controller: Controller) -> None:
+        del controller.overrides["expired"]
         _show_license(controller)
 
 
 def _show_license(controller: Controller) -> None:
-    controller.happened("license", "license", expired="expired" in controller.turns)
+    controller.record("license", "license", expired="expired" in controller.overrides)
     for each in controller.nodes.values():
-        nodes.show_condition(controller, each)
+        nodes.refresh_state(controller, each)
 
 
 @dataclass(frozen=True, slots=True)
-class Vanishes(Event):
+class InstanceVanished(Event):
     """Nobody finds the instance any more: for good, or for a while."""
+
+    kind: ClassVar = "instance_vanished"
 
     instance_id: str
     lasts: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return self.instance_id in controller.instances
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
         if not self.lasts:
             transitions.vanish(controller, one, "vanished")
             return
         one.hidden = True
         controller.touch(one)
-        controller.happened("hidden", one.id)
-        controller.schedule(controller.now + self.lasts, Reappears(one.id))
+        controller.record("hidden", one.id)
+        controller.schedule(controller.now + self.lasts, InstanceReappeared(one.id))
 
 
 @dataclass(frozen=True, slots=True)
-class Reappears(Event):
+class InstanceReappeared(Event):
     """An instance that was out of sight is seen again."""
+
+    kind: ClassVar = "instance_reappeared"
 
     instance_id: str
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         one = controller.instances.get(self.instance_id)
         return one is not None and one.hidden
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
         one.hidden = False
         controller.touch(one)
-        controller.happened("seen again", one.id)
+        controller.record("seen again", one.id)
 
 
-def follow(controller: Controller, blow: Blow, length: int, one: Instance | None, on: Node | None) -> None:
+def schedule_effects(
+    controller: Controller, blow: FaultHit, length: int, one: Instance | None, on: Node | None
+) -> None:
     """Put into the queue what a rule does beyond the phase it struck, which lasts ``length``."""
     do = blow.do
     at, lasts = controller.now + do.after + int(length * do.share), do.lasts or 0
     if do.node is not None and on is not None:
-        controller.schedule(at, NodeTurns(on.id, do.node, lasts))
+        controller.schedule(at, NodeOverrideBegan(on.id, do.node, lasts))
     if do.registry is not None:
-        controller.schedule(at, RegistryTurns(do.registry, lasts))
+        controller.schedule(at, RegistryOverrideBegan(do.registry, lasts))
     if do.vanish and one is not None:
-        controller.schedule(at, Vanishes(one.id, lasts))
+        controller.schedule(at, InstanceVanished(one.id, lasts))
     if do.license is not None:
-        controller.schedule(at, LicenseExpires(lasts))
+        controller.schedule(at, LicenseExpired(lasts))
 
 
-def begin(controller: Controller, rule: Rule) -> None:
+def apply_begin_rule(controller: Controller, rule: FaultRule) -> None:
     """A rule comes into force: one whose event is ``begin`` strikes now, each node it means or the whole."""
     if rule.match.event != "begin":
         return
@@ -219,68 +239,68 @@ def begin(controller: Controller, rule: Rule) -> None:
         ]
     if not met or not rule.strikes(controller.seed):
         return
-    controller.happened("fault", rule.id, at_event="begin")
+    controller.record("fault", rule.id, at_event="begin")
     for each in met:
-        follow(controller, Blow(rule.id, rule.do), 0, None, each)
+        schedule_effects(controller, FaultHit(rule.id, rule.do), 0, None, each)
 
 
 def _show_registry(controller: Controller) -> None:
     """Have the registry ``down``, ``full`` or ``up``. When it goes down, what is on its way from or to it fails."""
-    state = next((what for what in REGISTRY_TURNS if what in controller.turns), "up")
+    state = next((what for what in REGISTRY_OVERRIDES if what in controller.overrides), "up")
     if state == controller.registry_state:
         return
     controller.registry_state = state
-    controller.happened("registry", "registry", state=state)
+    controller.record("registry", "registry", state=state)
     if state != "down":
         return
     message = str(RegistryDown())
     for each in controller.nodes.values():
         for ref, running in list(each.pulls.items()):
-            if running.held_by or running.over > controller.now:  # a lost node may have had it all before
-                pulls.break_off(controller, each, ref, message)
+            if running.stalled_by or running.over > controller.now:  # a lost node may have had it all before
+                pulls.fail_pull(controller, each, ref, message)
                 _pull_changed(controller, each, ref)
     for save in list(controller.save_images.values()):
-        save_images.break_off(controller, save, message)
+        save_images.fail_save(controller, save, message)
 
 
-def _pull_changed(controller: Controller, on: Node, ref: Ref) -> None:
-    instances.pull_changed(controller, on, ref)
-    distributions.pull_changed(controller, on, ref)
+def _pull_changed(controller: Controller, on: Node, ref: VersionRef) -> None:
+    instances.reschedule_pulling_instances(controller, on, ref)
+    distributions.reschedule_pulling_deliveries(controller, on, ref)
 
 
-def remove(controller: Controller, rule_id: str) -> None:
+def remove_rule(controller: Controller, rule_id: str) -> None:
     """Take a rule out of force. What it holds goes on from where it is; what it has done stays done."""
     controller.faults.remove(rule_id)
     for one in list(controller.instances.values()):
         if one.held is not None and one.held.rule_id == rule_id:
-            instances.let_go(controller, one)
+            instances.release_stalled_instance(controller, one)
     for each in controller.nodes.values():
-        for ref in pulls.let_go(controller, each, rule_id):
+        for ref in pulls.release_stalled_pulls(controller, each, rule_id):
             _pull_changed(controller, each, ref)
     for save in controller.save_images.values():
         if save.held is not None and save.held.rule_id == rule_id:
-            save_images.let_go(controller, save)
-    controller.happened("fault removed", rule_id)
+            save_images.release_stalled_save(controller, save)
+    controller.record("fault removed", rule_id)
 
 
-def held(controller: Controller) -> Iterator[tuple[str, str]]:
+def describe_stalls(controller: Controller) -> Iterator[tuple[str, str]]:
     """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept."""
     for one in controller.instances.values():
         if one.held is not None:
             yield one.id, f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
-        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.held_by:
-            yield one.id, f"the pull of instance {one.id} is held at {running.held_at:.0%} by {running.held_by}"
+        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.stalled_by:
+            yield one.id, f"the pull of instance {one.id} is held at {running.stalled_at:.0%} by {running.stalled_by}"
         elif (save := controller.save_images.get(one.save_id or "")) is not None and save.held is not None:
             yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.held.rule_id}"
     for made in controller.distributions.values():
         for node_id, delivery in made.deliveries.items():
             there = controller.nodes.get(node_id)
             running = there.pulls.get(made.ref) if there else None
-            if delivery.stage is distributions.Stage.PULLING and running and running.held_by:
-                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.held_by}"
+            if delivery.stage is distributions.DeliveryStage.PULLING and running and running.stalled_by:
+                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.stalled_by}"
 
 
-def require_node(controller: Controller, node_id: str) -> Node:
+def node_by_id_or_name(controller: Controller, node_id: str) -> Node:
     """The node with that id, or that only name, for who steers."""
     if node_id in controller.nodes:
         return controller.nodes[node_id]

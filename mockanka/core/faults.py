@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
     from mockanka.core.nodes import Node
-    from mockanka.core.templates import Ref
+    from mockanka.core.templates import VersionRef
 
-DOOR_KEYS = ("method", "path", "query", "body")
-LIFE_KEYS = ("event", "instance", "name", "external_id", "template", "tag", "node", "group")
+REQUEST_MATCH_KEYS = ("method", "path", "query", "body")
+EVENT_MATCH_KEYS = ("event", "instance", "name", "external_id", "template", "tag", "node", "group")
 
-AT_THE_DOOR: dict[str, frozenset[str]] = {
+RESPONSE_FAULTS: dict[str, frozenset[str]] = {
     "refuse": frozenset(),
     "connection": frozenset({"at", "acts", "delay"}),
     "cut": frozenset({"acts", "delay"}),
@@ -43,7 +43,7 @@ AT_THE_DOOR: dict[str, frozenset[str]] = {
 _VANISH = frozenset({"after", "for"})
 _TURN = frozenset({"at", "for"})
 
-IN_LIFE: dict[str, dict[str, frozenset[str]]] = {
+LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISH},
     "pull": {
         "fail": frozenset({"at"}),
@@ -69,13 +69,13 @@ IN_LIFE: dict[str, dict[str, frozenset[str]]] = {
 }
 """By the event that a rule in life strikes at: what it may do then, and which keys may go with it."""
 
-WITHOUT = ("ip", "host_ip", "port_forwarding")
-NODE_TURNS = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
-REGISTRY_TURNS = ("down", "full")
+OMITTABLE_FIELDS = ("ip", "host_ip", "port_forwarding")
+NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
+REGISTRY_OVERRIDES = ("down", "full")
 """In the order in which they show: of a registry that is down nobody sees that it is full."""
 
 
-class Part(NamedTuple):
+class Amount(NamedTuple):
     """So much of something: a share of it, 0 to 1, or a number of bytes."""
 
     share: float
@@ -86,7 +86,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Match:
+class FaultMatch:
     """What a rule strikes at. What is None, or empty, matches anything.
 
     ``path`` may have ``*`` for anything; ``query`` and ``body`` name what must be there, among whatever else.
@@ -117,7 +117,7 @@ class Match:
         return (not self.query or _within(self.query, query())) and (not self.body or _within(self.body, body()))
 
     def meets_event(
-        self, controller: Controller, event: str, one: Instance | None, node: Node | None, ref: Ref | None
+        self, controller: Controller, event: str, one: Instance | None, node: Node | None, ref: VersionRef | None
     ) -> bool:
         """Whether something that happens to an instance, a node, a version is meant."""
         if self.event != event:
@@ -138,7 +138,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Do:
+class FaultAction:
     """What a rule does. Lengths are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` bits per second.
 
     ``acts`` says whether the controller carries out the request all the same; None leaves it to the kind of fault.
@@ -150,7 +150,7 @@ class Do:
     content_type: str | None = None
     refuse: int | None = None
     connection: str | None = None
-    cut: Part | None = None
+    cut: Amount | None = None
     dribble: int | None = None
     stale: bool = False
     acts: bool | None = None
@@ -179,12 +179,12 @@ class Do:
 
 
 @dataclass
-class Rule:
+class FaultRule:
     """One rule, and how it fared: ``seen`` counts what it matched, ``fired`` how often it struck."""
 
     id: str
-    match: Match
-    do: Do
+    match: FaultMatch
+    do: FaultAction
     skip: int = 0
     times: int | None = None
     probability: float = 1.0
@@ -205,23 +205,23 @@ class Rule:
         return True
 
 
-class Faults:
+class FaultRules:
     """The rules in force, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, Rule] = {}
+        self._rules: dict[str, FaultRule] = {}
         self.added = 0
         """How many there ever were: ids are made of it."""
         self.in_life = False
         self.at_the_door = False
 
-    def __iter__(self) -> Iterator[Rule]:
+    def __iter__(self) -> Iterator[FaultRule]:
         return iter(self._rules.values())
 
     def __len__(self) -> int:
         return len(self._rules)
 
-    def get(self, rule_id: str) -> Rule | None:
+    def get(self, rule_id: str) -> FaultRule | None:
         return self._rules.get(rule_id)
 
     def next_id(self) -> str:
@@ -231,7 +231,7 @@ class Faults:
             number += 1
         return f"fault-{number}"
 
-    def add(self, rule: Rule) -> None:
+    def add(self, rule: FaultRule) -> None:
         self.added += 1
         self._rules[rule.id] = rule
         self._look()
@@ -257,7 +257,7 @@ class Faults:
         query: Callable[[], Mapping[str, str]],
         body: Callable[[], object],
         can_be_stale: bool = True,
-    ) -> Rule | None:
+    ) -> FaultRule | None:
         """The rule that strikes at a request, if one does; one that repeats an answer needs one to repeat."""
         for rule in self:
             if rule.match.event or (rule.do.stale and not can_be_stale):
@@ -267,31 +267,31 @@ class Faults:
         return None
 
 
-class Blow(NamedTuple):
+class FaultHit(NamedTuple):
     """A rule in life has struck: which one, and what it does."""
 
     rule_id: str
-    do: Do
+    do: FaultAction
 
 
-NOTHING = Blow("", Do())
+NO_HIT = FaultHit("", FaultAction())
 
 
-def strike(
+def apply_rules(
     controller: Controller,
     event: str,
     one: Instance | None = None,
     node: Node | None = None,
-    ref: Ref | None = None,
-) -> Blow:
+    ref: VersionRef | None = None,
+) -> FaultHit:
     """What a rule does to something that begins; most often nothing."""
     if not controller.faults.in_life:
-        return NOTHING
+        return NO_HIT
     for rule in controller.faults:
         if rule.match.meets_event(controller, event, one, node, ref) and rule.strikes(controller.seed):
-            controller.happened("fault", rule.id, at_event=event, **_named(one, node))
-            return Blow(rule.id, rule.do)
-    return NOTHING
+            controller.record("fault", rule.id, at_event=event, **_named(one, node))
+            return FaultHit(rule.id, rule.do)
+    return NO_HIT
 
 
 def _named(one: Instance | None, node: Node | None) -> dict[str, str]:

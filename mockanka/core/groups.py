@@ -25,7 +25,7 @@ class Group:
     fallback_id: str | None = None
 
 
-def listed(controller: Controller) -> list[Group]:
+def listed_groups(controller: Controller) -> list[Group]:
     """All groups, in the order in which they were created; on a basic licence none.
 
     That is a guess (controller-facts A21): Jenkins asks whatever the licence, and could not be set up if it failed.
@@ -33,7 +33,7 @@ def listed(controller: Controller) -> list[Group]:
     return list(controller.groups.values()) if controller.is_enterprise else []
 
 
-def find(controller: Controller, group_id: str) -> Group:
+def find_group(controller: Controller, group_id: str) -> Group:
     """The group with that id, or NotFound."""
     group = controller.groups.get(group_id)
     if group is None:
@@ -41,7 +41,7 @@ def find(controller: Controller, group_id: str) -> Group:
     return group
 
 
-def require(controller: Controller, group_id: str) -> Group:
+def require_group(controller: Controller, group_id: str) -> Group:
     """The group that a request leans on, or NoSuchGroup."""
     group = controller.groups.get(group_id)
     if group is None:
@@ -49,37 +49,37 @@ def require(controller: Controller, group_id: str) -> Group:
     return group
 
 
-def create(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
+def create_group(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
     """A new group without nodes. Names need not be unique: nothing published says so."""
     controller.require_enterprise(NODE_GROUPS)
     if fallback_id:
-        require(controller, fallback_id)
-    group = Group(controller.mint("group"), name, description, fallback_id or None)
+        require_group(controller, fallback_id)
+    group = Group(controller.new_id("group"), name, description, fallback_id or None)
     controller.groups[group.id] = group
-    controller.happened("group created", group.id, name=name)
+    controller.record("group created", group.id, name=name)
     return group
 
 
-def update(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
+def update_group(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
     """Change ``name``, ``description`` or ``fallback_id``; what is not among ``changes`` stays."""
     controller.require_enterprise(NODE_GROUPS)
-    group = find(controller, group_id)
+    group = find_group(controller, group_id)
     fallback_id = changes.get("fallback_id")
     if fallback_id:
-        require(controller, fallback_id)
+        require_group(controller, fallback_id)
     for key, value in changes.items():
         setattr(group, key, (value or None) if key == "fallback_id" else value)
     controller.placement_due = True
-    controller.happened("group updated", group_id, **changes)
+    controller.record("group updated", group_id, **changes)
 
 
-def delete(controller: Controller, group_id: str) -> None:
+def delete_group(controller: Controller, group_id: str) -> None:
     """Delete a group, also one in use: its nodes leave it, who fell back to it falls back to none.
 
     Guess, as controller-facts G proposes. Instances that wait for the group wait on.
     """
     controller.require_enterprise(NODE_GROUPS)
-    find(controller, group_id)
+    find_group(controller, group_id)
     del controller.groups[group_id]
     for group in controller.groups.values():
         if group.fallback_id == group_id:
@@ -88,7 +88,7 @@ def delete(controller: Controller, group_id: str) -> None:
         if group_id in node.groups:
             node.groups.remove(group_id)
     controller.placement_due = True
-    controller.happened("group deleted", group_id)
+    controller.record("group deleted", group_id)
 
 
 def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequen
         groups = controller.nodes[node_id].groups
         groups.extend(id for id in dict.fromkeys(group_ids) if id not in groups)
     controller.placement_due = True
-    controller.happened("nodes joined groups", ",".join(group_ids), nodes=list(node_ids))
+    controller.record("nodes joined groups", ",".join(group_ids), nodes=list(node_ids))
 
 
 def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
@@ -111,7 +111,7 @@ def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Seq
         node = controller.nodes[node_id]
         node.groups = [id for id in node.groups if id not in group_ids]
     controller.placement_due = True
-    controller.happened("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
+    controller.record("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
 
 
 def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
@@ -120,14 +120,14 @@ def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Seq
     if controller.release.has("one-node-a-call"):
         node_ids = node_ids[:1]
     for group_id in group_ids:
-        require(controller, group_id)
+        require_group(controller, group_id)
     for node_id in node_ids:
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
     return node_ids
 
 
-def chain(controller: Controller, group_id: str) -> Iterator[Group]:
+def fallback_chain(controller: Controller, group_id: str) -> Iterator[Group]:
     """The group, its fallback, that one's, and so on; a cycle ends where it began."""
     seen: set[str] = set()
     next_id: str | None = group_id

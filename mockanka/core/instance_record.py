@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import usb
 from mockanka.core.durations import MICROSECOND, SECOND
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
-from mockanka.core.templates import PortRule, Ref
+from mockanka.core.templates import PortRule, VersionRef
 from mockanka.core.vms import Vm
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ class StartRequest:
     metadata: dict[str, str | int | bool] = field(default_factory=dict)
 
 
-class Stay(NamedTuple):
+class TimelineEntry(NamedTuple):
     """A state an instance came to: since when, and by what."""
 
-    state: State
+    state: InstanceState
     since: int
     cause: str
 
 
-class Fate(NamedTuple):
+class PlannedEnd(NamedTuple):
     """How a phase ends that a fault has struck: ``fail``, with a message, or ``stop``; how far a pull will be then."""
 
     kind: str
@@ -67,7 +67,7 @@ class Fate(NamedTuple):
     progress: float = 0.0
 
 
-class Held(NamedTuple):
+class Stall(NamedTuple):
     """A fault holds something for good: its rule's id, and how much of the phase would be left without it."""
 
     rule_id: str
@@ -81,17 +81,17 @@ class Instance:
     id: str
     number: int
     request: StartRequest
-    ref: Ref
+    ref: VersionRef
     created: int
     inflight_id: str
     since: int
-    state: State = State.SCHEDULING
+    state: InstanceState = InstanceState.SCHEDULING
     step: int = 0
     """How many phases it has been through; an event of an earlier phase is dead."""
     ready: bool = False
     """Whether the controller has queued it, so that a node may take it."""
     node_id: str | None = None
-    occupies: bool = False
+    holds_slot: bool = False
     """Whether it holds a slot on its node."""
     booting: bool = False
     until: int | None = None
@@ -110,23 +110,23 @@ class Instance:
     """The save image request that pushes it."""
     script: ScriptResult | None = None
     """What its monitored startup script left, or will leave once it is up."""
-    fate: Fate | None = None
-    held: Held | None = None
-    lacks: tuple[str, ...] = ()
+    planned_end: PlannedEnd | None = None
+    held: Stall | None = None
+    unreported: tuple[str, ...] = ()
     """What its node does not report of the VM, by a fault."""
-    lacks_for: int | None = None
+    unreported_for: int | None = None
     """How long after it is Started; for good if that is None."""
     hidden: bool = False
     """Whether nobody sees it for a while, by a fault."""
     failed_on: tuple[str, ...] = ()
     """The nodes, by id, on which it failed to start before."""
-    timeline: list[Stay] = field(default_factory=list, compare=False)
+    timeline: list[TimelineEntry] = field(default_factory=list, compare=False)
     revision: int = field(default=0, compare=False)
 
     @property
     def running_vm(self) -> Vm | None:
         """The VM, while it counts as running on its node."""
-        return self.vm if self.occupies and not self.booting else None
+        return self.vm if self.holds_slot and not self.booting else None
 
     @property
     def shown_vm(self) -> Vm | None:
@@ -136,14 +136,14 @@ class Instance:
     @property
     def pulling(self) -> bool:
         """Whether its pull still goes on."""
-        return self.state is State.PULLING and not self.booting
+        return self.state is InstanceState.PULLING and not self.booting
 
     @property
     def shown_node_id(self) -> str | None:
         """The node as far as the controller tells: not while Scheduling, though one may have it by then, unless it has
         pulled already (controller-facts A2.2, A2.6)."""
         has_pulled = self.booting and self.progress_made >= 1.0
-        return None if self.state is State.SCHEDULING and not has_pulled else self.node_id
+        return None if self.state is InstanceState.SCHEDULING and not has_pulled else self.node_id
 
     @property
     def vlan(self) -> str:
@@ -157,7 +157,7 @@ class Instance:
         node = controller.nodes[self.node_id]
         running = node.pulls.get(self.ref)
         if running is None:
-            return self.fate.progress if self.fate else 1.0
+            return self.planned_end.progress if self.planned_end else 1.0
         return running.progress(node.seen(controller.now))
 
     def updated(self, controller: Controller) -> int:
@@ -171,4 +171,4 @@ class Instance:
 
     @property
     def _reported(self) -> bool:
-        return self.occupies or self.state is State.STOPPED
+        return self.holds_slot or self.state is InstanceState.STOPPED

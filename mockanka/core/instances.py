@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import network, pulls, scripts, templates, usb
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event
-from mockanka.core.failures import fail, occupants_of, script_failed, start_failed
-from mockanka.core.faults import NOTHING, Blow
-from mockanka.core.groups import require as require_group
-from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
-from mockanka.core.lifecycle import State
+from mockanka.core.failures import fail_instance, fail_script, fail_start, occupants_of
+from mockanka.core.faults import NO_HIT, FaultHit
+from mockanka.core.groups import require_group
+from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw
-from mockanka.core.templates import Ref
-from mockanka.core.transitions import move, occupy, release, remove
-from mockanka.core.vms import clone
+from mockanka.core.templates import VersionRef
+from mockanka.core.transitions import forget, free_slot, take_slot, transition
+from mockanka.core.vms import clone_vm
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -30,14 +30,14 @@ class _InstanceEvent(Event):
     instance_id: str
     step: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         instance = controller.instances.get(self.instance_id)
         return instance is not None and instance.step == self.step
 
-    def happen(self, controller: Controller) -> None:
-        self.befall(controller, controller.instances[self.instance_id])
+    def apply(self, controller: Controller) -> None:
+        self.apply_to(controller, controller.instances[self.instance_id])
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
         raise NotImplementedError
 
 
@@ -45,10 +45,10 @@ class _InstanceEvent(Event):
 class _NodeWork(_InstanceEvent):
     """What the instance's node does, and reports; a lost node reports nothing."""
 
-    def alive(self, controller: Controller) -> bool:
-        return _InstanceEvent.alive(self, controller) and self._node_id(controller) in controller.nodes
+    def is_current(self, controller: Controller) -> bool:
+        return _InstanceEvent.is_current(self, controller) and self._node_id(controller) in controller.nodes
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[self._node_id(controller)].lost_at is not None
 
     def _node_id(self, controller: Controller) -> str:
@@ -58,7 +58,9 @@ class _NodeWork(_InstanceEvent):
 class Queued(_InstanceEvent):
     """The request reached the queue that nodes take their work from."""
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
+    kind: ClassVar = "instance_queued"
+
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
         instance.ready = True
         instance.until = None
         controller.wait(instance)
@@ -67,124 +69,138 @@ class Queued(_InstanceEvent):
 class ImageReady(_NodeWork):
     """The node has pulled what the instance needs."""
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
+    kind: ClassVar = "instance_pulled"
+
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
         instance.progress_made = 1.0
         if controller.release.has("scheduling-after-pull"):
-            move(controller, instance, State.SCHEDULING, "pulled")
-        boot(controller, instance, controller.nodes[instance.node_id or ""])
+            transition(controller, instance, InstanceState.SCHEDULING, "pulled")
+        boot_vm(controller, instance, controller.nodes[instance.node_id or ""])
 
 
 class Booted(_NodeWork):
     """The VM is up, and its startup script has ended if it is monitored (controller-facts C4)."""
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
+    kind: ClassVar = "instance_booted"
+
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
         if instance.script is not None and instance.script.return_code != 0:
-            script_failed(controller, instance, instance.script.return_code)
+            fail_script(controller, instance, instance.script.return_code)
             return
-        move(controller, instance, State.STARTED, "VM is up")
+        transition(controller, instance, InstanceState.STARTED, "VM is up")
         begin_started(controller, instance)
 
 
-class Fated(_InstanceEvent):
+class PlannedEndReached(_InstanceEvent):
     """The phase ends as a fault has decided."""
 
-    def alive(self, controller: Controller) -> bool:
-        if not _InstanceEvent.alive(self, controller):
+    kind: ClassVar = "instance_planned_end"
+
+    def is_current(self, controller: Controller) -> bool:
+        if not _InstanceEvent.is_current(self, controller):
             return False
         node_id = controller.instances[self.instance_id].node_id
         return node_id is None or node_id in controller.nodes
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         node = controller.nodes.get(controller.instances[self.instance_id].node_id or "")
         return node is not None and node.lost_at is not None
 
-    def settles(self, controller: Controller) -> bool:
-        return controller.instances[self.instance_id].state is not State.STARTED
+    def makes_progress(self, controller: Controller) -> bool:
+        return controller.instances[self.instance_id].state is not InstanceState.STARTED
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
-        kind, message, _ = instance.fate or Fate("fail")
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
+        kind, message, _ = instance.planned_end or PlannedEnd("fail")
         if kind == "stop":
-            stop(controller, instance.id)
-        elif instance.state in (State.SCHEDULING, State.PULLING):
-            start_failed(controller, instance, message)
+            stop_instance(controller, instance.id)
+        elif instance.state in (InstanceState.SCHEDULING, InstanceState.PULLING):
+            fail_start(controller, instance, message)
         else:
-            fail(controller, instance, message)
+            fail_instance(controller, instance, message)
 
 
 class Stopped(_NodeWork):
     """The VM has stopped and gives its slot back."""
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
+    kind: ClassVar = "instance_stopped"
+
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
         if instance.vm is not None:
             instance.vm = replace(instance.vm, status="stopped")
-        move(controller, instance, State.STOPPED, "VM has stopped")
-        release(controller, instance)
+        transition(controller, instance, InstanceState.STOPPED, "VM has stopped")
+        free_slot(controller, instance)
 
 
 class Terminated(_NodeWork):
     """The node confirms that the VM is no more."""
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
-        move(controller, instance, State.TERMINATED, "node confirmed")
-        release(controller, instance)
+    kind: ClassVar = "instance_terminated"
+
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
+        transition(controller, instance, InstanceState.TERMINATED, "node confirmed")
+        free_slot(controller, instance)
         _forget_later(controller, instance)
 
 
 class Forgotten(_InstanceEvent):
     """The controller drops an instance that is Terminated, or that nobody confirmed to be."""
 
-    def settles(self, controller: Controller) -> bool:
+    kind: ClassVar = "instance_forgotten"
+
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def befall(self, controller: Controller, instance: Instance) -> None:
-        remove(controller, instance, "instance timeout")
+    def apply_to(self, controller: Controller, instance: Instance) -> None:
+        forget(controller, instance, "instance timeout")
 
 
 @dataclass(frozen=True, slots=True)
-class Revealed(Event):
+class VmFullyReported(Event):
     """The node reports what it did not report of the VM, by a fault."""
+
+    kind: ClassVar = "vm_fully_reported"
 
     instance_id: str
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         instance = controller.instances.get(self.instance_id)
-        return instance is not None and bool(instance.lacks)
+        return instance is not None and bool(instance.unreported)
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return False
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         instance = controller.instances[self.instance_id]
-        instance.lacks, instance.lacks_for = (), None
+        instance.unreported, instance.unreported_for = (), None
         controller.touch(instance)
-        controller.happened("VM reported in full", instance.id)
+        controller.record("VM reported in full", instance.id)
 
 
 # What ends a phase that has an end, by state; Scheduling and Pulling have two phases each.
-_PHASE_ENDS: dict[State, type[_InstanceEvent]] = {
-    State.STOPPING: Stopped,
-    State.TERMINATING: Terminated,
-    State.TERMINATED: Forgotten,
+_PHASE_ENDS: dict[InstanceState, type[_InstanceEvent]] = {
+    InstanceState.STOPPING: Stopped,
+    InstanceState.TERMINATING: Terminated,
+    InstanceState.TERMINATED: Forgotten,
 }
 
 
-def phase_end(instance: Instance) -> _InstanceEvent:
+def phase_end_event(instance: Instance) -> _InstanceEvent:
     """The event that ends the phase the instance is in."""
     kind: type[_InstanceEvent]
-    if instance.fate is not None:
-        kind = Fated
+    if instance.planned_end is not None:
+        kind = PlannedEndReached
     elif instance.booting:
         kind = Booted
-    elif instance.state is State.SCHEDULING:
+    elif instance.state is InstanceState.SCHEDULING:
         kind = Queued
-    elif instance.state is State.PULLING:
+    elif instance.state is InstanceState.PULLING:
         kind = ImageReady
     else:
         kind = _PHASE_ENDS[instance.state]
     return kind(instance.id, instance.step)
 
 
-def find(controller: Controller, instance_id: str) -> Instance:
+def find_instance(controller: Controller, instance_id: str) -> Instance:
     """The instance with that id, or NotFound."""
     instance = controller.instances.get(instance_id)
     if instance is None or instance.hidden:
@@ -192,22 +208,22 @@ def find(controller: Controller, instance_id: str) -> Instance:
     return instance
 
 
-def start(controller: Controller, request: StartRequest, count: int = 1) -> list[str]:
+def start_instances(controller: Controller, request: StartRequest, count: int = 1) -> list[str]:
     """Create ``count`` instances in Scheduling and return their ids: all of them, or a refusal and none.
 
     Capacity is not asked for; who finds no node waits (controller-facts A1, C7).
     """
-    ref = templates.resolve(controller, request.template_id, request.tag, request.version)
+    ref = templates.resolve_version(controller, request.template_id, request.tag, request.version)
     request = _licensed(controller, request)
     if request.node_id and request.node_id not in controller.nodes:
         raise NoSuchNode(request.node_id)
     if request.group_id:
         require_group(controller, request.group_id)
     if request.usb_device:
-        usb.require(controller, request.usb_device)
+        usb.require_usb_device(controller, request.usb_device)
     request = network.on_vlan(controller, request, ref)
     if request.startup_script:
-        scripts.require_sound(request.startup_script)
+        scripts.require_valid_script(request.startup_script)
     addresses = network.addresses_for(controller, request, ref, count)
     return [_create(controller, replace(request, mac_address=address), ref).id for address in addresses]
 
@@ -221,21 +237,21 @@ def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
     return request if controller.is_enterprise else replace(request, priority=StartRequest.priority)
 
 
-def _create(controller: Controller, request: StartRequest, ref: Ref) -> Instance:
-    instance_id = controller.mint("instance")
+def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> Instance:
+    instance_id = controller.new_id("instance")
     instance = Instance(
         id=instance_id,
         number=controller.minted["instance"],
         request=request,
         ref=ref,
         created=controller.now,
-        inflight_id=controller.mint("request"),
+        inflight_id=controller.new_id("request"),
         since=controller.now,
     )
     controller.instances[instance_id] = instance
     controller.touch(instance)
-    controller.happened("instance", instance_id, state=State.SCHEDULING.value, cause="requested")
-    instance.timeline.append(Stay(State.SCHEDULING, controller.now, "requested"))
+    controller.record("instance", instance_id, state=InstanceState.SCHEDULING.value, cause="requested")
+    instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, "requested"))
     _queue(controller, instance)
     return instance
 
@@ -247,43 +263,43 @@ def _queue(controller: Controller, instance: Instance) -> None:
     _enter(controller, instance, length, blow)
 
 
-def update(controller: Controller, instance_id: str, changes: dict[str, object]) -> None:
+def update_instance(controller: Controller, instance_id: str, changes: dict[str, object]) -> None:
     """Change ``name``, ``external_id`` or ``metadata``; what is not among ``changes`` stays.
 
     Metadata is merged key by key: a guess, as controller-facts G proposes.
     """
-    instance = find(controller, instance_id)
+    instance = find_instance(controller, instance_id)
     if isinstance(given := changes.get("metadata"), dict):
         changes = {**changes, "metadata": {**instance.request.metadata, **given}}
     instance.request = replace(instance.request, **changes)  # type: ignore[arg-type]
     controller.touch(instance)
-    controller.happened("instance updated", instance_id, **changes)
+    controller.record("instance updated", instance_id, **changes)
 
 
-def terminate(controller: Controller, instance_id: str) -> None:
+def terminate_instance(controller: Controller, instance_id: str) -> None:
     """Accept a request to terminate, in any state; again is fine (a guess, controller-facts A4).
 
     One that no node has is never Terminated: it is Terminating until it is forgotten (controller-facts C1).
     """
-    instance = find(controller, instance_id)
-    if instance.state in (State.TERMINATING, State.TERMINATED):
+    instance = find_instance(controller, instance_id)
+    if instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
         return
     blow = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
     if blow.do.ignore:
         return
-    confirms = instance.occupies or instance.state is State.STOPPED
-    move(controller, instance, State.TERMINATING, "requested")
+    confirms = instance.holds_slot or instance.state is InstanceState.STOPPED
+    transition(controller, instance, InstanceState.TERMINATING, "requested")
     _forget_later(controller, instance)
     if confirms:
         _confirm_later(controller, instance, blow)
 
 
-def stop(controller: Controller, instance_id: str) -> None:
+def stop_instance(controller: Controller, instance_id: str) -> None:
     """The VM shuts down underneath: Stopping, then Stopped. Only a Started one can."""
     instance = controller.instances.get(instance_id)  # whoever sees it or not
     if instance is None:
         raise NotFound
-    move(controller, instance, State.STOPPING, "VM shuts down")
+    transition(controller, instance, InstanceState.STOPPING, "VM shuts down")
     _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
 
 
@@ -293,129 +309,131 @@ def begin_started(controller: Controller, instance: Instance) -> None:
     blow = controller.strike("started", instance, node, instance.ref)
     controller.follow(blow, 0, instance, node)
     if blow.do.stop or blow.do.fail is not None:
-        instance.fate = Fate("stop") if blow.do.stop else Fate("fail", blow.do.fail or "")
+        instance.planned_end = PlannedEnd("stop") if blow.do.stop else PlannedEnd("fail", blow.do.fail or "")
         _enter(controller, instance, blow.do.after)
-    if instance.lacks and instance.lacks_for is not None:
-        controller.schedule(controller.now + instance.lacks_for, Revealed(instance.id))
+    if instance.unreported and instance.unreported_for is not None:
+        controller.schedule(controller.now + instance.unreported_for, VmFullyReported(instance.id))
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_instances(controller: Controller, node: Node) -> None:
     """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
     here = [each for each in controller.instances.values() if each.node_id == node.id]
     for instance in sorted(here, key=lambda each: each.number):
         controller.touch(instance)  # its heartbeat goes on
         if instance.until is not None and instance.until <= controller.now:
-            controller.schedule(controller.now, phase_end(instance))
+            controller.schedule(controller.now, phase_end_event(instance))
 
 
 def resume_phase(controller: Controller, instance: Instance) -> None:
     """Let an instance that was put into a state from outside go on from there."""
-    if instance.state is State.SCHEDULING:
+    if instance.state is InstanceState.SCHEDULING:
         _queue(controller, instance)
     elif instance.pulling and instance.node_id:
         _follow_pull(controller, instance, controller.nodes[instance.node_id].pulls[instance.ref])
-    elif instance.state is State.STARTED:
+    elif instance.state is InstanceState.STARTED:
         begin_started(controller, instance)
-    elif instance.state is State.STOPPING:
+    elif instance.state is InstanceState.STOPPING:
         _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
-    elif instance.state in (State.TERMINATING, State.TERMINATED):
+    elif instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
         _forget_later(controller, instance)
-        if instance.occupies:
+        if instance.holds_slot:
             _confirm_later(controller, instance)
 
 
-def assign(controller: Controller, instance: Instance, node: Node) -> None:
+def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
     """Give a waiting instance to a node: it pulls if it must, then boots."""
-    controller.wait_no_more(instance)
-    occupy(controller, instance, node)
+    controller.dequeue(instance)
+    take_slot(controller, instance, node)
     if instance.request.usb_device:
         instance.usb = usb.free_device(controller, node, instance.request.usb_device)
-    controller.happened("placed", instance.id, node=node.id)
-    if not pulls.has(controller, node, instance.ref) and not templates.in_registry(controller, instance.ref):
+    controller.record("placed", instance.id, node=node.id)
+    if not pulls.is_cached(controller, node, instance.ref) and not templates.in_registry(controller, instance.ref):
         # Guess (controller-facts C12): the template went away before any node had pulled it.
-        fail(controller, instance, str(NoSuchTemplate()))
+        fail_instance(controller, instance, str(NoSuchTemplate()))
         return
     try:
-        running = pulls.begin(controller, node, instance.ref, instance)
+        running = pulls.begin_pull(controller, node, instance.ref, instance)
     except (NodeDiskFull, RegistryDown) as refused:
-        start_failed(controller, instance, str(refused))
+        fail_start(controller, instance, str(refused))
         return
     if running is None:
-        boot(controller, instance, node)
+        boot_vm(controller, instance, node)
     else:
-        move(controller, instance, State.PULLING, f"pulls to {node.name}")
+        transition(controller, instance, InstanceState.PULLING, f"pulls to {node.name}")
         _follow_pull(controller, instance, running)
 
 
 def _follow_pull(controller: Controller, instance: Instance, running: pulls.Pull) -> None:
     """The instance waits for a pull of its node, and shares its fate."""
     if running.fails_at is not None:
-        instance.fate = Fate("fail", running.message, running.progress(running.fails_at))
-    instance.until = None if running.held_by else running.over
+        instance.planned_end = PlannedEnd("fail", running.message, running.progress(running.fails_at))
+    instance.until = None if running.stalled_by else running.over
     if instance.until is not None:
-        controller.schedule(instance.until, phase_end(instance))
+        controller.schedule(instance.until, phase_end_event(instance))
 
 
-def pull_changed(controller: Controller, node: Node, ref: Ref) -> None:
+def reschedule_pulling_instances(controller: Controller, node: Node, ref: VersionRef) -> None:
     """A pull of the node goes another way than it was going to; so do those who wait for it."""
     for instance in occupants_of(controller, node):
         if instance.pulling and instance.ref == ref:
             instance.step += 1
-            instance.fate = None
+            instance.planned_end = None
             _follow_pull(controller, instance, node.pulls[ref])
             controller.touch(instance)
 
 
-def boot(controller: Controller, instance: Instance, node: Node) -> None:
+def boot_vm(controller: Controller, instance: Instance, node: Node) -> None:
     """Have the node clone the VM and start it."""
     instance.booting = True
     instance.step += 1
-    instance.vm = clone(controller, instance, node)
+    instance.vm = clone_vm(controller, instance, node)
     length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
     request = instance.request
     if request.script_monitoring and request.startup_script:
-        instance.script, takes = scripts.run(controller, instance, request.startup_script, request.script_timeout)
+        instance.script, takes = scripts.run_script(
+            controller, instance, request.startup_script, request.script_timeout
+        )
         length += takes
     blow = controller.strike("start", instance, node, instance.ref)
     controller.follow(blow, length, instance, node)
     if blow.do.without:
-        instance.lacks = blow.do.without
-        instance.lacks_for = blow.do.lasts
+        instance.unreported = blow.do.without
+        instance.unreported_for = blow.do.lasts
     if blow.do.fail is not None:
         length = int(length * blow.do.share)
     _enter(controller, instance, length, blow)
     controller.touch(instance)
-    controller.happened("VM cloned", instance.id, node=node.id)
+    controller.record("VM cloned", instance.id, node=node.id)
 
 
-def let_go(controller: Controller, instance: Instance) -> None:
+def release_stalled_instance(controller: Controller, instance: Instance) -> None:
     """The fault that held it is removed: its phase goes on."""
     if instance.held is not None:
         rest, instance.held = instance.held.rest, None
-        controller.happened("let go", instance.id)
+        controller.record("let go", instance.id)
         _enter(controller, instance, rest)
 
 
-def _enter(controller: Controller, instance: Instance, length: int, blow: Blow = NOTHING) -> None:
+def _enter(controller: Controller, instance: Instance, length: int, blow: FaultHit = NO_HIT) -> None:
     """Begin a phase of that length; a fault may hold it there, lengthen it, or end it another way."""
     if blow.do.fail is not None:
-        instance.fate = Fate("fail", blow.do.fail)
+        instance.planned_end = PlannedEnd("fail", blow.do.fail)
     if blow.do.stall and blow.do.lasts is None:
-        instance.held = Held(blow.rule_id, length)
+        instance.held = Stall(blow.rule_id, length)
         instance.until = None
         return
     instance.until = controller.now + length + (blow.do.lasts or 0 if blow.do.stall else 0)
-    controller.schedule(instance.until, phase_end(instance))
+    controller.schedule(instance.until, phase_end_event(instance))
 
 
-def _confirm_later(controller: Controller, instance: Instance, blow: Blow = NOTHING) -> None:
+def _confirm_later(controller: Controller, instance: Instance, blow: FaultHit = NO_HIT) -> None:
     length = controller.timings.terminate.sample(_chance(controller, instance, "terminate"))
     _enter(controller, instance, length, blow)
 
 
 def _forget_later(controller: Controller, instance: Instance) -> None:
     length = controller.timings.forget.sample(_chance(controller, instance, "forget"))
-    if instance.state is State.TERMINATED:
+    if instance.state is InstanceState.TERMINATED:
         instance.until = controller.now + length
     controller.schedule(controller.now + length, Forgotten(instance.id, instance.step))
 

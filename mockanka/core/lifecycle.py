@@ -2,10 +2,10 @@
 
 from enum import StrEnum
 
-from mockanka.core.errors import IllegalMove
+from mockanka.core.errors import IllegalTransition
 
 
-class State(StrEnum):
+class InstanceState(StrEnum):
     """Instance states, in the words of the wire. GONE never shows: it is an instance nobody knows any more."""
 
     SCHEDULING = "Scheduling"
@@ -20,9 +20,9 @@ class State(StrEnum):
     GONE = "gone"
 
 
-S = State
+S = InstanceState
 
-LEGAL: dict[State, frozenset[State]] = {
+LEGAL_TRANSITIONS: dict[InstanceState, frozenset[InstanceState]] = {
     S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
     # Back to Scheduling from 1.50 on, until the VM is up. Guess: also when a failed pull is tried again elsewhere.
     S.PULLING: frozenset({S.SCHEDULING, S.STARTED, S.ERROR, S.TERMINATING}),
@@ -40,10 +40,10 @@ LEGAL: dict[State, frozenset[State]] = {
 }
 
 
-def check(before: State, after: State) -> None:
+def check_transition(before: InstanceState, after: InstanceState) -> None:
     """Raise IllegalMove unless the life cycle knows the move."""
-    if after not in LEGAL[before]:
-        raise IllegalMove(f"{before} -> {after}")
+    if after not in LEGAL_TRANSITIONS[before]:
+        raise IllegalTransition(f"{before} -> {after}")
 
 
 class NodeState(StrEnum):

@@ -16,12 +16,12 @@ from mockanka.core.templates import version_of
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import StartRequest
-    from mockanka.core.templates import Ref
+    from mockanka.core.templates import VersionRef
 
 _MAC_ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}", re.ASCII)
 
 
-def addresses_for(controller: Controller, request: StartRequest, ref: Ref, count: int) -> list[str | None]:
+def addresses_for(controller: Controller, request: StartRequest, ref: VersionRef, count: int) -> list[str | None]:
     """The MAC addresses of instances that are about to be made; None where addresses are not managed.
 
     An address is free again when its instance is gone; the real controller looks for those once an hour (C16).
@@ -52,7 +52,7 @@ def pool(controller: Controller) -> list[str]:
     ]
 
 
-def on_vlan(controller: Controller, request: StartRequest, ref: Ref) -> StartRequest:
+def on_vlan(controller: Controller, request: StartRequest, ref: VersionRef) -> StartRequest:
     """The request with its VLAN, as far as that counts; NoSuchVlan unless some node knows it."""
     if version_of(controller, ref).suspended:
         return replace(request, vlan_tag=None)

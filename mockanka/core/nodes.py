@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mockanka.core import distributions, failures, instances, pulls, removals, restarts, save_images
 from mockanka.core.errors import NotFound, UnknownToRelease
 from mockanka.core.events import Event
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.overrides import Turns, want
+from mockanka.core.overrides import Overrides, set_override
 from mockanka.core.pulls import Pull
 from mockanka.core.randomness import draw
 from mockanka.core.release import SINCE
-from mockanka.core.templates import Ref
+from mockanka.core.templates import VersionRef
 from mockanka.core.usb import UsbDevice
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class AnkaVersion:
     expires: str = ""
 
 
-class Load(NamedTuple):
+class NodeLoad(NamedTuple):
     """What runs on a node: VMs, their cores, their RAM in MB."""
 
     vm_count: int
@@ -69,8 +69,8 @@ class Node:
     central_logging: bool = True
     lost_at: int | None = None
     timeout_at: int | None = None
-    cached: dict[Ref, int] = field(default_factory=dict)
-    pulls: dict[Ref, Pull] = field(default_factory=dict)
+    cached: dict[VersionRef, int] = field(default_factory=dict)
+    pulls: dict[VersionRef, Pull] = field(default_factory=dict)
     occupants: dict[str, None] = field(default_factory=dict)
     """Ids of the instances that hold a slot here."""
     force_overrides: bool = False
@@ -80,13 +80,13 @@ class Node:
     vlans: tuple[str, ...] = ()
     removals: dict[str, int] = field(default_factory=dict)
     """The templates that it will take off its disk, and when."""
-    by_hand: int = 0
+    manual_vms: int = 0
     """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
     reported: int | None = None
     """A moment at which it reported: its beat goes by that one, and else by the seed."""
     cpu_load: float | None = None
     """Load of the host itself, less than nothing if its VMs idle; a little noise, if nobody said."""
-    turns: Turns = field(default_factory=dict)
+    overrides: Overrides = field(default_factory=dict)
     """What it was made, by a fault or by hand: offline, full, one of TURNS."""
 
     def is_offline(self, now: int) -> bool:
@@ -125,48 +125,52 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class TimedOut(Event):
+class NodeTimedOut(Event):
     """The controller has not heard of a lost node for too long: it is Offline (controller-facts C5, C6)."""
+
+    kind: ClassVar = "node_timed_out"
 
     node_id: str
     at: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
         return node is not None and node.timeout_at == self.at
 
-    def settles(self, controller: Controller) -> bool:
-        return failures.can_be_abandoned(controller, controller.nodes[self.node_id])
+    def makes_progress(self, controller: Controller) -> bool:
+        return failures.has_occupants_to_fail(controller, controller.nodes[self.node_id])
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
-        controller.happened("node offline", node.id)
+        controller.record("node offline", node.id)
         # Guess: what the controller does with the instances of a lost node, and the text, are not published.
-        failures.abandon(controller, node, f"node {node.name} is offline")
+        failures.fail_occupants(controller, node, f"node {node.name} is offline")
 
 
 @dataclass(frozen=True, slots=True)
-class Updated(Event):
+class NodeUpdated(Event):
     """The agent has fetched its package and runs again: the node takes work."""
+
+    kind: ClassVar = "node_updated"
 
     node_id: str
     until: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
-        return node is not None and node.turns.get(UPDATING) == self.until
+        return node is not None and node.overrides.get(UPDATING) == self.until
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[self.node_id].lost_at is not None
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return bool(controller.waiting)
 
-    def happen(self, controller: Controller) -> None:
-        turn_back(controller, self.node_id, UPDATING)
+    def apply(self, controller: Controller) -> None:
+        end_node_override(controller, self.node_id, UPDATING)
 
 
-def find(controller: Controller, node_id: str) -> Node:
+def find_node(controller: Controller, node_id: str) -> Node:
     """The node with that id, or NotFound."""
     node = controller.nodes.get(node_id)
     if node is None:
@@ -174,10 +178,10 @@ def find(controller: Controller, node_id: str) -> Node:
     return node
 
 
-def load(controller: Controller, node: Node) -> Load:
+def running_load(controller: Controller, node: Node) -> NodeLoad:
     """Counts the VMs that run; those still being pulled or booted hold a slot but do not run yet."""
     vms = [vm for id in node.occupants if (vm := controller.instances[id].running_vm) is not None]
-    return Load(len(vms) + node.by_hand, sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
+    return NodeLoad(len(vms) + node.manual_vms, sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
 
 
 def cpu_util(controller: Controller, node: Node) -> float:
@@ -189,10 +193,10 @@ def cpu_util(controller: Controller, node: Node) -> float:
 
 
 def _load_of_vms(controller: Controller, node: Node) -> float:
-    return 0.5 * load(controller, node).vcpu_count / max(1, node.cpus)
+    return 0.5 * running_load(controller, node).vcpu_count / max(1, node.cpus)
 
 
-def observe(controller: Controller, node: Node, cpu_util: float | None, disk_used: int | None) -> None:
+def match_observed_usage(controller: Controller, node: Node, cpu_util: float | None, disk_used: int | None) -> None:
     """Make the node show what was seen of it: what its VMs and files do not account for is its own."""
     if cpu_util is not None:
         node.cpu_load = cpu_util - _load_of_vms(controller, node)
@@ -202,41 +206,41 @@ def observe(controller: Controller, node: Node, cpu_util: float | None, disk_use
 
 def ram_util(controller: Controller, node: Node) -> float:
     """RAM given to running VMs as a share of the node's (controller-facts A6)."""
-    return min(1.0, load(controller, node).vram / (node.ram * MB_PER_GB)) if node.ram else 0.0
+    return min(1.0, running_load(controller, node).vram / (node.ram * MB_PER_GB)) if node.ram else 0.0
 
 
-def configure(controller: Controller, node_id: str, changes: dict[str, object]) -> None:
+def configure_node(controller: Controller, node_id: str, changes: dict[str, object]) -> None:
     """Change a node's settings; ``changes`` names fields of Node.
 
     They hold at once: the real agent picks them up with its next task (controller-facts A7), a delay nobody measured.
     VMs above a lowered capacity run on. ``drain_mode`` puts it into Drain Mode, or ends that and no other state.
     """
-    node = find(controller, node_id)
+    node = find_node(controller, node_id)
     for key, value in changes.items():
         if key != "drain_mode":
             setattr(node, key, value)
         elif value:
-            set_condition(controller, node_id, NodeState.DRAIN)
+            set_node_state(controller, node_id, NodeState.DRAIN)
         else:
-            turn_back(controller, node_id, "drain")
+            end_node_override(controller, node_id, "drain")
     if "ip" in changes:
         for one in controller.instances.values():
             if one.node_id == node_id and one.vm is not None:
                 one.vm = replace(one.vm, host_ip=node.ip)
                 controller.touch(one)
     controller.placement_due = True
-    controller.happened("node configured", node_id, **changes)
+    controller.record("node configured", node_id, **changes)
 
 
-def delete(controller: Controller, node_id: str) -> None:
+def delete_node(controller: Controller, node_id: str) -> None:
     """Forget a node. Its instances go to Error at once (a guess, as for a lost one)."""
-    node = find(controller, node_id)
-    failures.abandon(controller, node, f"node {node.name} was deleted")
-    distributions.forsake(controller, node)
-    failures.orphan(controller, node)
+    node = find_node(controller, node_id)
+    failures.fail_occupants(controller, node, f"node {node.name} was deleted")
+    distributions.fail_deliveries_to(controller, node)
+    failures.detach_instances(controller, node)
     del controller.nodes[node_id]
     controller.placement_due = True
-    controller.happened("node deleted", node_id, name=node.name)
+    controller.record("node deleted", node_id, name=node.name)
 
 
 def host_arch(controller: Controller, node: Node) -> str:
@@ -244,20 +248,20 @@ def host_arch(controller: Controller, node: Node) -> str:
     return node.arch or next((each.arch for each in controller.templates.values()), "arm64")
 
 
-def lose(controller: Controller, node_id: str, at_once: bool = False) -> None:
+def lose_node(controller: Controller, node_id: str, at_once: bool = False) -> None:
     """The node goes silent, from now on. What it was doing goes unreported until it is back.
 
     The controller gives it up, and shows it as Offline, when it has not heard of it for ``timings.node_timeout``;
     ``at_once`` is for tests that will not wait.
     """
-    node = find(controller, node_id)
+    node = find_node(controller, node_id)
     if node.lost_at is None:
         last = node.heartbeat(controller)
         node.lost_at = controller.now
         for each in controller.instances.values():
             if each.node_id == node_id:
                 controller.touch(each)  # its heartbeat stands still
-        controller.happened("node lost", node_id)
+        controller.record("node lost", node_id)
         _give_up_at(controller, node, max(controller.now, last + controller.timings.node_timeout))
     if at_once and not node.is_offline(controller.now):
         _give_up_at(controller, node, controller.now)
@@ -265,46 +269,50 @@ def lose(controller: Controller, node_id: str, at_once: bool = False) -> None:
 
 def _give_up_at(controller: Controller, node: Node, at: int) -> None:
     node.timeout_at = at
-    controller.schedule(at, TimedOut(node.id, at))
+    controller.schedule(at, NodeTimedOut(node.id, at))
 
 
-def restore(controller: Controller, node_id: str) -> None:
+def restore_node(controller: Controller, node_id: str) -> None:
     """The node is back and reports what came to its end meanwhile."""
-    node = find(controller, node_id)
-    node.turns.pop("offline", None)
+    node = find_node(controller, node_id)
+    node.overrides.pop("offline", None)
     if node.lost_at is None:
         return
     node.lost_at = node.timeout_at = None
-    for part in (pulls, instances, restarts, save_images, distributions, removals):
-        part.resume(controller, node)
-    until = node.turns.get(UPDATING)
+    pulls.resume_pulls(controller, node)
+    instances.resume_instances(controller, node)
+    restarts.resume_restarts(controller, node)
+    save_images.resume_saves(controller, node)
+    distributions.resume_deliveries(controller, node)
+    removals.resume_removals(controller, node)
+    until = node.overrides.get(UPDATING)
     if until is not None and until <= controller.now:
-        controller.schedule(controller.now, Updated(node.id, until))
+        controller.schedule(controller.now, NodeUpdated(node.id, until))
     controller.placement_due = True
-    controller.happened("node back", node_id)
+    controller.record("node back", node_id)
 
 
-def set_condition(controller: Controller, node_id: str, condition: NodeState) -> None:
+def set_node_state(controller: Controller, node_id: str, condition: NodeState) -> None:
     """Make the node Active, Updating, Unhealthy or unlicensed for good; only an Active one takes work. VMs run on."""
-    node = find(controller, node_id)
+    node = find_node(controller, node_id)
     if condition is NodeState.OFFLINE:
         raise ValueError("a node is Offline by being lost: use lose()")
-    require_known(controller, condition)
-    for what, meant in TURNS.items():
+    require_known_state(controller, condition)
+    for what, meant in STATE_OVERRIDES.items():
         if condition is NodeState.ACTIVE:
-            node.turns.pop(what, None)
+            node.overrides.pop(what, None)
         elif condition is meant:
-            want(node.turns, what, None)
+            set_override(node.overrides, what, None)
     _become(controller, node, condition)
 
 
 def _become(controller: Controller, node: Node, condition: NodeState) -> None:
     node.condition = condition
     controller.placement_due = True
-    controller.happened("node state", node.id, state=condition.value)
+    controller.record("node state", node.id, state=condition.value)
 
 
-def update_all(controller: Controller) -> None:
+def update_agents(controller: Controller) -> None:
     """Have every agent fetch its package again: Active nodes are Updating meanwhile, and VMs run on.
 
     Guess: that no other node shows it, and for how long (controller-facts A9).
@@ -313,18 +321,18 @@ def update_all(controller: Controller) -> None:
         if node.takes_work:
             length = controller.timings.update.sample(draw(controller.seed, node.id, f"update {controller.now}"))
             until = controller.now + length
-            turn(controller, node.id, UPDATING, until)
-            controller.schedule(until, Updated(node.id, until))
+            override_node(controller, node.id, UPDATING, until)
+            controller.schedule(until, NodeUpdated(node.id, until))
 
 
-def require_known(controller: Controller, condition: NodeState) -> None:
+def require_known_state(controller: Controller, condition: NodeState) -> None:
     """Raise UnknownToRelease if the simulated release has no such state."""
     if condition is NodeState.DRAIN and not controller.release.has("drain-mode"):
         raise UnknownToRelease(condition.value, controller.release, SINCE["drain-mode"])
 
 
 UPDATING = "updating"
-TURNS: dict[str, NodeState] = {
+STATE_OVERRIDES: dict[str, NodeState] = {
     "drain": NodeState.DRAIN,
     "unhealthy": NodeState.UNHEALTHY,
     UPDATING: NodeState.UPDATING,
@@ -332,50 +340,52 @@ TURNS: dict[str, NodeState] = {
 }
 
 
-def turn(controller: Controller, node_id: str, what: str, until: int | None = None, at_once: bool = False) -> None:
+def override_node(
+    controller: Controller, node_id: str, what: str, until: int | None = None, at_once: bool = False
+) -> None:
     """Make a node ``offline``, ``online``, ``full``, or put it in one of the states of TURNS; for good, or until then.
 
     Offline is lost: shown when the controller has missed it long enough, or ``at_once``. Full is taken by VMs started
     by hand. Online ends all of these, whoever wants them.
     """
-    node = find(controller, node_id)
+    node = find_node(controller, node_id)
     if what == "online":
-        restore(controller, node_id)
-        node.turns.clear()
-        node.by_hand = 0
+        restore_node(controller, node_id)
+        node.overrides.clear()
+        node.manual_vms = 0
         if node.condition is not NodeState.ACTIVE:
             _become(controller, node, NodeState.ACTIVE)
         controller.placement_due = True
         return
-    if what in TURNS:
-        require_known(controller, TURNS[what])
-    want(node.turns, what, until)
+    if what in STATE_OVERRIDES:
+        require_known_state(controller, STATE_OVERRIDES[what])
+    set_override(node.overrides, what, until)
     if what == "offline":
-        lose(controller, node_id, at_once)
+        lose_node(controller, node_id, at_once)
     elif what == "full":
-        node.by_hand = max(1, node.by_hand, node.capacity - len(node.occupants))
-        controller.happened("node full", node_id, vms=node.by_hand)
+        node.manual_vms = max(1, node.manual_vms, node.capacity - len(node.occupants))
+        controller.record("node full", node_id, vms=node.manual_vms)
     else:
-        _become(controller, node, TURNS[what])
+        _become(controller, node, STATE_OVERRIDES[what])
 
 
-def turn_back(controller: Controller, node_id: str, what: str) -> None:
+def end_node_override(controller: Controller, node_id: str, what: str) -> None:
     """Undo one turn, and no other: whatever else the node is wanted to be it is."""
-    node = find(controller, node_id)
-    node.turns.pop(what, None)
+    node = find_node(controller, node_id)
+    node.overrides.pop(what, None)
     if what == "offline":
-        restore(controller, node_id)
+        restore_node(controller, node_id)
     elif what == "full":
-        node.by_hand = 0
+        node.manual_vms = 0
         controller.placement_due = True
-        controller.happened("node free", node_id)
+        controller.record("node free", node_id)
     else:
-        show_condition(controller, node)
+        refresh_state(controller, node)
 
 
-def show_condition(controller: Controller, node: Node) -> None:
+def refresh_state(controller: Controller, node: Node) -> None:
     """Put the node in the state that it was made last of those that last; without a licence it is unlicensed."""
-    plain = NodeState.UNLICENSED if "expired" in controller.turns else NodeState.ACTIVE
-    condition = next((TURNS[what] for what in reversed(node.turns) if what in TURNS), plain)
+    plain = NodeState.UNLICENSED if "expired" in controller.overrides else NodeState.ACTIVE
+    condition = next((STATE_OVERRIDES[what] for what in reversed(node.overrides) if what in STATE_OVERRIDES), plain)
     if condition is not node.condition:
         _become(controller, node, condition)

@@ -5,11 +5,11 @@ Each of these is wanted by itself, so that the end of one leaves the others alon
 
 from __future__ import annotations
 
-Turns = dict[str, int | None]
+Overrides = dict[str, int | None]
 """What is wanted, and until when; None is for good. What was wanted last stands last."""
 
 
-def want(turns: Turns, what: str, until: int | None) -> None:
+def set_override(turns: Overrides, what: str, until: int | None) -> None:
     """Have it so until then, unless it is wanted for longer already."""
     before = turns.pop(what, until)
     turns[what] = None if before is None or until is None else max(before, until)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import groups, instances, pulls, usb
-from mockanka.core.templates import Ref, version_of
+from mockanka.core.templates import VersionRef, version_of
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Need(NamedTuple):
     """All that placement asks of a node; instances with equal needs find equal answers."""
 
-    ref: Ref
+    ref: VersionRef
     node_id: str | None
     group_id: str | None
     usb_device: str | None
@@ -45,14 +45,14 @@ def place_waiting(controller: Controller) -> None:
         need = need_of(controller, waiting)
         node = None if need in hopeless else choose(controller, need)
         if node is not None:
-            instances.assign(controller, waiting, node)
+            instances.assign_to_node(controller, waiting, node)
             continue
         if need not in hopeless:
             hopeless[need] = why_nobody(controller, need)
         reason = hopeless[need]
         if waiting.waits_for != reason:
             waiting.waits_for = reason
-            controller.happened("waiting", waiting.id, reason=reason)
+            controller.record("waiting", waiting.id, reason=reason)
 
 
 def need_of(controller: Controller, waiting: Instance) -> Need:
@@ -105,7 +105,7 @@ def refusal(controller: Controller, node: Node, need: Need) -> str | None:
     """Why the node does not take it; None when it does."""
     if not node.takes_work:
         return "not reporting" if node.lost_at is not None else f"is {node.condition}"
-    if node.by_hand:
+    if node.manual_vms:
         return "runs VMs that were started by hand"
     if node.arch and node.arch != need.arch:
         return f"is {node.arch}, the template {need.arch}"
@@ -143,12 +143,12 @@ def _circles(controller: Controller, need: Need) -> Iterable[list[Node]]:
         pinned = controller.nodes.get(need.node_id)
         yield [pinned] if pinned else []
     elif need.group_id:
-        for link in groups.chain(controller, need.group_id):
+        for link in groups.fallback_chain(controller, need.group_id):
             yield [node for node in controller.nodes.values() if link.id in node.groups]
     else:
         yield list(controller.nodes.values())
 
 
 def _rank(controller: Controller, node: Node, need: Need) -> tuple[bool, bool, int, str, str]:
-    cold = not pulls.has(controller, node, need.ref)
+    cold = not pulls.is_cached(controller, node, need.ref)
     return node.id in need.failed_on, cold, -free_slots(controller, node, need), node.name, node.id

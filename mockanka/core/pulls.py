@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from mockanka.core.durations import transfer
+from mockanka.core.durations import transfer_time
 from mockanka.core.errors import NodeDiskFull, RegistryDown
 from mockanka.core.events import Event
-from mockanka.core.faults import Blow
-from mockanka.core.templates import File, Ref, note_pull, size_by_name, version_of
+from mockanka.core.faults import FaultHit
+from mockanka.core.templates import File, VersionRef, note_pull, size_by_name, version_of
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
 
 
-SHORTEST = 1_000_000
+MIN_REMAINING = 1_000_000
 """Nanoseconds that are left at least of a pull that goes on: in fewer its progress would show in steps."""
 
 
@@ -35,14 +35,14 @@ class Pull:
     A fault may rest it for a while at a share of its way, hold it there for good, or break it off.
     """
 
-    ref: Ref
+    ref: VersionRef
     started: int
     ends: int
     files: tuple[File, ...]
-    rests_at: float = 1.0
+    pauses_at: float = 1.0
     rest: int = 0
-    held_by: str = ""
-    held_at: float = 1.0
+    stalled_by: str = ""
+    stalled_at: float = 1.0
     fails_at: int | None = None
     message: str = ""
 
@@ -54,7 +54,7 @@ class Pull:
     def progress(self, at: int) -> float:
         """0 to 1, even over the time in which it moves."""
         made = self._unheld(at)
-        return min(self.held_at, made) if self.held_by else made
+        return min(self.stalled_at, made) if self.stalled_by else made
 
     @property
     def moving(self) -> int:
@@ -65,68 +65,70 @@ class Pull:
         if at >= self.ends:
             return 1.0
         if not self.moving:  # nothing to fetch, and still it rests
-            return self.rests_at
-        gone, before = max(0, at - self.started), self._gone_at(self.rests_at)
+            return self.pauses_at
+        gone, before = max(0, at - self.started), self._gone_at(self.pauses_at)
         return (gone if gone <= before else max(before, gone - self.rest)) / self.moving
 
     def _gone_at(self, share: float) -> int:
         """How long it has moved at a share of its way: rounded up, so that progress never falls by it."""
         return ceil(self.moving * share)
 
-    def freed(self, now: int) -> Pull:
+    def resumed(self, now: int) -> Pull:
         """The same, no longer held: it goes on from where it is, by so much later as it was held."""
-        reached = self.started + self._gone_at(self.held_at)
-        if self.held_at > self.rests_at:
+        reached = self.started + self._gone_at(self.stalled_at)
+        if self.stalled_at > self.pauses_at:
             reached += self.rest
-        late = max(0, now - reached) if self.held_by else 0
-        return replace(self, started=self.started + late, ends=self.ends + late, held_by="", held_at=1.0)
+        late = max(0, now - reached) if self.stalled_by else 0
+        return replace(self, started=self.started + late, ends=self.ends + late, stalled_by="", stalled_at=1.0)
 
-    def put_off(self, late: int, now: int) -> Pull:
+    def delayed(self, late: int, now: int) -> Pull:
         """The same, ending so much later: it rests as much longer, where it would anyway or where it is now."""
         made, moving = self.progress(now), self.moving
-        if self.rest and made <= self.rests_at:
+        if self.rest and made <= self.pauses_at:
             return replace(self, rest=self.rest + late, ends=self.ends + late)
         started = now - self._gone_at(made)
-        return replace(self, started=started, rests_at=made, rest=late, ends=started + moving + late)
+        return replace(self, started=started, pauses_at=made, rest=late, ends=started + moving + late)
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled(Event):
+class PullEnded(Event):
     """A pull is through. Instances and distributions that wait for it have events of their own, right behind."""
 
+    kind: ClassVar = "pull_ended"
+
     node_id: str
-    ref: Ref
+    ref: VersionRef
     ends: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
         pull = node.pulls.get(self.ref) if node else None
-        return pull is not None and pull.over == self.ends and not pull.held_by
+        return pull is not None and pull.over == self.ends and not pull.stalled_by
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[self.node_id].lost_at is not None
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         pull = node.pulls.pop(self.ref)
         named = {"template": self.ref.template_id, "tag": version_of(controller, self.ref).tag}
         if pull.fails_at is not None:
-            controller.happened("pull failed", node.id, **named, message=pull.message)
+            controller.record("pull failed", node.id, **named, message=pull.message)
             return
         node.cached[self.ref] = controller.now
         note_pull(controller, self.ref)
-        controller.happened("pulled", node.id, **named)
+        controller.record("pulled", node.id, **named)
 
 
-def begin(
-    controller: Controller, node: Node, ref: Ref, one: Instance | None = None, blow: Blow | None = None
+def begin_pull(
+    controller: Controller, node: Node, ref: VersionRef, one: Instance | None = None, blow: FaultHit | None = None
 ) -> Pull | None:
     """Fetch a version, for an instance or a distribution; None if the node has it all.
 
     ``blow`` is what a fault does to it; without one, the rules for pulls are asked. Raises NodeDiskFull or
     RegistryDown, having changed nothing.
     """
-    if has(controller, node, ref):
+    if is_cached(controller, node, ref):
         node.cached[ref] = controller.now
         return None
     if ref in node.pulls:
@@ -140,7 +142,7 @@ def begin(
         raise RegistryDown
     _make_room(controller, node, ref, size)
     blow = blow or controller.strike("pull", one, node, ref)
-    ends = controller.now + transfer(size, blow.do.bandwidth or controller.timings.pull_bandwidth)
+    ends = controller.now + transfer_time(size, blow.do.bandwidth or controller.timings.pull_bandwidth)
     shared = [pull for pull in node.pulls.values() if any(file.name in wanted for file in pull.files)]
     ends = max([ends, *(pull.ends for pull in shared)])
     controller.follow(blow, ends - controller.now, one, node)
@@ -148,21 +150,21 @@ def begin(
     for other in shared:
         if other.fails_at is not None and (pull.fails_at is None or other.fails_at < pull.fails_at):
             pull = replace(pull, fails_at=other.fails_at, message=other.message)
-        elif other.held_by and not pull.held_by and pull.fails_at is None:  # what it waits for does not come
-            pull = replace(pull, held_by=other.held_by, held_at=other.held_at)
+        elif other.stalled_by and not pull.stalled_by and pull.fails_at is None:  # what it waits for does not come
+            pull = replace(pull, stalled_by=other.stalled_by, stalled_at=other.stalled_at)
     node.pulls[ref] = pull
-    controller.happened("pull began", node.id, template=ref.template_id, bytes=size, until=ends)
-    if not pull.held_by:
-        controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+    controller.record("pull began", node.id, template=ref.template_id, bytes=size, until=ends)
+    if not pull.stalled_by:
+        controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
     return pull
 
 
-def go_on(controller: Controller, node: Node, ref: Ref, made: float) -> Pull | None:
+def continue_pull(controller: Controller, node: Node, ref: VersionRef, made: float) -> Pull | None:
     """Have a pull go on of which a share is made, less than all; None if the node has everything.
 
     Its room is taken already, and no fault is asked.
     """
-    if has(controller, node, ref):
+    if is_cached(controller, node, ref):
         return None
     if ref in node.pulls:
         return node.pulls[ref]
@@ -171,11 +173,11 @@ def go_on(controller: Controller, node: Node, ref: Ref, made: float) -> Pull | N
     wanted = size_by_name([version_of(controller, ref).files])
     there = _stored(controller, node.cached)
     missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
-    rest = int(transfer(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
-    rest = max([rest, SHORTEST, *(pull.ends - at for pull in node.pulls.values() if wanted.keys() & _names(pull))])
+    rest = int(transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
+    rest = max([rest, MIN_REMAINING, *(pull.ends - at for pull in node.pulls.values() if wanted.keys() & _names(pull))])
     started = max(0, at - int(rest * made / (1 - made)))
     node.pulls[ref] = pull = Pull(ref, started, at + rest, missing)
-    controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+    controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
     return pull
 
 
@@ -183,58 +185,58 @@ def _names(pull: Pull) -> set[str]:
     return {file.name for file in pull.files}
 
 
-def _struck(pull: Pull, blow: Blow) -> Pull:
+def _struck(pull: Pull, blow: FaultHit) -> Pull:
     """The pull as a fault makes it."""
     do = blow.do
     if do.fail is not None:
         return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.share), message=do.fail)
     if do.stall and do.lasts is None:
-        return replace(pull, held_by=blow.rule_id, held_at=do.share)
+        return replace(pull, stalled_by=blow.rule_id, stalled_at=do.share)
     if do.stall:
         rest = do.lasts or 0
-        return replace(pull, ends=pull.ends + rest, rests_at=do.share, rest=rest)
+        return replace(pull, ends=pull.ends + rest, pauses_at=do.share, rest=rest)
     return pull
 
 
-def break_off(controller: Controller, node: Node, ref: Ref, message: str) -> None:
+def fail_pull(controller: Controller, node: Node, ref: VersionRef, message: str) -> None:
     """A pull of the node fails now."""
-    pull = replace(node.pulls[ref].freed(controller.now), fails_at=controller.now, message=message)
+    pull = replace(node.pulls[ref].resumed(controller.now), fails_at=controller.now, message=message)
     node.pulls[ref] = pull
-    controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
+    controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
 
 
-def give_up(controller: Controller, node: Node, ref: Ref) -> None:
+def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
     """Nobody wants a pull of the node any more. One that others of the node lean on goes on."""
     names = {file.name for file in node.pulls[ref].files}
     others = [other for other in node.pulls if other != ref]
     if not any(file.name in names for other in others for file in version_of(controller, other).files):
         del node.pulls[ref]
-        controller.happened("pull given up", node.id, template=ref.template_id)
+        controller.record("pull given up", node.id, template=ref.template_id)
 
 
-def let_go(controller: Controller, node: Node, rule_id: str) -> list[Ref]:
+def release_stalled_pulls(controller: Controller, node: Node, rule_id: str) -> list[VersionRef]:
     """The fault that held pulls of the node is removed: they go on from where they are. Returns which.
 
     One that waits for layers of another ends no sooner than that.
     """
-    freed = [ref for ref, pull in node.pulls.items() if pull.held_by == rule_id]
+    freed = [ref for ref, pull in node.pulls.items() if pull.stalled_by == rule_id]
     for ref in freed:
-        pull = node.pulls[ref].freed(controller.now)
+        pull = node.pulls[ref].resumed(controller.now)
         wanted = size_by_name([version_of(controller, ref).files])
         before = [other for other in _before(node, ref) if any(file.name in wanted for file in other.files)]
         late = max((other.ends for other in before), default=0) - pull.ends
-        node.pulls[ref] = pull = pull.put_off(late, controller.now) if late > 0 else pull
-        controller.schedule(pull.over, Pulled(node.id, ref, pull.over))
-        controller.happened("let go", node.id, template=ref.template_id)
+        node.pulls[ref] = pull = pull.delayed(late, controller.now) if late > 0 else pull
+        controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
+        controller.record("let go", node.id, template=ref.template_id)
     return freed
 
 
-def _before(node: Node, ref: Ref) -> Iterable[Pull]:
+def _before(node: Node, ref: VersionRef) -> Iterable[Pull]:
     """The pulls of the node that began before that one."""
     return takewhile(lambda pull: pull.ref != ref, node.pulls.values())
 
 
-def has(controller: Controller, node: Node, ref: Ref) -> bool:
+def is_cached(controller: Controller, node: Node, ref: VersionRef) -> bool:
     """Whether a VM of that version can be cloned on the node at once."""
     if ref in node.cached:
         return True
@@ -250,14 +252,14 @@ def disk_used(controller: Controller, node: Node, now: int) -> int:
     return max(0, sum(_stored(controller, node.cached).values()) + pulling + node.disk_anka)
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_pulls(controller: Controller, node: Node) -> None:
     """The node is back: what it finished pulling while it was lost is through now."""
     for pull in node.pulls.values():
-        if pull.over <= controller.now and not pull.held_by:
-            controller.schedule(controller.now, Pulled(node.id, pull.ref, pull.over))
+        if pull.over <= controller.now and not pull.stalled_by:
+            controller.schedule(controller.now, PullEnded(node.id, pull.ref, pull.over))
 
 
-def drop(controller: Controller, node: Node, template_id: str) -> None:
+def drop_cached_template(controller: Controller, node: Node, template_id: str) -> None:
     """Take the versions of a template off the node's disk, but for files that VMs or pulls there lean on."""
     in_use = {controller.instances[id].ref for id in node.occupants} | {*node.pulls}
     needed = _stored(controller, in_use)
@@ -268,11 +270,11 @@ def drop(controller: Controller, node: Node, template_id: str) -> None:
             del node.cached[ref]
 
 
-def _stored(controller: Controller, refs: Iterable[Ref]) -> dict[str, int]:
+def _stored(controller: Controller, refs: Iterable[VersionRef]) -> dict[str, int]:
     return size_by_name(version_of(controller, ref).files for ref in refs)
 
 
-def _make_room(controller: Controller, node: Node, ref: Ref, size: int) -> None:
+def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -> None:
     """Drop cached templates, least recently used first, until ``size`` bytes fit (controller-facts C6, C11)."""
     kept = dict(node.cached)
     reserved = sum(file.size for pull in node.pulls.values() for file in pull.files)
@@ -280,7 +282,7 @@ def _make_room(controller: Controller, node: Node, ref: Ref, size: int) -> None:
     def free() -> int:
         return node.disk_size - node.disk_other - node.disk_anka - reserved - sum(_stored(controller, kept).values())
 
-    dropped: list[Ref] = []
+    dropped: list[VersionRef] = []
     needed = {controller.instances[id].ref for id in node.occupants} | {*node.pulls, ref}
     needed_files = _stored(controller, needed)
     while free() < size:
@@ -291,4 +293,4 @@ def _make_room(controller: Controller, node: Node, ref: Ref, size: int) -> None:
         del kept[dropped[-1]]
     for old in dropped:
         del node.cached[old]
-        controller.happened("cached template dropped", node.id, template=old.template_id)
+        controller.record("cached template dropped", node.id, template=old.template_id)

@@ -19,7 +19,7 @@ def draw(seed: int, entity: str, purpose: str) -> float:
     return (int.from_bytes(digest(seed, entity, purpose, size=8), "big") >> 11) / 2**53
 
 
-def controller_id(seed: int, kind: str, count: int) -> str:
+def controller_uuid(seed: int, kind: str, count: int) -> str:
     """An id as the controller mints it: like UUID version 4, but with a variant nibble of 4 to 7.
 
     Evidence: controller-facts A0.2, true of every instance, request and group id ever published.
@@ -30,11 +30,11 @@ def controller_id(seed: int, kind: str, count: int) -> str:
     return str(UUID(bytes=bytes(raw)))
 
 
-def mac_id(seed: int, *names: object) -> str:
+def host_uuid(seed: int, *names: object) -> str:
     """An id as a Mac mints it (nodes, templates, VMs): a proper UUID version 4 (controller-facts A0.2)."""
     return str(UUID(bytes=digest(seed, *names), version=4))
 
 
-def file_name(seed: int, *names: object) -> str:
+def image_file_name(seed: int, *names: object) -> str:
     """The name of an image or state file: 32 hex digits and ``.ank`` (controller-facts A11)."""
     return f"{digest(seed, *names).hex()}.ank"

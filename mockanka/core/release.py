@@ -21,10 +21,10 @@ class Release(NamedTuple):
         """``1.8.0`` or ``1.8``; anything else, and anything before 1.8.0, is a ValueError that says so."""
         match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text, re.ASCII)
         if match is None:
-            raise ValueError(f"{text!r} is no release: give one like {DEFAULT}")
+            raise ValueError(f"{text!r} is no release: give one like {DEFAULT_RELEASE}")
         release = cls(*(int(part or 0) for part in match.groups()))
-        if release < OLDEST:
-            raise ValueError(f"release {release} is older than {OLDEST}, the oldest that is simulated")
+        if release < OLDEST_RELEASE:
+            raise ValueError(f"release {release} is older than {OLDEST_RELEASE}, the oldest that is simulated")
         return release
 
     def has(self, feature: str) -> bool:
@@ -34,14 +34,14 @@ class Release(NamedTuple):
     @property
     def known(self) -> "Release":
         """This release if it is one that is known, else the nearest lower one."""
-        return KNOWN[bisect_right(KNOWN, self) - 1]
+        return KNOWN_RELEASES[bisect_right(KNOWN_RELEASES, self) - 1]
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
 
 
-OLDEST = Release(1, 8, 0)
-DEFAULT = Release(1, 50, 1)
+OLDEST_RELEASE = Release(1, 8, 0)
+DEFAULT_RELEASE = Release(1, 50, 1)
 
 
 class Feature(NamedTuple):
@@ -313,5 +313,5 @@ _SEEN = """
     1.40.0 1.41.0 1.41.1 1.42.0 1.43.0 1.44.0 1.45.0 1.46.0 1.47.0 1.48.0 1.48.3 1.49.0 1.50.0 1.50.1 1.51.0 1.51.1
     1.51.2
 """
-KNOWN: list[Release] = sorted({*map(Release.parse, _SEEN.split()), *SINCE.values()})
+KNOWN_RELEASES: list[Release] = sorted({*map(Release.parse, _SEEN.split()), *SINCE.values()})
 """The releases that somebody has named (controller-facts E and the documents it draws on)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import pulls
 from mockanka.core.errors import NoSuchNode, NotFound
@@ -17,29 +17,31 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed(Event):
+class TemplateRemoved(Event):
     """A node takes a template off its disk, as far as nothing that runs there needs it."""
+
+    kind: ClassVar = "template_removed"
 
     node_id: str
     template_id: str
     at: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
         return node is not None and node.removals.get(self.template_id) == self.at
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[self.node_id].lost_at is not None
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         del node.removals[self.template_id]
         before = len(node.cached)
-        pulls.drop(controller, node, self.template_id)
-        controller.happened("template removed", node.id, template=self.template_id, versions=before - len(node.cached))
+        pulls.drop_cached_template(controller, node, self.template_id)
+        controller.record("template removed", node.id, template=self.template_id, versions=before - len(node.cached))
 
 
-def request(controller: Controller, template_id: str, node_ids: Sequence[str] = ()) -> list[str]:
+def request_removal(controller: Controller, template_id: str, node_ids: Sequence[str] = ()) -> list[str]:
     """Have nodes take a template off their disks: those named, or all that have some of it; returns which.
 
     Guess: that by default only those are asked. NotFound for a template that never was.
@@ -55,17 +57,17 @@ def request(controller: Controller, template_id: str, node_ids: Sequence[str] = 
         wait = controller.timings.schedule.sample(draw(controller.seed, node.id, f"remove {template_id}"))
         due = controller.now + wait
         node.removals[template_id] = due
-        controller.schedule(due, Removed(node.id, template_id, due))
+        controller.schedule(due, TemplateRemoved(node.id, template_id, due))
     ids = [node.id for node in asked]
-    controller.happened("template removal", template_id, nodes=ids)
+    controller.record("template removal", template_id, nodes=ids)
     return ids
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_removals(controller: Controller, node: Node) -> None:
     """The node is back: what it was to take off its disk meanwhile goes now."""
     for template_id, due in node.removals.items():
         if due <= controller.now:
-            controller.schedule(controller.now, Removed(node.id, template_id, due))
+            controller.schedule(controller.now, TemplateRemoved(node.id, template_id, due))
 
 
 def _has(node: Node, template_id: str) -> bool:

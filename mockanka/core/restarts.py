@@ -7,13 +7,13 @@ a message, as it was seen.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, transitions, usb
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotRunning
 from mockanka.core.events import Event
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw
 
 if TYPE_CHECKING:
@@ -26,20 +26,22 @@ STOPPED = 'Unexpected VM state: "stopped"'
 
 
 @dataclass(frozen=True, slots=True)
-class Restarts(Event):
+class RestartStageEnded(Event):
     """A stage of a restart is over: the VM has stopped, or is up again. A lost node reports neither."""
+
+    kind: ClassVar = "restart_stage_ended"
 
     instance_id: str
     until: int
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         one = controller.instances.get(self.instance_id)
         return one is not None and one.restarting_until == self.until and one.node_id in controller.nodes
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[controller.instances[self.instance_id].node_id or ""].lost_at is not None
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
         if one.vm is not None and one.vm.status == "running":
             _has_stopped(controller, one)
@@ -47,17 +49,17 @@ class Restarts(Event):
             _is_up(controller, one)
 
 
-def restart(
+def restart_vm(
     controller: Controller, instance_id: str, usb_device: str | None = None, vnc_password: str | None = None
 ) -> None:
     """Accept a request to restart a Started instance; again, while it goes on, is fine.
 
     Guess: another state is refused, and so is a device that the node has not free.
     """
-    one = instances.find(controller, instance_id)
+    one = instances.find_instance(controller, instance_id)
     if one.restarting_until is not None:
         return
-    if one.state is not State.STARTED or one.vm is None:
+    if one.state is not InstanceState.STARTED or one.vm is None:
         raise NotRunning(one.state)
     if usb_device:
         controller.require_enterprise("usb_device")
@@ -67,41 +69,41 @@ def restart(
     if vnc_password:
         one.vm = replace(one.vm, vnc_password=vnc_password)
     controller.touch(one)
-    controller.happened("restart", one.id)
+    controller.record("restart", one.id)
     _go_on(controller, one, controller.timings.stop.sample(draw(controller.seed, one.id, f"stop {one.vm.started}")))
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_restarts(controller: Controller, node: Node) -> None:
     """The node is back: what its VMs came to while it was lost happens now."""
     for one in controller.instances.values():
         until = one.restarting_until
         if one.node_id == node.id and until is not None and until <= controller.now:
-            controller.schedule(controller.now, Restarts(one.id, until))
+            controller.schedule(controller.now, RestartStageEnded(one.id, until))
 
 
 def _go_on(controller: Controller, one: Instance, length: int) -> None:
     one.restarting_until = controller.now + length
-    controller.schedule(one.restarting_until, Restarts(one.id, one.restarting_until))
+    controller.schedule(one.restarting_until, RestartStageEnded(one.id, one.restarting_until))
 
 
 def _has_stopped(controller: Controller, one: Instance) -> None:
     assert one.vm is not None
     if not controller.release.has("quiet-restart"):
         # Guess: that vminfo is whole meanwhile, which it is not of another instance in Error before 1.49.
-        transitions.move(controller, one, State.ERROR, "restart")
+        transitions.transition(controller, one, InstanceState.ERROR, "restart")
     one.vm = replace(one.vm, status="stopped")
     one.message = STOPPED
     controller.touch(one)
-    controller.happened("VM stopped", one.id, cause="restart")
+    controller.record("VM stopped", one.id, cause="restart")
     _go_on(controller, one, controller.timings.boot.sample(draw(controller.seed, one.id, f"boot {one.vm.started}")))
 
 
 def _is_up(controller: Controller, one: Instance) -> None:
     assert one.vm is not None
     one.restarting_until = None
-    if one.state is State.ERROR:
-        transitions.move(controller, one, State.STARTED, "restarted")
+    if one.state is InstanceState.ERROR:
+        transitions.transition(controller, one, InstanceState.STARTED, "restarted")
     # A restart shows by another start_date, which is told to the second (controller-facts A5).
     one.vm = replace(one.vm, status="running", started=max(controller.now, one.vm.started // SECOND * SECOND + SECOND))
     controller.touch(one)
-    controller.happened("VM restarted", one.id)
+    controller.record("VM restarted", one.id)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, scripts, templates, transitions
-from mockanka.core.durations import transfer
+from mockanka.core.durations import transfer_time
 from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import Event
-from mockanka.core.instance_record import Held
-from mockanka.core.lifecycle import State
-from mockanka.core.randomness import draw, file_name, mac_id
+from mockanka.core.instance_record import Stall
+from mockanka.core.lifecycle import InstanceState
+from mockanka.core.randomness import draw, host_uuid, image_file_name
 from mockanka.core.scripts import CorruptScript, ScriptResult
 from mockanka.core.templates import File, Template, Version, size_by_name
 
@@ -28,7 +28,7 @@ MB = 1024 * 1024
 BLOCK = 4096
 
 
-class Stage(StrEnum):
+class SaveStage(StrEnum):
     """How far a request has come; on the wire all but the last two are ``pending``."""
 
     WAITING = "waiting"
@@ -74,27 +74,27 @@ class SaveImage:
     request: SaveRequest
     vm_uuid: str
     node_id: str
-    stage: Stage = Stage.WAITING
+    stage: SaveStage = SaveStage.WAITING
     until: int | None = None
     error: SaveError | None = None
     script_result: ScriptResult | None = None
     fails: str | None = None
     """The message with which its push will fail, by a fault."""
-    held: Held | None = None
+    held: Stall | None = None
 
     @property
     def status(self) -> str:
         """``pending``, ``done`` or ``error``."""
-        return self.stage.value if self.stage in (Stage.DONE, Stage.ERROR) else "pending"
+        return self.stage.value if self.stage in (SaveStage.DONE, SaveStage.ERROR) else "pending"
 
     @property
     def shown_script_result(self) -> ScriptResult | None:
         """What its script left, once that has ended."""
-        return None if self.stage in (Stage.WAITING, Stage.SCRIPT) else self.script_result
+        return None if self.stage in (SaveStage.WAITING, SaveStage.SCRIPT) else self.script_result
 
     @property
     def over(self) -> bool:
-        return self.stage in (Stage.DONE, Stage.ERROR)
+        return self.stage in (SaveStage.DONE, SaveStage.ERROR)
 
     def interrupted(self, controller: Controller, message: str) -> None:
         """The instance has left Pushing without us."""
@@ -104,24 +104,26 @@ class SaveImage:
 
 
 @dataclass(frozen=True, slots=True)
-class StageEnd(Event):
+class SaveStageEnded(Event):
     """A stage is over; the next begins. A lost node reports nothing."""
 
-    save_id: str
-    stage: Stage
+    kind: ClassVar = "save_stage_ended"
 
-    def alive(self, controller: Controller) -> bool:
+    save_id: str
+    stage: SaveStage
+
+    def is_current(self, controller: Controller) -> bool:
         save = controller.save_images.get(self.save_id)
         return save is not None and save.stage is self.stage and save.node_id in controller.nodes
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return controller.nodes[controller.save_images[self.save_id].node_id].lost_at is not None
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         save = controller.save_images[self.save_id]
-        if self.stage is Stage.SCRIPT:
+        if self.stage is SaveStage.SCRIPT:
             _script_ended(controller, save)
-        elif self.stage is Stage.STOPPING:
+        elif self.stage is SaveStage.STOPPING:
             _push(controller, save)
         elif save.fails is not None:
             _fail(controller, save, SaveError(save.fails, code=0))
@@ -129,44 +131,46 @@ class StageEnd(Event):
             _finish(controller, save)
 
 
-def stage_end(save: SaveImage) -> StageEnd:
+def save_stage_end(save: SaveImage) -> SaveStageEnded:
     """The event that ends the stage a request is in."""
-    return StageEnd(save.id, save.stage)
+    return SaveStageEnded(save.id, save.stage)
 
 
-def create(
+def create_save_image(
     controller: Controller, request: SaveRequest, id: str | None = None, requested: int | None = None
 ) -> SaveImage:
     """Accept a request; the instance is Pushing at once. Refusals: unknown instance, not Started, no target.
 
     A scenario may say which id the request has and when it was made; otherwise it is a new one, made now.
     """
-    source = instances.find(controller, request.instance_id)
+    source = instances.find_instance(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
         raise NoTarget
     if controller.registry_state == "down":
         raise RegistryDown
     if request.template_id and not _there(controller, request.template_id):
         raise NoSuchTemplate
-    up = source.state is State.STARTED and source.restarting_until is None  # guess: no VM is saved while it restarts
+    up = (
+        source.state is InstanceState.STARTED and source.restarting_until is None
+    )  # guess: no VM is saved while it restarts
     if not up or source.vm is None or source.node_id is None:
         raise NotRunning(source.state)
     save = SaveImage(
-        id or controller.mint("save"),
+        id or controller.new_id("save"),
         controller.now if requested is None else requested,
         request,
         source.vm.uuid,
         source.node_id,
     )
     controller.save_images[save.id] = save
-    transitions.move(controller, source, State.PUSHING, "save image")
+    transitions.transition(controller, source, InstanceState.PUSHING, "save image")
     source.save_id = save.id
-    controller.happened("save image", save.id, instance=source.id, stage=Stage.WAITING.value)
+    controller.record("save image", save.id, instance=source.id, stage=SaveStage.WAITING.value)
     _next(controller, request.template_id)
     return save
 
 
-def find(controller: Controller, save_id: str) -> SaveImage:
+def find_save_image(controller: Controller, save_id: str) -> SaveImage:
     """The request with that id, or NotFound (a guess: the text is unknown)."""
     save = controller.save_images.get(save_id)
     if save is None:
@@ -174,11 +178,11 @@ def find(controller: Controller, save_id: str) -> SaveImage:
     return save
 
 
-def resume(controller: Controller, node: Node) -> None:
+def resume_saves(controller: Controller, node: Node) -> None:
     """The node is back: stages that came to their end while it was lost are over now."""
     for save in controller.save_images.values():
         if save.node_id == node.id and save.until is not None and save.until <= controller.now:
-            controller.schedule(controller.now, stage_end(save))
+            controller.schedule(controller.now, save_stage_end(save))
 
 
 def _there(controller: Controller, template_id: str) -> bool:
@@ -188,14 +192,14 @@ def _there(controller: Controller, template_id: str) -> bool:
 def _next(controller: Controller, template_id: str) -> None:
     """Begin the oldest requests that nothing stands in the way of: one for each target, new templates never queue."""
     for save in list(controller.save_images.values()):
-        if save.stage is Stage.WAITING and save.request.template_id == template_id:
+        if save.stage is SaveStage.WAITING and save.request.template_id == template_id:
             if template_id and _busy(controller, template_id):
                 return
             _begin(controller, save)
 
 
 def _busy(controller: Controller, template_id: str) -> bool:
-    under_way = (Stage.SCRIPT, Stage.STOPPING, Stage.PUSHING)
+    under_way = (SaveStage.SCRIPT, SaveStage.STOPPING, SaveStage.PUSHING)
     return any(
         save.stage in under_way and save.request.template_id == template_id for save in controller.save_images.values()
     )
@@ -208,12 +212,14 @@ def _begin(controller: Controller, save: SaveImage) -> None:
     source = controller.instances[save.request.instance_id]
     try:
         # Guess: a save image request's script has no timeout of its own.
-        save.script_result, takes = scripts.run(controller, source, save.request.script, None, f"script {save.id}")
+        save.script_result, takes = scripts.run_script(
+            controller, source, save.request.script, None, f"script {save.id}"
+        )
     except CorruptScript as corrupt:
         # The real controller finds out late as well (controller-facts A20).
         _give_up(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
         return
-    _enter(controller, save, Stage.SCRIPT, takes)
+    _enter(controller, save, SaveStage.SCRIPT, takes)
 
 
 def _script_ended(controller: Controller, save: SaveImage) -> None:
@@ -225,7 +231,7 @@ def _script_ended(controller: Controller, save: SaveImage) -> None:
 
 
 def _stop(controller: Controller, save: SaveImage) -> None:
-    _enter(controller, save, Stage.STOPPING, controller.timings.stop.sample(draw(controller.seed, save.id, "stop")))
+    _enter(controller, save, SaveStage.STOPPING, controller.timings.stop.sample(draw(controller.seed, save.id, "stop")))
 
 
 def _push(controller: Controller, save: SaveImage) -> None:
@@ -248,33 +254,33 @@ def _push(controller: Controller, save: SaveImage) -> None:
             templates.drop_versions(controller, target, cut)
     stored = size_by_name(v.files for each in controller.templates.values() for v in each.versions)
     fresh = {name: size for name, size in size_by_name([_pushed(controller, save).files]).items() if name not in stored}
-    if sum(fresh.values()) > templates.free_disk(controller):
+    if sum(fresh.values()) > templates.registry_free_space(controller):
         _fail(controller, save, SaveError(str(RegistryFull()), code=0))
         return
-    length = transfer(sum(fresh.values()), controller.timings.push_bandwidth)
+    length = transfer_time(sum(fresh.values()), controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
     blow = controller.strike("save_image", source, node, source.ref)
     do = blow.do
     if do.fail is not None:
         save.fails, length = do.fail, int(length * do.share)
     if do.stall and do.lasts is None:
-        save.stage, save.until, save.held = Stage.PUSHING, None, Held(blow.rule_id, length)
-        controller.happened("save image", save.id, stage=Stage.PUSHING.value)
+        save.stage, save.until, save.held = SaveStage.PUSHING, None, Stall(blow.rule_id, length)
+        controller.record("save image", save.id, stage=SaveStage.PUSHING.value)
         return
-    _enter(controller, save, Stage.PUSHING, length + (do.lasts or 0 if do.stall else 0))
+    _enter(controller, save, SaveStage.PUSHING, length + (do.lasts or 0 if do.stall else 0))
 
 
-def break_off(controller: Controller, save: SaveImage, message: str) -> None:
+def fail_save(controller: Controller, save: SaveImage, message: str) -> None:
     """A push that goes on fails now."""
-    if save.stage is Stage.PUSHING:
+    if save.stage is SaveStage.PUSHING:
         _fail(controller, save, SaveError(message, code=0))
 
 
-def let_go(controller: Controller, save: SaveImage) -> None:
+def release_stalled_save(controller: Controller, save: SaveImage) -> None:
     """The fault that held its push is removed: it goes on."""
     if save.held is not None:
         rest, save.held = save.held.rest, None
-        _enter(controller, save, Stage.PUSHING, rest)
+        _enter(controller, save, SaveStage.PUSHING, rest)
 
 
 def _revert_from(target: Template, request: SaveRequest) -> int:
@@ -294,10 +300,11 @@ def _pushed(controller: Controller, save: SaveImage) -> Version:
     base = templates.version_of(controller, source.ref)
     spread = 0.9 + 0.2 * draw(controller.seed, save.id, "size")
     layer = File(
-        file_name(controller.seed, save.id, "image"), int(controller.saved_size * spread) // BLOCK * BLOCK or BLOCK
+        image_file_name(controller.seed, save.id, "image"),
+        int(controller.saved_size * spread) // BLOCK * BLOCK or BLOCK,
     )
     ram = source.vm.ram if source.vm else 0
-    state = File(file_name(controller.seed, save.id, "state"), ram * MB)
+    state = File(image_file_name(controller.seed, save.id, "state"), ram * MB)
     target = controller.templates.get(request.template_id)
     return Version(
         number=target.next_number() if target else 0,
@@ -317,7 +324,7 @@ def _finish(controller: Controller, save: SaveImage) -> None:
     if target is None:
         origin = controller.templates[source.ref.template_id]
         target = Template(
-            id=mac_id(controller.seed, save.id, "template"),
+            id=host_uuid(controller.seed, save.id, "template"),
             name=request.new_template_name,
             cpus=origin.cpus,
             ram=origin.ram,
@@ -329,17 +336,17 @@ def _finish(controller: Controller, save: SaveImage) -> None:
         return
     version = _pushed(controller, save)
     target.add(version)
-    controller.happened("template pushed", target.id, tag=version.tag, version=version.number)
+    controller.record("template pushed", target.id, tag=version.tag, version=version.number)
     _close(controller, save, None)
-    transitions.remove(controller, source, "saved as an image")
+    transitions.forget(controller, source, "saved as an image")
     _next(controller, request.template_id)
 
 
-def _enter(controller: Controller, save: SaveImage, stage: Stage, length: int) -> None:
+def _enter(controller: Controller, save: SaveImage, stage: SaveStage, length: int) -> None:
     save.stage = stage
     save.until = controller.now + length
-    controller.schedule(save.until, stage_end(save))
-    controller.happened("save image", save.id, stage=stage.value)
+    controller.schedule(save.until, save_stage_end(save))
+    controller.record("save image", save.id, stage=stage.value)
 
 
 def _fail(controller: Controller, save: SaveImage, error: SaveError) -> None:
@@ -351,11 +358,11 @@ def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
     """The request ends in error and the instance runs on."""
     _close(controller, save, error)
     source = controller.instances[save.request.instance_id]
-    transitions.move(controller, source, State.STARTED, f"save image failed: {error.message}")
+    transitions.transition(controller, source, InstanceState.STARTED, f"save image failed: {error.message}")
 
 
 def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
-    save.stage = Stage.ERROR if error else Stage.DONE
+    save.stage = SaveStage.ERROR if error else SaveStage.DONE
     save.until = save.held = save.fails = None
     save.error = error
-    controller.happened("save image", save.id, stage=save.stage.value)
+    controller.record("save image", save.id, stage=save.stage.value)

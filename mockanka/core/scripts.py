@@ -22,7 +22,7 @@ _PADDING = ord("=")
 _SOUND = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 MB = 1024 * 1024
-LONGEST = 10_000_000
+MAX_SCRIPT_SIZE = 10_000_000
 """Bytes of a startup script. Guess: what the real controller takes is unknown."""
 OUTPUT_KEPT = MB
 """Bytes of a script's output that are kept, from 1.45 on: the last ones."""
@@ -49,7 +49,7 @@ class ScriptResult:
     stderr: str = ""
 
 
-DEFAULT = ScriptRule()
+DEFAULT_RESULT = ScriptRule()
 
 
 class CorruptScript(Exception):
@@ -114,19 +114,19 @@ def _past_line_breaks(raw: bytes, offset: int) -> int:
 
 def rule_for(rules: tuple[ScriptRule, ...], text: str) -> ScriptRule:
     """The first rule whose ``match`` is in the script; without one, it succeeds at once enough."""
-    return next((rule for rule in rules if rule.match in text), DEFAULT)
+    return next((rule for rule in rules if rule.match in text), DEFAULT_RESULT)
 
 
-def require_sound(encoded: str) -> None:
+def require_valid_script(encoded: str) -> None:
     """Raise BrokenScript unless the script is base64, ScriptTooLong if there is too much of it."""
     try:
-        if len(_bytes_of(encoded)) > LONGEST:
+        if len(_bytes_of(encoded)) > MAX_SCRIPT_SIZE:
             raise ScriptTooLong
     except CorruptScript as corrupt:
         raise BrokenScript(corrupt.offset) from None
 
 
-def run(
+def run_script(
     controller: Controller, one: Instance, encoded: str, limit: int | None = None, purpose: str = "script"
 ) -> tuple[ScriptResult, int]:
     """What a VM's script leaves, and how long it takes: as the scenario's rules say, or as a fault does.

@@ -29,7 +29,7 @@ class PortRule:
     protocol: str = "tcp"
 
 
-class Ref(NamedTuple):
+class VersionRef(NamedTuple):
     """Names one version for good, also after it has left the registry: its place in the template's history."""
 
     template_id: str
@@ -103,9 +103,9 @@ class Template:
     def rules_of(self, version: Version) -> tuple[PortRule, ...]:
         return self.port_forwarding if version.port_forwarding is None else version.port_forwarding
 
-    def add(self, version: Version) -> Ref:
+    def add(self, version: Version) -> VersionRef:
         self.history.append(version)
-        return Ref(self.id, len(self.history) - 1)
+        return VersionRef(self.id, len(self.history) - 1)
 
     def next_number(self) -> int:
         versions = self.versions
@@ -117,24 +117,24 @@ def size_by_name(file_lists: Iterable[Iterable[File]]) -> dict[str, int]:
     return {file.name: file.size for files in file_lists for file in files}
 
 
-def listed(controller: Controller) -> list[Template]:
+def listed_templates(controller: Controller) -> list[Template]:
     """What the registry lists; RegistryDown if it cannot be asked."""
     _ask_registry(controller)
     return [template for template in controller.templates.values() if not template.deleted]
 
 
-def note_pull(controller: Controller, ref: Ref) -> None:
+def note_pull(controller: Controller, ref: VersionRef) -> None:
     """A node has pulled a version."""
     history = controller.templates[ref.template_id].history
     history[ref.serial] = replace(history[ref.serial], pulled=controller.now)
 
 
-def free_disk(controller: Controller) -> int:
+def registry_free_space(controller: Controller) -> int:
     """Bytes that are free on the registry's disk."""
     return 0 if controller.registry_state == "full" else max(0, _free(controller))
 
 
-def observe_free(controller: Controller, free: int) -> None:
+def match_observed_free_space(controller: Controller, free: int) -> None:
     """Make the registry's disk show what was seen: what its templates do not account for is something else's."""
     controller.registry_other = 0
     controller.registry_other = _free(controller) - free
@@ -145,10 +145,10 @@ def _free(controller: Controller) -> int:
     return controller.registry_disk - sum(used.values()) - controller.registry_other
 
 
-def disk(controller: Controller) -> tuple[int, int]:
+def registry_disk(controller: Controller) -> tuple[int, int]:
     """Bytes of the registry's disk: free, and in all; RegistryDown if it cannot be asked."""
     _ask_registry(controller)
-    return free_disk(controller), controller.registry_disk
+    return registry_free_space(controller), controller.registry_disk
 
 
 def _ask_registry(controller: Controller) -> None:
@@ -157,7 +157,7 @@ def _ask_registry(controller: Controller) -> None:
         raise RegistryDown
 
 
-def find(controller: Controller, template_id: str) -> Template:
+def find_template(controller: Controller, template_id: str) -> Template:
     """The template of the registry with that id, or NotFound; RegistryDown if it cannot be asked."""
     _ask_registry(controller)
     template = controller.templates.get(template_id)
@@ -166,13 +166,13 @@ def find(controller: Controller, template_id: str) -> Template:
     return template
 
 
-def resolve(controller: Controller, template_id: str, tag: str | None, number: int | None) -> Ref:
+def resolve_version(controller: Controller, template_id: str, tag: str | None, number: int | None) -> VersionRef:
     """The version that a request means: the tag's, else the number's, else the latest (controller-facts A1)."""
     _ask_registry(controller)
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NoSuchTemplate
-    return Ref(template_id, _select(template, tag, number))
+    return VersionRef(template_id, _select(template, tag, number))
 
 
 def _select(template: Template, tag: str | None, number: int | None) -> int:
@@ -193,32 +193,34 @@ def _select(template: Template, tag: str | None, number: int | None) -> int:
     return matches[-1]
 
 
-def version_of(controller: Controller, ref: Ref) -> Version:
+def version_of(controller: Controller, ref: VersionRef) -> Version:
     return controller.templates[ref.template_id].history[ref.serial]
 
 
-def in_registry(controller: Controller, ref: Ref) -> bool:
+def in_registry(controller: Controller, ref: VersionRef) -> bool:
     return not (controller.templates[ref.template_id].deleted or version_of(controller, ref).deleted)
 
 
-def delete(controller: Controller, template_id: str) -> None:
+def delete_template(controller: Controller, template_id: str) -> None:
     """Take a template with all its versions out of the registry.
 
     Running instances and cached copies on nodes are left as they are (controller-facts C12).
     """
-    template = find(controller, template_id)
+    template = find_template(controller, template_id)
     template.deleted = True
     _drop_from(template, 0)
-    controller.happened("template deleted", template_id, name=template.name)
+    controller.record("template deleted", template_id, name=template.name)
 
 
-def revert(controller: Controller, template_id: str, tag: str | None = None, number: int | None = None) -> None:
+def revert_template(
+    controller: Controller, template_id: str, tag: str | None = None, number: int | None = None
+) -> None:
     """Delete the named version and every later one; the latest, if none is named (controller-facts A13, B2).
 
     The only version a template has is not deleted (G). Naming the first of several is, for the reference shows
     that ``number=0`` is answered with OK; the template is left without versions then, which is a guess.
     """
-    template = find(controller, template_id)
+    template = find_template(controller, template_id)
     serial = _select(template, tag, number)
     if len(template.versions) == 1:
         raise OnlyVersion(template.history[serial].tag)
@@ -227,7 +229,7 @@ def revert(controller: Controller, template_id: str, tag: str | None = None, num
 
 def drop_versions(controller: Controller, template: Template, serial: int) -> None:
     _drop_from(template, serial)
-    controller.happened("template reverted", template.id, versions_left=len(template.versions))
+    controller.record("template reverted", template.id, versions_left=len(template.versions))
 
 
 def _drop_from(template: Template, serial: int) -> None:

@@ -10,7 +10,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME
 from mockanka.core.errors import NotFound
 from mockanka.core.instance_record import Instance
-from mockanka.core.lifecycle import LEGAL, State
+from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState
 
 
 class Never(Exception):
@@ -45,16 +45,16 @@ def settle(controller: Controller) -> None:
     Never, and nothing has changed, if a fault keeps something from ever getting there.
     """
     controller.advance()
-    if controller.idle and not any(fault_effects.held(controller)):
+    if controller.idle and not any(fault_effects.describe_stalls(controller)):
         return
     with _or_back(controller):
         while not controller.idle and advance_to_next(controller):
             pass
-        if held := [text for _, text in fault_effects.held(controller)]:
+        if held := [text for _, text in fault_effects.describe_stalls(controller)]:
             raise Never("it would never be idle: " + "; ".join(held))
 
 
-def wait_for(controller: Controller, instance_id: str, state: State) -> None:
+def wait_for(controller: Controller, instance_id: str, state: InstanceState) -> None:
     """Go on until the instance is in that state. NotFound if there is none.
 
     Never if it cannot get there, and nothing has changed.
@@ -75,11 +75,11 @@ def _or_back(controller: Controller) -> Iterator[None]:
     try:
         yield
     except Exception:
-        controller.go_back(before, logged)
+        controller.restore_checkpoint(before, logged)
         raise
 
 
-def _go_until(controller: Controller, instance_id: str, state: State) -> None:
+def _go_until(controller: Controller, instance_id: str, state: InstanceState) -> None:
     while True:
         instance = controller.instances.get(instance_id)
         if instance is None:
@@ -89,19 +89,19 @@ def _go_until(controller: Controller, instance_id: str, state: State) -> None:
         if state not in _reachable(instance):
             raise Never(f"an instance that is {instance.state} is never {state}{_because(instance)}")
         if not advance_to_next(controller):
-            raise Never(f"instance {instance_id} stays {instance.state}: {why_it_stays(controller, instance)}")
+            raise Never(f"instance {instance_id} stays {instance.state}: {why_not_reached(controller, instance)}")
 
 
-def why_it_stays(controller: Controller, instance: Instance) -> str:
+def why_not_reached(controller: Controller, instance: Instance) -> str:
     """Why an instance does not move on by itself, for a person."""
     if instance.held is not None:
         return f"it is held in {instance.state} by {instance.held.rule_id}"
-    if instance.state is State.SCHEDULING and not instance.occupies:
+    if instance.state is InstanceState.SCHEDULING and not instance.holds_slot:
         return placement.why_waiting(controller, instance)
     node = controller.nodes.get(instance.node_id or "")
     if node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
-    for id, text in fault_effects.held(controller):
+    for id, text in fault_effects.describe_stalls(controller):
         if id == instance.id:
             return text
     return "nothing is on its way" + _because(instance)
@@ -111,13 +111,17 @@ def _because(instance: Instance) -> str:
     return f" ({instance.message})" if instance.message else ""
 
 
-def _reachable(instance: Instance) -> set[State]:
+def _reachable(instance: Instance) -> set[InstanceState]:
     """The states it may still come to; from Error back to life only by a restart that is under way."""
-    found: set[State] = set()
+    found: set[InstanceState] = set()
     edge = [instance.state]
-    barred = {State.STARTED} if instance.state is State.ERROR and instance.restarting_until is None else set()
+    barred = (
+        {InstanceState.STARTED}
+        if instance.state is InstanceState.ERROR and instance.restarting_until is None
+        else set()
+    )
     while edge:
-        for state in LEGAL[edge.pop()] - found - barred:
+        for state in LEGAL_TRANSITIONS[edge.pop()] - found - barred:
             found.add(state)
             edge.append(state)
     return found

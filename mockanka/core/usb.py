@@ -51,7 +51,7 @@ def take(controller: Controller, node: Node, wanted: str) -> UsbDevice:
     return device
 
 
-def require(controller: Controller, wanted: str) -> None:
+def require_usb_device(controller: Controller, wanted: str) -> None:
     """Raise NoSuchUsbDevice unless some node has such a device, free or not."""
     if not any(device.answers_to(wanted) for node in controller.nodes.values() for device in node.usb):
         raise NoSuchUsbDevice(wanted)

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from mockanka.core.durations import MICROSECOND, SECOND
-from mockanka.core.randomness import draw, mac_id
+from mockanka.core.randomness import draw, host_uuid
 from mockanka.core.templates import version_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Vm:
         return replace(self, status=status, name="", ip="", vnc_port=0, ports=())
 
 
-def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
+def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
     """The VM a node makes for the instance, with the next free address and ports of that node."""
     source = controller.templates[instance.ref.template_id]
     version = version_of(controller, instance.ref)
@@ -71,7 +71,7 @@ def clone(controller: Controller, instance: Instance, node: Node) -> Vm:
     ports = _forwarded(rules, {port.host_port for vm in others for port in vm.ports})
     addresses = {vm.ip for vm in others}
     return Vm(
-        uuid=mac_id(controller.seed, instance.id, "vm"),
+        uuid=host_uuid(controller.seed, instance.id, "vm"),
         name=_vm_name(controller, instance, source.name),
         host_ip=node.ip,
         ip=next(address for address in map(_address, count()) if address not in addresses),

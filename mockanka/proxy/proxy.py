@@ -15,7 +15,7 @@ from typing import Any
 import uvloop
 
 from mockanka import __version__
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.proxy.http1 import Head
 from mockanka.proxy.recorder import Book
 from mockanka.proxy.relay import Relay
@@ -72,8 +72,8 @@ class Asking:
         try:
             return self._ask()
         except Unusable as wrong:
-            self._said(f"judged by release {DEFAULT}, for {wrong}")
-            return DEFAULT
+            self._said(f"judged by release {DEFAULT_RELEASE}, for {wrong}")
+            return DEFAULT_RELEASE
 
     def _ask(self) -> Release:
         with connect(self._target.base, self._access) as remote:

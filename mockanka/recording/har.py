@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 from mockanka import __version__
 from mockanka.contract.conformance import Violation, contract_of
 from mockanka.contract.exchange import Exchange, Headers
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import EPOCH, Broken, Recorded, verdict
 
 REDACTED = "redacted"
@@ -261,7 +261,7 @@ def load(path: Path) -> Recording:
 
 def judge_recording(recording: Recording, release: Release | None = None) -> Iterator[Judged]:
     """Each exchange with what is wrong with it, by that release, or the recording's, or today's."""
-    contract = contract_of(release or recording.seen_release or DEFAULT)
+    contract = contract_of(release or recording.seen_release or DEFAULT_RELEASE)
     for each in recording.entries:
         yield Judged(each, verdict(each, contract))
 

@@ -16,7 +16,7 @@ from mockanka.scenario import sections
 from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump
 from mockanka.scenario.options import Options
-from mockanka.scenario.references import Broken
+from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Document, ScenarioError, nearest, problems_in, read_json, read_yaml
 
 __all__ = ["Options", "Scenario", "ScenarioError", "dump", "shipped", "to_yaml"]
@@ -76,7 +76,7 @@ class Scenario:
         """A controller that begins as the scenario says; options beat it. ScenarioError if it does not fit together."""
         try:
             return build(self.data, options or Options())
-        except Broken as wrong:
+        except InvalidScenario as wrong:
             raise self.document.error([wrong.problem]) from None
 
 

@@ -9,13 +9,13 @@ from mockanka.core import fault_effects
 from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME, SECOND, Timings
-from mockanka.core.release import DEFAULT
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.core.scripts import ScriptRule
 from mockanka.scenario import fault_rules, pending, release_fit
-from mockanka.scenario.inventory import Land, turns
+from mockanka.scenario.inventory import Inventory, turns
 from mockanka.scenario.options import Options
-from mockanka.scenario.references import Broken
-from mockanka.scenario.workloads import Life
+from mockanka.scenario.references import InvalidScenario
+from mockanka.scenario.workloads import Workloads
 from mockanka.units import parse_moment
 
 Data = Mapping[str, Any]
@@ -27,7 +27,7 @@ STEP = 5 * SECOND
 def build(data: Data, options: Options) -> Controller:
     """The controller a scenario describes; what the options give beats it. Raises Broken."""
     head = data.get("controller", {})
-    asked = options.release or head.get("release", DEFAULT)
+    asked = options.release or head.get("release", DEFAULT_RELEASE)
     controller = Controller(
         clock=_clock(data.get("clock", {}), options),
         seed=options.seed if options.seed is not None else data.get("seed", 0),
@@ -35,23 +35,23 @@ def build(data: Data, options: Options) -> Controller:
         timings=Timings(**data.get("timings", {})),
         scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
         **{key: head[key] for key in HEAD if key in head},
-        turns=turns(head),
+        overrides=turns(head),
     )
     is_dump = "pending" in data
     is_seen = data.get("snapshot", False)
     if is_seen and is_dump:
-        raise Broken(("snapshot",), "is not for a dump, which has pending")
+        raise InvalidScenario(("snapshot",), "is not for a dump, which has pending")
     for key in ("registry_state", "turns"):
         if key in head and not is_dump:
-            raise Broken(("controller", key), "belongs to a dump; write a fault that turns the registry")
-    land = Land(controller, is_dump, is_seen)
+            raise InvalidScenario(("controller", key), "belongs to a dump; write a fault that turns the registry")
+    land = Inventory(controller, is_dump, is_seen)
     land.lay_out(data)
     counters = dict(data.get("counters", {}))
     for index, item in enumerate(data.get("faults", [])):
         controller.faults.add(fault_rules.make(controller, ("faults", index), item, is_dump))
     controller.faults.added = counters.pop("fault", controller.faults.added)
     controller.minted.update(counters)
-    Life(controller, is_dump, is_seen).begin(data)
+    Workloads(controller, is_dump, is_seen).begin(data)
     land.observe(data)
     controller.notes = (*release_fit.of_release(asked), *release_fit.fit(controller))
     if is_dump:
@@ -59,7 +59,7 @@ def build(data: Data, options: Options) -> Controller:
         _schedule(controller, data["pending"])
     else:
         for rule in controller.faults:
-            fault_effects.begin(controller, rule)
+            fault_effects.apply_begin_rule(controller, rule)
     return controller
 
 
@@ -68,7 +68,7 @@ def _schedule(controller: Controller, items: list[Data]) -> None:
         try:
             event = pending.read(item)
         except ValueError as wrong:
-            raise Broken(("pending", index, "event"), str(wrong)) from None
+            raise InvalidScenario(("pending", index, "event"), str(wrong)) from None
         controller.schedule(item["at"], event)
 
 
@@ -76,7 +76,7 @@ def _clock(given: Data, options: Options) -> Clock:
     mode = options.clock or given.get("mode", options.default_clock)
     start = given.get("start", system_time() if mode == "real" else START)
     if start > END_OF_TIME:
-        raise Broken(("clock", "start"), "is after the year 9000, where time ends")
+        raise InvalidScenario(("clock", "start"), "is after the year 9000, where time ends")
     speed = options.speed if options.speed is not None else given.get("speed", 1.0)
     step = options.step if options.step is not None else given.get("step", STEP)
     return MODES[mode](start, speed, step)

@@ -12,7 +12,7 @@ from mockanka.core.durations import Timings
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.nodes import AnkaVersion, Node
-from mockanka.core.overrides import Turns
+from mockanka.core.overrides import Overrides
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.scripts import ScriptRule
 from mockanka.core.templates import PortRule, Template, Version
@@ -37,7 +37,7 @@ def dump(controller: Controller) -> Data:
             "mac_addresses": controller.mac_addresses or None,
             "retries": controller.retries or None,
             "registry_state": controller.registry_state if controller.registry_state != "up" else None,
-            "turns": _turns(controller.turns),
+            "turns": _turns(controller.overrides),
         },
         "seed": controller.seed,
         "clock": {"start": controller.now, "mode": clock.mode, "speed": clock.speed, "step": clock.step},
@@ -124,18 +124,18 @@ def _node(controller: Controller, node: Node) -> Data:
         "vlans": list(node.vlans),
         "removals": dict(node.removals) or None,
         "state": node.condition.value,
-        "by_hand": node.by_hand or None,
+        "by_hand": node.manual_vms or None,
         "central_logging": None if node.central_logging else False,
         "cached": [{**ref._asdict(), "template": ref.template_id, "used": used} for ref, used in node.cached.items()],
         "groups": list(node.groups),
         "lost": node.lost_at,
         "offline": node.timeout_at,
         "pulls": [_pull(running) for running in node.pulls.values()],
-        "turns": _turns(node.turns),
+        "turns": _turns(node.overrides),
     }
 
 
-def _turns(turns: Turns) -> list[Data]:
+def _turns(turns: Overrides) -> list[Data]:
     return [{"what": what, "until": until} for what, until in turns.items()]
 
 
@@ -145,10 +145,10 @@ def _pull(running: pulls.Pull) -> Data:
         "serial": running.ref.serial,
         "started": running.started,
         "ends": running.ends,
-        "rests_at": running.rests_at if running.rests_at < 1 else None,
+        "rests_at": running.pauses_at if running.pauses_at < 1 else None,
         "rest": running.rest or None,
-        "held_by": running.held_by or None,
-        "held_at": running.held_at if running.held_by else None,
+        "held_by": running.stalled_by or None,
+        "held_at": running.stalled_at if running.stalled_by else None,
         "fails_at": running.fails_at,
         "message": running.message or None,
         "files": [file._asdict() for file in running.files],
@@ -185,15 +185,15 @@ def _instance(one: Instance) -> Data:
         "progress": one.progress_made or None,
         "ready": one.ready or None,
         "booting": one.booting or None,
-        "occupies": one.occupies or None,
+        "occupies": one.holds_slot or None,
         "restarting": one.restarting_until,
         "usb_location": one.usb.location if one.usb else None,
         "save_image": one.save_id,
         "script": asdict(one.script) if one.script else None,
-        "fate": one.fate._asdict() if one.fate else None,
+        "fate": one.planned_end._asdict() if one.planned_end else None,
         "held": one.held._asdict() if one.held else None,
-        "lacks": list(one.lacks),
-        "lacks_for": one.lacks_for,
+        "lacks": list(one.unreported),
+        "lacks_for": one.unreported_for,
         "hidden": one.hidden or None,
         "failed_on": list(one.failed_on),
         "vm": _vm(one.vm) if one.vm else None,
@@ -217,7 +217,7 @@ def _distribution(each: Distribution) -> Data:
                 "until": delivery.until,
                 "progress": delivery.progress_made or None,
                 "error": delivery.error or None,
-                "fate": delivery.fate._asdict() if delivery.fate else None,
+                "fate": delivery.planned_end._asdict() if delivery.planned_end else None,
             }
             for node_id, delivery in each.deliveries.items()
         ],

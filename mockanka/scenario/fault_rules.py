@@ -10,20 +10,20 @@ from marshmallow import ValidationError
 
 from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
-from mockanka.core.faults import Do, Match, Rule
+from mockanka.core.faults import FaultAction, FaultMatch, FaultRule
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import require_known
+from mockanka.core.nodes import require_known_state
 from mockanka.scenario.fault_sections import Fault, operations, require_operation
-from mockanka.scenario.references import Broken
+from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
 
 Data = Mapping[str, Any]
 
 FAULT = Fault()
-_PLAIN = Rule("", Match(), Do())
+_PLAIN = FaultRule("", FaultMatch(), FaultAction())
 
 
-def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) -> Rule:
+def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) -> FaultRule:
     """The rule that was written. Raises Broken if it names what is not there, or has an id that is taken."""
     wanted, do = dict(item.get("match", {})), dict(item["do"])
     if not is_dump:
@@ -32,27 +32,27 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
         _require_operation(controller, (*path, "match"), wanted)
         if do.get("node") == "drain":
             try:
-                require_known(controller, NodeState.DRAIN)
+                require_known_state(controller, NodeState.DRAIN)
             except UnknownToRelease as wrong:
-                raise Broken((*path, "do", "node"), str(wrong)) from None
+                raise InvalidScenario((*path, "do", "node"), str(wrong)) from None
         if "node" in do and wanted.get("event") == "begin":
             _require_a_node(controller, (*path, "match"), wanted)
     if "without" in do:
         do["without"] = tuple(do["without"])
     id = item.get("id") or controller.faults.next_id()
     if controller.faults.get(id) is not None:
-        raise Broken((*path, "id"), f"there is another fault {id!r}")
+        raise InvalidScenario((*path, "id"), f"there is another fault {id!r}")
     counted = {key: item[key] for key in ("skip", "times", "probability", "seed", "seen", "fired") if key in item}
-    return Rule(id, Match(**wanted), Do(**do), **counted)
+    return FaultRule(id, FaultMatch(**wanted), FaultAction(**do), **counted)
 
 
-def written(rule: Rule) -> dict[str, Any]:
+def written(rule: FaultRule) -> dict[str, Any]:
     """A rule as it is written, with its counts."""
     plain: dict[str, Any] = FAULT.dump(raw(rule))
     return plain
 
 
-def raw(rule: Rule) -> dict[str, Any]:
+def raw(rule: FaultRule) -> dict[str, Any]:
     """The same, before the schema has put it into words."""
     return {
         "id": rule.id,
@@ -79,24 +79,26 @@ def _require_operation(controller: Controller, path: Path, wanted: Data) -> None
             require_operation(wanted, operations(controller.release))
         except ValidationError as wrong:
             ((key, (text,)),) = wrong.messages_dict.items()
-            raise Broken((*path, key), f"{text} (release {controller.release})") from None
+            raise InvalidScenario((*path, key), f"{text} (release {controller.release})") from None
 
 
 def _refuse_counts(path: Path, item: Data) -> None:
     for key in ("seen", "fired"):
         if key in item:
-            raise Broken((*path, key), "is counted by the controller, and stands only in a dump; leave it out here")
+            raise InvalidScenario(
+                (*path, key), "is counted by the controller, and stands only in a dump; leave it out here"
+            )
 
 
 def _require_a_node(controller: Controller, path: Path, wanted: Data) -> None:
     """Refuse a rule that begins now and finds no node to strike: there is no second time."""
-    match = Match(**wanted)
+    match = FaultMatch(**wanted)
     if any(match.meets_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
         return
     if not controller.nodes:
-        raise Broken(path, "there are no nodes, so it would never strike")
+        raise InvalidScenario(path, "there are no nodes, so it would never strike")
     of = f"node {wanted['node']!r} is not" if "node" in wanted else "no node is"
-    raise Broken(path, f"{of} in group {wanted['group']!r}, so it would never strike")
+    raise InvalidScenario(path, f"{of} in group {wanted['group']!r}, so it would never strike")
 
 
 def _require_names(controller: Controller, path: Path, wanted: Data) -> None:
@@ -112,4 +114,4 @@ def _require_names(controller: Controller, path: Path, wanted: Data) -> None:
     for key, names in known.items():
         if key in wanted and wanted[key] not in names:
             readable = [name for name, id in names.items() if name != id]
-            raise Broken((*path, key), f"there is no {key} {wanted[key]!r}: {nearest(wanted[key], readable)}")
+            raise InvalidScenario((*path, key), f"there is no {key} {wanted[key]!r}: {nearest(wanted[key], readable)}")

@@ -8,7 +8,15 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validates_schema
 
-from mockanka.core.faults import AT_THE_DOOR, DOOR_KEYS, IN_LIFE, LIFE_KEYS, NODE_TURNS, REGISTRY_TURNS, WITHOUT
+from mockanka.core.faults import (
+    EVENT_MATCH_KEYS,
+    LIFECYCLE_FAULTS,
+    NODE_OVERRIDES,
+    OMITTABLE_FIELDS,
+    REGISTRY_OVERRIDES,
+    REQUEST_MATCH_KEYS,
+    RESPONSE_FAULTS,
+)
 from mockanka.core.release import Release
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import (
@@ -83,7 +91,7 @@ METHODS = sorted({method for methods in OPERATIONS.values() for method in method
 
 _OF_REQUESTS = frozenset({"instance", "name", "external_id"})
 _NEVER_KNOWN: dict[str, frozenset[str]] = {
-    "begin": frozenset(LIFE_KEYS) - {"event", "node", "group"},
+    "begin": frozenset(EVENT_MATCH_KEYS) - {"event", "node", "group"},
     "schedule": frozenset({"node"}),
     "distribute": _OF_REQUESTS,
 }
@@ -95,7 +103,7 @@ class FaultMatch(Strict):
     path = Filled()
     query = Texts()
     body = Json(only_objects=True)
-    event = Choice(*IN_LIFE)
+    event = Choice(*LIFECYCLE_FAULTS)
     instance = Filled()
     name = Filled()
     external_id = Filled()
@@ -108,12 +116,12 @@ class FaultMatch(Strict):
     def _can_be_met(self, data: Data, **kwargs: Any) -> None:
         event = data.get("event")
         if event is None:
-            _refuse_first(data, LIFE_KEYS, "is matched at an event of life: give event too")
+            _refuse_first(data, EVENT_MATCH_KEYS, "is matched at an event of life: give event too")
             if data.get("method") == "GET":
                 _refuse_first(data, ["body"], "is nothing that a GET has")
             require_operation(data, OPERATIONS)
             return
-        _refuse_first(data, DOOR_KEYS, "is matched at the door, and event in life: one rule has one of them")
+        _refuse_first(data, REQUEST_MATCH_KEYS, "is matched at the door, and event in life: one rule has one of them")
         never = sorted(_NEVER_KNOWN.get(event, frozenset()))
         _refuse_first(data, never, f"is not known at event {event}, so nothing would ever match")
 
@@ -135,7 +143,7 @@ class FaultDo(Strict):
     lasts = PositiveLength(data_key="for")
     stall = Yes()
     bandwidth = Bandwidth()
-    without = Choices(*WITHOUT)
+    without = Choices(*OMITTABLE_FIELDS)
     exit = Whole(-(2**31), 2**31 - 1)
     timeout = Yes()
     stdout = Text()
@@ -143,8 +151,8 @@ class FaultDo(Strict):
     stop = Yes()
     vanish = Yes()
     ignore = Yes()
-    node = Choice(*NODE_TURNS)
-    registry = Choice(*REGISTRY_TURNS)
+    node = Choice(*NODE_OVERRIDES)
+    registry = Choice(*REGISTRY_OVERRIDES)
     license = Choice("expired")
 
 
@@ -166,7 +174,7 @@ class Fault(Strict):
     def _go_together(self, data: Data, **kwargs: Any) -> None:
         event = data["match"].get("event")
         keys = {"for" if key == "lasts" else key for key in data["do"]}
-        kinds = AT_THE_DOOR if event is None else IN_LIFE[event]
+        kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         where = "at the door" if event is None else f"at event {event}"
         wrong = _wrong(keys, kinds, where)
         if wrong:

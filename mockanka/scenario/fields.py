@@ -12,7 +12,7 @@ from marshmallow import ValidationError, fields
 
 from mockanka import units
 from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
-from mockanka.core.faults import Part
+from mockanka.core.faults import Amount
 from mockanka.scenario.source import Scalar, nearest
 
 TRUE = ("true", "yes", "on")
@@ -344,11 +344,11 @@ class Percent(_Field):
 class Share(_Field):
     """A part of something: ``40%`` of it, or so many bytes."""
 
-    def read(self, written: Any) -> Part:
+    def read(self, written: Any) -> Amount:
         if isinstance(written, str) and written.strip().endswith("%"):
-            return Part(Percent().read(written))
+            return Amount(Percent().read(written))
         try:
-            return Part(0.0, Size().read(written))
+            return Amount(0.0, Size().read(written))
         except ValueError:
             raise ValueError(f"{written!r} is no part: write it like 40%, or as a number of bytes") from None
 

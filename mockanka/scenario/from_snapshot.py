@@ -8,15 +8,21 @@ from typing import Any
 
 from mockanka.core import instances, pulls, transitions, usb
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Distribution, Stage
+from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.instance_record import Instance
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.vms import PortForward, Vm
 
 Data = Mapping[str, Any]
-HOLDS_A_SLOT = (State.SCHEDULING, State.PULLING, State.STARTED, State.STOPPING, State.PUSHING)
+HOLDS_A_SLOT = (
+    InstanceState.SCHEDULING,
+    InstanceState.PULLING,
+    InstanceState.STARTED,
+    InstanceState.STOPPING,
+    InstanceState.PUSHING,
+)
 """Those that are on a node hold a slot there; whether others do stands under ``occupies``."""
 
 
@@ -25,17 +31,17 @@ def place(controller: Controller, item: Data, one: Instance, node: Node | None) 
     one.progress_made = unrounded(one.progress_made)
     one.script = ScriptResult(**item["script"]) if "script" in item else None
     # A new instance that nothing has happened to shows no moment of its own.
-    one.step = 0 if one.state is State.SCHEDULING and node is None and "since" not in item else 1
+    one.step = 0 if one.state is InstanceState.SCHEDULING and node is None and "since" not in item else 1
     if "vm" in item:
         one.vm = vm(item["vm"])
     if node is not None and (one.state in HOLDS_A_SLOT or item.get("occupies")):
-        transitions.occupy(controller, one, node)
+        transitions.take_slot(controller, one, node)
         if one.request.usb_device:
             one.usb = usb.free_device(controller, node, one.request.usb_device)
-    going_up = one.occupies and one.state in (State.SCHEDULING, State.PULLING)
-    made = 1.0 if one.state is State.SCHEDULING else one.progress_made
-    if going_up and node and (made >= 1 or pulls.go_on(controller, node, one.ref, made) is None):
-        instances.boot(controller, one, node)
+    going_up = one.holds_slot and one.state in (InstanceState.SCHEDULING, InstanceState.PULLING)
+    made = 1.0 if one.state is InstanceState.SCHEDULING else one.progress_made
+    if going_up and node and (made >= 1 or pulls.continue_pull(controller, node, one.ref, made) is None):
+        instances.boot_vm(controller, one, node)
     else:
         instances.resume_phase(controller, one)
 
@@ -45,9 +51,9 @@ def is_pulling(controller: Controller, of: Distribution, node_id: str) -> bool:
     node = controller.nodes.get(node_id)
     delivery = of.deliveries[node_id]
     delivery.progress_made = unrounded(delivery.progress_made)
-    if node is None or delivery.stage is not Stage.PULLING:
+    if node is None or delivery.stage is not DeliveryStage.PULLING:
         return False
-    return pulls.go_on(controller, node, of.ref, delivery.progress_made) is not None
+    return pulls.continue_pull(controller, node, of.ref, delivery.progress_made) is not None
 
 
 def unrounded(progress: float) -> float:

@@ -15,27 +15,35 @@ from mockanka.core.durations import HOUR, SECOND
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import TURNS, AnkaVersion, Node, TimedOut, require_known
-from mockanka.core.overrides import Turns
+from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, NodeTimedOut, require_known_state
+from mockanka.core.overrides import Overrides
 from mockanka.core.templates import File, PortRule, Template, Version
 from mockanka.core.usb import UsbDevice
-from mockanka.scenario.references import Broken, Names, refuse_dump_keys
+from mockanka.scenario.references import InvalidScenario, References, refuse_dump_keys
 from mockanka.scenario.source import Path
 
 Data = Mapping[str, Any]
 IN_A_SNAPSHOT = frozenset({"lost"})
 IN_A_DUMP = frozenset({"offline", "pulls", "turns", "removals", "disk_anka", "cpu_load"}) | IN_A_SNAPSHOT
 YEAR = 365 * 24 * HOUR
-PULL_KEYS = ("rests_at", "rest", "held_by", "held_at", "fails_at", "message")
+PULL_KEYS = {
+    "rests_at": "pauses_at",
+    "rest": "rest",
+    "held_by": "stalled_by",
+    "held_at": "stalled_at",
+    "fails_at": "fails_at",
+    "message": "message",
+}
+"""The keys of a pull in a dump, and the fields of ``Pull`` that they set."""
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
-class Land:
+class Inventory:
     """Puts templates, nodes and groups into a controller; those of a snapshot as they were seen."""
 
     def __init__(self, controller: Controller, is_dump: bool, is_seen: bool = False) -> None:
         self.controller = controller
-        self.names = Names(controller)
+        self.names = References(controller)
         self.is_dump, self.is_seen = is_dump, is_seen
         self.addresses: set[str] = set()
         """Those given in the scenario; who has none gets one that is not among them."""
@@ -65,15 +73,15 @@ class Land:
         for item in data.get("nodes", []):
             for _ in range(item.get("count", 1)):
                 one = self.controller.nodes[next(ids)]
-                nodes.observe(self.controller, one, item.get("cpu_util"), item.get("disk_used"))
+                nodes.match_observed_usage(self.controller, one, item.get("cpu_util"), item.get("disk_used"))
         if "registry_free" in data.get("controller", {}):
-            templates.observe_free(self.controller, data["controller"]["registry_free"])
+            templates.match_observed_free_space(self.controller, data["controller"]["registry_free"])
 
     def _template(self, path: Path, item: Data) -> None:
         seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
-        id = item.get("id") or randomness.mac_id(seed, "template", item["name"], *([same] if same else []))
+        id = item.get("id") or randomness.host_uuid(seed, "template", item["name"], *([same] if same else []))
         if id in self.controller.templates:
-            raise Broken((*path, "id"), f"there is another template {id}")
+            raise InvalidScenario((*path, "id"), f"there is another template {id}")
         made = Template(id, item["name"], port_forwarding=_rules(item.get("port_forwarding", [])))
         _set(made, item, "cpus", "ram", "arch", "deleted")
         for index, version in enumerate(item.get("versions", [])):
@@ -83,19 +91,19 @@ class Land:
     def _version(self, path: Path, of: Template, item: Data) -> Version:
         serial, seed = len(of.history), self.controller.seed
         if "images" in item and "size" in item:
-            raise Broken((*path, "size"), "give either the size of the layer, or all images, not both")
+            raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
         if "images" in item:
             images = tuple(File(**file) for file in item["images"])
         else:
-            layer = File(randomness.file_name(seed, of.id, serial, "image"), item.get("size", 0))
+            layer = File(randomness.image_file_name(seed, of.id, serial, "image"), item.get("size", 0))
             below = of.versions[-1].images if of.versions else ()
             images = (layer, *below)
         states = tuple(File(**file) for file in item.get("state_files", []))
         if "state_size" in item:
-            states = (*states, File(randomness.file_name(seed, of.id, serial, "state"), item["state_size"]))
+            states = (*states, File(randomness.image_file_name(seed, of.id, serial, "state"), item["state_size"]))
         number = item.get("number", of.next_number())
         if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
-            raise Broken((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
+            raise InvalidScenario((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
         ports = _rules(item.get("port_forwarding", []))
         return Version(
             number=number,
@@ -116,15 +124,15 @@ class Land:
             ip = self._ip(path, item, n)
             if many > 1 and ("id" in item or name == item["name"]):
                 what = "id" if "id" in item else "name"
-                raise Broken((*path, what), f"{many} nodes cannot share one {what}; write the number as {{n}}")
+                raise InvalidScenario((*path, what), f"{many} nodes cannot share one {what}; write the number as {{n}}")
             self._node(path, item, name, ip)
 
     def _node(self, path: Path, item: Data, name: str, ip: str | None) -> None:
         nodes = self.controller.nodes
         same = sum(node.name == name for node in nodes.values())
-        id = item.get("id") or randomness.mac_id(self.controller.seed, "node", name, *([same] if same else []))
+        id = item.get("id") or randomness.host_uuid(self.controller.seed, "node", name, *([same] if same else []))
         if id in nodes:
-            raise Broken((*path, "id"), f"there is another node {id}")
+            raise InvalidScenario((*path, "id"), f"there is another node {id}")
         devices = [
             UsbDevice(device["name"], device.get("location") or self._location(id, index))
             for index, device in enumerate(item.get("usb", []))
@@ -143,18 +151,17 @@ class Land:
             "ram_override",
             "force_overrides",
             "central_logging",
-            "by_hand",
             "arch",
             "removals",
             "disk_anka",
             "cpu_load",
             "reported",
         )
-        _set(node, item, disk_size="disk", disk_other="disk_other")
+        _set(node, item, disk_size="disk", disk_other="disk_other", manual_vms="by_hand")
         node.vlans = tuple(item.get("vlans", ()))
         node.anka = replace(self._anka(), **item.get("anka", {}))
         if len({device.location for device in devices}) < len(devices):
-            raise Broken((*path, "usb"), "two devices have the same location")
+            raise InvalidScenario((*path, "usb"), "two devices have the same location")
         if not self.is_dump:
             refuse_dump_keys(path, item, IN_A_DUMP - IN_A_SNAPSHOT if self.is_seen else IN_A_DUMP)
         self._state(path, item, node)
@@ -164,12 +171,12 @@ class Land:
         for index, running in enumerate(item.get("pulls", [])):
             ref = self.names.ref((*path, "pulls", index), running)
             files = tuple(File(**file) for file in running["files"])
-            struck = {key: running[key] for key in PULL_KEYS if key in running}
+            struck = {name: running[key] for key, name in PULL_KEYS.items() if key in running}
             node.pulls[ref] = pulls.Pull(ref, running["started"], running["ends"], files, **struck)
-        node.turns = turns(item) if self.is_dump else _turns_of(node)
+        node.overrides = turns(item) if self.is_dump else _turns_of(node)
         over = pulls.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
         if over > 0 and not (self.is_dump or self.is_seen):
-            raise Broken((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
+            raise InvalidScenario((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
         nodes[id] = node
 
     def _state(self, path: Path, item: Data, node: Node) -> None:
@@ -183,16 +190,16 @@ class Land:
         elif "lost" in item:
             node.lost_at = min(now, item["lost"])
             node.timeout_at = max(now + controller.timings.heartbeat, node.lost_at + timeout)
-            controller.schedule(node.timeout_at, TimedOut(node.id, node.timeout_at))
+            controller.schedule(node.timeout_at, NodeTimedOut(node.id, node.timeout_at))
         node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
         if not self.is_dump:
             self._require_known(path, node)
 
     def _require_known(self, path: Path, node: Node) -> None:
         try:
-            require_known(self.controller, node.condition)
+            require_known_state(self.controller, node.condition)
         except UnknownToRelease as wrong:
-            raise Broken((*path, "state"), str(wrong)) from None
+            raise InvalidScenario((*path, "state"), str(wrong)) from None
 
     def _anka(self) -> AnkaVersion:
         """What nodes run that do not say: a licence that is good for another year from the clock's start."""
@@ -208,9 +215,9 @@ class Land:
         groups = self.controller.groups
         for index, item in items:
             same = sum(group.name == item["name"] for group in groups.values()) + 1
-            id = item.get("id") or randomness.controller_id(self.controller.seed, f"group {item['name']}", same)
+            id = item.get("id") or randomness.controller_uuid(self.controller.seed, f"group {item['name']}", same)
             if id in groups:
-                raise Broken(("groups", index, "id"), f"there is another group {id}")
+                raise InvalidScenario(("groups", index, "id"), f"there is another group {id}")
             groups[id] = Group(id, item["name"], item.get("description", ""))
         for (index, item), group in zip(items, list(groups.values()), strict=True):
             path: Path = ("groups", index)
@@ -230,18 +237,18 @@ class Land:
                     node.groups = [*dict.fromkeys([*node.groups, *ids])]
 
 
-def turns(item: Data) -> Turns:
+def turns(item: Data) -> Overrides:
     """What something was made, as a dump has it."""
     return {each["what"]: each.get("until") for each in item.get("turns", [])}
 
 
-def _turns_of(node: Node) -> Turns:
+def _turns_of(node: Node) -> Overrides:
     """What a node is from the beginning it is for good: a fault that ends leaves it so."""
-    made = {what: None for what, condition in TURNS.items() if condition is node.condition}
+    made = {what: None for what, condition in STATE_OVERRIDES.items() if condition is node.condition}
     return {
         **made,
         **({"offline": None} if node.lost_at is not None else {}),
-        **({"full": None} if node.by_hand else {}),
+        **({"full": None} if node.manual_vms else {}),
     }
 
 
@@ -249,7 +256,7 @@ def _numbered(path: Path, text: str, n: int) -> str:
     """A name with its number put in."""
     filled = _NUMBER.sub(lambda place: f"{n:0{place[1] or 1}}", text)
     if "{" in filled or "}" in filled:
-        raise Broken(path, "the place for the number is written {n} or {n:02}")
+        raise InvalidScenario(path, "the place for the number is written {n} or {n:02}")
     return filled
 
 

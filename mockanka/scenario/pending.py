@@ -7,11 +7,11 @@ from typing import Any
 
 from mockanka.core import distributions, fault_effects, instances, nodes, pulls, removals, restarts, save_images
 from mockanka.core.events import Event
-from mockanka.core.templates import Ref
+from mockanka.core.templates import VersionRef
 from mockanka.scenario.source import nearest
 
 OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
-    kind.__name__: kind
+    kind.kind: kind
     for kind in (
         instances.Queued,
         instances.ImageReady,
@@ -19,51 +19,79 @@ OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
         instances.Stopped,
         instances.Terminated,
         instances.Forgotten,
-        instances.Fated,
+        instances.PlannedEndReached,
     )
 }
 OTHERS = """
-    Pulled TimedOut Taken Delivered StageEnd NodeTurns NodeTurnsBack RegistryTurns
-    RegistryTurnsBack LicenseExpires LicenseRenewed Vanishes Reappears Revealed Updated Removed Restarts
+    vm_fully_reported node_override_began node_override_ended registry_override_began registry_override_ended
+    license_expired license_renewed instance_vanished instance_reappeared node_timed_out node_updated pull_ended
+    delivery_taken delivery_ended save_stage_ended template_removed restart_stage_ended
 """
 KINDS = [*OF_INSTANCES, *OTHERS.split()]
+FORMER_KINDS = {
+    "Queued": "instance_queued",
+    "ImageReady": "instance_pulled",
+    "Booted": "instance_booted",
+    "Fated": "instance_planned_end",
+    "Stopped": "instance_stopped",
+    "Terminated": "instance_terminated",
+    "Forgotten": "instance_forgotten",
+    "Revealed": "vm_fully_reported",
+    "NodeTurns": "node_override_began",
+    "NodeTurnsBack": "node_override_ended",
+    "RegistryTurns": "registry_override_began",
+    "RegistryTurnsBack": "registry_override_ended",
+    "LicenseExpires": "license_expired",
+    "LicenseRenewed": "license_renewed",
+    "Vanishes": "instance_vanished",
+    "Reappears": "instance_reappeared",
+    "TimedOut": "node_timed_out",
+    "Updated": "node_updated",
+    "Pulled": "pull_ended",
+    "Taken": "delivery_taken",
+    "Delivered": "delivery_ended",
+    "StageEnd": "save_stage_ended",
+    "Removed": "template_removed",
+    "Restarts": "restart_stage_ended",
+}
+"""Kinds as dumps name them that have no ``format``, and the names that these kinds have now."""
 
 
 def write(at: int, event: Event) -> dict[str, Any]:
     """An event as an entry of ``pending``."""
-    entry: dict[str, Any] = {"at": at, "event": type(event).__name__}
+    entry: dict[str, Any] = {"at": at, "event": event.kind}
     match event:
-        case pulls.Pulled():
+        case pulls.PullEnded():
             entry |= {"id": event.node_id, "until": event.ends}
             entry |= {"template": event.ref.template_id, "serial": event.ref.serial}
-        case nodes.TimedOut():
+        case nodes.NodeTimedOut():
             entry |= {"id": event.node_id, "until": event.at}
-        case distributions.Taken() | distributions.Delivered():
+        case distributions.DeliveryTaken() | distributions.DeliveryEnded():
             entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
-            entry |= {"until": event.until} if isinstance(event, distributions.Delivered) else {}
-        case fault_effects.NodeTurns():
+            entry |= {"until": event.until} if isinstance(event, distributions.DeliveryEnded) else {}
+        case fault_effects.NodeOverrideBegan():
             entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
-        case fault_effects.NodeTurnsBack():
+        case fault_effects.NodeOverrideEnded():
             entry |= {"id": event.node_id, "what": event.what, "until": event.until}
-        case fault_effects.RegistryTurns():
+        case fault_effects.RegistryOverrideBegan():
             entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
-        case fault_effects.RegistryTurnsBack():
+        case fault_effects.RegistryOverrideEnded():
             entry |= {"id": "registry", "what": event.what, "until": event.until}
-        case fault_effects.LicenseExpires():
+        case fault_effects.LicenseExpired():
             entry |= {"id": "license", "lasts": event.lasts}
         case fault_effects.LicenseRenewed():
             entry |= {"id": "license", "until": event.until}
-        case fault_effects.Vanishes():
+        case fault_effects.InstanceVanished():
             entry |= {"id": event.instance_id, "lasts": event.lasts}
-        case fault_effects.Reappears() | instances.Revealed():
+        case fault_effects.InstanceReappeared() | instances.VmFullyReported():
             entry |= {"id": event.instance_id}
-        case nodes.Updated():
+        case nodes.NodeUpdated():
             entry |= {"id": event.node_id, "until": event.until}
-        case removals.Removed():
+        case removals.TemplateRemoved():
             entry |= {"id": event.node_id, "template": event.template_id, "until": event.at}
-        case restarts.Restarts():
+        case restarts.RestartStageEnded():
             entry |= {"id": event.instance_id, "until": event.until}
-        case save_images.StageEnd():
+        case save_images.SaveStageEnded():
             entry |= {"id": event.save_id, "stage": event.stage.value}
         case _:
             entry |= {"id": event.instance_id, "step": event.step}  # type: ignore[attr-defined]
@@ -72,44 +100,44 @@ def write(at: int, event: Event) -> dict[str, Any]:
 
 def read(entry: Mapping[str, Any]) -> Event:
     """The event an entry describes. ValueError if it is of no known kind or something is missing."""
-    kind, id = entry["event"], entry["id"]
+    kind, id = FORMER_KINDS.get(entry["event"], entry["event"]), entry["id"]
     try:
         match kind:
-            case "Pulled":
-                return pulls.Pulled(id, Ref(entry["template"], entry["serial"]), entry["until"])
-            case "TimedOut":
-                return nodes.TimedOut(id, entry["until"])
-            case "Taken":
-                return distributions.Taken(id, entry["node"], distributions.Stage(entry["stage"]))
-            case "Delivered":
-                stage = distributions.Stage(entry["stage"])
-                return distributions.Delivered(id, entry["node"], stage, entry["until"])
-            case "NodeTurns":
-                return fault_effects.NodeTurns(id, entry["what"], entry["lasts"])
-            case "RegistryTurns":
-                return fault_effects.RegistryTurns(entry["what"], entry["lasts"])
-            case "RegistryTurnsBack":
-                return fault_effects.RegistryTurnsBack(entry["what"], entry["until"])
-            case "LicenseExpires":
-                return fault_effects.LicenseExpires(entry["lasts"])
-            case "LicenseRenewed":
+            case "pull_ended":
+                return pulls.PullEnded(id, VersionRef(entry["template"], entry["serial"]), entry["until"])
+            case "node_timed_out":
+                return nodes.NodeTimedOut(id, entry["until"])
+            case "delivery_taken":
+                return distributions.DeliveryTaken(id, entry["node"], distributions.DeliveryStage(entry["stage"]))
+            case "delivery_ended":
+                stage = distributions.DeliveryStage(entry["stage"])
+                return distributions.DeliveryEnded(id, entry["node"], stage, entry["until"])
+            case "node_override_began":
+                return fault_effects.NodeOverrideBegan(id, entry["what"], entry["lasts"])
+            case "registry_override_began":
+                return fault_effects.RegistryOverrideBegan(entry["what"], entry["lasts"])
+            case "registry_override_ended":
+                return fault_effects.RegistryOverrideEnded(entry["what"], entry["until"])
+            case "license_expired":
+                return fault_effects.LicenseExpired(entry["lasts"])
+            case "license_renewed":
                 return fault_effects.LicenseRenewed(entry["until"])
-            case "NodeTurnsBack":
-                return fault_effects.NodeTurnsBack(id, entry["what"], entry["until"])
-            case "Vanishes":
-                return fault_effects.Vanishes(id, entry["lasts"])
-            case "Reappears":
-                return fault_effects.Reappears(id)
-            case "Revealed":
-                return instances.Revealed(id)
-            case "Updated":
-                return nodes.Updated(id, entry["until"])
-            case "Removed":
-                return removals.Removed(id, entry["template"], entry["until"])
-            case "Restarts":
-                return restarts.Restarts(id, entry["until"])
-            case "StageEnd":
-                return save_images.StageEnd(id, save_images.Stage(entry["stage"]))
+            case "node_override_ended":
+                return fault_effects.NodeOverrideEnded(id, entry["what"], entry["until"])
+            case "instance_vanished":
+                return fault_effects.InstanceVanished(id, entry["lasts"])
+            case "instance_reappeared":
+                return fault_effects.InstanceReappeared(id)
+            case "vm_fully_reported":
+                return instances.VmFullyReported(id)
+            case "node_updated":
+                return nodes.NodeUpdated(id, entry["until"])
+            case "template_removed":
+                return removals.TemplateRemoved(id, entry["template"], entry["until"])
+            case "restart_stage_ended":
+                return restarts.RestartStageEnded(id, entry["until"])
+            case "save_stage_ended":
+                return save_images.SaveStageEnded(id, save_images.SaveStage(entry["stage"]))
             case _ if kind in OF_INSTANCES:
                 return OF_INSTANCES[kind](id, entry["step"])
     except KeyError as missing:

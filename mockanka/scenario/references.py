@@ -7,13 +7,13 @@ from typing import Any
 
 from mockanka.core import templates
 from mockanka.core.controller import Controller
-from mockanka.core.templates import Ref
+from mockanka.core.templates import VersionRef
 from mockanka.scenario.source import Path, Problem, nearest
 
 Data = Mapping[str, Any]
 
 
-class Broken(Exception):
+class InvalidScenario(Exception):
     """Something in the scenario does not fit together."""
 
     def __init__(self, path: Path, text: str) -> None:
@@ -25,10 +25,10 @@ def refuse_dump_keys(path: Path, item: Data, keys: frozenset[str]) -> None:
     """Keys that tell a moment in flight mean something only where everything in flight is told."""
     for key in item:
         if key in keys:
-            raise Broken((*path, key), "belongs to a dump, which has pending as well; leave it out here")
+            raise InvalidScenario((*path, key), "belongs to a dump, which has pending as well; leave it out here")
 
 
-class Names:
+class References:
     """Looks up what a scenario names in the controller that is being built of it."""
 
     def __init__(self, controller: Controller) -> None:
@@ -49,24 +49,26 @@ class Names:
         found = [group.id for group in groups.values() if group.name == name]
         return self._one(path, name, "group", groups, found, [group.name for group in groups.values()])
 
-    def ref(self, path: Path, item: Data) -> Ref:
+    def ref(self, path: Path, item: Data) -> VersionRef:
         """The version an item names: by serial in a dump, else by tag, by number, or the latest."""
         id = self.template((*path, "template"), item["template"])
         of = self.controller.templates[id]
         if "serial" in item:
             if item["serial"] >= len(of.history):
-                raise Broken((*path, "serial"), f"template {of.name} has no version of serial {item['serial']}")
-            return Ref(id, item["serial"])
+                raise InvalidScenario(
+                    (*path, "serial"), f"template {of.name} has no version of serial {item['serial']}"
+                )
+            return VersionRef(id, item["serial"])
         for key, known in (("tag", [v.tag for v in of.versions]), ("version", [str(v.number) for v in of.versions])):
             if key in item and str(item[key]) not in known:
-                raise Broken(
+                raise InvalidScenario(
                     (*path, key), f"template {of.name} has no {key} {item[key]}: {nearest(str(item[key]), known)}"
                 )
         if not of.versions:
-            raise Broken((*path, "template"), f"template {of.name} has no versions")
-        return templates.resolve(self.controller, id, item.get("tag"), item.get("version"))
+            raise InvalidScenario((*path, "template"), f"template {of.name} has no versions")
+        return templates.resolve_version(self.controller, id, item.get("tag"), item.get("version"))
 
-    def cached(self, path: Path, item: Data) -> Ref:
+    def cached(self, path: Path, item: Data) -> VersionRef:
         if "template" in item:
             return self.ref(path, item)
         written = item.get("version", "")
@@ -78,7 +80,7 @@ class Names:
                 if written.startswith(f"{name}:"):
                     return self.ref(path, {"template": each.id, "tag": written[len(name) + 1 :]})
         names = [f"{t.name}:{v.tag}" for t in self.controller.templates.values() for v in t.versions]
-        raise Broken(path, f"there is no {written!r}: {nearest(written, names)}")
+        raise InvalidScenario(path, f"there is no {written!r}: {nearest(written, names)}")
 
     def _one(
         self, path: Path, name: str, what: str, by_id: Mapping[str, object], found: list[str], names: list[str]
@@ -86,7 +88,9 @@ class Names:
         if name in by_id:
             return name
         if not found:
-            raise Broken(path, f"there is no {what} {name!r}: {nearest(name, names)}")
+            raise InvalidScenario(path, f"there is no {what} {name!r}: {nearest(name, names)}")
         if len(found) > 1:
-            raise Broken(path, f"there is more than one {what} {name!r}: name it by its id, {' or '.join(found)}")
+            raise InvalidScenario(
+                path, f"there is more than one {what} {name!r}: name it by its id, {' or '.join(found)}"
+            )
         return found[0]

@@ -8,8 +8,8 @@ from typing import Any
 
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import NodeState, State
-from mockanka.core.nodes import Node, turn_back
+from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.nodes import Node, end_node_override
 from mockanka.core.release import SINCE, Release
 
 REQUESTED: dict[str, tuple[str, ...]] = {
@@ -48,7 +48,7 @@ def _lost(what: str, key: str, feature: str) -> str:
 def _fit_node(controller: Controller, node: Node) -> Iterator[str]:
     release = controller.release
     if node.condition is NodeState.DRAIN and not release.has("drain-mode"):
-        turn_back(controller, node.id, "drain")
+        end_node_override(controller, node.id, "drain")
         yield f"node {node.name}: {NodeState.DRAIN} came with {SINCE['drain-mode']}; it is {node.condition}"
     if node.removals and not release.has("template-removal"):
         node.removals = {}
@@ -68,8 +68,8 @@ def _fit_instance(controller: Controller, one: Instance) -> Iterator[str]:
         for key in given:
             yield _lost(f"instance {one.id}", "port_forwarding_override" if key == "ports" else key, feature)
     _fit_state(controller, one)
-    kept = one.occupies or release.has("vm-kept-on-error")
-    if one.state is State.ERROR and one.vm is not None and one.vm.name and not kept:
+    kept = one.holds_slot or release.has("vm-kept-on-error")
+    if one.state is InstanceState.ERROR and one.vm is not None and one.vm.name and not kept:
         one.vm = one.vm.lost("deleted", kept=False)
         yield _lost(f"instance {one.id}", "what is known of a VM in Error", "vm-kept-on-error")
     if one.restarting_until is not None and not release.has("restart"):
@@ -83,13 +83,13 @@ def _fit_state(controller: Controller, one: Instance) -> None:
     """What shows as another state at another release, and is the same."""
     release = controller.release
     if one.booting and one.progress_made >= 1.0:
-        _show(one, State.SCHEDULING if release.has("scheduling-after-pull") else State.PULLING)
+        _show(one, InstanceState.SCHEDULING if release.has("scheduling-after-pull") else InstanceState.PULLING)
     if one.restarting_until is not None:
         has_stopped = one.vm is not None and one.vm.status == "stopped"
         shows = has_stopped and release.has("restart") and not release.has("quiet-restart")
-        _show(one, State.ERROR if shows else State.STARTED)
+        _show(one, InstanceState.ERROR if shows else InstanceState.STARTED)
 
 
-def _show(one: Instance, state: State) -> None:
+def _show(one: Instance, state: InstanceState) -> None:
     one.state = state
     one.timeline[-1] = one.timeline[-1]._replace(state=state)

@@ -11,10 +11,10 @@ from typing import Any
 from marshmallow import fields, post_dump
 
 from mockanka.core.clock import MODES
-from mockanka.core.distributions import Stage as DeliveryStage
-from mockanka.core.lifecycle import NodeState, State
+from mockanka.core.distributions import DeliveryStage
+from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.release import Release
-from mockanka.core.save_images import Stage as SaveStage
+from mockanka.core.save_images import SaveStage
 from mockanka.scenario.base import Many, Strict
 from mockanka.scenario.fault_sections import Fault
 from mockanka.scenario.fields import (
@@ -272,7 +272,7 @@ class Instance(Strict):
     tag = Text()
     version = Whole(0)
     node = Text()
-    state = Choice(*(state.value for state in State if state is not State.GONE))
+    state = Choice(*(state.value for state in InstanceState if state is not InstanceState.GONE))
     count = Whole(1, 10_000)
     id = Filled()
     name = Text()

@@ -8,19 +8,17 @@ from typing import Any
 
 from mockanka.core import distributions, instances, network, pulls, save_images, scripts, transitions, usb
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Delivery, Distribution, send
-from mockanka.core.distributions import Stage as DeliveryStage
+from mockanka.core.distributions import Delivery, DeliveryStage, Distribution, send_to_node
 from mockanka.core.errors import Refusal
-from mockanka.core.instance_record import Fate, Held, Instance, StartRequest, Stay
-from mockanka.core.lifecycle import State
+from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
-from mockanka.core.save_images import SaveError, SaveImage, SaveRequest
-from mockanka.core.save_images import Stage as SaveStage
+from mockanka.core.save_images import SaveError, SaveImage, SaveRequest, SaveStage
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.templates import PortRule
-from mockanka.core.vms import clone
+from mockanka.core.vms import clone_vm
 from mockanka.scenario import from_snapshot
-from mockanka.scenario.references import Broken, Names, refuse_dump_keys
+from mockanka.scenario.references import InvalidScenario, References, refuse_dump_keys
 from mockanka.scenario.source import Path, nearest
 
 Data = Mapping[str, Any]
@@ -34,10 +32,10 @@ IN_A_DUMP = IN_A_SNAPSHOT | frozenset(
         "fate held lacks lacks_for hidden failed_on"
     ).split()
 )
-ON_NODE = (State.PULLING, State.STARTED, State.STOPPING, State.STOPPED)
+ON_NODE = (InstanceState.PULLING, InstanceState.STARTED, InstanceState.STOPPING, InstanceState.STOPPED)
 
 
-class Life:
+class Workloads:
     """Puts instances and requests into a controller whose land is laid out.
 
     In a dump everything stands there, and nothing is begun that is not written; otherwise what is only named is
@@ -46,7 +44,7 @@ class Life:
 
     def __init__(self, controller: Controller, is_dump: bool, is_seen: bool = False) -> None:
         self.controller = controller
-        self.names = Names(controller)
+        self.names = References(controller)
         self.is_dump, self.is_seen = is_dump, is_seen
 
     def begin(self, data: Data) -> None:
@@ -61,9 +59,9 @@ class Life:
         if not self.is_dump:
             refuse_dump_keys(path, item, IN_A_DUMP - IN_A_SNAPSHOT if self.is_seen else IN_A_DUMP)
             if item.get("created", 0) > self.controller.now:
-                raise Broken((*path, "created"), "is later than the clock's start")
+                raise InvalidScenario((*path, "created"), "is later than the clock's start")
         if "id" in item and item.get("count", 1) > 1:
-            raise Broken((*path, "id"), "instances cannot share one id; leave out the id or the count")
+            raise InvalidScenario((*path, "id"), "instances cannot share one id; leave out the id or the count")
         for _ in range(item.get("count", 1)):
             self._instance(path, item)
 
@@ -74,9 +72,9 @@ class Life:
         node = controller.nodes.get(node_id or "")
         one = self._bare_instance(path, item, node_id)
         if one.id in controller.instances:
-            raise Broken((*path, "id"), f"there is another instance {one.id}")
+            raise InvalidScenario((*path, "id"), f"there is another instance {one.id}")
         controller.instances[one.id] = one
-        one.timeline.append(Stay(one.state, one.since, "scenario"))
+        one.timeline.append(TimelineEntry(one.state, one.since, "scenario"))
         if self.is_dump:
             self._restore_instance(item, one, node)
         elif self.is_seen:
@@ -97,16 +95,16 @@ class Life:
         )
         if request.startup_script:
             try:
-                scripts.require_sound(request.startup_script)
+                scripts.require_valid_script(request.startup_script)
             except Refusal as wrong:
-                raise Broken((*path, "startup_script"), str(wrong)) from None
+                raise InvalidScenario((*path, "startup_script"), str(wrong)) from None
         if controller.mac_addresses and not self.is_dump:
             try:
                 (address,) = network.addresses_for(controller, request, ref, 1)
             except Refusal as wrong:
-                raise Broken((*path, "mac_address") if "mac_address" in item else path, str(wrong)) from None
+                raise InvalidScenario((*path, "mac_address") if "mac_address" in item else path, str(wrong)) from None
             request = replace(request, mac_address=address)
-        id = item.get("id") or controller.mint("instance")
+        id = item.get("id") or controller.new_id("instance")
         if "number" not in item and "id" in item:
             controller.minted["instance"] = controller.minted.get("instance", 0) + 1
         created = item.get("created", controller.now)
@@ -116,10 +114,10 @@ class Life:
             request=request,
             ref=ref,
             created=created,
-            inflight_id=item.get("inflight_id") or controller.mint("request"),
+            inflight_id=item.get("inflight_id") or controller.new_id("request"),
             since=item.get("since", created),
             reported=item.get("reported", 0),
-            state=State(item.get("state", State.STARTED if node_id else State.SCHEDULING)),
+            state=InstanceState(item.get("state", InstanceState.STARTED if node_id else InstanceState.SCHEDULING)),
             node_id=node_id,
             message=item.get("message", ""),
             progress_made=item.get("progress", 0.0),
@@ -139,7 +137,7 @@ class Life:
         """The id of what is named; in a snapshot it may be gone, and has its id for a name."""
         try:
             return look_up(path, name)
-        except Broken:
+        except InvalidScenario:
             if self.is_seen:
                 return name
             raise
@@ -152,57 +150,63 @@ class Life:
             one.vm = from_snapshot.vm(item["vm"])
         one.script = ScriptResult(**item["script"]) if "script" in item else None
         one.restarting_until = item.get("restarting")
-        one.fate = Fate(**item["fate"]) if "fate" in item else None
-        one.held = Held(**item["held"]) if "held" in item else None
-        one.lacks, one.lacks_for = tuple(item.get("lacks", ())), item.get("lacks_for")
+        one.planned_end = PlannedEnd(**item["fate"]) if "fate" in item else None
+        one.held = Stall(**item["held"]) if "held" in item else None
+        one.unreported, one.unreported_for = tuple(item.get("lacks", ())), item.get("lacks_for")
         one.hidden, one.failed_on = item.get("hidden", False), tuple(item.get("failed_on", ()))
         if node and item.get("occupies"):
-            transitions.occupy(self.controller, one, node)
+            transitions.take_slot(self.controller, one, node)
             location = item.get("usb_location")
             one.usb = next((device for device in node.usb if device.location == location), None)
-        if one.state is State.SCHEDULING and one.ready and not one.occupies:
+        if one.state is InstanceState.SCHEDULING and one.ready and not one.holds_slot:
             self.controller.wait(one)
 
     def _place_instance(self, path: Path, item: Data, one: Instance, node: Node | None) -> None:
         """Bring an instance that was only named into the state it is said to be in."""
         controller = self.controller
-        if one.state is State.PUSHING:
-            raise Broken((*path, "state"), "write it as Started, and a save image request for it under save_images")
-        if one.state is State.SCHEDULING and node:
-            raise Broken((*path, "node"), "an instance in Scheduling has no node yet; pinned_node binds it to one")
+        if one.state is InstanceState.PUSHING:
+            raise InvalidScenario(
+                (*path, "state"), "write it as Started, and a save image request for it under save_images"
+            )
+        if one.state is InstanceState.SCHEDULING and node:
+            raise InvalidScenario(
+                (*path, "node"), "an instance in Scheduling has no node yet; pinned_node binds it to one"
+            )
         if one.state in ON_NODE and node is None:
-            raise Broken((*path, "state"), f"an instance in {one.state} needs a node")
-        one.step = 0 if one.state is State.SCHEDULING else 1
-        if node and one.state not in (State.ERROR, State.TERMINATED):
+            raise InvalidScenario((*path, "state"), f"an instance in {one.state} needs a node")
+        one.step = 0 if one.state is InstanceState.SCHEDULING else 1
+        if node and one.state not in (InstanceState.ERROR, InstanceState.TERMINATED):
             self._put_on_node(path, item, one, node)
         instances.resume_phase(controller, one)
 
     def _put_on_node(self, path: Path, item: Data, one: Instance, node: Node) -> None:
         if node.is_offline(self.controller.now):
-            raise Broken((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
-        if one.state is not State.STOPPED:
+            raise InvalidScenario((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
+        if one.state is not InstanceState.STOPPED:
             if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:
-                raise Broken((*path, "node"), f"node {node.name} has only {node.capacity} slots")
-            transitions.occupy(self.controller, one, node)
+                raise InvalidScenario((*path, "node"), f"node {node.name} has only {node.capacity} slots")
+            transitions.take_slot(self.controller, one, node)
             if wanted := one.request.usb_device:
                 one.usb = usb.free_device(self.controller, node, wanted)
                 if one.usb is None:
-                    raise Broken((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
-        if one.state is State.PULLING:
-            if pulls.begin(self.controller, node, one.ref, one) is None:
-                raise Broken((*path, "state"), f"node {node.name} has that version cached, so nothing is pulled")
+                    raise InvalidScenario((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
+        if one.state is InstanceState.PULLING:
+            if pulls.begin_pull(self.controller, node, one.ref, one) is None:
+                raise InvalidScenario(
+                    (*path, "state"), f"node {node.name} has that version cached, so nothing is pulled"
+                )
             return
         node.cached.setdefault(one.ref, self.controller.now)
         given = item.get("vm", {})
         since = {"created": one.since, "started": one.since}
-        one.vm = replace(clone(self.controller, one, node), **{**since, **from_snapshot.vm_changes(given)})
-        if one.state is State.STOPPED:
+        one.vm = replace(clone_vm(self.controller, one, node), **{**since, **from_snapshot.vm_changes(given)})
+        if one.state is InstanceState.STOPPED:
             one.vm = replace(one.vm, status=given.get("status", "stopped"))
 
     def _distribution(self, path: Path, item: Data) -> None:
         controller = self.controller
         ref = self.names.ref(path, item)
-        id = item.get("id") or controller.mint("distribution")
+        id = item.get("id") or controller.new_id("distribution")
         made = Distribution(id, item.get("requested", controller.now), ref)
         for index, given in enumerate(item.get("deliveries", [])):
             place = (*path, "deliveries", index, "node")
@@ -212,7 +216,7 @@ class Life:
                 stage, given.get("until"), given.get("progress", 0.0), given.get("error", "")
             )
             if "fate" in given:
-                made.deliveries[node_id].fate = Fate(**given["fate"])
+                made.deliveries[node_id].planned_end = PlannedEnd(**given["fate"])
         controller.distributions[id] = made
         if "deliveries" not in item:
             group = self._wanted_group(path, item)
@@ -223,9 +227,9 @@ class Life:
         if not self.is_dump:
             for node_id, delivery in made.deliveries.items():
                 if self.is_seen and from_snapshot.is_pulling(controller, made, node_id):
-                    distributions.pull_changed(controller, controller.nodes[node_id], ref)
+                    distributions.reschedule_pulling_deliveries(controller, controller.nodes[node_id], ref)
                 elif delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING) and node_id in controller.nodes:
-                    send(controller, made, node_id)
+                    send_to_node(controller, made, node_id)
 
     def _save_image(self, path: Path, item: Data) -> None:
         controller = self.controller
@@ -237,7 +241,7 @@ class Life:
         if "stage" not in item and not self.is_dump and self._begin_save(path, item, request):
             return
         made = SaveImage(
-            id=item.get("id") or controller.mint("save"),
+            id=item.get("id") or controller.new_id("save"),
             requested=item.get("requested", controller.now),
             request=request,
             vm_uuid=item.get("vm_uuid", ""),
@@ -247,10 +251,12 @@ class Life:
             error=SaveError(**{"type": None, "code": None, **item["error"]}) if "error" in item else None,
             script_result=ScriptResult(**item["script_result"]) if "script_result" in item else None,
             fails=item.get("fails"),
-            held=Held(**item["held"]) if "held" in item else None,
+            held=Stall(**item["held"]) if "held" in item else None,
         )
         if not (self.is_dump or self.is_seen or made.over):
-            raise Broken((*path, "stage"), "only done and error can be written here; leave it out to begin anew")
+            raise InvalidScenario(
+                (*path, "stage"), "only done and error can be written here; leave it out to begin anew"
+            )
         controller.save_images[made.id] = made
 
     def _save_target(self, path: Path, item: Data) -> str:
@@ -264,7 +270,7 @@ class Life:
         since = one.since if one else 0
         try:
             self._create_save(path, item, request)
-        except Broken:
+        except InvalidScenario:
             if self.is_seen:
                 return False
             raise
@@ -276,11 +282,11 @@ class Life:
         if request.instance_id not in self.controller.instances:
             known = list(self.controller.instances)
             text = f"there is no instance {request.instance_id!r}: {nearest(request.instance_id, known)}"
-            raise Broken((*path, "instance"), text)
+            raise InvalidScenario((*path, "instance"), text)
         try:
-            save_images.create(self.controller, request, item.get("id"), item.get("requested"))
+            save_images.create_save_image(self.controller, request, item.get("id"), item.get("requested"))
         except Refusal as wrong:
-            raise Broken(path, str(wrong)) from None
+            raise InvalidScenario(path, str(wrong)) from None
 
 
 def _ports(item: Data) -> tuple[PortRule, ...] | None:

@@ -19,13 +19,13 @@ from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
 from mockanka.control import create_control
-from mockanka.core.faults import Rule
+from mockanka.core.faults import FaultRule
 from mockanka.server import response_faults, wsgi_bridge
 from mockanka.server.event_stream import Listeners, left, wants_stream
 from mockanka.server.response_faults import Outgoing
 from mockanka.simulator.client_report import ids_of_start
-from mockanka.simulator.journal import ANSWER_KEPT, Entry, read_json
-from mockanka.simulator.simulator import House
+from mockanka.simulator.journal import ANSWER_KEPT, JournalEntry, read_json
+from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
 Receive = Callable[[], Awaitable[Any]]
@@ -52,7 +52,7 @@ class Call:
     scope: Any
     body: bytes
     length: int
-    entry: Entry
+    entry: JournalEntry
     began: int
 
 
@@ -67,10 +67,10 @@ class Wait:
         return self.stirred.is_set() or self.gone.done()
 
 
-class Door:
+class Gateway:
     """An ASGI application over a house."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Simulator) -> None:
         self.house = house
         self.control = create_control(house)
         self.listeners = Listeners(house)
@@ -165,7 +165,7 @@ class Door:
         entry.raw_answer, entry.answer_length = answer.content[:ANSWER_KEPT], len(answer.content)
         entry.took = time.perf_counter_ns() - call.began
 
-    def _remember(self, entry: Entry, answer: Outgoing) -> None:
+    def _remember(self, entry: JournalEntry, answer: Outgoing) -> None:
         """Keep what was last said to a GET, so that a fault can repeat it."""
         if entry.method == "GET":
             kept, asked = self._older, (entry.path, entry.raw_query)
@@ -175,7 +175,7 @@ class Door:
 
     # Faults.
 
-    def _fault(self, call: Call) -> Rule | None:
+    def _fault(self, call: Call) -> FaultRule | None:
         """The rule that strikes at a request, if one does."""
         controller, entry = self.house.controller, call.entry
         if not controller.faults.at_the_door:
@@ -197,10 +197,10 @@ class Door:
         )
         if rule is not None:
             entry.fault = rule.id
-            controller.happened("fault", rule.id, request=entry.number)
+            controller.record("fault", rule.id, request=entry.number)
         return rule
 
-    async def _spoil(self, rule: Rule, call: Call, receive: Receive, send: Send) -> None:
+    async def _spoil(self, rule: FaultRule, call: Call, receive: Receive, send: Send) -> None:
         """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
         do, house, entry = rule.do, self.house, call.entry
         older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
@@ -231,7 +231,7 @@ class Door:
         finally:
             wait.gone.cancel()
 
-    async def _deliver(self, rule: Rule, answer: Outgoing, send: Send, entry: Entry, wait: Wait) -> None:
+    async def _deliver(self, rule: FaultRule, answer: Outgoing, send: Send, entry: JournalEntry, wait: Wait) -> None:
         """Send the answer as the rule lets it through, and note what becomes of it.
 
         That is noted before anything goes out: the client may be back before its connection is gone.
@@ -254,7 +254,7 @@ class Door:
         else:
             await response_faults.send_whole(send, answer, self._now())
 
-    def _lost(self, entry: Entry, outcome: str) -> None:
+    def _lost(self, entry: JournalEntry, outcome: str) -> None:
         """The client does not get the answer as the controller made it."""
         entry.outcome = outcome
         self.house.watch.lost(entry)

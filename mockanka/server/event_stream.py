@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mockanka.control import as_json
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
 Receive = Callable[[], Awaitable[Any]]
@@ -18,7 +18,7 @@ Send = Callable[[Any], Awaitable[None]]
 class Listeners:
     """Everyone who listens to a house."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: Simulator) -> None:
         self.house = house
         self._news: set[asyncio.Event] = set()
         self._closing = False

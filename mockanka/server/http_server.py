@@ -17,8 +17,8 @@ import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from mockanka.server.asgi import Door
-from mockanka.simulator.simulator import House
+from mockanka.server.asgi import Gateway
+from mockanka.simulator.simulator import Simulator
 
 GRACE = 0.3
 """Seconds that answers in the making have left once the server is told to stop."""
@@ -110,7 +110,7 @@ class Listener:
 class Server:
     """A door on one or more addresses. The first is the one that a fault may have refuse connections."""
 
-    def __init__(self, door: Door, *listening: socket.socket) -> None:
+    def __init__(self, door: Gateway, *listening: socket.socket) -> None:
         self.door = door
         config = _config(door)
         config.load()
@@ -188,7 +188,7 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
-def run(house: House, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
+def run(house: Simulator, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
     """Serve until SIGINT or SIGTERM; ``ready`` hears both URLs, which may be one, once requests are answered."""
     freeze()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -201,8 +201,8 @@ def freeze() -> None:
     gc.freeze()
 
 
-async def _serve(house: House, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
-    server, stop = Server(Door(house), *listening), asyncio.Event()
+async def _serve(house: Simulator, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
+    server, stop = Server(Gateway(house), *listening), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -212,7 +212,7 @@ async def _serve(house: House, listening: Sequence[socket.socket], ready: Callab
     await server.stop()
 
 
-def _config(door: Door) -> uvicorn.Config:
+def _config(door: Gateway) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         door,

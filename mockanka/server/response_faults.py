@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mockanka.core.faults import Rule
+from mockanka.core.faults import FaultRule
 from mockanka.core.randomness import draw
 
 Receive = Callable[[], Awaitable[Any]]
@@ -43,7 +43,7 @@ class Outgoing:
         return Outgoing(self.status, [*kept, (b"content-length", b"%d" % len(content))], content)
 
 
-def acts(rule: Rule) -> bool:
+def acts(rule: FaultRule) -> bool:
     """Whether the controller carries out the request: unless told, not when the answer is somebody else's."""
     do = rule.do
     if do.refuse is not None:
@@ -53,14 +53,14 @@ def acts(rule: Rule) -> bool:
     return do.status is None and do.fail is None
 
 
-def replaces(rule: Rule) -> bool:
+def replaces(rule: FaultRule) -> bool:
     """Whether the client hears something else than the controller says, or nothing."""
     do = rule.do
     given = (do.status, do.fail, do.body, do.refuse, do.connection, do.cut)
     return any(each is not None for each in given)
 
 
-def replaced(rule: Rule, real: Outgoing | None, failure: Callable[[str], Outgoing]) -> Outgoing:
+def replaced(rule: FaultRule, real: Outgoing | None, failure: Callable[[str], Outgoing]) -> Outgoing:
     """The answer as the rule makes it; ``failure`` gives a FAIL with a message, as the release sends it."""
     do = rule.do
     if do.fail is not None:
@@ -76,7 +76,7 @@ def replaced(rule: Rule, real: Outgoing | None, failure: Callable[[str], Outgoin
     return made.with_type(do.content_type) if do.content_type is not None else made
 
 
-def delay_of(rule: Rule, seed: int) -> int:
+def delay_of(rule: FaultRule, seed: int) -> int:
     """How late the answer comes, in nanoseconds of the controller's time."""
     if rule.do.delay is None:
         return 0
@@ -89,7 +89,7 @@ async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:
     await send({"type": "http.response.body", "body": answer.content})
 
 
-async def send_broken(rule: Rule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> None:
+async def send_broken(rule: FaultRule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> None:
     """Send as much of the answer as the rule lets through, and break the connection."""
     do = rule.do
     if do.connection == "close":
@@ -107,7 +107,7 @@ async def send_broken(rule: Rule, gone: asyncio.Future[None], send: Send, answer
         await hang_up(gone, send, flush=True)
 
 
-def outcome_of(rule: Rule, answer: Outgoing) -> str:
+def outcome_of(rule: FaultRule, answer: Outgoing) -> str:
     """What will become of the answer, in a word, if the client does not get it as it is."""
     do = rule.do
     if do.connection is not None:
@@ -115,7 +115,7 @@ def outcome_of(rule: Rule, answer: Outgoing) -> str:
     return "cut" if do.cut is not None and _sent(rule, answer) < len(answer.content) else ""
 
 
-def _sent(rule: Rule, answer: Outgoing) -> int:
+def _sent(rule: FaultRule, answer: Outgoing) -> int:
     """How many bytes of the body go out before the connection breaks."""
     whole = len(answer.content)
     return (

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 
 import uvloop
 
-from mockanka.server.asgi import Door
+from mockanka.server.asgi import Gateway
 from mockanka.server.http_server import Server, freeze
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_command(
-    house: House, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
+    house: Simulator, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
 ) -> int:
     """Serve, run the command with the URLs in its environment, and return its exit status; 128 and more for a signal.
 
@@ -31,9 +31,9 @@ def run_command(
 
 
 async def _run(
-    house: House, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
+    house: Simulator, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
 ) -> int:
-    server = Server(Door(house), *listening)
+    server = Server(Gateway(house), *listening)
     await server.start()
     said(server.url, server.control_url)
     urls = {"ANKA_CONTROLLER_URL": server.url, "MOCKANKA_URL": server.control_url}

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from mockanka.server.asgi import Door
+from mockanka.server.asgi import Gateway
 from mockanka.server.http_server import Server, bind
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 Result = TypeVar("Result")
 __tracebackhide__ = True  # what a test did wrong it did in the test
@@ -28,9 +28,9 @@ class _Stopped(RuntimeError):
 class ServerThread:
     """A house served on one port until ``stop``."""
 
-    def __init__(self, house: House, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(self, house: Simulator, host: str = "127.0.0.1", port: int = 0) -> None:
         self.house = house
-        self.door = Door(house)
+        self.door = Gateway(house)
         self.server = Server(self.door, bind(host, port))
         self._loop = uvloop.new_event_loop()
         self._end = asyncio.Event()

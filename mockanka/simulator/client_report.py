@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from mockanka.core.durations import SECOND
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.fault_sections import operations
 from mockanka.scenario.source import nearest
 from mockanka.simulator.journal import read_json
@@ -18,7 +18,7 @@ from mockanka.simulator.journal import read_json
 if TYPE_CHECKING:
     from mockanka.api.request_fields import Remarks
     from mockanka.core.controller import Controller
-    from mockanka.simulator.journal import Entry, Journal
+    from mockanka.simulator.journal import Journal, JournalEntry
 
 KINDS: dict[str, str] = {
     "leaks": "instances that were started and left behind",
@@ -39,7 +39,7 @@ INSTANCES = "/api/v1/vm"
 OK_START, FAIL_START = b'{"status":"OK"', b'{"status":"FAIL"'
 MOST = 1_000
 """Different findings, and different things polled, that are kept apart."""
-LIVING = frozenset(State) - {State.TERMINATING, State.TERMINATED, State.GONE}
+LIVING = frozenset(InstanceState) - {InstanceState.TERMINATING, InstanceState.TERMINATED, InstanceState.GONE}
 
 
 def read_kinds(text: str) -> list[str]:
@@ -147,7 +147,7 @@ class _Start:
     """Of its whole body."""
 
 
-class Watch:
+class ClientMonitor:
     """Looks at each request once it is answered."""
 
     def __init__(self, controller: Controller, rate: Rate | None = None) -> None:
@@ -166,7 +166,7 @@ class Watch:
         self._more = 0
         self._known = set(self._living_ids())
 
-    def polled(self, entry: Entry, heard: bool = True) -> None:
+    def polled(self, entry: JournalEntry, heard: bool = True) -> None:
         """A GET of instances: the list, or one by its id; whether the client hears the controller's own answer."""
         polled, now = _polled(entry), entry.at
         target = self._targets.get(polled)
@@ -181,7 +181,7 @@ class Watch:
                 self._hammered(entry)
         if heard and entry.raw_query and (id := entry.query.get("id")):
             one = self.controller.instances.get(id)
-            if one is None or one.state is State.TERMINATED:
+            if one is None or one.state is InstanceState.TERMINATED:
                 self._told_of_end(entry, id)
 
     def _still_ahead(self, target: _Target, now: int) -> float:
@@ -190,7 +190,7 @@ class Watch:
             return max(0.0, target.ahead - (now - target.last) / self.rate.every)
         return 0.0 if now > target.last else target.ahead
 
-    def asked(self, entry: Entry, remarks: Remarks, body: bytes, status: int, content: bytes) -> None:
+    def asked(self, entry: JournalEntry, remarks: Remarks, body: bytes, status: int, content: bytes) -> None:
         """A request that the controller has carried out, and its own answer, whatever the client got of it."""
         if status in (404, 405):
             self._find("contract", self._no_operation(entry), entry)
@@ -217,10 +217,10 @@ class Watch:
         start = self._started.get(instance_id)
         return start.number if start else None
 
-    def _find(self, kind: str, message: str, entry: Entry, instance: str | None = None) -> None:
+    def _find(self, kind: str, message: str, entry: JournalEntry, instance: str | None = None) -> None:
         self._note(Finding(kind, message, instance=instance), entry)
 
-    def _note(self, fresh: Finding, entry: Entry) -> None:
+    def _note(self, fresh: Finding, entry: JournalEntry) -> None:
         """Count a finding, new or known; of too many kinds of wrong only the number is kept."""
         known = self._findings.get((fresh.kind, fresh.message))
         if known is None and len(self._findings) >= MOST:
@@ -228,12 +228,12 @@ class Watch:
             return
         self._findings.setdefault((fresh.kind, fresh.message), fresh).seen_in(entry.number)
 
-    def _hammered(self, entry: Entry) -> None:
+    def _hammered(self, entry: JournalEntry) -> None:
         id = entry.query.get("id")
         what = f"instance {id} was" if id else "the list of instances was"
         self._find("hammering", f"{what} polled more often than its rate allows", entry, id)
 
-    def _told_of_end(self, entry: Entry, id: str) -> None:
+    def _told_of_end(self, entry: JournalEntry, id: str) -> None:
         if id not in self._known or self._vanished(id):
             return
         if id in self._told:
@@ -243,9 +243,9 @@ class Watch:
     def _vanished(self, id: str) -> bool:
         """Whether it is gone without ever having been terminated: nobody has told the client an end of it."""
         gone = self.controller.gone.get(id)
-        return gone is not None and not any(stay.state is State.TERMINATED for stay in gone.timeline)
+        return gone is not None and not any(stay.state is InstanceState.TERMINATED for stay in gone.timeline)
 
-    def _start(self, entry: Entry, sent: Mapping[str, Any], body: bytes) -> None:
+    def _start(self, entry: JournalEntry, sent: Mapping[str, Any], body: bytes) -> None:
         external_id = sent.get("external_id") or None
         digest = blake2b(body, digest_size=16).digest()
         start = _Start(entry.number, external_id if isinstance(external_id, str) else None, digest)
@@ -256,29 +256,29 @@ class Watch:
             self._started[id] = start
             self._known.add(id)
 
-    def lost(self, entry: Entry) -> None:
+    def lost(self, entry: JournalEntry) -> None:
         """The client did not get the answer as it was made: if that was to a start, who knows of the instance now?"""
         if entry.instances and entry.number not in (start.number for start in self._lost):
             self._lost.append(self._started[entry.instances[0]])
 
-    def _compare_with_lost(self, start: _Start, entry: Entry) -> None:
+    def _compare_with_lost(self, start: _Start, entry: JournalEntry) -> None:
         for lost in self._lost:
             same = start.external_id == lost.external_id if start.external_id else start.digest == lost.digest
             if same:
                 text = f"#{lost.number} had started something, though its answer was lost; it was sent again"
                 self._note(Finding("retried-starts", text, [lost.number], count=1), entry)
 
-    def _compare_with_living(self, start: _Start, entry: Entry) -> None:
+    def _compare_with_living(self, start: _Start, entry: JournalEntry) -> None:
         for one in self.controller.instances.values():
             same = one.request.external_id == start.external_id and one.id not in entry.instances
-            if same and one.state in LIVING and one.state is not State.ERROR and one.id not in self._let_go:
+            if same and one.state in LIVING and one.state is not InstanceState.ERROR and one.id not in self._let_go:
                 text = f"external_id {start.external_id!r} was started again while instance {one.id} was {one.state}"
                 first = self._started.get(one.id)
                 fresh = Finding("double-starts", text, [first.number] if first else [], one.id, 1 if first else 0)
                 self._note(fresh, entry)
                 return
 
-    def _look_at_ids(self, entry: Entry, sent: Mapping[str, Any], content: bytes) -> None:
+    def _look_at_ids(self, entry: JournalEntry, sent: Mapping[str, Any], content: bytes) -> None:
         named = _ids_in(entry.query, sent)
         if content.startswith(OK_START):
             self._known.update(named)
@@ -296,7 +296,7 @@ class Watch:
             if id not in self._known and id not in living:
                 self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
 
-    def _no_operation(self, entry: Entry) -> str:
+    def _no_operation(self, entry: JournalEntry) -> str:
         known = operations(self.controller.release)
         if entry.path in known:
             return f"{entry.method} {entry.path}: it takes {', '.join(known[entry.path])}"
@@ -319,7 +319,7 @@ _ID_KEYS = ("id", "instance_id", "vmid", "node_id", "template_id", "target_vm_id
 _ID_LISTS = ("node_ids", "group_ids")
 
 
-def _polled(entry: Entry) -> bytes:
+def _polled(entry: JournalEntry) -> bytes:
     """What a poll is about: an instance, whatever else the query says, or the list."""
     query = entry.raw_query
     if query.startswith(b"id=") and query.find(b"&") < 0:

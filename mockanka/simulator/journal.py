@@ -26,7 +26,7 @@ ANSWER_KEPT = 4 * 1024
 
 
 @dataclass(slots=True)
-class Entry:
+class JournalEntry:
     """One request. ``at`` is the controller's time when it was carried out, ``wall`` the wall's when it came, both in
     nanoseconds; a fault may have answered it later than that.
 
@@ -113,21 +113,21 @@ class Journal:
     """The last requests, newest last."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque(maxlen=KEPT)
+        self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
         self.count = 0
         """How many there ever were; the newest has this number."""
         self.dropped = 0
         """How many had to go for newer ones."""
 
-    def open(self, method: str, path: str, query: bytes, body: bytes, length: int) -> Entry:
+    def open(self, method: str, path: str, query: bytes, body: bytes, length: int) -> JournalEntry:
         """Give a request its place."""
         self.count += 1
         self.dropped += len(self._entries) == self._entries.maxlen
-        entry = Entry(self.count, 0, time.time_ns(), method, path, query, body[:BODY_KEPT], length)
+        entry = JournalEntry(self.count, 0, time.time_ns(), method, path, query, body[:BODY_KEPT], length)
         self._entries.append(entry)
         return entry
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[JournalEntry]:
         return iter(self._entries)
 
     def __len__(self) -> int:
@@ -140,7 +140,7 @@ class Journal:
         status: int | None = None,
         since: int = 0,
         limit: int | None = None,
-    ) -> list[Entry]:
+    ) -> list[JournalEntry]:
         """Those that fit, oldest first: ``path`` may have ``*``; ``since`` leaves out all up to that number; of more
         than ``limit`` the newest are taken."""
         found = [

@@ -11,19 +11,19 @@ from marshmallow import ValidationError
 from mockanka.api.app import create_app
 from mockanka.core import failures, fault_effects, instances, nodes, transitions
 from mockanka.core.errors import NotFound
-from mockanka.core.faults import Rule
+from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules, sections
-from mockanka.scenario.references import Broken
+from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Document, Path, Problem, problems_in
 from mockanka.simulator import timeline
-from mockanka.simulator.client_report import Rate, Report, Watch
+from mockanka.simulator.client_report import ClientMonitor, Rate, Report
 from mockanka.simulator.journal import Journal
 
 FATES = ("fail", "stop", "vanish")
 """What can be done to an instance from outside."""
 
 
-class House:
+class Simulator:
     """Everything that answers requests synchronously. Resetting swaps what is inside; the house stays."""
 
     def __init__(self, scenario: Scenario, options: Options | None = None) -> None:
@@ -32,7 +32,7 @@ class House:
         self.controller = scenario.controller(self.options)
         self.app = create_app(self.controller)
         self.journal = Journal()
-        self.watch = Watch(self.controller, self._rate())
+        self.watch = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
         self.when_reset: list[Callable[[], None]] = []
         self.when_fault_removed: list[Callable[[str], None]] = []
@@ -47,7 +47,7 @@ class House:
         for hear in self.before_reset:
             hear()
         self.scenario, self.options = scenario, options
-        self.controller.become(fresh)
+        self.controller.replace_with(fresh)
         self.journal = Journal()
         self.watch.begin(self._rate())
         for hear in self.when_reset:
@@ -65,10 +65,10 @@ class House:
         self.controller.advance()
         return self.watch.report(self.journal)
 
-    def add_faults(self, written: Sequence[object]) -> list[Rule]:
+    def add_faults(self, written: Sequence[object]) -> list[FaultRule]:
         """Put fault rules in force: all of them, or ScenarioError and none."""
         self.controller.advance()
-        made: list[Rule] = []
+        made: list[FaultRule] = []
         try:
             for index, item in enumerate(written):
                 made.append(self._add_fault((index,) if len(written) > 1 else (), item))
@@ -77,18 +77,18 @@ class House:
                 self.controller.faults.withdraw(rule.id)
             raise
         for rule in made:
-            fault_effects.begin(self.controller, rule)
+            fault_effects.apply_begin_rule(self.controller, rule)
         self.controller.advance()
         return made
 
-    def _add_fault(self, path: Path, item: object) -> Rule:
+    def _add_fault(self, path: Path, item: object) -> FaultRule:
         document = Document("fault", item)
         try:
             rule = fault_rules.make(self.controller, path, fault_rules.FAULT.load(item))  # type: ignore[arg-type]
         except ValidationError as wrong:
             found = [Problem((*path, *each.path), each.text) for each in problems_in(wrong.messages)]
             raise document.error(found) from None
-        except Broken as wrong:
+        except InvalidScenario as wrong:
             raise document.error([wrong.problem]) from None
         self.controller.faults.add(rule)
         return rule
@@ -96,7 +96,7 @@ class House:
     def turn_node(self, node_id: str, what: str, at_once: bool = False) -> None:
         """Make a node one of NODE_TURNS; one that goes offline is shown so at once, if asked."""
         self.controller.advance()
-        nodes.turn(self.controller, node_id, what, at_once=at_once)
+        nodes.override_node(self.controller, node_id, what, at_once=at_once)
         self.controller.advance()
 
     def strike_instance(self, instance_id: str, fate: str, message: str | None = None) -> None:
@@ -106,9 +106,9 @@ class House:
         if one is None:
             raise NotFound
         if fate == "fail":
-            failures.fail(self.controller, one, message or "failed")
+            failures.fail_instance(self.controller, one, message or "failed")
         elif fate == "stop":
-            instances.stop(self.controller, instance_id)
+            instances.stop_instance(self.controller, instance_id)
         else:
             transitions.vanish(self.controller, one, message or "vanished")
         self.controller.advance()
@@ -121,7 +121,7 @@ class House:
     def remove_fault(self, rule_id: str) -> None:
         """Take a fault rule out of force; what it holds goes on."""
         self.controller.advance()
-        fault_effects.remove(self.controller, rule_id)
+        fault_effects.remove_rule(self.controller, rule_id)
         for hear in self.when_fault_removed:
             hear(rule_id)
 

@@ -8,15 +8,15 @@ from typing import Any
 from mockanka.core import placement, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
-from mockanka.core.instance_record import Instance, Stay
-from mockanka.core.lifecycle import State
+from mockanka.core.instance_record import Instance, TimelineEntry
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.templates import version_of
-from mockanka.simulator.client_report import Watch
+from mockanka.simulator.client_report import ClientMonitor
 from mockanka.simulator.journal import Journal
 from mockanka.units import format_moment
 
 
-def tell(controller: Controller, journal: Journal, watch: Watch, instance_id: str) -> dict[str, Any]:
+def tell(controller: Controller, journal: Journal, watch: ClientMonitor, instance_id: str) -> dict[str, Any]:
     """The story as plain data. NotFound if nobody knows the instance, nor did of late."""
     one = controller.instances.get(instance_id) or controller.gone.get(instance_id)
     if one is None:
@@ -43,7 +43,7 @@ def tell(controller: Controller, journal: Journal, watch: Watch, instance_id: st
     }
 
 
-def stays(one: Instance) -> list[tuple[Stay, int | None]]:
+def stays(one: Instance) -> list[tuple[TimelineEntry, int | None]]:
     """Its states, oldest first, each with its end; the last has none."""
     ends = [after.since for _, after in pairwise(one.timeline)]
     return list(zip(one.timeline, [*ends, None], strict=False))
@@ -68,26 +68,26 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
     until = f" until {format_moment(one.until)}" if one.until is not None else ""
     if one.hidden:
         return "is out of sight, by a fault: nobody finds it"
-    if one.state is State.PUSHING:
+    if one.state is InstanceState.PUSHING:
         return _why_it_pushes(controller, one)
     if one.held is not None or (one.pulling and one.until is None):
-        return time_control.why_it_stays(controller, one)
-    if one.occupies and node is not None and node.lost_at is not None:
+        return time_control.why_not_reached(controller, one)
+    if one.holds_slot and node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
     if one.booting and node is not None:
         return f"boots on node {node.name}{until}"
-    if one.state is State.SCHEDULING:
+    if one.state is InstanceState.SCHEDULING:
         return placement.why_waiting(controller, one) if one.ready else f"is queued{until}"
     if one.pulling and node is not None:
         return f"pulls to node {node.name}, {one.progress(controller):.0%},{until}"
-    if one.state in (State.STOPPING, State.TERMINATING) and until:
+    if one.state in (InstanceState.STOPPING, InstanceState.TERMINATING) and until:
         return f"its node is at it{until}"
-    return f"is kept{until}" if one.state is State.TERMINATED and until else None
+    return f"is kept{until}" if one.state is InstanceState.TERMINATED and until else None
 
 
 def _why_it_pushes(controller: Controller, one: Instance) -> str:
     save = controller.save_images.get(one.save_id or "")
     if save is None or save.held is not None:
-        return time_control.why_it_stays(controller, one)
+        return time_control.why_not_reached(controller, one)
     until = f" until {format_moment(save.until)}" if save.until is not None else ""
     return f"is saved as an image, {save.stage.value}{until}"

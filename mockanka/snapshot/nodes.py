@@ -62,7 +62,7 @@ def node_section(
             one = _node(told, id, groups)
             _state(one, told, beats.get(id), now)
             _disk(one, told)
-            by_hand = life.by_hand.get(id)
+            by_hand = life.manual_vms.get(id)
             one.put("by_hand", by_hand, "VMs that no listed instance accounts for" if by_hand else "")
             if facts.vlans:
                 one.put("vlans", facts.vlans, "which nodes know which of them is not told")

@@ -33,7 +33,7 @@ class Life:
             each for each in facts.instances if Told(each).text("instance_id") and Told(each).text("vmid")
         ]
         self.pending = self._pending()
-        self.by_hand = self._by_hand()
+        self.manual_vms = self._by_hand()
 
     def of_node(self, id: str) -> list[Json]:
         """The instances whose moment goes by their node's reports."""

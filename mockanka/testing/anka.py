@@ -15,15 +15,15 @@ from mockanka import units
 from mockanka.core import fault_effects, time_control
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
-from mockanka.core.errors import IllegalMove, NoSuchNode, UnknownToRelease
-from mockanka.core.faults import NODE_TURNS
-from mockanka.core.lifecycle import State
+from mockanka.core.errors import IllegalTransition, NoSuchNode, UnknownToRelease
+from mockanka.core.faults import NODE_OVERRIDES
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, ScenarioError, fault_rules
 from mockanka.scenario.source import nearest
 from mockanka.server.threaded import ServerThread
 from mockanka.simulator.client_report import Report
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 from mockanka.testing import views
 from mockanka.testing.request_log import Request, Requests
 
@@ -99,7 +99,7 @@ def length_of(given: str | timedelta) -> int:
     return units.parse_duration(given)
 
 
-class Clock:
+class ClockControl:
     """The controller's clock."""
 
     def __init__(self, anka: Anka) -> None:
@@ -145,7 +145,7 @@ class Clock:
         return f"<clock {self.mode} {self.now.isoformat()}>"
 
 
-class Faults:
+class FaultControl:
     """The fault rules in force. What each kind does: the page on faults."""
 
     def __init__(self, anka: Anka) -> None:
@@ -193,12 +193,12 @@ class Anka:
     """A simulated controller at ``url``, until ``stop`` or the end of a ``with`` block."""
 
     def __init__(self, scenario: Scenario, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
-        self._house = House(scenario, options)
+        self._house = Simulator(scenario, options)
         self._thread = ServerThread(self._house, host, port)
         self.url = self._thread.server.url
         """The base URL to give to the client under test."""
-        self.clock = Clock(self)
-        self.faults = Faults(self)
+        self.clock = ClockControl(self)
+        self.faults = FaultControl(self)
         self._folders: Sequence[Path] = ()
         """Where scenario files are looked for, beside the working directory."""
 
@@ -225,13 +225,13 @@ class Anka:
         It is meant by its id, or its name if no other has that. No wall time passes, also where the clock runs by
         itself. KeyError if there is no such instance, ValueError if there is no such state.
         """
-        known = [each.value for each in State if each is not State.GONE]
+        known = [each.value for each in InstanceState if each is not InstanceState.GONE]
         if state not in known:
             raise ValueError(f"{state!r} is no state: {nearest(state, known)}")
 
         def go(controller: Controller) -> views.Instance:
             id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
-            time_control.wait_for(controller, id, State(state))
+            time_control.wait_for(controller, id, InstanceState(state))
             return views.look_at_instance(controller, self._house.watch.started_by, id)
 
         return self._do(go)
@@ -290,12 +290,12 @@ class Anka:
 
         One that goes offline is shown as Offline when it has been missed for two minutes, or ``at_once``.
         """
-        if state not in NODE_TURNS:
-            raise ValueError(f"a node cannot be made {state!r}: {nearest(state, list(NODE_TURNS))}")
+        if state not in NODE_OVERRIDES:
+            raise ValueError(f"a node cannot be made {state!r}: {nearest(state, list(NODE_OVERRIDES))}")
 
         def turn() -> str:
             try:
-                one = fault_effects.require_node(self._house.controller, name)
+                one = fault_effects.node_by_id_or_name(self._house.controller, name)
                 self._house.turn_node(one.id, state, at_once)
             except NoSuchNode:
                 known = [each.name for each in self._house.controller.nodes.values()]
@@ -355,7 +355,7 @@ class Anka:
             id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
             try:
                 self._house.strike_instance(id, fate, message)
-            except IllegalMove:
+            except IllegalTransition:
                 raise ValueError(f"an instance that is {controller.instances[id].state} cannot {fate}") from None
 
         self._do(strike)

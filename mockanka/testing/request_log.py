@@ -8,7 +8,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex, overload
 
-from mockanka.simulator.journal import Entry
+from mockanka.simulator.journal import JournalEntry
 from mockanka.testing.views import moment
 
 __tracebackhide__ = True  # what a test did wrong it did in the test
@@ -43,7 +43,7 @@ class Request:
     line: str
 
     @classmethod
-    def of(cls, entry: Entry) -> Request:
+    def of(cls, entry: JournalEntry) -> Request:
         return cls(
             number=entry.number,
             at=moment(entry.at),

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from mockanka.core import instance_record, nodes, pulls, templates
 from mockanka.core.controller import Controller
-from mockanka.core.events import Happening
+from mockanka.core.events import LogEntry
 from mockanka.scenario.source import nearest
 from mockanka.simulator import timeline
 
@@ -112,7 +112,7 @@ class Event:
     detail: Mapping[str, object]
 
     @classmethod
-    def of(cls, line: Happening) -> Event:
+    def of(cls, line: LogEntry) -> Event:
         return cls(line.number, moment(line.at), line.what, line.subject, dict(line.detail))
 
     def __str__(self) -> str:
@@ -212,7 +212,7 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
     one = controller.instances.get(id) or controller.gone[id]
     request, vm = one.request, one.shown_vm
     on, group = controller.nodes.get(one.shown_node_id or ""), controller.groups.get(request.group_id or "")
-    ports = () if vm is None or "port_forwarding" in one.lacks else vm.ports
+    ports = () if vm is None or "port_forwarding" in one.unreported else vm.ports
     return Instance(
         id=one.id,
         state=one.state.value,
@@ -227,8 +227,8 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
         group=group.name if group else request.group_id,
         progress=one.progress(controller),
         created=moment(one.created),
-        ip="" if vm is None or "ip" in one.lacks else vm.ip,
-        host_ip="" if vm is None or "host_ip" in one.lacks else vm.host_ip,
+        ip="" if vm is None or "ip" in one.unreported else vm.ip,
+        host_ip="" if vm is None or "host_ip" in one.unreported else vm.host_ip,
         ports=tuple(Port(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
         metadata=dict(request.metadata),
         waits_for=timeline.why_it_waits(controller, one),
@@ -249,7 +249,7 @@ def look_at_node(controller: Controller, id: str) -> Node:
     cached = [
         f"{controller.templates[ref.template_id].name}:{templates.version_of(controller, ref).tag}"
         for ref in one.cached
-        if pulls.has(controller, one, ref)
+        if pulls.is_cached(controller, one, ref)
     ]
     return Node(
         id=one.id,
@@ -257,12 +257,12 @@ def look_at_node(controller: Controller, id: str) -> Node:
         ip=one.ip,
         state=one.state(controller.now).value,
         capacity=one.capacity,
-        running=nodes.load(controller, one).vm_count,
+        running=nodes.running_load(controller, one).vm_count,
         instances=tuple(one.occupants),
         cached=tuple(cached),
         groups=tuple(controller.groups[group].name for group in one.groups),
         reports=one.lost_at is None,
-        takes_work=one.takes_work and not one.by_hand,
+        takes_work=one.takes_work and not one.manual_vms,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from mockanka.api.instance_requests import SEEN_NOWHERE
 from mockanka.api.instances import START
-from mockanka.core.release import KNOWN, Release
+from mockanka.core.release import KNOWN_RELEASES, Release
 from tests.api.client import NEW, Wire, world
 from tests.controllers import pass_time
 
@@ -96,7 +96,7 @@ WRONG = [(name, value) for name, (_, _, values) in FIELDS.items() for value in v
 
 
 def before(text: str) -> str:
-    return str(KNOWN[KNOWN.index(Release.parse(text)) - 1])
+    return str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(text)) - 1])
 
 
 def ask(wire: Wire, **fields: Any) -> dict[str, Any]:

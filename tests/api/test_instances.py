@@ -75,7 +75,7 @@ def test_an_instance_that_pulls_shows_its_node_and_how_far_it_is() -> None:
 def test_an_instance_of_a_lost_node_is_in_error_with_a_message() -> None:
     """When its node is given up an instance is in Error; the message stands behind the state."""
     wire = office()
-    nodes.lose(wire.controller, NODE)
+    nodes.lose_node(wire.controller, NODE)
     ((state, keys, _),) = seen_at(wire, INSTANCE, 300)
 
     assert ("Error", ["instance_state", "message", *with_tag(ERROR[2:])]) == (state, keys)
@@ -87,7 +87,7 @@ def test_an_instance_that_fails_before_it_has_a_vm_has_no_vminfo() -> None:
     wire = office()
     instance_id = wire.start(vmid=OTHER_TEMPLATE, node_id=NODE)
     pass_time(wire.controller, 2)
-    nodes.lose(wire.controller, NODE)
+    nodes.lose_node(wire.controller, NODE)
     ((state, keys, _),) = seen_at(wire, instance_id, 300)
 
     expected = with_request([key for key in ERROR if key not in ("vminfo", "node_id")])
@@ -189,7 +189,7 @@ def test_nothing_in_an_instance_is_ever_null() -> None:
         assert b"null" not in wire.send("GET", "vm").data
         if wire.get("vm", f"id={instance_id}")["instance_state"] == "Started":
             break
-    nodes.lose(wire.controller, NODE)
+    nodes.lose_node(wire.controller, NODE)
     pass_time(wire.controller, 300)
 
     assert b"null" not in wire.send("GET", "vm").data
@@ -392,16 +392,16 @@ def configure(wire: Wire) -> None:
 
 
 def lose(wire: Wire) -> None:
-    nodes.lose(wire.controller, NODE)
+    nodes.lose_node(wire.controller, NODE)
 
 
 def lose_other(wire: Wire) -> None:
-    nodes.lose(wire.controller, OTHER_NODE)
+    nodes.lose_node(wire.controller, OTHER_NODE)
 
 
 def restore(wire: Wire) -> None:
     for node_id in (NODE, OTHER_NODE):
-        nodes.restore(wire.controller, node_id)
+        nodes.restore_node(wire.controller, node_id)
 
 
 def delete_node(wire: Wire) -> None:
@@ -421,11 +421,11 @@ def delete_group(wire: Wire) -> None:
 
 
 def reset(wire: Wire) -> None:
-    wire.controller.become(shipped("default", release=wire.controller.release))
+    wire.controller.replace_with(shipped("default", release=wire.controller.release))
 
 
 def turn_newer(wire: Wire) -> None:
-    wire.controller.become(shipped("default", release=Release.parse(NEW)))
+    wire.controller.replace_with(shipped("default", release=Release.parse(NEW)))
 
 
 LIVES: dict[str, list[Callable[[Wire], None] | float]] = {

@@ -124,9 +124,9 @@ def test_the_state_is_in_the_words_of_the_wire() -> None:
     wire = office()
     seen = []
     for state in (NodeState.ACTIVE, NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED):
-        nodes.set_condition(wire.controller, NODE, state)
+        nodes.set_node_state(wire.controller, NODE, state)
         seen.append(wire.get("node")[0]["state"])
-    nodes.lose(wire.controller, NODE)
+    nodes.lose_node(wire.controller, NODE)
     pass_time(wire.controller, 300)
     seen.append(wire.get("node")[0]["state"])
 

@@ -15,7 +15,7 @@ import pytest
 from mockanka.api import groups, images, instances, nodes, registry
 from mockanka.api.field_table import Table
 from mockanka.api.routing import feature_of
-from mockanka.core.release import KNOWN, OLDEST, Release
+from mockanka.core.release import KNOWN_RELEASES, OLDEST_RELEASE, Release
 from tests.api.client import Wire, office, world
 from tests.controllers import pass_time
 
@@ -39,7 +39,7 @@ BESIDE = {"/api/v1/registry/vm/distribute": ["GET", "POST"]}
 
 def before(release: Release) -> Release:
     """The last known release before that one."""
-    return KNOWN[KNOWN.index(release) - 1]
+    return KNOWN_RELEASES[KNOWN_RELEASES.index(release) - 1]
 
 
 @pytest.mark.parametrize(("method", "path"), CAME)
@@ -231,10 +231,10 @@ def within(span: Span, release: Release) -> bool:
 @pytest.mark.parametrize("name", KEYS)
 def test_each_key_is_there_exactly_from_its_release_on(name: str) -> None:
     """At every release that is known an object has the keys of that release, and no other."""
-    whole = set().union(*(objects(release)[name] for release in KNOWN))
+    whole = set().union(*(objects(release)[name] for release in KNOWN_RELEASES))
     always = dict.fromkeys(whole - set(KEYS[name]), (None, None))
     spans: dict[str, Span] = {**always, **KEYS[name]}
-    for release in KNOWN:
+    for release in KNOWN_RELEASES:
         found = objects(release)[name]
         if name in ALWAYS_HERE and not found:
             assert release < Release.parse({"startup_script": "1.24.0", "script_result": "1.15.0"}[name])
@@ -278,7 +278,7 @@ def test_every_table_is_seen_here() -> None:
         for name, table in TABLES.items()
         for place in PLACES[name]
         for key in table.keys
-        if not any(key.name in objects(release)[place] for release in KNOWN)
+        if not any(key.name in objects(release)[place] for release in KNOWN_RELEASES)
     }
 
     assert set(PLACES) == set(TABLES)
@@ -300,7 +300,7 @@ def test_every_key_that_came_or_went_is_written_down(name: str) -> None:
 
 def test_the_oldest_release_has_none_of_it() -> None:
     """Whatever came later is not there at 1.8.0."""
-    found = objects(OLDEST)
+    found = objects(OLDEST_RELEASE)
 
     assert {} == {
         name: keys

@@ -69,7 +69,7 @@ def twins(release: str) -> tuple[Wire, Wire]:
     """Two worlds that are equal."""
     one, other = pair(release)
     for wire in (one, other):
-        wire.controller.become(office_controller(release))
+        wire.controller.replace_with(office_controller(release))
         wire.controller.advance()
     return one, other
 

@@ -21,7 +21,7 @@ from mockanka.core.release import Release
 from mockanka.core.time_control import advance_by
 from mockanka.remote.client import Remote, connect
 from mockanka.scenario import Options, Scenario
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 Spoil = Callable[[Exchange], Exchange]
 KEPT = {"content-type", "content-length"}
@@ -40,7 +40,7 @@ class Simulated(httpx.BaseTransport):
         self, name: str = "default", release: str | None = None, spoil: Spoil | None = None, bare: bool = False
     ):
         made = None if release is None else Release.parse(release)
-        self.house = House(scenario(name), Options(clock="manual", release=made))
+        self.house = Simulator(scenario(name), Options(clock="manual", release=made))
         self.house.controller.advance()
         self.spoil, self.bare = spoil, bare
         self.seen: list[Exchange] = []

@@ -15,7 +15,7 @@ from mockanka.check.catalog import REQUESTS
 from mockanka.check.from_recording import check_recording
 from mockanka.check.results import Results
 from mockanka.contract.exchange import Exchange
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import EPOCH, Broken, Recorded
 from mockanka.recording.har import Writer, entry_of
 from mockanka.scenario import shipped
@@ -107,7 +107,7 @@ def test_what_is_not_whole_is_not_judged_and_told(tmp_path: Path) -> None:
     [
         ("1.8.0", None, "1.8.0", []),
         ("1.8.0", "1.24.0", "1.24.0", []),
-        (None, None, str(DEFAULT), [f"the recording tells no release; it is held against {DEFAULT}"]),
+        (None, None, str(DEFAULT_RELEASE), [f"the recording tells no release; it is held against {DEFAULT_RELEASE}"]),
         ("1.8.0", "1.8.1", "1.8.1", ["release 1.8.1 is not known; it is held against 1.8.0"]),
     ],
 )
@@ -141,7 +141,7 @@ def test_what_a_browser_asks_for_besides_is_passed_over(tmp_path: Path) -> None:
     file = tmp_path / "x.har"
     entries = [entry_of(entry(path=path)) for path in ("/", "/static/app.js", "/api/v1/nowhere")]
     file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
-    results = check_recording(file, DEFAULT)
+    results = check_recording(file, DEFAULT_RELEASE)
 
     assert ["2 exchanges are none of the API, and passed over"] == results.remarks
     assert {"GET /api/v1/nowhere"} == {each.request for row in results.of("failed") for each in row.findings}
@@ -154,7 +154,7 @@ def test_a_recording_of_something_else_is_no_success(tmp_path: Path) -> None:
         file = tmp_path / f"{len(paths)}.har"
         entries = [entry_of(entry(path=path)) for path in paths]
         file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
-        results.append(check_recording(file, DEFAULT))
+        results.append(check_recording(file, DEFAULT_RELEASE))
 
     assert [(2, "there is nothing of a controller's API in the recording")] * 2 == [
         (each.status, each.broken_off) for each in results
@@ -167,7 +167,7 @@ def test_times_without_a_zone_are_compared_all_the_same(tmp_path: Path) -> None:
     both = [entry_of(entry(body=[])), entry_of(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
     file.write_text(json.dumps({"log": {"version": "1.2", "entries": both}}))
 
-    assert 0 == check_recording(file, DEFAULT).status
+    assert 0 == check_recording(file, DEFAULT_RELEASE).status
 
 
 def test_the_command_checks_a_recording(tmp_path: Path) -> None:

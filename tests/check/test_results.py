@@ -6,12 +6,12 @@ import pytest
 
 from mockanka.check.results import KEPT, Left, Results
 from mockanka.contract.conformance import Level, contract_of
-from mockanka.core.release import DEFAULT
+from mockanka.core.release import DEFAULT_RELEASE
 
 
 @pytest.fixture
 def results() -> Results:
-    return Results(contract_of(DEFAULT), "http://anka:8090", "read-only")
+    return Results(contract_of(DEFAULT_RELEASE), "http://anka:8090", "read-only")
 
 
 def test_the_same_in_many_answers_is_one_finding(results: Results) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from mockanka.check.transitions import ENDING, FIRST, MOVES, REACHABLE, may_follow
-from mockanka.core.lifecycle import LEGAL, State
+from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState
 
 
 def test_the_moves_are_those_of_the_life_cycle() -> None:
     """Written down twice, and the same; what is gone never shows."""
-    shown = {state: {each.value for each in after if each is not State.GONE} for state, after in LEGAL.items()}
-    del shown[State.GONE]
+    shown = {
+        state: {each.value for each in after if each is not InstanceState.GONE}
+        for state, after in LEGAL_TRANSITIONS.items()
+    }
+    del shown[InstanceState.GONE]
 
     assert {state.value: after for state, after in shown.items()} == {
         state: set(after) for state, after in MOVES.items()

@@ -18,11 +18,11 @@ from mockanka.cli.commands import main
 from mockanka.contract import document, fidelity_page
 from mockanka.contract.releases_page import page
 from mockanka.core.durations import SECOND
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, shipped
 from mockanka.scenario.json_schema import json_schema
 from mockanka.server import http_server
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 
 
 def call(*args: str, **env: str) -> Result:
@@ -39,7 +39,7 @@ def run_process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 class Served(Exception):
     """Everything was in order and the server would begin."""
 
-    def __init__(self, house: House, listening: socket.socket) -> None:
+    def __init__(self, house: Simulator, listening: socket.socket) -> None:
         self.house = house
         self.address = listening.getsockname()
         listening.close()
@@ -48,7 +48,7 @@ class Served(Exception):
 def serve(monkeypatch: pytest.MonkeyPatch, *args: str, **env: str) -> Served:
     """What ``serve`` would have served."""
 
-    def run(house: House, listening: list[socket.socket], ready: Any) -> None:
+    def run(house: Simulator, listening: list[socket.socket], ready: Any) -> None:
         (only,) = listening
         raise Served(house, only)
 
@@ -108,7 +108,7 @@ def test_schema_prints_the_json_schema() -> None:
 def test_openapi_prints_the_contract_of_a_release(release: str | None) -> None:
     """``openapi`` prints the contract of the release that is asked for, of today's without one."""
     result = call("openapi", *(["--release", release] if release else []))
-    expected = document.at_release(document.load(), Release.parse(release) if release else DEFAULT)
+    expected = document.at_release(document.load(), Release.parse(release) if release else DEFAULT_RELEASE)
 
     assert (0, "") == (result.exit_code, result.stderr)
     assert expected == yaml.safe_load(result.stdout)

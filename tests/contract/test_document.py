@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mockanka.contract.document import EVIDENCE, MARKS, at_release, dump, load, look_up
-from mockanka.core.release import KNOWN, SINCE, Release
+from mockanka.core.release import KNOWN_RELEASES, SINCE, Release
 from tests.contracts import Contract, contract, whole
 
 OLD, NEW = Release(1, 8, 0), Release(1, 30, 0)
@@ -208,7 +208,7 @@ def _releases(value: Any) -> set[str]:
 
 
 MARKED = _releases(whole())
-DIFFERENT = [str(release) for release in KNOWN if release == KNOWN[0] or str(release) in MARKED]
+DIFFERENT = [str(release) for release in KNOWN_RELEASES if release == KNOWN_RELEASES[0] or str(release) in MARKED]
 """The releases whose contract differs from the one before."""
 
 
@@ -251,7 +251,7 @@ def test_every_example_belongs_to_some_release() -> None:
     def named(of: Contract) -> set[tuple[str, str]]:
         return {(schema, name.rpartition("-")[2]) for name, schema, _ in of.examples()}
 
-    shown = set().union(*(named(contract(str(release))) for release in KNOWN))
+    shown = set().union(*(named(contract(str(release))) for release in KNOWN_RELEASES))
 
     assert named(Contract(whole())) == shown
 
@@ -264,7 +264,7 @@ def test_contracts_differ_where_something_came_or_went() -> None:
         return {**document, "info": {**document["info"], "version": ""}}
 
     marked = {Release.parse(text) for text in MARKED}
-    for before, after in pairwise(KNOWN):
+    for before, after in pairwise(KNOWN_RELEASES):
         assert (after in marked) == (plain(before) != plain(after)), after
 
 

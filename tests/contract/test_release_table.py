@@ -18,7 +18,7 @@ from mockanka.api.app import create_app
 from mockanka.api.field_table import Table
 from mockanka.api.request_fields import Body
 from mockanka.contract.document import MARKS, METHODS
-from mockanka.core.release import FEATURES, KNOWN, SINCE, Release
+from mockanka.core.release import FEATURES, KNOWN_RELEASES, SINCE, Release
 from mockanka.scenario import Options, Scenario
 from tests.contracts import whole
 
@@ -321,8 +321,8 @@ def known_methods(path: str, release: Release) -> set[str]:
 @pytest.mark.parametrize(("path", "method", "since"), OPERATIONS)
 def test_an_operation_is_there_from_its_release_on(path: str, method: str, since: str | None) -> None:
     """Before, its path does not exist, or knows other methods only, which it names; from then on it is answered."""
-    first = KNOWN.index(Release.parse(since)) if since else 0
-    for release in KNOWN[max(first - 1, 0) : first + 1]:
+    first = KNOWN_RELEASES.index(Release.parse(since)) if since else 0
+    for release in KNOWN_RELEASES[max(first - 1, 0) : first + 1]:
         controller = Scenario.named("default").controller(Options(clock="manual", release=release))
         answer = create_app(controller).test_client().open(path, method=method.upper(), json={})
         methods = known_methods(path, release)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from mockanka.contract.releases_page import NOT_SIMULATED, page
-from mockanka.core.release import FEATURES, KNOWN, Release
+from mockanka.core.release import FEATURES, KNOWN_RELEASES, Release
 from tests.pages import PAGES
 
 TEXT = page()
@@ -40,7 +40,7 @@ def test_every_known_release_is_named() -> None:
     """The releases that are taken by their own number are listed."""
     listed = " ".join(TEXT.split())
 
-    assert f"{', '.join(map(str, KNOWN))}." in listed
+    assert f"{', '.join(map(str, KNOWN_RELEASES))}." in listed
 
 
 def test_what_is_not_simulated_is_said() -> None:

@@ -14,11 +14,11 @@ from mockanka import __version__
 from mockanka.control import create_control
 from mockanka.control.clock import ADVANCE
 from mockanka.core.instance_record import StartRequest
-from mockanka.core.instances import start, terminate
-from mockanka.core.nodes import lose
+from mockanka.core.instances import start_instances, terminate_instance
+from mockanka.core.nodes import lose_node
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.simulator.simulator import House
+from mockanka.simulator.simulator import Simulator
 from tests.controllers import state_of
 
 BEGIN = "2024-01-01T00:00:00Z"
@@ -28,7 +28,7 @@ class Control:
     """A house and its control API."""
 
     def __init__(self, name: str = "default", **options: Any) -> None:
-        self.house = House(Scenario.named(name), Options(**{"clock": "manual", **options}))
+        self.house = Simulator(Scenario.named(name), Options(**{"clock": "manual", **options}))
         self.client: FlaskClient = create_control(self.house).test_client()
 
     def ask(self, method: str, path: str, body: object = None, **more: Any) -> TestResponse:
@@ -44,7 +44,7 @@ class Control:
 
     def start(self, **more: Any) -> str:
         controller = self.house.controller
-        return start(controller, StartRequest(next(iter(controller.templates)), **more))[0]
+        return start_instances(controller, StartRequest(next(iter(controller.templates)), **more))[0]
 
 
 @pytest.fixture
@@ -253,7 +253,7 @@ def test_until_idle_ends_when_all_have_started() -> None:
 def test_idle_waits_neither_for_capacity_nor_for_being_forgotten() -> None:
     """Who waits for a slot that nobody frees, and who is Terminated, is not on its way."""
     control = Control("busy")
-    terminate(control.house.controller, next(iter(control.house.controller.instances)))
+    terminate_instance(control.house.controller, next(iter(control.house.controller.instances)))
     control.advance(until="idle")
     states = [each.state.value for each in control.house.controller.instances.values()]
 
@@ -314,7 +314,7 @@ def test_a_wait_without_capacity_says_what_is_missing() -> None:
 def test_a_wait_past_the_end_says_that_it_is_gone(control: Control) -> None:
     """An instance that is forgotten on the way is reported as gone."""
     id = control.start()
-    terminate(control.house.controller, id)
+    terminate_instance(control.house.controller, id)
     answer = control.advance(until={"instance": id, "state": "Terminated"})
 
     assert (409, f"instance {id} is gone without having been Terminated") == problem_of(answer)
@@ -324,7 +324,7 @@ def test_an_instance_on_a_lost_node_goes_to_error(control: Control) -> None:
     """Waiting for an instance whose node is lost ends when it fails, and says why."""
     id = next(iter(control.house.controller.instances))
     terminated = control.start(node_id=control.house.controller.instances[id].node_id)
-    lose(control.house.controller, control.house.controller.instances[id].node_id or "")
+    lose_node(control.house.controller, control.house.controller.instances[id].node_id or "")
     status, said = problem_of(control.advance(until={"instance": id, "state": "Stopped"}))
 
     assert (409, "an instance that is Error is never Stopped (node mini-01 is offline)") == (status, said)
@@ -555,7 +555,7 @@ NEWER = "controller: {release: 1.8.0}\nnodes: [{name: a}]\nfaults: [{match: {eve
 
 def test_a_scenario_is_judged_by_the_release_it_will_run_with(control: Control) -> None:
     """A release given at the start beats the scenario's, so what that one did not know is no mistake."""
-    newer = House(Scenario.named("default"), Options(clock="manual", release=Release(1, 50, 1)))
+    newer = Simulator(Scenario.named("default"), Options(clock="manual", release=Release(1, 50, 1)))
     client = create_control(newer).test_client()
     in_full = {"scenario": {"controller": {"release": "1.8.0"}, "nodes": [{"name": "b", "state": "Drain Mode"}]}}
 

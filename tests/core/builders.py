@@ -14,7 +14,7 @@ from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.nodes import Node
 from mockanka.core.save_images import SaveImage, SaveRequest
-from mockanka.core.templates import Ref, Template
+from mockanka.core.templates import Template, VersionRef
 from tests.controllers import controller_of, pass_time
 
 TIMINGS = "timings: {pull_bandwidth: 8Gbit/s, push_bandwidth: 8Gbit/s}\n"
@@ -60,10 +60,10 @@ def group_of(controller: Controller, name: str) -> Group:
     return next(each for each in controller.groups.values() if each.name == name)
 
 
-def ref_of(controller: Controller, name: str = "mac", serial: int = -1) -> Ref:
+def ref_of(controller: Controller, name: str = "mac", serial: int = -1) -> VersionRef:
     """A version by its place; the last one unless told otherwise."""
     template = template_of(controller, name)
-    return Ref(template.id, serial % len(template.history))
+    return VersionRef(template.id, serial % len(template.history))
 
 
 def start(controller: Controller, template: str = "mac", count: int = 1, **wanted: Any) -> list[Instance]:
@@ -73,7 +73,7 @@ def start(controller: Controller, template: str = "mac", count: int = 1, **wante
     if within := wanted.pop("within", None):
         wanted["group_id"] = group_of(controller, within).id
     request = StartRequest(template_of(controller, template).id, **wanted)
-    return [controller.instances[id] for id in instances.start(controller, request, count)]
+    return [controller.instances[id] for id in instances.start_instances(controller, request, count)]
 
 
 def one(controller: Controller, template: str = "mac", **wanted: Any) -> Instance:
@@ -91,19 +91,19 @@ def started(controller: Controller, template: str = "mac", **wanted: Any) -> Ins
 def save(controller: Controller, of: Instance, target: str = "mac", **wanted: Any) -> SaveImage:
     """Ask for an instance to be saved; to a new template when ``target`` is blank."""
     template_id = template_of(controller, target).id if target else ""
-    return save_images.create(controller, SaveRequest(of.id, template_id, **wanted))
+    return save_images.create_save_image(controller, SaveRequest(of.id, template_id, **wanted))
 
 
 def lose(controller: Controller, name: str = "alpha") -> None:
-    nodes.lose(controller, node_of(controller, name).id)
+    nodes.lose_node(controller, node_of(controller, name).id)
 
 
 def restore(controller: Controller, name: str = "alpha") -> None:
-    nodes.restore(controller, node_of(controller, name).id)
+    nodes.restore_node(controller, node_of(controller, name).id)
 
 
 def fall_back(controller: Controller, name: str, to: str) -> None:
-    groups.update(controller, group_of(controller, name).id, {"fallback_id": group_of(controller, to).id})
+    groups.update_group(controller, group_of(controller, name).id, {"fallback_id": group_of(controller, to).id})
 
 
 def where(controller: Controller, *instances: Instance) -> list[str | None]:

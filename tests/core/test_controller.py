@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mockanka.core import distributions, groups, instances, nodes, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND
-from mockanka.core.events import Event, Queue
+from mockanka.core.events import Event, EventQueue
 from tests.controllers import CORNERS, controller_of, shipped, state_of
 from tests.core.builders import (
     COLD,
@@ -41,20 +41,20 @@ def a_busy_day(controller: Controller) -> None:
         for wanted in ({}, {"priority": 1})
     ]
     pass_time(controller, 100)
-    instances.terminate(controller, several[0].id)
-    distributions.create(controller, template_of(controller, "layered").id)
+    instances.terminate_instance(controller, several[0].id)
+    distributions.create_distribution(controller, template_of(controller, "layered").id)
     lose(controller, "pair")
     pass_time(controller, 60)
     restore(controller, "pair")
     pass_time(controller, 200)
-    groups.create(controller, "new")
+    groups.create_group(controller, "new")
     for each in several:
         if each.state == "Started":
             save(controller, each, "", new_template_name="saved", script="ZmFpbA==")
             break
     start(controller, "layered", count=5)
     pass_time(controller, 33.3)
-    nodes.delete(controller, node_of(controller, "single").id)
+    nodes.delete_node(controller, node_of(controller, "single").id)
 
 
 # Repetition.
@@ -100,13 +100,13 @@ def test_a_year_passes_with_few_events(name: str, monkeypatch: pytest.MonkeyPatc
     controller = shipped(name)
     pass_time(controller, 24 * 3600)
     handled: list[tuple[int, Event]] = []
-    pop = Queue.pop
+    pop = EventQueue.pop
 
-    def counted(queue: Queue) -> tuple[int, Event]:
+    def counted(queue: EventQueue) -> tuple[int, Event]:
         handled.append(pop(queue))
         return handled[-1]
 
-    monkeypatch.setattr(Queue, "pop", counted)
+    monkeypatch.setattr(EventQueue, "pop", counted)
     begun = controller.now
     pass_time(controller, YEAR)
 
@@ -132,7 +132,7 @@ def test_a_year_of_work_at_once_is_what_it_would_have_been() -> None:
 def test_minted_ids_look_like_the_real_ones_and_never_repeat() -> None:
     """Ids have the controller's odd variant; each kind counts by itself (A0.2)."""
     controller = world(WARM)
-    ids = [controller.mint(kind) for kind in ("instance", "group") for _ in range(50)]
+    ids = [controller.new_id(kind) for kind in ("instance", "group") for _ in range(50)]
     for id in ids:
         assert_is_controllers(id)
     expected = 100
@@ -145,8 +145,8 @@ def test_every_id_the_controller_makes_has_its_variant() -> None:
     """Instances, requests, groups, distributions and save image requests have ids of one shape."""
     controller = world(WARM)
     mine = started(controller)
-    ids = [mine.id, mine.inflight_id, groups.create(controller, "g").id]
-    ids += [distributions.create(controller, template_of(controller).id).id, save(controller, mine).id]
+    ids = [mine.id, mine.inflight_id, groups.create_group(controller, "g").id]
+    ids += [distributions.create_distribution(controller, template_of(controller).id).id, save(controller, mine).id]
 
     for id in ids:
         assert_is_controllers(id)
@@ -200,7 +200,7 @@ def test_next_due_is_now_while_placement_is_due() -> None:
     one(controller)
     pass_time(controller, 5)
     rest = controller.next_due()
-    nodes.configure(controller, node_of(controller).id, {"capacity": 1})
+    nodes.configure_node(controller, node_of(controller).id, {"capacity": 1})
 
     assert (None, controller.now) == (rest, controller.next_due())
 
@@ -213,7 +213,7 @@ def test_idle_is_when_nothing_is_on_its_way() -> None:
     seen.append(controller.idle)
     pass_time(controller, 30)
     seen.append(controller.idle)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     seen.append(controller.idle)
     pass_time(controller, 10)
     seen.append(controller.idle)
@@ -225,7 +225,7 @@ def test_idle_is_when_nothing_is_on_its_way() -> None:
 def test_a_pull_keeps_the_controller_from_being_idle() -> None:
     """A distribution that is on its way is waited for."""
     controller = world(COLD)
-    distributions.create(controller, template_of(controller).id)
+    distributions.create_distribution(controller, template_of(controller).id)
     pass_time(controller, 5)
     during = controller.idle
     pass_time(controller, 15)
@@ -251,8 +251,8 @@ def test_who_waits_no_more_leaves_the_line() -> None:
     controller = world(FULL)
     several = start(controller, count=3)
     pass_time(controller, 5)
-    instances.terminate(controller, several[1].id)
-    controller.wait_no_more(several[1])
+    instances.terminate_instance(controller, several[1].id)
+    controller.dequeue(several[1])
 
     assert [several[0].id, several[2].id] == [id for _, _, id in controller.waiting]
 
@@ -301,7 +301,7 @@ def test_a_controller_becomes_another_on_the_spot() -> None:
     controller, other = world(COLD), world(PAIR, seed=9)
     one(controller)
     expected = repr(state_of(other))
-    controller.become(other)
+    controller.replace_with(other)
 
     assert expected == repr(state_of(controller))
 
@@ -312,7 +312,7 @@ def test_the_revision_goes_on_when_a_controller_becomes_another() -> None:
     start(controller, count=5)
     fresh = one(other)
     before = controller.revision
-    controller.become(other)
+    controller.replace_with(other)
 
     assert controller.revision >= fresh.revision > before
 

@@ -4,7 +4,7 @@ import pytest
 
 from mockanka.core import distributions, nodes, templates
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Distribution, Stage
+from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.errors import NoSuchGroup, NoSuchNode, NoSuchTag, NoSuchTemplate, NotFound, Refusal
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import Release
@@ -41,7 +41,7 @@ groups:
 def send(controller: Controller, *names: str, tag: str | None = None, to: str | None = None) -> Distribution:
     ids = [node_of(controller, name).id for name in names]
     group_id = group_of(controller, to).id if to else None
-    return distributions.create(controller, template_of(controller).id, tag, None, ids, group_id)
+    return distributions.create_distribution(controller, template_of(controller).id, tag, None, ids, group_id)
 
 
 def targets(controller: Controller, made: Distribution) -> list[str]:
@@ -104,7 +104,7 @@ def test_an_offline_node_is_left_out_unless_it_is_named() -> None:
 def test_an_unhealthy_node_is_included_from_1_33_on(release: str, included: bool) -> None:
     """Before 1.33 Unhealthy nodes were passed over (A16)."""
     controller = world(FARM, release=Release.parse(release))
-    nodes.set_condition(controller, node_of(controller).id, NodeState.UNHEALTHY)
+    nodes.set_node_state(controller, node_of(controller).id, NodeState.UNHEALTHY)
 
     assert included is ("alpha" in targets(controller, send(controller)))
 
@@ -124,7 +124,7 @@ def test_what_is_not_there_is_refused(wanted: dict[str, object], kind: type[Refu
     controller = world(FARM)
     before = repr(state_of(controller))
     with pytest.raises(kind):
-        distributions.create(controller, **{"template_id": template_of(controller).id, **wanted})  # type: ignore[arg-type]
+        distributions.create_distribution(controller, **{"template_id": template_of(controller).id, **wanted})  # type: ignore[arg-type]
 
     assert before == repr(state_of(controller))
 
@@ -134,9 +134,9 @@ def test_a_distribution_is_found_by_its_id() -> None:
     controller = world(FARM)
     made = send(controller)
 
-    assert made is distributions.find(controller, made.id)
+    assert made is distributions.find_distribution(controller, made.id)
     with pytest.raises(NotFound):
-        distributions.find(controller, "nobody")
+        distributions.find_distribution(controller, "nobody")
 
 
 # What becomes of it.
@@ -237,7 +237,7 @@ def test_a_template_deleted_before_a_node_took_its_task_fails() -> None:
     """What is not in the registry any more cannot be pulled."""
     controller = world(FARM)
     made = send(controller, "alpha")
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     pass_time(controller, 100)
     expected = {"alpha": "failed"}
 
@@ -250,7 +250,7 @@ def test_a_template_deleted_while_it_is_pulled_still_arrives() -> None:
     controller = world(FARM)
     made = send(controller, "alpha")
     pass_time(controller, 5)
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     pass_time(controller, 100)
     expected = {"alpha": "done"}
 
@@ -281,14 +281,14 @@ def test_a_deleted_node_has_failed_where_it_was() -> None:
     made = send(controller, "alpha", "beta")
     pass_time(controller, 4)
     id = node_of(controller).id
-    nodes.delete(controller, id)
+    nodes.delete_node(controller, id)
     pass_time(controller, 100)
     delivery = made.deliveries[id]
-    expected = (Stage.FAILED, "node alpha was deleted")
+    expected = (DeliveryStage.FAILED, "node alpha was deleted")
 
     assert expected == (delivery.stage, delivery.error)
     assert pytest.approx(0.2) == made.progress(controller, id)
-    assert made.deliveries[node_of(controller, "beta").id].stage is Stage.DONE
+    assert made.deliveries[node_of(controller, "beta").id].stage is DeliveryStage.DONE
 
 
 def test_a_node_deleted_afterwards_stays_done() -> None:
@@ -297,8 +297,8 @@ def test_a_node_deleted_afterwards_stays_done() -> None:
     made = send(controller, "alpha")
     pass_time(controller, 100)
     id = node_of(controller).id
-    nodes.delete(controller, id)
-    expected = (Stage.DONE, 1.0)
+    nodes.delete_node(controller, id)
+    expected = (DeliveryStage.DONE, 1.0)
 
     assert expected == (made.deliveries[id].stage, made.progress(controller, id))
 
@@ -319,7 +319,7 @@ def test_the_event_that_ends_a_stage_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 5):
         pass_time(controller, seconds)
-        event = distributions.stage_end(made, node_of(controller).id)
+        event = distributions.delivery_stage_end(made, node_of(controller).id)
         found.append(event in [due for _, due in controller.queue.live(controller)])
     expected = [True, True]
 
@@ -334,11 +334,11 @@ def test_a_cancelled_distribution_stands_where_it_was() -> None:
     controller = world(COLD)
     made = send(controller)
     pass_time(controller, 7)
-    distributions.cancel(controller, made.id)
+    distributions.cancel_distribution(controller, made.id)
     pass_time(controller, 100)
     (delivery,) = made.deliveries.values()
 
-    assert (Stage.FAILED, "request canceled", 0.4) == (
+    assert (DeliveryStage.FAILED, "request canceled", 0.4) == (
         delivery.stage,
         delivery.error,
         made.progress(controller, node_of(controller).id),
@@ -352,10 +352,10 @@ def test_a_cancelled_distribution_leaves_what_is_done() -> None:
     controller = world(COLD)
     made = send(controller)
     pass_time(controller, 100)
-    distributions.cancel(controller, made.id)
+    distributions.cancel_distribution(controller, made.id)
     (delivery,) = made.deliveries.values()
 
-    assert (Stage.DONE, "") == (delivery.stage, delivery.error)
+    assert (DeliveryStage.DONE, "") == (delivery.stage, delivery.error)
     assert ref_of(controller) in node_of(controller).cached
 
 
@@ -368,7 +368,7 @@ def test_a_pull_that_somebody_else_waits_for_goes_on(who: str) -> None:
     mine = one(controller) if who == "instance" else None
     other = None if mine else send(controller)
     pass_time(controller, 5)
-    distributions.cancel(controller, made.id)
+    distributions.cancel_distribution(controller, made.id)
     pass_time(controller, 9)
 
     assert ref_of(controller) in node_of(controller).cached
@@ -376,7 +376,7 @@ def test_a_pull_that_somebody_else_waits_for_goes_on(who: str) -> None:
         pass_time(controller, 20)
         assert "Started" == mine.state
     if other:
-        assert [Stage.DONE] == [each.stage for each in other.deliveries.values()]
+        assert [DeliveryStage.DONE] == [each.stage for each in other.deliveries.values()]
 
 
 def test_a_pull_that_others_lean_on_goes_on() -> None:
@@ -386,7 +386,7 @@ def test_a_pull_that_others_lean_on_goes_on() -> None:
     pass_time(controller, 2)
     mine = one(controller, tag="tools")
     pass_time(controller, 2)
-    distributions.cancel(controller, made.id)
+    distributions.cancel_distribution(controller, made.id)
     pass_time(controller, 100)
 
     assert "Started" == mine.state
@@ -396,7 +396,7 @@ def test_a_pull_that_others_lean_on_goes_on() -> None:
 def test_an_unknown_distribution_is_not_cancelled() -> None:
     """It is not found."""
     with pytest.raises(NotFound):
-        distributions.cancel(world(COLD), "nothing")
+        distributions.cancel_distribution(world(COLD), "nothing")
 
 
 def test_a_cancelled_distribution_survives_a_dump() -> None:
@@ -404,6 +404,6 @@ def test_a_cancelled_distribution_survives_a_dump() -> None:
     controller = world(COLD)
     made = send(controller)
     pass_time(controller, 7)
-    distributions.cancel(controller, made.id)
+    distributions.cancel_distribution(controller, made.id)
 
     assert state_of(controller) == state_of(reload(controller))

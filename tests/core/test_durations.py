@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core.durations import (
-    LONGEST,
+    MAX_LENGTH,
     MINUTE,
     SECOND,
     Duration,
@@ -15,7 +15,7 @@ from mockanka.core.durations import (
     Timings,
     Uniform,
     seconds,
-    transfer,
+    transfer_time,
 )
 
 LENGTHS = st.integers(0, 10**15)
@@ -35,7 +35,7 @@ def test_a_sample_is_a_length_that_time_can_pass(duration: Duration, chance: flo
     length = duration.sample(chance)
 
     assert type(length) is int
-    assert 0 <= length <= LONGEST
+    assert 0 <= length <= MAX_LENGTH
 
 
 @given(DURATIONS, CHANCES, CHANCES)
@@ -104,23 +104,23 @@ def test_lognormal_is_as_often_twice_as_it_is_half() -> None:
 
 def test_no_draw_is_longer_than_a_thousand_years() -> None:
     """The widest distributions end at a thousand years."""
-    assert LONGEST == Lognormal(LONGEST, 5.0).sample(0.999) == Normal(LONGEST, LONGEST).sample(0.999)
+    assert MAX_LENGTH == Lognormal(MAX_LENGTH, 5.0).sample(0.999) == Normal(MAX_LENGTH, MAX_LENGTH).sample(0.999)
 
 
 @given(st.integers(0, 10**15), st.integers(1, 10**13))
 def test_a_transfer_takes_no_less_than_it_must_and_less_than_a_nanosecond_more(size: int, bandwidth: int) -> None:
     """A transfer's length is rounded up to the nanosecond, as long as it is no thousand years."""
-    length = transfer(size, bandwidth)
+    length = transfer_time(size, bandwidth)
     exact = (length - 1) * bandwidth < size * 8 * SECOND <= length * bandwidth
 
-    assert exact or length == LONGEST < size * 8 * SECOND / bandwidth
+    assert exact or length == MAX_LENGTH < size * 8 * SECOND / bandwidth
 
 
 def test_a_gigabyte_at_eight_gigabit_takes_a_second() -> None:
     """Sizes are bytes and bandwidths bits per second."""
     expected = SECOND
 
-    assert expected == transfer(10**9, 8 * 10**9)
+    assert expected == transfer_time(10**9, 8 * 10**9)
 
 
 def test_seconds_are_fixed_lengths() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core.controller import Controller
-from mockanka.core.events import LOG_SIZE, Event, Log, Queue
+from mockanka.core.events import LOG_SIZE, Event, EventLog, EventQueue
 from tests.core.builders import WARM, world
 
 
@@ -20,33 +20,33 @@ class Ring(Event):
     awaited: bool = True
     sleeping: bool = False
 
-    def asleep(self, controller: Controller) -> bool:
+    def is_deferred(self, controller: Controller) -> bool:
         return self.sleeping
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return self.living
 
-    def settles(self, controller: Controller) -> bool:
+    def makes_progress(self, controller: Controller) -> bool:
         return self.awaited
 
-    def happen(self, controller: Controller) -> None:
-        controller.happened("rang", self.name)
+    def apply(self, controller: Controller) -> None:
+        controller.record("rang", self.name)
 
 
 class Plain(Event):
     """An event that says no more than it must."""
 
-    def alive(self, controller: Controller) -> bool:
+    def is_current(self, controller: Controller) -> bool:
         return True
 
-    def happen(self, controller: Controller) -> None:
+    def apply(self, controller: Controller) -> None:
         """Nothing."""
 
 
 @given(st.lists(st.integers(0, 5)))
 def test_the_queue_gives_by_time_and_then_by_age(times: list[int]) -> None:
     """Earlier events come first, and of one moment those that were put in first."""
-    queue = Queue()
+    queue = EventQueue()
     for number, at in enumerate(times):
         queue.put(at, Ring(str(number)))
     popped: list[tuple[int, Any]] = [queue.pop() for _ in times]
@@ -56,7 +56,7 @@ def test_the_queue_gives_by_time_and_then_by_age(times: list[int]) -> None:
 
 def test_the_queue_knows_when_the_next_is_due() -> None:
     """The next due time is that of the earliest event."""
-    queue = Queue()
+    queue = EventQueue()
     queue.put(9, Ring("late"))
     queue.put(3, Ring("early"))
 
@@ -65,7 +65,7 @@ def test_the_queue_knows_when_the_next_is_due() -> None:
 
 def test_nothing_is_due_in_an_empty_queue() -> None:
     """An empty queue has no next time and no length."""
-    queue = Queue()
+    queue = EventQueue()
 
     assert queue.next_due() is None
     assert 0 == len(queue)
@@ -74,39 +74,39 @@ def test_nothing_is_due_in_an_empty_queue() -> None:
 def test_dead_events_in_front_are_dropped() -> None:
     """Dropping the dead ends at the first that lives; those behind it stay."""
     controller = world(WARM)
-    queue = Queue()
+    queue = EventQueue()
     for at, living in enumerate([False, False, True, False]):
         queue.put(at, Ring("", living))
 
-    assert 2 == queue.next_awake(controller) == queue.next_due()
+    assert 2 == queue.next_active(controller) == queue.next_due()
     assert 2 == len(queue)
 
 
 def test_sleeping_events_are_looked_past_and_stay() -> None:
     """The next event that will happen is behind those that sleep, and looking for it loses none of them."""
     controller = world(WARM)
-    queue = Queue()
+    queue = EventQueue()
     for at, sleeping in enumerate([True, True, False]):
         queue.put(at, Ring(str(at), sleeping=sleeping))
 
-    assert 2 == queue.next_awake(controller)
+    assert 2 == queue.next_active(controller)
     assert [0, 1, 2] == [at for at, _ in queue.live(controller)]
 
 
 def test_a_queue_where_all_sleep_has_nothing_next() -> None:
     """Nothing is going to happen, and nothing is settling, while every event sleeps."""
     controller = world(WARM)
-    queue = Queue()
+    queue = EventQueue()
     queue.put(1, Ring("", sleeping=True))
 
-    assert queue.next_awake(controller) is None
-    assert not queue.settling(controller)
+    assert queue.next_active(controller) is None
+    assert not queue.has_progress(controller)
 
 
 def test_live_events_are_listed_in_order_and_stay() -> None:
     """The list of live events leaves out the dead and takes nothing out of the queue."""
     controller = world(WARM)
-    queue = Queue()
+    queue = EventQueue()
     queue.put(2, Ring("second"))
     queue.put(1, Ring("dead", living=False))
     queue.put(1, Ring("first"))
@@ -118,19 +118,19 @@ def test_live_events_are_listed_in_order_and_stay() -> None:
 def test_a_dead_event_settles_nothing() -> None:
     """Only a living event that settles something keeps the queue from being settled."""
     controller = world(WARM)
-    queue = Queue()
+    queue = EventQueue()
     queue.put(1, Ring("dead", living=False))
     queue.put(1, Ring("not awaited", awaited=False))
-    before = queue.settling(controller)
+    before = queue.has_progress(controller)
     queue.put(5, Ring("awaited"))
     expected = (False, True)
 
-    assert expected == (before, queue.settling(controller))
+    assert expected == (before, queue.has_progress(controller))
 
 
 def test_an_event_is_awaited_unless_it_says_otherwise() -> None:
     """By default something gets somewhere by an event."""
-    assert Plain().settles(world(WARM))
+    assert Plain().makes_progress(world(WARM))
 
 
 def test_a_dead_event_does_nothing() -> None:
@@ -146,7 +146,7 @@ def test_a_dead_event_does_nothing() -> None:
 
 def test_the_log_numbers_its_lines_from_one() -> None:
     """Lines are counted, and each keeps its moment, its subject and its detail."""
-    log = Log()
+    log = EventLog()
     log.add(10, "made", "a", size=3)
     log.add(11, "lost", "b")
     lines = list(log.since(0))
@@ -158,7 +158,7 @@ def test_the_log_numbers_its_lines_from_one() -> None:
 @given(st.integers(0, 30), st.integers(0, 40))
 def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None:
     """Asked for what came since a number, the log gives those with larger ones."""
-    log = Log()
+    log = EventLog()
     for n in range(count):
         log.add(n, "what", "whom")
 
@@ -167,7 +167,7 @@ def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None
 
 def test_the_log_forgets_its_oldest_lines_and_counts_on() -> None:
     """Past its size the log drops the oldest; numbers go on."""
-    log = Log()
+    log = EventLog()
     for n in range(LOG_SIZE + 5):
         log.add(n, "what", "whom")
     numbers = [line.number for line in log.since(0)]

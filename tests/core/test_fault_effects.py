@@ -12,9 +12,9 @@ from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound, RegistryDown
-from mockanka.core.faults import Rule
+from mockanka.core.faults import FaultRule
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import NodeState, State
+from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.save_images import SaveImage
 from mockanka.core.scripts import ScriptResult
 from mockanka.scenario import fault_rules
@@ -48,7 +48,7 @@ DOWN = str(RegistryDown())
 FAIL = base64.b64encode(b"fail").decode()
 
 
-def strike(controller: Controller, event: str, do: str, **match: str) -> Rule:
+def strike(controller: Controller, event: str, do: str, **match: str) -> FaultRule:
     """Put a rule in force that does that at the event; ``do`` is YAML."""
     made = fault_rules.make(
         controller, (), Fault().load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
@@ -57,14 +57,14 @@ def strike(controller: Controller, event: str, do: str, **match: str) -> Rule:
     return made
 
 
-def limited(controller: Controller, times: int, event: str, do: str, **match: str) -> Rule:
+def limited(controller: Controller, times: int, event: str, do: str, **match: str) -> FaultRule:
     made = strike(controller, event, do, **match)
     made.times = times
     return made
 
 
-def lift(controller: Controller, rule: Rule) -> None:
-    fault_effects.remove(controller, rule.id)
+def lift(controller: Controller, rule: FaultRule) -> None:
+    fault_effects.remove_rule(controller, rule.id)
 
 
 def whole(controller: Controller) -> dict[str, object]:
@@ -74,7 +74,7 @@ def whole(controller: Controller) -> dict[str, object]:
         "faults": list(controller.faults),
         "added": controller.faults.added,
         "registry_state": controller.registry_state,
-        "turns": controller.turns,
+        "turns": controller.overrides,
         "retries": controller.retries,
     }
 
@@ -91,7 +91,7 @@ def ended(controller: Controller, mine: Instance, seconds: float = 400) -> list[
 def sent(controller: Controller) -> tuple[distributions.Distribution, Delivery]:
     """A distribution to alpha, and what the node makes of it."""
     alpha = node_of(controller).id
-    made = distributions.create(controller, template_of(controller).id, node_ids=[alpha])
+    made = distributions.create_distribution(controller, template_of(controller).id, node_ids=[alpha])
     return made, made.deliveries[alpha]
 
 
@@ -156,7 +156,7 @@ def test_why_a_held_one_never_starts_is_told() -> None:
     rule = strike(controller, "schedule", "{stall: true}")
     mine = one(controller)
     with pytest.raises(time_control.Never, match=f"held in Scheduling by {rule.id}"):
-        time_control.wait_for(controller, mine.id, State.STARTED)
+        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
 
 # Pulling.
@@ -256,7 +256,7 @@ def test_those_who_share_a_pull_share_its_fate(do: str) -> None:
         assert first.progress(controller) == second.progress(controller)
         assert first.progress(controller) == made.progress(controller, node_of(controller).id)
         assert (first.state, first.message) == (second.state, second.message)
-        assert ("no" if "fail" in do and first.state is State.ERROR else "") == delivery.error
+        assert ("no" if "fail" in do and first.state is InstanceState.ERROR else "") == delivery.error
     assert ("Error" if "fail" in do else "Started" if "for" in do else "Pulling") == first.state
 
 
@@ -460,7 +460,7 @@ def test_the_registry_being_down_uses_the_retries_up() -> None:
     pass_time(controller, 1)
     made = StartRequest(template_of(controller).id)
     with pytest.raises(RegistryDown):
-        instances.start(controller, made)
+        instances.start_instances(controller, made)
     controller.registry_state = "up"
     mine = one(controller)
     controller.registry_state = "down"
@@ -530,7 +530,7 @@ def test_a_node_may_lack_to_report_parts_of_a_vm_for_good() -> None:
     mine = one(controller)
 
     assert [(0.0, "Scheduling"), (21.0, "Started")] == ended(controller, mine, 10_000)
-    assert ("ip", "port_forwarding") == mine.lacks
+    assert ("ip", "port_forwarding") == mine.unreported
 
 
 def test_a_node_may_lack_to_report_parts_of_a_vm_for_a_while() -> None:
@@ -539,10 +539,10 @@ def test_a_node_may_lack_to_report_parts_of_a_vm_for_a_while() -> None:
     strike(controller, "start", "{without: ip, for: 10s}")
     mine = one(controller)
     pass_time(controller, 30.9)
-    before, revision = mine.lacks, mine.revision
+    before, revision = mine.unreported, mine.revision
     pass_time(controller, 0.1)
 
-    assert (("ip",), ()) == (before, mine.lacks)
+    assert (("ip",), ()) == (before, mine.unreported)
     assert revision < mine.revision
 
 
@@ -554,7 +554,7 @@ def test_a_rule_that_let_parts_go_unreported_is_no_hold() -> None:
     time_control.settle(controller)
     lift(controller, rule)
 
-    assert ("Started", ("ip",)) == (mine.state, mine.lacks)
+    assert ("Started", ("ip",)) == (mine.state, mine.unreported)
 
 
 # Started.
@@ -619,7 +619,7 @@ def test_terminating_forestalls_a_failure() -> None:
     controller = world(WARM)
     strike(controller, "started", "{fail: panic, after: 30s}")
     mine = started_at_once(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 40)
 
     assert ("Terminated", "") == (mine.state, mine.message)
@@ -658,10 +658,10 @@ def test_a_request_to_terminate_is_ignored_so_often(times: int) -> None:
     mine = started(controller)
     before = state_of(controller)
     for _ in range(times):
-        instances.terminate(controller, mine.id)
+        instances.terminate_instance(controller, mine.id)
 
     assert before == state_of(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     assert "Terminating" == mine.state
 
 
@@ -670,7 +670,7 @@ def test_a_confirmation_comes_late() -> None:
     controller = world(WARM)
     strike(controller, "terminate", "{stall: true, for: 30s}")
     mine = started(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 34.9)
     before = (states(mine), len(node_of(controller).occupants))
     pass_time(controller, 0.1)
@@ -685,13 +685,13 @@ def test_a_confirmation_that_does_not_come_in_time_is_done_without(do: str) -> N
     strike(controller, "terminate", do)
     mine = started(controller)
     asked = controller.now
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 59.9)
     before = states(mine)
     pass_time(controller, 0.1)
 
     assert (["Terminating"], False, {}) == (before, mine.id in controller.instances, node_of(controller).occupants)
-    assert (State.GONE, asked + 60 * SECOND) == (mine.state, mine.timeline[-1].since)
+    assert (InstanceState.GONE, asked + 60 * SECOND) == (mine.state, mine.timeline[-1].since)
 
 
 def test_a_held_confirmation_comes_when_the_rule_is_removed() -> None:
@@ -699,7 +699,7 @@ def test_a_held_confirmation_comes_when_the_rule_is_removed() -> None:
     controller = world(WARM)
     rule = strike(controller, "terminate", "{stall: true}")
     mine = started(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 20)
     lift(controller, rule)
     pass_time(controller, 5)
@@ -721,7 +721,7 @@ def test_who_is_held_can_be_terminated(event: str) -> None:
     rule = strike(controller, event, "{stall: true}")
     mine = one(controller)
     pass_time(controller, 30)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     lift(controller, rule)
     pass_time(controller, 10)
 
@@ -735,7 +735,7 @@ def test_a_held_push_can_be_terminated() -> None:
     controller = world(WARM)
     rule = strike(controller, "save_image", "{stall: true}")
     mine, made = pushing(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     lift(controller, rule)
     pass_time(controller, 10)
 
@@ -787,12 +787,12 @@ def test_a_held_one_is_error_with_its_node(event: str, end: str) -> None:
         lose(controller)
         pass_time(controller, 120)
     else:
-        nodes.delete(controller, node_of(controller).id)
+        nodes.delete_node(controller, node_of(controller).id)
     lift(controller, rule)
     pass_time(controller, 100)
 
     assert ("Error", before, None) == (mine.state, mine.progress(controller), mine.held)
-    assert [] == list(fault_effects.held(controller))
+    assert [] == list(fault_effects.describe_stalls(controller))
 
 
 def test_a_held_delivery_fails_when_its_node_is_deleted() -> None:
@@ -802,7 +802,7 @@ def test_a_held_delivery_fails_when_its_node_is_deleted() -> None:
     made, delivery = sent(controller)
     pass_time(controller, 100)
     alpha = node_of(controller).id
-    nodes.delete(controller, alpha)
+    nodes.delete_node(controller, alpha)
 
     assert ("failed", "node alpha was deleted") == (delivery.stage, delivery.error)
     assert 0.4 == made.progress(controller, alpha)
@@ -813,9 +813,9 @@ def test_a_held_push_on_a_node_that_is_deleted_is_error() -> None:
     controller = world(WARM)
     strike(controller, "save_image", "{stall: true}")
     mine, made = pushing(controller)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
 
-    assert ("Error", "error", []) == (mine.state, made.status, list(fault_effects.held(controller)))
+    assert ("Error", "error", []) == (mine.state, made.status, list(fault_effects.describe_stalls(controller)))
 
 
 def test_what_a_lost_node_had_pulled_already_is_pulled() -> None:
@@ -837,8 +837,8 @@ def test_an_orphan_waits_for_nothing() -> None:
     """Nobody is left to confirm that an instance of a deleted node ended, so it has no end of a phase before it."""
     controller = world(WARM)
     mine = started(controller)
-    instances.terminate(controller, mine.id)
-    nodes.delete(controller, node_of(controller).id)
+    instances.terminate_instance(controller, mine.id)
+    nodes.delete_node(controller, node_of(controller).id)
 
     assert ("Terminating", None) == (mine.state, mine.until)
 
@@ -868,10 +868,10 @@ def test_an_instance_vanishes(event: str, after: int) -> None:
     pass_time(controller, 0.001)
 
     assert mine.id not in controller.instances
-    assert (State.GONE, {}) == (mine.state, node_of(controller).occupants)
+    assert (InstanceState.GONE, {}) == (mine.state, node_of(controller).occupants)
     assert mine.id in controller.gone
     with pytest.raises(NotFound):
-        instances.find(controller, mine.id)
+        instances.find_instance(controller, mine.id)
     pass_time(controller, 1000)
     assert mine.id not in controller.instances
 
@@ -891,49 +891,49 @@ def test_an_instance_is_out_of_sight_for_a_while(event: str) -> None:
         hidden += mine.hidden
         if mine.hidden:
             with pytest.raises(NotFound):
-                instances.find(controller, mine.id)
+                instances.find_instance(controller, mine.id)
             with pytest.raises(NotFound):
-                instances.terminate(controller, mine.id)
+                instances.terminate_instance(controller, mine.id)
 
     assert (30, False) == (hidden, mine.hidden)
     assert expected == life(controller, mine)
-    assert mine is instances.find(controller, mine.id)
+    assert mine is instances.find_instance(controller, mine.id)
 
 
 def vanish(controller: Controller, mine: Instance, lasts: int = 0) -> None:
-    controller.schedule(controller.now, fault_effects.Vanishes(mine.id, lasts))
+    controller.schedule(controller.now, fault_effects.InstanceVanished(mine.id, lasts))
     pass_time(controller, 0)
 
 
-def brought_to(controller: Controller, state: State) -> Instance:
+def brought_to(controller: Controller, state: InstanceState) -> Instance:
     """An instance in that state, halfway through it."""
-    if state is State.SCHEDULING:
+    if state is InstanceState.SCHEDULING:
         return one(controller)
-    if state is State.PULLING:
+    if state is InstanceState.PULLING:
         mine = one(controller, "other")
         pass_time(controller, 5)
         return mine
     mine = started(controller)
-    if state is State.STOPPING or state is State.STOPPED:
-        instances.stop(controller, mine.id)
-        pass_time(controller, 10 if state is State.STOPPED else 1)
-    elif state is State.PUSHING:
+    if state is InstanceState.STOPPING or state is InstanceState.STOPPED:
+        instances.stop_instance(controller, mine.id)
+        pass_time(controller, 10 if state is InstanceState.STOPPED else 1)
+    elif state is InstanceState.PUSHING:
         save(controller, mine)
         pass_time(controller, 7)
-    elif state is State.ERROR:
-        failures.fail(controller, mine, "x")
-    elif state in (State.TERMINATING, State.TERMINATED):
-        instances.terminate(controller, mine.id)
-        pass_time(controller, 10 if state is State.TERMINATED else 1)
+    elif state is InstanceState.ERROR:
+        failures.fail_instance(controller, mine, "x")
+    elif state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
+        instances.terminate_instance(controller, mine.id)
+        pass_time(controller, 10 if state is InstanceState.TERMINATED else 1)
     return mine
 
 
-EVERY = [state for state in State if state is not State.GONE]
+EVERY = [state for state in InstanceState if state is not InstanceState.GONE]
 TWO = WARM.replace("nodes:", "  - {name: other, versions: [{tag: only, size: 9GB}]}\nnodes:")
 
 
 @pytest.mark.parametrize("state", EVERY)
-def test_it_may_vanish_in_every_state(state: State) -> None:
+def test_it_may_vanish_in_every_state(state: InstanceState) -> None:
     """Whatever it was about to be does not happen any more, and nothing is left of it."""
     controller = world(TWO)
     mine = brought_to(controller, state)
@@ -947,7 +947,7 @@ def test_it_may_vanish_in_every_state(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", EVERY)
-def test_it_may_be_out_of_sight_in_every_state(state: State) -> None:
+def test_it_may_be_out_of_sight_in_every_state(state: InstanceState) -> None:
     """Hidden for a while, it goes through the same states at the same times."""
     plain = world(TWO)
     expected = ended(plain, brought_to(plain, state))
@@ -1175,10 +1175,10 @@ def test_a_full_node_is_full_of_vms_started_by_hand() -> None:
     started(controller)
     strike(controller, "begin", "{node: full, for: 1m}")
     pass_time(controller, 0)
-    full = nodes.load(controller, node_of(controller)).vm_count
+    full = nodes.running_load(controller, node_of(controller)).vm_count
     pass_time(controller, 60)
 
-    assert (2, 1) == (full, nodes.load(controller, node_of(controller)).vm_count)
+    assert (2, 1) == (full, nodes.running_load(controller, node_of(controller)).vm_count)
 
 
 def test_a_node_that_is_offline_too_long_takes_its_instances_with_it() -> None:
@@ -1243,7 +1243,7 @@ def test_a_node_that_is_deleted_does_not_come_back() -> None:
     controller = world(PAIR)
     strike(controller, "begin", "{node: offline, for: 1m}", node="alpha")
     pass_time(controller, 10)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 100)
 
     assert ["beta"] == [each.name for each in controller.nodes.values()]
@@ -1283,8 +1283,8 @@ def test_the_registry_goes_down_in_the_moment_a_pull_ends() -> None:
     mine = one(controller)
     pass_time(controller, 100)
 
-    assert mine.state in (State.STARTED, State.ERROR)
-    assert ({}, mine.state is State.STARTED) == (
+    assert mine.state in (InstanceState.STARTED, InstanceState.ERROR)
+    assert ({}, mine.state is InstanceState.STARTED) == (
         node_of(controller).pulls,
         ref_of(controller) in node_of(controller).cached,
     )
@@ -1312,7 +1312,7 @@ def test_a_delivery_finds_the_registry_down() -> None:
 def test_the_licence_expires_and_is_renewed() -> None:
     """Nodes that were Active are unlicensed and start nothing; those in another state stay in it."""
     controller = world(PAIR)
-    nodes.set_condition(controller, node_of(controller, "beta").id, NodeState.UPDATING)
+    nodes.set_node_state(controller, node_of(controller, "beta").id, NodeState.UPDATING)
     running = started(controller)
     strike(controller, "begin", "{license: expired, after: 10s, for: 1h}")
     pass_time(controller, 10)
@@ -1367,7 +1367,7 @@ def test_settling_that_would_never_end_says_so_and_changes_nothing(event: str) -
     assert named in str(never.value)
     assert rule.id in str(never.value)
     assert before == whole(controller)
-    fault_effects.remove(controller, rule.id)
+    fault_effects.remove_rule(controller, rule.id)
     time_control.settle(controller)
     assert controller.idle
 
@@ -1408,7 +1408,7 @@ def test_held_says_at_which_share() -> None:
     assert [
         f"the pull of instance {mine.id} is held at 40% by fault-1",
         f"distribution {made.id} to node {node_of(controller).id} is held by fault-1",
-    ] == [text for _, text in fault_effects.held(controller)]
+    ] == [text for _, text in fault_effects.describe_stalls(controller)]
 
 
 def test_removing_a_rule_that_holds_nothing_changes_nothing_else() -> None:
@@ -1452,9 +1452,9 @@ def test_a_monitored_script_that_fails_is_error(handler: int, status: str, slots
     assert [(0.0, "Scheduling"), (25.0, "Error")] == ended(controller, mine)
     assert "startup script exit code 3" == mine.message
     assert slots == len(node_of(controller).occupants)
-    assert slots == nodes.load(controller, node_of(controller)).vm_count
+    assert slots == nodes.running_load(controller, node_of(controller)).vm_count
     assert status == (mine.vm.status if mine.vm else "deleted")
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 100)
     assert ({}, {}) == (controller.instances, node_of(controller).occupants)
 
@@ -1642,7 +1642,7 @@ def test_the_end_of_one_turn_leaves_another_alone() -> None:
 def test_a_renewed_licence_leaves_nodes_alone_that_it_had_not_struck() -> None:
     """Who was unlicensed by hand stays so."""
     controller = world(PAIR)
-    nodes.turn(controller, node_of(controller, "beta").id, "unlicensed")
+    nodes.override_node(controller, node_of(controller, "beta").id, "unlicensed")
     strike(controller, "begin", "{license: expired, for: 1m}")
     pass_time(controller, 61)
 
@@ -1660,7 +1660,7 @@ SHOWN = {
 
 def shows(controller: Controller, what: str) -> bool:
     """Whether the first node is what a rule made of it."""
-    return bool(node_of(controller).by_hand) if what == "full" else condition(controller) == SHOWN[what]
+    return bool(node_of(controller).manual_vms) if what == "full" else condition(controller) == SHOWN[what]
 
 
 @pytest.mark.parametrize("what", [*SHOWN, "full"])
@@ -1682,7 +1682,7 @@ def test_what_two_rules_make_of_a_node_lasts_until_both_are_over(what: str, firs
     pass_time(controller, 1)
 
     assert (True, False) == (before, shows(controller, what))
-    assert (True, 0) == (node_of(controller).takes_work, node_of(controller).by_hand)
+    assert (True, 0) == (node_of(controller).takes_work, node_of(controller).manual_vms)
 
 
 @pytest.mark.parametrize("what", [*SHOWN, "full"])
@@ -1700,9 +1700,9 @@ def test_what_a_rule_makes_of_a_node_for_good_no_other_rule_ends(what: str, orde
         pass_time(each, 24 * 3600)
 
         assert shows(each, what)
-        nodes.turn(each, node_of(each).id, "online")
+        nodes.override_node(each, node_of(each).id, "online")
         assert not shows(each, what)
-        assert {} == node_of(each).turns
+        assert {} == node_of(each).overrides
 
 
 def test_a_state_that_comes_to_its_end_shows_the_one_below_it() -> None:
@@ -1734,7 +1734,7 @@ def test_an_end_that_was_overtaken_by_hand_ends_nothing_later() -> None:
     controller = world(WARM)
     strike(controller, "begin", "{node: updating, for: 10m}")
     pass_time(controller, 60)
-    nodes.turn(controller, node_of(controller).id, "online")
+    nodes.override_node(controller, node_of(controller).id, "online")
     strike(controller, "begin", "{node: updating, for: 1h}")
     pass_time(controller, 1200)
 
@@ -1822,7 +1822,7 @@ def test_a_full_node_is_full_in_every_slot() -> None:
     strike(controller, "begin", "{node: full}")
     pass_time(controller, 0)
 
-    assert (3, 2) == (nodes.load(controller, node_of(controller)).vm_count, node_of(controller).by_hand)
+    assert (3, 2) == (nodes.running_load(controller, node_of(controller)).vm_count, node_of(controller).manual_vms)
 
 
 def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:
@@ -1834,7 +1834,7 @@ def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:
     before = waiting.state
     pass_time(controller, 60)
 
-    assert (State.SCHEDULING, State.STARTED) == (before, waiting.state)
+    assert (InstanceState.SCHEDULING, InstanceState.STARTED) == (before, waiting.state)
 
 
 def test_a_pull_of_nothing_may_rest() -> None:
@@ -1846,8 +1846,8 @@ def test_a_pull_of_nothing_may_rest() -> None:
     resting = (mine.state, mine.progress(controller))
     pass_time(controller, 1300)
 
-    assert (State.PULLING, 0.1) == resting
-    assert State.STARTED == mine.state
+    assert (InstanceState.PULLING, 0.1) == resting
+    assert InstanceState.STARTED == mine.state
 
 
 def test_a_retry_stands_in_the_timeline() -> None:
@@ -1879,7 +1879,7 @@ def test_why_a_held_push_waits_is_told() -> None:
     save(controller, mine, tag="x")
     pass_time(controller, 60)
     with pytest.raises(time_control.Never, match=r"is held by fault-1"):
-        time_control.wait_for(controller, mine.id, State.TERMINATED)
+        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
@@ -1888,7 +1888,7 @@ def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
     mine = one(controller)
     pass_time(controller, 18)
     before = mine.updated(controller)
-    failures.start_failed(controller, mine, "no hypervisor")
+    failures.fail_start(controller, mine, "no hypervisor")
 
     assert mine.failed_on
     assert before <= mine.updated(controller)

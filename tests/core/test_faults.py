@@ -5,7 +5,17 @@ from typing import Any, NoReturn
 
 import pytest
 
-from mockanka.core.faults import AT_THE_DOOR, IN_LIFE, NOTHING, Do, Faults, Match, Part, Rule, strike
+from mockanka.core.faults import (
+    LIFECYCLE_FAULTS,
+    NO_HIT,
+    RESPONSE_FAULTS,
+    Amount,
+    FaultAction,
+    FaultMatch,
+    FaultRule,
+    FaultRules,
+    apply_rules,
+)
 from tests.core.builders import happenings, node_of, one, ref_of, world
 
 LAND = """
@@ -21,24 +31,24 @@ groups:
 """
 
 
-def rule(id: str = "r", do: Do | None = None, **more: Any) -> Rule:
-    return Rule(id, more.pop("match", Match()), do or Do(status=500), **more)
+def rule(id: str = "r", do: FaultAction | None = None, **more: Any) -> FaultRule:
+    return FaultRule(id, more.pop("match", FaultMatch()), do or FaultAction(status=500), **more)
 
 
-def faults(*rules: Rule) -> Faults:
-    made = Faults()
+def faults(*rules: FaultRule) -> FaultRules:
+    made = FaultRules()
     for each in rules:
         made.add(each)
     return made
 
 
-def ask(rules: Faults, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
+def ask(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
     """The id of the rule that strikes at a request without query or body."""
     struck = rules.at_request(seed, method, path, dict, lambda: None)
     return struck.id if struck else None
 
 
-def meets(match: Match, query: Mapping[str, str] | None = None, body: object = None) -> bool:
+def meets(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
     return match.meets_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
 
 
@@ -138,7 +148,7 @@ def test_the_first_that_fires_decides() -> None:
 
 def test_a_rule_that_does_not_match_counts_nothing() -> None:
     """What a rule is not about is not seen by it."""
-    rules = faults(rule("posts", match=Match(method="POST")), rule("rest"))
+    rules = faults(rule("posts", match=FaultMatch(method="POST")), rule("rest"))
 
     assert ["rest", "posts"] == [ask(rules, "GET"), ask(rules, "POST")]
     assert [(1, 1), (1, 1)] == [(each.seen, each.fired) for each in rules]
@@ -146,12 +156,12 @@ def test_a_rule_that_does_not_match_counts_nothing() -> None:
 
 def test_no_rule_no_strike() -> None:
     """Without rules nothing is struck, and nothing is read."""
-    assert None is Faults().at_request(0, "GET", "/", never_read, never_read)
+    assert None is FaultRules().at_request(0, "GET", "/", never_read, never_read)
 
 
 def test_rules_of_life_are_not_asked_at_the_door() -> None:
     """A rule with an event strikes there only."""
-    rules = faults(rule(match=Match(event="pull")))
+    rules = faults(rule(match=FaultMatch(event="pull")))
 
     assert None is ask(rules)
     assert (True, False) == (rules.in_life, rules.at_the_door)
@@ -159,7 +169,7 @@ def test_rules_of_life_are_not_asked_at_the_door() -> None:
 
 def test_rules_are_known_by_where_they_strike() -> None:
     """Who asks knows beforehand whether there is any rule for life, or for the door; also when some are removed."""
-    rules = faults(rule("life", match=Match(event="pull")), rule("door"))
+    rules = faults(rule("life", match=FaultMatch(event="pull")), rule("door"))
     both = (rules.in_life, rules.at_the_door)
     rules.remove("life")
 
@@ -196,14 +206,16 @@ def test_ids_count_all_there_ever_were() -> None:
 )
 def test_a_star_in_a_path_stands_for_anything(path: str, asked: str, expected: bool) -> None:
     """A path is the whole path, letter by letter; ``*`` is any part of it, also with slashes."""
-    assert expected is Match(path=path).meets_request("GET", asked, never_read, never_read)
+    assert expected is FaultMatch(path=path).meets_request("GET", asked, never_read, never_read)
 
 
 def test_query_and_body_are_read_only_when_they_matter() -> None:
     """Who matches by method or path does not cost the reading of a body; nor does who does not match by them."""
-    assert Match(method="POST").meets_request("POST", "/", never_read, never_read)
-    assert not Match(method="GET", query={"a": "b"}, body={"c": 1}).meets_request("POST", "/", never_read, never_read)
-    assert not Match(query={"a": "b"}, body={"c": 1}).meets_request("POST", "/", dict, never_read)
+    assert FaultMatch(method="POST").meets_request("POST", "/", never_read, never_read)
+    assert not FaultMatch(method="GET", query={"a": "b"}, body={"c": 1}).meets_request(
+        "POST", "/", never_read, never_read
+    )
+    assert not FaultMatch(query={"a": "b"}, body={"c": 1}).meets_request("POST", "/", dict, never_read)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +224,7 @@ def test_query_and_body_are_read_only_when_they_matter() -> None:
 )
 def test_a_query_has_what_is_named_among_whatever_else(query: dict[str, str], expected: bool) -> None:
     """Each named parameter must be there with that value."""
-    assert expected is meets(Match(query={"id": "7"}), query)
+    assert expected is meets(FaultMatch(query={"id": "7"}), query)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +252,7 @@ def test_a_query_has_what_is_named_among_whatever_else(query: dict[str, str], ex
 )
 def test_a_body_has_what_is_named_among_whatever_else(wanted: dict[str, object], there: object, expected: bool) -> None:
     """Objects may have more keys, at every depth; all else is equal or not, and true is not 1, however deep."""
-    assert expected is meets(Match(body=wanted), body=there)
+    assert expected is meets(FaultMatch(body=wanted), body=there)
 
 
 BY_NAME_AND_ID = {
@@ -264,15 +276,15 @@ def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: 
     right, wrong = (ids[name] if by_id else name for name in BY_NAME_AND_ID[key])
     event = ("pull", None, node_of(controller), ref_of(controller))
 
-    assert Match(event="pull", **{key: right}).meets_event(controller, *event)  # type: ignore[arg-type]
-    assert not Match(event="pull", **{key: wrong}).meets_event(controller, *event)  # type: ignore[arg-type]
+    assert FaultMatch(event="pull", **{key: right}).meets_event(controller, *event)  # type: ignore[arg-type]
+    assert not FaultMatch(event="pull", **{key: wrong}).meets_event(controller, *event)  # type: ignore[arg-type]
 
 
 def test_a_tag_is_that_of_the_version_in_question() -> None:
     """A tag matches the version that is pulled or started, not all of its template's."""
     controller = world(LAND)
     base, tools = ref_of(controller, serial=0), ref_of(controller)
-    match = Match(event="pull", tag="base")
+    match = FaultMatch(event="pull", tag="base")
 
     assert [True, False] == [match.meets_event(controller, "pull", None, None, ref) for ref in (base, tools)]
     assert not match.meets_event(controller, "pull", None, None, None)
@@ -282,7 +294,7 @@ def test_a_group_is_the_nodes_or_the_one_asked_for() -> None:
     """While an instance has no node, its group is the one it was asked into; then its node's groups count too."""
     controller = world(LAND)
     plain, bound = one(controller), one(controller, within="yours")
-    match = Match(event="start", group="yours")
+    match = FaultMatch(event="start", group="yours")
 
     assert not match.meets_event(controller, "start", plain, None, plain.ref)
     assert match.meets_event(controller, "start", bound, None, bound.ref)
@@ -296,7 +308,7 @@ def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
     mine, other = one(controller, name="mine", external_id="7"), one(controller)
 
     def met(**wanted: str) -> list[bool]:
-        match = Match(event="start", **wanted)  # type: ignore[arg-type]
+        match = FaultMatch(event="start", **wanted)  # type: ignore[arg-type]
         return [match.meets_event(controller, "start", each, None, each.ref) for each in (mine, other)]
 
     assert [[True, False]] * 3 == [met(instance=mine.id), met(name="mine"), met(external_id="7")]
@@ -308,7 +320,7 @@ def test_an_event_is_only_met_by_its_own_rules() -> None:
     """A rule for pulls is not asked when a VM boots."""
     controller = world(LAND)
 
-    assert not Match(event="pull").meets_event(controller, "start", None, None, None)
+    assert not FaultMatch(event="pull").meets_event(controller, "start", None, None, None)
 
 
 def test_what_is_not_known_at_an_event_is_not_met() -> None:
@@ -317,7 +329,7 @@ def test_what_is_not_known_at_an_event_is_not_met() -> None:
     keys = ("instance", "name", "external_id", "template", "tag", "node", "group")
 
     assert [False] * 7 == [
-        Match(event="pull", **{key: "x"}).meets_event(controller, "pull", None, None, None)  # type: ignore[arg-type]
+        FaultMatch(event="pull", **{key: "x"}).meets_event(controller, "pull", None, None, None)  # type: ignore[arg-type]
         for key in keys
     ]
 
@@ -325,26 +337,31 @@ def test_what_is_not_known_at_an_event_is_not_met() -> None:
 def test_strike_says_what_the_rule_does_and_notes_it() -> None:
     """A strike in life is told in the log, with the rule, the event, the instance and the node."""
     controller = world(LAND)
-    controller.faults.add(rule("boom", Do(fail="no"), match=Match(event="pull"), times=1))
+    controller.faults.add(rule("boom", FaultAction(fail="no"), match=FaultMatch(event="pull"), times=1))
     mine, alpha = one(controller), node_of(controller)
-    blow = strike(controller, "pull", mine, alpha, mine.ref)
+    blow = apply_rules(controller, "pull", mine, alpha, mine.ref)
     (line,) = [each for each in controller.log.since(0) if each.what == "fault"]
 
-    assert ("boom", Do(fail="no")) == blow
+    assert ("boom", FaultAction(fail="no")) == blow
     assert ("boom", {"at_event": "pull", "instance": mine.id, "node": alpha.id}) == (line.subject, line.detail)
-    assert NOTHING is strike(controller, "pull", mine, alpha, mine.ref)
+    assert NO_HIT is apply_rules(controller, "pull", mine, alpha, mine.ref)
     assert 1 == happenings(controller, "fault")
 
 
 def test_a_part_is_a_share_or_a_number_of_bytes() -> None:
     """40% of 1000 bytes are 400; so many bytes are never more than there are."""
-    assert (400, 0, 7, 1000) == (Part(0.4).of(1000), Part(0.0).of(1000), Part(0, 7).of(1000), Part(0, 5000).of(1000))
+    assert (400, 0, 7, 1000) == (
+        Amount(0.4).of(1000),
+        Amount(0.0).of(1000),
+        Amount(0, 7).of(1000),
+        Amount(0, 5000).of(1000),
+    )
 
 
 def test_what_goes_with_a_kind_is_something_that_can_be_done() -> None:
     """Every word of the two tables is a field of Do; ``for`` is called ``lasts`` there."""
-    fields = set(Do.__dataclass_fields__)
-    kinds = [AT_THE_DOOR, *IN_LIFE.values()]
+    fields = set(FaultAction.__dataclass_fields__)
+    kinds = [RESPONSE_FAULTS, *LIFECYCLE_FAULTS.values()]
     words = {word for table in kinds for kind, others in table.items() for word in (kind, *others)}
 
     assert set() == {"lasts" if word == "for" else word for word in words} - fields

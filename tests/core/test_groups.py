@@ -23,14 +23,14 @@ groups:
 
 
 def chain(controller: Controller, name: str) -> list[str]:
-    return [each.name for each in groups.chain(controller, group_of(controller, name).id)]
+    return [each.name for each in groups.fallback_chain(controller, group_of(controller, name).id)]
 
 
 def test_a_new_group_has_no_nodes() -> None:
     """A group is created with its name, description and fallback, and no node is in it."""
     controller = world(GROUPS)
     second = group_of(controller, "second")
-    made = groups.create(controller, "new", "fresh", second.id)
+    made = groups.create_group(controller, "new", "fresh", second.id)
 
     assert ("new", "fresh", second.id) == (made.name, made.description, made.fallback_id)
     assert made is controller.groups[made.id]
@@ -41,20 +41,20 @@ def test_names_of_groups_need_not_differ() -> None:
     """Two groups may have one name; their ids differ."""
     controller = world(GROUPS)
 
-    assert groups.create(controller, "same").id != groups.create(controller, "same").id
+    assert groups.create_group(controller, "same").id != groups.create_group(controller, "same").id
 
 
 @pytest.mark.parametrize("blank", ["", None])
 def test_a_blank_fallback_is_none(blank: str | None) -> None:
     """Clients send a blank fallback for none."""
-    assert groups.create(world(GROUPS), "new", fallback_id=blank).fallback_id is None
+    assert groups.create_group(world(GROUPS), "new", fallback_id=blank).fallback_id is None
 
 
 def test_a_group_cannot_fall_back_to_nothing_known() -> None:
     """An unknown fallback is refused, and no group is made."""
     controller = world(GROUPS)
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
-        groups.create(controller, "new", fallback_id="nobody")
+        groups.create_group(controller, "new", fallback_id="nobody")
 
     assert not any(each.name == "new" for each in controller.groups.values())
 
@@ -64,15 +64,15 @@ def test_find_knows_groups_by_id() -> None:
     controller = world(GROUPS)
     first = group_of(controller, "first")
 
-    assert first is groups.find(controller, first.id) is groups.require(controller, first.id)
+    assert first is groups.find_group(controller, first.id) is groups.require_group(controller, first.id)
     with pytest.raises(NotFound):
-        groups.find(controller, "nobody")
+        groups.find_group(controller, "nobody")
 
 
 def test_who_leans_on_a_group_needs_it() -> None:
     """A request that leans on an unknown group is told which."""
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
-        groups.require(world(GROUPS), "nobody")
+        groups.require_group(world(GROUPS), "nobody")
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_an_update_changes_what_it_names(changes: dict[str, str | None], expecte
     """What is not among the changes stays."""
     controller = world(GROUPS)
     second = group_of(controller, "second")
-    groups.update(controller, second.id, changes)
+    groups.update_group(controller, second.id, changes)
 
     assert expected == (second.name, second.description)
 
@@ -96,7 +96,7 @@ def test_an_update_takes_a_fallback_away() -> None:
     """A blank fallback in an update is none from then on."""
     controller = world(GROUPS)
     first = group_of(controller, "first")
-    groups.update(controller, first.id, {"fallback_id": ""})
+    groups.update_group(controller, first.id, {"fallback_id": ""})
 
     assert first.fallback_id is None
 
@@ -106,7 +106,7 @@ def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
     controller = world(GROUPS)
     first = group_of(controller, "first")
     with pytest.raises(NoSuchGroup):
-        groups.update(controller, first.id, {"name": "renamed", "fallback_id": "nobody"})
+        groups.update_group(controller, first.id, {"name": "renamed", "fallback_id": "nobody"})
 
     assert "first" == first.name
 
@@ -114,7 +114,7 @@ def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
 def test_an_update_of_an_unknown_group_is_not_found() -> None:
     """There must be something to update."""
     with pytest.raises(NotFound):
-        groups.update(world(GROUPS), "nobody", {"name": "renamed"})
+        groups.update_group(world(GROUPS), "nobody", {"name": "renamed"})
 
 
 def test_a_new_fallback_lets_the_waiting_go_on() -> None:
@@ -134,7 +134,7 @@ def test_a_deleted_group_leaves_nothing_dangling() -> None:
     """Nodes leave a deleted group, and who fell back to it falls back to none (G)."""
     controller = world(GROUPS)
     second = group_of(controller, "second")
-    groups.delete(controller, second.id)
+    groups.delete_group(controller, second.id)
     expected = []
 
     assert second.id not in controller.groups
@@ -149,7 +149,7 @@ def test_a_group_in_use_may_be_deleted() -> None:
     waiting = one(controller, within="third")
     pass_time(controller, 10)
     for name in ("second", "third"):
-        groups.delete(controller, group_of(controller, name).id)
+        groups.delete_group(controller, group_of(controller, name).id)
     pass_time(controller, 100)
     expected = ["Started", "Scheduling"]
 
@@ -159,7 +159,7 @@ def test_a_group_in_use_may_be_deleted() -> None:
 def test_an_unknown_group_cannot_be_deleted() -> None:
     """There must be something to delete."""
     with pytest.raises(NotFound):
-        groups.delete(world(GROUPS), "nobody")
+        groups.delete_group(world(GROUPS), "nobody")
 
 
 def test_every_node_joins_every_group() -> None:
@@ -257,4 +257,4 @@ def test_the_chain_of_an_unknown_group_is_empty() -> None:
     """Who waits for a deleted group has nowhere to go."""
     expected = []
 
-    assert expected == list(groups.chain(world(GROUPS), "nobody"))
+    assert expected == list(groups.fallback_chain(world(GROUPS), "nobody"))

@@ -7,9 +7,17 @@ import pytest
 from mockanka.core import failures, instances, nodes, templates, transitions
 from mockanka.core.controller import Controller
 from mockanka.core.durations import MICROSECOND, SECOND
-from mockanka.core.errors import IllegalMove, NoSuchGroup, NoSuchNode, NoSuchTag, NoSuchUsbDevice, NotFound, Refusal
+from mockanka.core.errors import (
+    IllegalTransition,
+    NoSuchGroup,
+    NoSuchNode,
+    NoSuchTag,
+    NoSuchUsbDevice,
+    NotFound,
+    Refusal,
+)
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from tests.controllers import state_of
 from tests.core.builders import (
     COLD,
@@ -37,7 +45,7 @@ def scheduling(controller: Controller) -> Instance:
 
 
 def waiting(controller: Controller) -> Instance:
-    nodes.configure(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
     made = one(controller)
     pass_time(controller, 10)
     return made
@@ -57,7 +65,7 @@ def booting_after_a_pull(controller: Controller) -> Instance:
 
 def stopping(controller: Controller) -> Instance:
     made = started(controller)
-    instances.stop(controller, made.id)
+    instances.stop_instance(controller, made.id)
     return made
 
 
@@ -87,13 +95,13 @@ def failed(controller: Controller) -> Instance:
 def test_a_new_instance_is_scheduling_with_nothing_else() -> None:
     """At first there is neither node nor VM, and no progress (A2.6)."""
     mine = one(world(COLD))
-    expected = (State.SCHEDULING, None, None, False, "")
+    expected = (InstanceState.SCHEDULING, None, None, False, "")
 
     assert expected == (
         mine.state,
         mine.node_id,
         mine.shown_vm,
-        mine.occupies,
+        mine.holds_slot,
         mine.message,
     )
 
@@ -133,7 +141,7 @@ def test_a_start_of_many_is_all_or_nothing(request_: dict[str, object], kind: ty
     before = repr(state_of(controller))
     request = StartRequest(**{"template_id": template_of(controller).id, **request_})  # type: ignore[arg-type]
     with pytest.raises(kind):
-        instances.start(controller, request, 3)
+        instances.start_instances(controller, request, 3)
 
     assert before == repr(state_of(controller))
 
@@ -151,9 +159,9 @@ def test_find_knows_instances_by_id() -> None:
     controller = world(FULL)
     mine = one(controller)
 
-    assert mine is instances.find(controller, mine.id)
+    assert mine is instances.find_instance(controller, mine.id)
     with pytest.raises(NotFound, match=r"^Not found$"):
-        instances.find(controller, "nobody")
+        instances.find_instance(controller, "nobody")
 
 
 # The way to Started, and what shows on it.
@@ -178,7 +186,7 @@ def test_progress_follows_the_pull_and_ends_at_one() -> None:
     for seconds in (0, 1, 7.5, 7.5, 10, 1000):
         pass_time(controller, seconds)
         seen.append(mine.progress(controller))
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 10)
     expected = [0, 0, 0.5, 1, 1, 1]
 
@@ -207,7 +215,7 @@ def test_a_vm_runs_once_it_is_started() -> None:
     for seconds in (0, 10, 20):
         pass_time(controller, seconds)
         running.append(mine.running_vm is not None)
-    instances.stop(controller, mine.id)
+    instances.stop_instance(controller, mine.id)
     pass_time(controller, 10)
     expected = [False, False, True]
 
@@ -259,8 +267,8 @@ def test_ts_is_never_before_the_last_change() -> None:
     mine = started(controller)
     for _ in range(7):
         pass_time(controller, 0.9)
-        if mine.state is State.STARTED:
-            instances.stop(controller, mine.id)
+        if mine.state is InstanceState.STARTED:
+            instances.stop_instance(controller, mine.id)
         assert mine.updated(controller) >= mine.since
 
     assert "Stopped" == mine.state
@@ -297,7 +305,7 @@ def test_an_update_changes_what_it_names_and_merges_metadata() -> None:
     """What is not among the changes stays; metadata is merged key by key (G)."""
     controller = world(FULL)
     mine = one(controller, name="old", external_id="x", metadata={"a": 1, "b": 2})
-    instances.update(controller, mine.id, {"name": "new", "metadata": {"b": True, "c": "d"}})
+    instances.update_instance(controller, mine.id, {"name": "new", "metadata": {"b": True, "c": "d"}})
     expected = ("new", "x")
 
     assert expected == (mine.request.name, mine.request.external_id)
@@ -309,7 +317,7 @@ def test_an_update_moves_nothing_but_the_revision() -> None:
     controller = world(WARM)
     mine = started(controller)
     revision = mine.revision
-    instances.update(controller, mine.id, {"name": "new"})
+    instances.update_instance(controller, mine.id, {"name": "new"})
     expected = ("Started", True)
 
     assert expected == (mine.state, mine.revision > revision)
@@ -318,7 +326,7 @@ def test_an_update_moves_nothing_but_the_revision() -> None:
 def test_an_update_of_an_unknown_instance_is_not_found() -> None:
     """There must be something to update."""
     with pytest.raises(NotFound):
-        instances.update(world(WARM), "nobody", {"name": "new"})
+        instances.update_instance(world(WARM), "nobody", {"name": "new"})
 
 
 # Stopping.
@@ -328,7 +336,7 @@ def test_a_stop_leads_to_stopped_and_frees_the_slot() -> None:
     """The VM shuts down: Stopping for 5 s, then Stopped, and the node has its slot back."""
     controller = world(WARM)
     mine = started(controller)
-    instances.stop(controller, mine.id)
+    instances.stop_instance(controller, mine.id)
     occupied = dict(node_of(controller).occupants)
     pass_time(controller, 100)
     expected = ["Stopping", "Stopped"]
@@ -345,8 +353,8 @@ def test_only_a_started_instance_can_be_stopped(bring: Callable[[Controller], In
     controller = world(COLD)
     mine = bring(controller)
     before = mine.state
-    with pytest.raises(IllegalMove):
-        instances.stop(controller, mine.id)
+    with pytest.raises(IllegalTransition):
+        instances.stop_instance(controller, mine.id)
 
     assert before is mine.state
 
@@ -380,7 +388,7 @@ def test_terminating_ends_as_it_must_in_every_state(
     mine = bring(controller)
     before = len(life(controller, mine))
     asked = (controller.now - mine.created) / SECOND
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 1000)
 
     assert expected == [(at - asked, state) for at, state in life(controller, mine)[before:]]
@@ -394,7 +402,7 @@ def test_terminating_again_is_fine_and_changes_nothing() -> None:
     mine = started(controller)
     asked = (controller.now - mine.created) / SECOND
     for _ in range(10):
-        instances.terminate(controller, mine.id)
+        instances.terminate_instance(controller, mine.id)
         pass_time(controller, 4)
     pass_time(controller, 100)
     expected = [(5.0, "Terminated"), (65.0, "gone")]
@@ -406,11 +414,11 @@ def test_one_that_is_gone_is_not_found() -> None:
     """After it is forgotten its id names nothing."""
     controller = world(WARM)
     mine = one(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 61)
 
     with pytest.raises(NotFound):
-        instances.terminate(controller, mine.id)
+        instances.terminate_instance(controller, mine.id)
 
 
 @pytest.mark.parametrize("bring", [scheduling, waiting, pulling, booting_after_a_pull, started, stopping, pushing])
@@ -418,9 +426,9 @@ def test_nothing_is_revived_after_terminate(bring: Callable[[Controller], Instan
     """Whatever was on its way, with room for it and a node that was lost and is back: Terminating leads only on."""
     controller = world(COLD)
     mine = bring(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     lose(controller)
-    nodes.configure(controller, node_of(controller).id, {"capacity": 5})
+    nodes.configure_node(controller, node_of(controller).id, {"capacity": 5})
     pass_time(controller, 30)
     restore(controller)
     pass_time(controller, 500)
@@ -433,7 +441,7 @@ def test_a_terminating_instance_holds_its_slot_until_it_is_confirmed() -> None:
     """The slot is free when the node says so, not before."""
     controller = world(WARM)
     mine = started(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 4)
     before = list(node_of(controller).occupants)
     pass_time(controller, 1)
@@ -446,7 +454,7 @@ def test_terminating_on_a_lost_node_is_confirmed_when_it_is_back() -> None:
     controller = world(WARM)
     mine = started(controller)
     lose(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 20)
     before = states(mine)
     restore(controller)
@@ -461,7 +469,7 @@ def test_terminating_a_stopped_one_on_a_lost_node_is_confirmed_when_it_is_back()
     controller = world(WARM)
     mine = stopped(controller)
     lose(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 20)
     restore(controller)
     pass_time(controller, 0)
@@ -474,7 +482,7 @@ def test_terminating_on_a_node_that_stays_lost_ends_without_confirmation() -> No
     controller = world(WARM)
     mine = started(controller)
     lose(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 300)
     expected = ["Terminating", "gone"]
 
@@ -488,7 +496,7 @@ def test_a_failed_instance_stays_until_it_is_terminated() -> None:
     """Error has no end of its own, keeps its message, and gives the slot back."""
     controller = world(WARM)
     mine = started(controller)
-    failures.fail(controller, mine, "because")
+    failures.fail_instance(controller, mine, "because")
     pass_time(controller, 100_000)
     expected = ("Error", "because", {})
 
@@ -501,7 +509,7 @@ def test_a_failed_instance_keeps_the_vm_it_had() -> None:
     up, booting = started(controller), one(controller)
     pass_time(controller, 5)
     for each in (up, booting):
-        failures.fail(controller, each, "because")
+        failures.fail_instance(controller, each, "because")
     expected = (True, False)
 
     assert expected == (up.shown_vm is not None, booting.shown_vm is not None)
@@ -512,7 +520,7 @@ def test_progress_of_a_pull_broken_off_stays_where_it_was() -> None:
     controller = world(COLD)
     mine = one(controller)
     pass_time(controller, 8.5)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 30)
 
     assert 0.5 == mine.progress(controller)
@@ -523,8 +531,8 @@ def test_an_illegal_move_moves_nothing() -> None:
     controller = world(WARM)
     mine = one(controller)
     before = repr(state_of(controller))
-    with pytest.raises(IllegalMove):
-        transitions.move(controller, mine, State.TERMINATED, "no cause")
+    with pytest.raises(IllegalTransition):
+        transitions.transition(controller, mine, InstanceState.TERMINATED, "no cause")
 
     assert before == repr(state_of(controller))
 
@@ -534,15 +542,15 @@ def test_abandoning_a_node_spares_those_that_are_terminating() -> None:
     controller = world(WARM)
     staying, leaving = start(controller, count=2)
     pass_time(controller, 30)
-    instances.terminate(controller, leaving.id)
+    instances.terminate_instance(controller, leaving.id)
     alpha = node_of(controller)
-    possible = failures.can_be_abandoned(controller, alpha)
-    failures.abandon(controller, alpha, "given up")
+    possible = failures.has_occupants_to_fail(controller, alpha)
+    failures.fail_occupants(controller, alpha, "given up")
     expected = ["Error", "Terminating"]
 
     assert expected == states(staying, leaving)
     assert possible
-    assert not failures.can_be_abandoned(controller, alpha)
+    assert not failures.has_occupants_to_fail(controller, alpha)
 
 
 def test_a_removed_instance_leaves_nothing_behind() -> None:
@@ -550,7 +558,7 @@ def test_a_removed_instance_leaves_nothing_behind() -> None:
     controller = world(WARM)
     mine = started(controller)
     save(controller, mine)
-    transitions.remove(controller, mine, "saved")
+    transitions.forget(controller, mine, "saved")
     expected = ({}, {})
 
     assert expected == (controller.instances, node_of(controller).occupants)
@@ -563,7 +571,7 @@ def test_the_event_that_ends_a_phase_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 5, 15):
         pass_time(controller, seconds)
-        found.append(instances.phase_end(mine) in [event for _, event in controller.queue.live(controller)])
+        found.append(instances.phase_end_event(mine) in [event for _, event in controller.queue.live(controller)])
     expected = [True, True, True]
 
     assert expected == found

@@ -21,7 +21,7 @@ BASIC = "controller: {license: basic}\n" + LAND
 
 
 def start(controller: Controller, **wanted: object) -> object:
-    return instances.start(controller, StartRequest(template_of(controller).id, **wanted))  # type: ignore[arg-type]
+    return instances.start_instances(controller, StartRequest(template_of(controller).id, **wanted))  # type: ignore[arg-type]
 
 
 NEEDED: dict[str, tuple[str, Callable[[Controller], object]]] = {
@@ -29,11 +29,11 @@ NEEDED: dict[str, tuple[str, Callable[[Controller], object]]] = {
     "start with a device": ("usb_device", lambda c: start(c, usb_device="phone")),
     "distribute to a group": (
         "group_id",
-        lambda c: distributions.create(c, template_of(c).id, group_id=group_of(c, "mine").id),
+        lambda c: distributions.create_distribution(c, template_of(c).id, group_id=group_of(c, "mine").id),
     ),
-    "create": ("Node groups", lambda c: groups.create(c, "new")),
-    "update": ("Node groups", lambda c: groups.update(c, group_of(c, "mine").id, {"name": "other"})),
-    "delete": ("Node groups", lambda c: groups.delete(c, group_of(c, "mine").id)),
+    "create": ("Node groups", lambda c: groups.create_group(c, "new")),
+    "update": ("Node groups", lambda c: groups.update_group(c, group_of(c, "mine").id, {"name": "other"})),
+    "delete": ("Node groups", lambda c: groups.delete_group(c, group_of(c, "mine").id)),
     "join": ("Node groups", lambda c: groups.add_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
     "leave": ("Node groups", lambda c: groups.remove_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
 }
@@ -77,4 +77,4 @@ def test_nobody_hears_of_devices_on_a_basic_licence() -> None:
 
 def test_a_basic_licence_lists_no_groups() -> None:
     """Who asks for them whatever the licence, as Jenkins does, gets an empty list, also where there were some."""
-    assert ([], 1) == (groups.listed(world(BASIC)), len(groups.listed(world(LAND))))
+    assert ([], 1) == (groups.listed_groups(world(BASIC)), len(groups.listed_groups(world(LAND))))

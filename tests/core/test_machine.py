@@ -30,13 +30,13 @@ from mockanka.core import (
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import Refusal
-from mockanka.core.events import Queue
+from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import StartRequest
-from mockanka.core.lifecycle import LEGAL, NodeState, State
+from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
 from mockanka.core.placement import need_of
-from mockanka.core.pulls import Pulled
+from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
-from mockanka.core.save_images import SaveRequest, Stage
+from mockanka.core.save_images import SaveRequest, SaveStage
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, fault_rules
 from mockanka.scenario.fault_sections import Fault
@@ -113,7 +113,7 @@ class Watch:
     """What the invariants remember from step to step."""
 
     log_number: int = 0
-    states: dict[str, State] = field(default_factory=dict)
+    states: dict[str, InstanceState] = field(default_factory=dict)
     progress: dict[tuple[str, int], float] = field(default_factory=dict)
     deliveries: dict[tuple[str, str], float] = field(default_factory=dict)
     updated: dict[str, int] = field(default_factory=dict)
@@ -152,7 +152,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def controller(self, controller: Controller) -> None:
         """Another controller in its place, as by a reset: who polls must not notice anything stale."""
         if hasattr(self, "_controller"):
-            self._controller.become(controller)
+            self._controller.replace_with(controller)
         else:
             self._controller = controller
             self.answers = Answers(controller)
@@ -165,7 +165,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.watch = Watch()
         for each in self.controller.instances.values():
             self.watch.states[each.id] = each.state
-            if each.state is State.STARTED:
+            if each.state is InstanceState.STARTED:
                 self.watch.started.add(each.id)
         self.template_ids = list(self.controller.templates)
         self.node_ids = list(self.controller.nodes)
@@ -183,7 +183,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def has(self, *features: str) -> bool:
         return all(map(self.controller.release.has, features))
 
-    def some(self, pick: int, *states: State) -> str:
+    def some(self, pick: int, *states: InstanceState) -> str:
         ids = [each.id for each in self.controller.instances.values() if not states or each.state in states]
         return ids[pick % len(ids)] if ids else "nobody"
 
@@ -219,21 +219,21 @@ class ControllerMachine(RuleBasedStateMachine):
             priority=priority,
             vcpu=vcpu,
         )
-        self.do(lambda c: instances.start(c, request, count))
+        self.do(lambda c: instances.start_instances(c, request, count))
 
     @rule(which=st.sampled_from([0, 0, 1]), count=st.integers(1, 2))
     def start_plainly(self, which: int, count: int) -> None:
-        self.do(lambda c: instances.start(c, StartRequest(self.template_ids[which]), count))
+        self.do(lambda c: instances.start_instances(c, StartRequest(self.template_ids[which]), count))
 
     @rule(count=st.integers(1, 2), device=st.sampled_from(["phone", "phone", "tablet"]))
     def start_with_a_device(self, count: int, device: str) -> None:
-        self.do(lambda c: instances.start(c, StartRequest(self.template_ids[0], usb_device=device), count))
+        self.do(lambda c: instances.start_instances(c, StartRequest(self.template_ids[0], usb_device=device), count))
 
     @rule(which=st.integers(0, 2), first=st.sampled_from(["base", None]), pick=st.sampled_from([0, 1, 3, 3]))
     def start_on_one_node(self, which: int, first: str | None, pick: int) -> None:
         for tag in (first if which == 0 else None, None):
             request = StartRequest(self.template_ids[which], tag=tag, node_id=self.node_ids[pick])
-            self.do(lambda c, request=request: instances.start(c, request))  # type: ignore[misc]
+            self.do(lambda c, request=request: instances.start_instances(c, request))  # type: ignore[misc]
 
     @rule(
         which=st.sampled_from([0, 0, 1]),
@@ -253,7 +253,7 @@ class ControllerMachine(RuleBasedStateMachine):
             key: value for (key, value), feature in zip(wanted.items(), features, strict=True) if self.has(feature)
         }
         request = StartRequest(self.template_ids[which], **given)
-        self.do(lambda c: instances.start(c, request, count))
+        self.do(lambda c: instances.start_instances(c, request, count))
 
     @precondition(lambda self: self.has("script-monitoring"))
     @rule(script=SCRIPTS, limit=st.sampled_from([2, 90]), handler=st.integers(0, 2), warm=st.booleans())
@@ -266,42 +266,42 @@ class ControllerMachine(RuleBasedStateMachine):
             script_timeout=limit * SECOND,
             script_fail_handler=handler,
         )
-        self.do(lambda c: instances.start(c, request))
+        self.do(lambda c: instances.start_instances(c, request))
 
     @precondition(lambda self: self.has("restart"))
     @rule(pick=PICK, device=st.sampled_from([None, None, "phone"]), password=st.sampled_from([None, "other"]))
     def restart(self, pick: int, device: str | None, password: str | None) -> None:
-        id = self.some(pick, State.STARTED, State.ERROR)
-        self.do(lambda c: restarts.restart(c, id, device, password))
+        id = self.some(pick, InstanceState.STARTED, InstanceState.ERROR)
+        self.do(lambda c: restarts.restart_vm(c, id, device, password))
 
     @rule(pick=PICK)
     def terminate(self, pick: int) -> None:
         id = self.some(pick)
-        self.do(lambda c: instances.terminate(c, id))
+        self.do(lambda c: instances.terminate_instance(c, id))
 
     @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
     def terminate_early(self, phase: str, pick: int) -> None:
         phases: dict[str, Callable[[instances.Instance], bool]] = {
             "booting": lambda one: one.booting,
             "pulling": lambda one: one.pulling,
-            "waiting": lambda one: one.state is State.SCHEDULING,
-            "pushing": lambda one: one.state is State.PUSHING,
+            "waiting": lambda one: one.state is InstanceState.SCHEDULING,
+            "pushing": lambda one: one.state is InstanceState.PUSHING,
             "restarting": lambda one: one.restarting_until is not None,
         }
         ids = [one.id for one in self.controller.instances.values() if phases[phase](one)]
         id = ids[pick % len(ids)] if ids else "nobody"
-        self.do(lambda c: instances.terminate(c, id))
+        self.do(lambda c: instances.terminate_instance(c, id))
 
     @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
     def update(self, pick: int, name: str | None, value: int) -> None:
         id = self.some(pick)
-        self.do(lambda c: instances.update(c, id, {"name": name, "metadata": {"n": value}}))
+        self.do(lambda c: instances.update_instance(c, id, {"name": name, "metadata": {"n": value}}))
 
-    @precondition(lambda self: any(each.state is State.STARTED for each in self.controller.instances.values()))
+    @precondition(lambda self: any(each.state is InstanceState.STARTED for each in self.controller.instances.values()))
     @rule(pick=PICK)
     def stop(self, pick: int) -> None:
-        id = self.some(pick, State.STARTED)
-        self.do(lambda c: instances.stop(c, id))
+        id = self.some(pick, InstanceState.STARTED)
+        self.do(lambda c: instances.stop_instance(c, id))
 
     @rule(
         pick=PICK, which=st.integers(-1, 2), tag=st.sampled_from(["", "pushed", "tools"]), revert=st.booleans(),
@@ -310,30 +310,30 @@ class ControllerMachine(RuleBasedStateMachine):
     def save(self, pick: int, which: int, tag: str, revert: bool, suspend: bool, script: str, cancel: bool) -> None:
         target = "" if which < 0 else self.template_ids[which]
         request = SaveRequest(
-            self.some(pick, State.STARTED), target, "" if target else "new", tag,
+            self.some(pick, InstanceState.STARTED), target, "" if target else "new", tag,
             suspend=suspend, script=script, revert_before_push=revert, revert_tag=tag,
             cancel_on_script_failure=cancel and self.has("script-result"),
         )  # fmt: skip
-        self.do(lambda c: save_images.create(c, request))
+        self.do(lambda c: save_images.create_save_image(c, request))
 
     @rule(which=st.integers(0, 2), tag=TAGS, nodes=st.lists(st.integers(0, 3), max_size=2, unique=True))
     def distribute(self, which: int, tag: str | None, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
-        self.do(lambda c: distributions.create(c, self.template_ids[which], tag, None, ids))
+        self.do(lambda c: distributions.create_distribution(c, self.template_ids[which], tag, None, ids))
 
     def cancel_a_distribution(self, pick: int) -> None:
         ids = list(self.controller.distributions)
         if ids and self.has("distribution-cancel"):
             id = ids[-1 - pick % len(ids)]
-            self.do(lambda c: distributions.cancel(c, id))
+            self.do(lambda c: distributions.cancel_distribution(c, id))
 
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
         if self.has("template-removal"):
-            self.do(lambda c: removals.request(c, self.template_ids[which], ids))
+            self.do(lambda c: removals.request_removal(c, self.template_ids[which], ids))
 
     def revert(self, which: int, tag: str | None) -> None:
-        self.do(lambda c: templates.revert(c, self.template_ids[which], tag))
+        self.do(lambda c: templates.revert_template(c, self.template_ids[which], tag))
 
     @rule(data=st.data(), what=st.sampled_from(WHAT_DISTURBS))
     def disturb(self, data: st.DataObject, what: str) -> None:
@@ -364,24 +364,24 @@ class ControllerMachine(RuleBasedStateMachine):
         if id in self.controller.nodes:
             self.watch.tolerated[id] = set(self.controller.nodes[id].occupants)
         changes: dict[str, object] = {"capacity": capacity, "capacity_mode": mode, "ip": f"10.9.9.{capacity}"}
-        self.do(lambda c: nodes.configure(c, id, changes))
+        self.do(lambda c: nodes.configure_node(c, id, changes))
 
     def drain(self, pick: int, drained: bool) -> None:
         id = self.node_ids[pick]
         if self.has("drain-mode"):
-            self.do(lambda c: nodes.configure(c, id, {"drain_mode": drained}))
+            self.do(lambda c: nodes.configure_node(c, id, {"drain_mode": drained}))
 
     def update_agents(self) -> None:
         if self.has("node-update"):
-            self.do(nodes.update_all)
+            self.do(nodes.update_agents)
 
     def trouble_a_node(self, pick: int, trouble: str) -> None:
         id = self.node_ids[pick]
         operations: dict[str, Callable[[Controller], object]] = {
-            "lose": lambda c: nodes.lose(c, id),
-            "restore": lambda c: nodes.restore(c, id),
-            "update": lambda c: nodes.set_condition(c, id, NodeState.UPDATING),
-            "updated": lambda c: nodes.set_condition(c, id, NodeState.ACTIVE),
+            "lose": lambda c: nodes.lose_node(c, id),
+            "restore": lambda c: nodes.restore_node(c, id),
+            "update": lambda c: nodes.set_node_state(c, id, NodeState.UPDATING),
+            "updated": lambda c: nodes.set_node_state(c, id, NodeState.ACTIVE),
         }
         self.do(operations[trouble])
 
@@ -390,14 +390,14 @@ class ControllerMachine(RuleBasedStateMachine):
         if fallback is None:
             self.do(lambda c: groups.remove_nodes(c, [id], ids))
         else:
-            self.do(lambda c: groups.update(c, id, {"fallback_id": self.group_ids[fallback]}))
+            self.do(lambda c: groups.update_group(c, id, {"fallback_id": self.group_ids[fallback]}))
             self.do(lambda c: groups.add_nodes(c, [id], ids))
 
     def delete(self, what: str, pick: int) -> None:
         operations: dict[str, Callable[[Controller], object]] = {
-            "node": lambda c: nodes.delete(c, self.node_ids[pick]),
-            "template": lambda c: templates.delete(c, self.template_ids[pick]),
-            "group": lambda c: groups.delete(c, self.group_ids[pick]),
+            "node": lambda c: nodes.delete_node(c, self.node_ids[pick]),
+            "template": lambda c: templates.delete_template(c, self.template_ids[pick]),
+            "group": lambda c: groups.delete_group(c, self.group_ids[pick]),
         }
         self.do(operations[what])
 
@@ -414,7 +414,7 @@ class ControllerMachine(RuleBasedStateMachine):
         ids = [each.id for each in self.controller.faults]
         id = ids[pick % len(ids)]
         progress = self._progress()
-        self.do(lambda c: fault_effects.remove(c, id))
+        self.do(lambda c: fault_effects.remove_rule(c, id))
 
         # A share of its way is a whole number of nanoseconds.
         assert pytest.approx(progress, abs=1e-9) == self._progress(), "what was let go has jumped"
@@ -444,7 +444,7 @@ class ControllerMachine(RuleBasedStateMachine):
         if steps > 3:
             self.do(time_control.settle)
 
-            assert self.controller.idle or list(fault_effects.held(copy_of_the_end(self.controller)))
+            assert self.controller.idle or list(fault_effects.describe_stalls(copy_of_the_end(self.controller)))
 
     # Things that must make no difference.
 
@@ -482,7 +482,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def dead_events_change_nothing(self, length: int) -> None:
         with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
         alive = without.queue.live(without)
-        without.queue = Queue()
+        without.queue = EventQueue()
         for at, event in alive:
             without.schedule(at, event)
         for controller in (with_dead, without):
@@ -500,21 +500,21 @@ class ControllerMachine(RuleBasedStateMachine):
         for line in self.controller.log.since(self.watch.log_number):
             self.watch.log_number = line.number
             if line.what == "instance":
-                after = State(str(line.detail["state"]))
+                after = InstanceState(str(line.detail["state"]))
                 before = self.watch.states.get(line.subject)
 
                 # A fault takes an instance away from one moment to the next, which is no move of the life cycle.
-                vanished = after is State.GONE and line.detail["cause"] == "vanished"
-                assert vanished or (after in LEGAL[before] if before else after is State.SCHEDULING)
+                vanished = after is InstanceState.GONE and line.detail["cause"] == "vanished"
+                assert vanished or (after in LEGAL_TRANSITIONS[before] if before else after is InstanceState.SCHEDULING)
                 cause = str(line.detail["cause"])
-                if (before, after) == (State.ERROR, State.STARTED):
+                if (before, after) == (InstanceState.ERROR, InstanceState.STARTED):
                     assert "restarted" == cause
                     assert self.has("restart")
                     assert not self.has("quiet-restart")
-                if (before, after) == (State.PULLING, State.SCHEDULING):
+                if (before, after) == (InstanceState.PULLING, InstanceState.SCHEDULING):
                     assert (cause == "pulled" and self.has("scheduling-after-pull")) or cause.startswith("start failed")
                 self.watch.states[line.subject] = after
-                if after is State.STARTED:
+                if after is InstanceState.STARTED:
                     self.watch.started.add(line.subject)
         for each in self.controller.instances.values():
             assert self.watch.states[each.id] is each.state, "a state changed and the log does not know"
@@ -534,15 +534,25 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def node_counters_equal_what_runs(self) -> None:
         # In Error while its VM restarts before 1.47, or when its failed script leaves it running.
-        running = (State.STARTED, State.STOPPING, State.PUSHING, State.TERMINATING, State.ERROR)
+        running = (
+            InstanceState.STARTED,
+            InstanceState.STOPPING,
+            InstanceState.PUSHING,
+            InstanceState.TERMINATING,
+            InstanceState.ERROR,
+        )
         for each in self.controller.nodes.values():
             here = [one for one in self.controller.instances.values() if one.node_id == each.id]
-            vms = [one.vm for one in here if one.vm and one.occupies and one.state in running]
+            vms = [one.vm for one in here if one.vm and one.holds_slot and one.state in running]
 
-            assert set(each.occupants) == {one.id for one in here if one.occupies}
+            assert set(each.occupants) == {one.id for one in here if one.holds_slot}
             # A node that is full by a fault runs VMs that were started by hand.
-            count = len(vms) + each.by_hand
-            assert nodes.load(self.controller, each) == (count, sum(v.cpus for v in vms), sum(v.ram for v in vms))
+            count = len(vms) + each.manual_vms
+            assert nodes.running_load(self.controller, each) == (
+                count,
+                sum(v.cpus for v in vms),
+                sum(v.ram for v in vms),
+            )
 
     @invariant()
     def progress_never_falls(self) -> None:
@@ -574,35 +584,35 @@ class ControllerMachine(RuleBasedStateMachine):
         queued = set(c.queue.live(c))
         silent = {each.id for each in c.nodes.values() if each.lost_at is not None}
         for one in c.instances.values():
-            if one.until is not None and (one.node_id in c.nodes or not one.occupies):
-                assert one.until <= c.now or (one.until, instances.phase_end(one)) in queued
+            if one.until is not None and (one.node_id in c.nodes or not one.holds_slot):
+                assert one.until <= c.now or (one.until, instances.phase_end_event(one)) in queued
         for save in c.save_images.values():
             if save.until is not None and save.until > c.now and save.node_id in c.nodes:
-                assert (save.until, save_images.stage_end(save)) in queued
+                assert (save.until, save_images.save_stage_end(save)) in queued
         for made in c.distributions.values():
             for id, delivery in made.deliveries.items():
                 if delivery.until is not None and delivery.until > c.now and id in c.nodes:
-                    assert (delivery.until, distributions.stage_end(made, id)) in queued
+                    assert (delivery.until, distributions.delivery_stage_end(made, id)) in queued
         for one in c.instances.values():
             if (until := one.restarting_until) is not None and until > c.now:
-                assert (until, restarts.Restarts(one.id, until)) in queued
+                assert (until, restarts.RestartStageEnded(one.id, until)) in queued
         for each in c.nodes.values():
-            if (until := each.turns.get("updating")) is not None and until > c.now:
+            if (until := each.overrides.get("updating")) is not None and until > c.now:
                 ends = {
-                    (until, nodes.Updated(each.id, until)),
-                    (until, fault_effects.NodeTurnsBack(each.id, "updating", until)),
+                    (until, nodes.NodeUpdated(each.id, until)),
+                    (until, fault_effects.NodeOverrideEnded(each.id, "updating", until)),
                 }
                 assert ends & queued
             for id, until in each.removals.items():
-                assert until <= c.now or (until, removals.Removed(each.id, id, until)) in queued
+                assert until <= c.now or (until, removals.TemplateRemoved(each.id, id, until)) in queued
         for each in c.nodes.values():
             for pull in each.pulls.values():
-                if not pull.held_by:  # what a fault holds for good has no end
-                    assert pull.over <= c.now or (pull.over, Pulled(each.id, pull.ref, pull.over)) in queued
+                if not pull.stalled_by:  # what a fault holds for good has no end
+                    assert pull.over <= c.now or (pull.over, PullEnded(each.id, pull.ref, pull.over)) in queued
         if not silent:
             assert not [one for one in c.instances.values() if one.until is not None and one.until < c.now]
             assert not [one for one in c.instances.values() if (one.restarting_until or c.now) < c.now]
-            assert not [each for each in c.nodes.values() if (each.turns.get("updating") or c.now) < c.now]
+            assert not [each for each in c.nodes.values() if (each.overrides.get("updating") or c.now) < c.now]
             assert not [each for each in c.nodes.values() if min(each.removals.values(), default=c.now) < c.now]
 
     @invariant()
@@ -654,10 +664,12 @@ class ControllerMachine(RuleBasedStateMachine):
         for one in self.controller.instances.values():
             if one.restarting_until is not None:
                 assert one.vm is not None
-                assert one.occupies
-                assert one.state is State.STARTED or (one.state is State.ERROR and not self.has("quiet-restart"))
+                assert one.holds_slot
+                assert one.state is InstanceState.STARTED or (
+                    one.state is InstanceState.ERROR and not self.has("quiet-restart")
+                )
                 assert one.vm.status in ("running", "stopped")
-            elif one.state is State.STARTED:
+            elif one.state is InstanceState.STARTED:
                 assert one.vm is not None
                 assert one.vm.status == "running"
 
@@ -689,13 +701,13 @@ class ControllerMachine(RuleBasedStateMachine):
     def pushing_means_a_request_is_pending(self) -> None:
         pending = {each.request.instance_id for each in self.controller.save_images.values() if not each.over}
 
-        assert pending == {one.id for one in self.controller.instances.values() if one.state is State.PUSHING}
+        assert pending == {one.id for one in self.controller.instances.values() if one.state is InstanceState.PUSHING}
 
     @invariant()
     def a_save_image_request_waits_only_for_another(self) -> None:
         saves = [each for each in self.controller.save_images.values() if not each.over]
         targets = {each.request.template_id for each in saves}
-        going = [each.request.template_id for each in saves if each.stage is not Stage.WAITING]
+        going = [each.request.template_id for each in saves if each.stage is not SaveStage.WAITING]
 
         assert targets == set(going)
         assert len({target for target in going if target}) == len([target for target in going if target])

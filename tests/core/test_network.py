@@ -64,7 +64,7 @@ def test_an_address_is_free_again_when_its_instance_is_gone() -> None:
     controller = world(MANAGED)
     first, *_ = start(controller, count=3)
     pass_time(controller, 100)
-    instances.terminate(controller, first.id)
+    instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
     with pytest.raises(NoMacAddress):
         one(controller)

@@ -6,7 +6,7 @@ from mockanka.core import instances, nodes, pulls
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import Load, Node
+from mockanka.core.nodes import Node, NodeLoad
 from tests.controllers import reload, state_of
 from tests.core.builders import (
     COLD,
@@ -39,7 +39,7 @@ def test_an_empty_node_has_nothing_running() -> None:
     controller = world(SIZED)
     alpha = node_of(controller)
 
-    assert Load(0, 0, 0) == nodes.load(controller, alpha)
+    assert NodeLoad(0, 0, 0) == nodes.running_load(controller, alpha)
     assert 0 == nodes.ram_util(controller, alpha)
 
 
@@ -51,7 +51,7 @@ def test_load_counts_what_runs() -> None:
     pass_time(controller, 60)
     expected = 5096 / 16384
 
-    assert Load(2, 4, 5096) == nodes.load(controller, node_of(controller))
+    assert NodeLoad(2, 4, 5096) == nodes.running_load(controller, node_of(controller))
     assert expected == nodes.ram_util(controller, node_of(controller))
 
 
@@ -62,12 +62,12 @@ def test_load_leaves_out_what_is_not_up_yet_or_no_more() -> None:
     stopping, leaving, _ = start(controller, count=3)
     for seconds in (5, 30):
         pass_time(controller, seconds)
-        counts.append(nodes.load(controller, node_of(controller)).vm_count)
-    instances.stop(controller, stopping.id)
-    instances.terminate(controller, leaving.id)
+        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
+    instances.stop_instance(controller, stopping.id)
+    instances.terminate_instance(controller, leaving.id)
     for seconds in (1, 10):
         pass_time(controller, seconds)
-        counts.append(nodes.load(controller, node_of(controller)).vm_count)
+        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
     expected = [0, 3, 3, 1]
 
     assert expected == counts
@@ -162,16 +162,16 @@ def test_a_node_is_found_by_its_id() -> None:
     controller = world(WARM)
     alpha = node_of(controller)
 
-    assert alpha is nodes.find(controller, alpha.id)
+    assert alpha is nodes.find_node(controller, alpha.id)
     with pytest.raises(NotFound, match=r"^Not found$"):
-        nodes.find(controller, "nobody")
+        nodes.find_node(controller, "nobody")
 
 
 def test_configuration_changes_what_it_names() -> None:
     """Settings that are not named stay."""
     controller = world(WARM)
     alpha = node_of(controller)
-    nodes.configure(controller, alpha.id, {"name": "omega", "vcpu_override": 3})
+    nodes.configure_node(controller, alpha.id, {"name": "omega", "vcpu_override": 3})
     expected = ("omega", 3, 2, "number")
 
     assert expected == (alpha.name, alpha.vcpu_override, alpha.capacity, alpha.capacity_mode)
@@ -181,7 +181,7 @@ def test_a_new_address_is_that_of_the_vms_as_well() -> None:
     """VMs that run on the node show its new address."""
     controller = world(WARM)
     mine = started(controller)
-    nodes.configure(controller, node_of(controller).id, {"ip": "10.8.8.8"})
+    nodes.configure_node(controller, node_of(controller).id, {"ip": "10.8.8.8"})
 
     assert mine.vm
     assert "10.8.8.8" == mine.vm.host_ip
@@ -192,7 +192,7 @@ def test_vms_above_a_lowered_capacity_run_on() -> None:
     controller = world(WARM)
     several = start(controller, count=2)
     pass_time(controller, 60)
-    nodes.configure(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
     pass_time(controller, 60)
     expected = ["Started", "Started"]
 
@@ -205,7 +205,7 @@ def test_a_node_can_be_made_anything_but_offline(state: NodeState) -> None:
     controller = world(WARM)
     mine = started(controller)
     alpha = node_of(controller)
-    nodes.set_condition(controller, alpha.id, state)
+    nodes.set_node_state(controller, alpha.id, state)
     pass_time(controller, 60)
 
     assert (state, state is NodeState.ACTIVE) == (alpha.state(controller.now), alpha.takes_work)
@@ -217,10 +217,10 @@ def test_offline_cannot_be_set() -> None:
     controller = world(WARM)
 
     with pytest.raises(ValueError, match="by being lost"):
-        nodes.set_condition(controller, node_of(controller).id, NodeState.OFFLINE)
+        nodes.set_node_state(controller, node_of(controller).id, NodeState.OFFLINE)
 
 
-@pytest.mark.parametrize("operation", [nodes.delete, nodes.lose, nodes.restore])
+@pytest.mark.parametrize("operation", [nodes.delete_node, nodes.lose_node, nodes.restore_node])
 def test_an_unknown_node_is_not_found(operation: object) -> None:
     """Nothing can be done to a node that is not there."""
     assert callable(operation)
@@ -229,9 +229,9 @@ def test_an_unknown_node_is_not_found(operation: object) -> None:
     with pytest.raises(NotFound):
         operation(controller, "nobody")
     with pytest.raises(NotFound):
-        nodes.configure(controller, "nobody", {})
+        nodes.configure_node(controller, "nobody", {})
     with pytest.raises(NotFound):
-        nodes.set_condition(controller, "nobody", NodeState.ACTIVE)
+        nodes.set_node_state(controller, "nobody", NodeState.ACTIVE)
 
 
 # Losing and coming back.
@@ -381,7 +381,7 @@ def test_a_node_back_after_it_was_offline_takes_work_again() -> None:
 def test_a_restored_node_shows_the_condition_it_had() -> None:
     """A node that was updating when it was lost still is when it is back."""
     controller = world(WARM)
-    nodes.set_condition(controller, node_of(controller).id, NodeState.UPDATING)
+    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
     lose(controller)
     pass_time(controller, 300)
     offline = node_of(controller).state(controller.now)
@@ -413,7 +413,7 @@ def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
     pulling = one(controller, tag="base")
     pass_time(controller, 1)
     alpha = node_of(controller)
-    nodes.delete(controller, alpha.id)
+    nodes.delete_node(controller, alpha.id)
     pass_time(controller, 300)
     expected = ["Error", "Error"]
 
@@ -427,7 +427,7 @@ def test_a_pull_on_a_deleted_node_ends_nowhere() -> None:
     controller = world(COLD)
     mine = one(controller)
     pass_time(controller, 8.5)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 300)
     expected = ("Error", 0.5)
 
@@ -438,8 +438,8 @@ def test_terminating_on_a_deleted_node_ends_without_confirmation() -> None:
     """With nobody left to confirm it, an instance is Terminating until it is forgotten."""
     controller = world(WARM)
     mine = started(controller)
-    instances.terminate(controller, mine.id)
-    nodes.delete(controller, node_of(controller).id)
+    instances.terminate_instance(controller, mine.id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 100)
     expected = ["Started", "Terminating", "gone"]
 
@@ -451,7 +451,7 @@ def test_a_deleted_node_that_was_lost_is_not_offline_later() -> None:
     controller = world(PAIR)
     mine = started(controller, on="alpha")
     lose(controller)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 300)
 
     assert "node alpha was deleted" == mine.message
@@ -465,11 +465,11 @@ def test_drain_mode_is_a_setting() -> None:
     """A node in Drain Mode takes no work; what runs on it runs on, and afterwards it takes work again."""
     controller = world(WARM)
     running = started(controller)
-    nodes.configure(controller, node_of(controller).id, {"drain_mode": True})
+    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
     waiting = one(controller)
     pass_time(controller, 100)
     drained = (node_of(controller).condition, *states(running, waiting))
-    nodes.configure(controller, node_of(controller).id, {"drain_mode": False})
+    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
     pass_time(controller, 100)
 
     assert ("Drain Mode", "Started", "Scheduling") == drained
@@ -480,8 +480,8 @@ def test_drain_mode_is_a_setting() -> None:
 def test_ending_drain_mode_ends_no_other_state(condition: NodeState) -> None:
     """A node that is something else stays so."""
     controller = world(WARM)
-    nodes.set_condition(controller, node_of(controller).id, condition)
-    nodes.configure(controller, node_of(controller).id, {"drain_mode": False})
+    nodes.set_node_state(controller, node_of(controller).id, condition)
+    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
 
     assert condition == node_of(controller).condition
 
@@ -494,7 +494,7 @@ def test_all_agents_fetch_their_package_again() -> None:
     controller = world(TWO)
     running = started(controller)
     lose(controller, "gamma")
-    nodes.update_all(controller)
+    nodes.update_agents(controller)
     waiting = one(controller)
     before = [each.condition.value for each in controller.nodes.values()]
     pass_time(controller, 29.9)
@@ -503,7 +503,7 @@ def test_all_agents_fetch_their_package_again() -> None:
 
     assert ["Updating", "Unhealthy", "Active"] == before
     assert ("Updating", "Started", "Scheduling") == still
-    assert ("Active", None) == (node_of(controller).condition, node_of(controller).turns.get("updating"))
+    assert ("Active", None) == (node_of(controller).condition, node_of(controller).overrides.get("updating"))
     pass_time(controller, 20)
     assert ["Started"] == states(waiting)
 
@@ -511,18 +511,18 @@ def test_all_agents_fetch_their_package_again() -> None:
 def test_an_update_during_an_update_changes_nothing() -> None:
     """A node that fetches its package already goes on as it was."""
     controller = world(WARM)
-    nodes.update_all(controller)
-    until = node_of(controller).turns.get("updating")
+    nodes.update_agents(controller)
+    until = node_of(controller).overrides.get("updating")
     pass_time(controller, 10)
-    nodes.update_all(controller)
+    nodes.update_agents(controller)
 
-    assert until == node_of(controller).turns.get("updating")
+    assert until == node_of(controller).overrides.get("updating")
 
 
 def test_a_node_that_was_lost_while_updating_is_active_when_it_is_back() -> None:
     """Its update came to its end meanwhile."""
     controller = world(WARM)
-    nodes.update_all(controller)
+    nodes.update_agents(controller)
     lose(controller)
     pass_time(controller, 60)
     silent = node_of(controller).condition
@@ -535,7 +535,7 @@ def test_a_node_that_was_lost_while_updating_is_active_when_it_is_back() -> None
 def test_an_update_survives_a_dump() -> None:
     """It ends in the loaded controller as in the first."""
     controller = world(WARM)
-    nodes.update_all(controller)
+    nodes.update_agents(controller)
     pass_time(controller, 10)
     loaded = reload(controller)
     before = state_of(controller) == state_of(loaded)

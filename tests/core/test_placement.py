@@ -190,7 +190,7 @@ def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
     pass_time(controller, 0.5)
     newer = one(controller)
     pass_time(controller, 10)
-    instances.terminate(controller, occupant.id)
+    instances.terminate_instance(controller, occupant.id)
     pass_time(controller, 30)
     expected = ["Started", "Scheduling"]
 
@@ -202,7 +202,7 @@ def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
     controller = world(FULL)
     waiting = [one(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
     pass_time(controller, 10)
-    instances.terminate(controller, next(iter(controller.instances)))
+    instances.terminate_instance(controller, next(iter(controller.instances)))
     pass_time(controller, 30)
     expected = ["Scheduling", "Scheduling", "Started", "Scheduling"]
 
@@ -270,11 +270,11 @@ nodes:
 def test_a_node_that_becomes_active_takes_the_waiting() -> None:
     """An instance waits for the only node to finish its update."""
     controller = world(WARM)
-    nodes.set_condition(controller, node_of(controller).id, NodeState.UPDATING)
+    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
     mine = one(controller)
     pass_time(controller, 30)
     before = states(mine)
-    nodes.set_condition(controller, node_of(controller).id, NodeState.ACTIVE)
+    nodes.set_node_state(controller, node_of(controller).id, NodeState.ACTIVE)
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"])
 
@@ -423,7 +423,7 @@ instances:
 def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
     """A node above its capacity takes nobody until enough have gone."""
     controller = world(FULL.replace("capacity: 1", "capacity: 2"))
-    nodes.configure(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
     mine = one(controller)
     pass_time(controller, 30)
 
@@ -573,7 +573,7 @@ def test_who_waits_for_a_deleted_node_says_so() -> None:
     mine = one(controller, on="alpha")
     id = node_of(controller).id
     pass_time(controller, 10)
-    nodes.delete(controller, id)
+    nodes.delete_node(controller, id)
     pass_time(controller, 10)
 
     assert f"node {id} does not exist any more" == placement.why_waiting(controller, mine)
@@ -585,7 +585,7 @@ def test_who_waits_for_a_deleted_group_says_so() -> None:
     mine = one(controller, within="mine")
     id = group_of(controller, "mine").id
     pass_time(controller, 10)
-    groups.delete(controller, id)
+    groups.delete_group(controller, id)
     pass_time(controller, 10)
 
     assert f"group {id} does not exist any more" == placement.why_waiting(controller, mine)
@@ -603,10 +603,10 @@ def test_with_no_capacity_an_instance_waits_for_ever() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        lambda c: instances.terminate(c, next(iter(c.instances))),
-        lambda c: instances.stop(c, next(iter(c.instances))),
-        lambda c: nodes.configure(c, node_of(c).id, {"capacity": 2}),
-        lambda c: nodes.configure(c, node_of(c).id, {"capacity_mode": "resource"}),
+        lambda c: instances.terminate_instance(c, next(iter(c.instances))),
+        lambda c: instances.stop_instance(c, next(iter(c.instances))),
+        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity": 2}),
+        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity_mode": "resource"}),
     ],
     ids=["terminate", "stop", "capacity", "mode"],
 )
@@ -641,7 +641,7 @@ def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
     """An instance whose template is gone is in Error; the slot it was given goes to the next in line."""
     controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
     doomed, next_one = one(controller), one(controller, "suspended")
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     pass_time(controller, 30)
     expected = ["Error", "Started"]
 
@@ -664,7 +664,7 @@ def test_the_node_freed_by_one_group_serves_who_falls_back_to_it() -> None:
     several = start(controller, count=3, within="first")
     late = one(controller, within="first")
     pass_time(controller, 60)
-    instances.terminate(controller, several[2].id)
+    instances.terminate_instance(controller, several[2].id)
     pass_time(controller, 60)
     expected = (["Started"], ["beta"])
 
@@ -677,10 +677,10 @@ def test_sizes_are_not_forgotten_between_rounds() -> None:
     first, second = start(controller, count=2)
     large = one(controller, vcpu=4)
     pass_time(controller, 60)
-    instances.terminate(controller, first.id)
+    instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
     between = states(large)
-    instances.terminate(controller, second.id)
+    instances.terminate_instance(controller, second.id)
     pass_time(controller, 30)
     expected = (["Scheduling"], ["Started"])
 

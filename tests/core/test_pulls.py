@@ -8,7 +8,7 @@ from mockanka.core.durations import SECOND
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.pulls import Pull
 from mockanka.core.release import Release
-from mockanka.core.templates import Ref
+from mockanka.core.templates import VersionRef
 from tests.core.builders import (
     COLD,
     GB,
@@ -152,7 +152,7 @@ def test_begin_gives_nothing_where_all_is_there() -> None:
     pass_time(controller, 50)
     alpha, ref = node_of(controller), ref_of(controller)
 
-    assert pulls.begin(controller, alpha, ref) is None
+    assert pulls.begin_pull(controller, alpha, ref) is None
     assert controller.now == alpha.cached[ref]
 
 
@@ -161,38 +161,38 @@ def test_begin_twice_is_one_pull() -> None:
     controller = world(COLD)
     alpha, ref = node_of(controller), ref_of(controller)
 
-    assert pulls.begin(controller, alpha, ref) is pulls.begin(controller, alpha, ref)
+    assert pulls.begin_pull(controller, alpha, ref) is pulls.begin_pull(controller, alpha, ref)
 
 
 def test_a_node_has_what_can_be_cloned_at_once() -> None:
     """A node has a version when every layer is there, not while it comes, and not when only some are."""
     controller = world(COLD)
     alpha, lower, upper = node_of(controller), ref_of(controller, serial=0), ref_of(controller)
-    pulls.begin(controller, alpha, lower)
-    pulling = pulls.has(controller, alpha, lower)
+    pulls.begin_pull(controller, alpha, lower)
+    pulling = pulls.is_cached(controller, alpha, lower)
     pass_time(controller, 10)
 
     assert not pulling
-    assert pulls.has(controller, alpha, lower)
-    assert not pulls.has(controller, alpha, upper)
+    assert pulls.is_cached(controller, alpha, lower)
+    assert not pulls.is_cached(controller, alpha, upper)
 
 
 @pytest.mark.parametrize(("at", "expected"), [(0, 0.0), (100, 0.0), (150, 0.5), (200, 1.0), (999, 1.0)])
 def test_progress_goes_evenly_from_nothing_to_one(at: int, expected: float) -> None:
     """Before its start a pull is at 0, in the middle at a half, and from its end on at 1."""
-    assert expected == Pull(Ref("", 0), 100, 200, ()).progress(at)
+    assert expected == Pull(VersionRef("", 0), 100, 200, ()).progress(at)
 
 
 def test_a_pull_of_no_length_is_through() -> None:
     """A pull that ends as it starts has nothing left to do."""
-    assert 1.0 == Pull(Ref("", 0), 100, 100, ()).progress(100)
+    assert 1.0 == Pull(VersionRef("", 0), 100, 100, ()).progress(100)
 
 
 def test_disk_use_grows_with_a_pull() -> None:
     """A pull's files take disk as they come, and all of it at the end."""
     controller = world(COLD)
     alpha = node_of(controller)
-    pulls.begin(controller, alpha, ref_of(controller))
+    pulls.begin_pull(controller, alpha, ref_of(controller))
     used = []
     for _ in range(4):
         used.append(pulls.disk_used(controller, alpha, controller.now))
@@ -213,7 +213,7 @@ def test_shared_layers_take_disk_once() -> None:
 def fill(controller: Controller, *names: str) -> None:
     """Pull templates one after the other, with nobody using them."""
     for name in names:
-        pulls.begin(controller, node_of(controller), ref_of(controller, name))
+        pulls.begin_pull(controller, node_of(controller), ref_of(controller, name))
         pass_time(controller, 60)
 
 
@@ -269,7 +269,7 @@ def test_a_pull_that_does_not_fit_changes_nothing() -> None:
     controller = world(SHELF)
     fill(controller, "a", "b")
     with pytest.raises(NodeDiskFull):
-        pulls.begin(controller, node_of(controller), ref_of(controller, "large"))
+        pulls.begin_pull(controller, node_of(controller), ref_of(controller, "large"))
     expected = (["a", "b"], {})
 
     assert expected == (cached(controller), node_of(controller).pulls)
@@ -278,9 +278,9 @@ def test_a_pull_that_does_not_fit_changes_nothing() -> None:
 def test_a_running_pull_reserves_its_room() -> None:
     """Two pulls at once cannot both have the last of the disk."""
     controller = world(SHELF.replace("35GB", "25GB"))
-    pulls.begin(controller, node_of(controller), ref_of(controller, "large"))
+    pulls.begin_pull(controller, node_of(controller), ref_of(controller, "large"))
     with pytest.raises(NodeDiskFull):
-        pulls.begin(controller, node_of(controller), ref_of(controller, "a"))
+        pulls.begin_pull(controller, node_of(controller), ref_of(controller, "a"))
     expected = 1
 
     assert expected == len(node_of(controller).pulls)
@@ -291,7 +291,7 @@ def test_a_terminated_instances_pull_goes_on() -> None:
     controller = world(COLD)
     mine = one(controller)
     pass_time(controller, 5)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 100)
 
     assert ref_of(controller) in node_of(controller).cached
@@ -300,7 +300,7 @@ def test_a_terminated_instances_pull_goes_on() -> None:
 def test_a_pull_that_ends_while_the_node_is_lost_is_through_when_it_is_back() -> None:
     """Nothing is cached before the node reports it."""
     controller = world(COLD)
-    pulls.begin(controller, node_of(controller), ref_of(controller))
+    pulls.begin_pull(controller, node_of(controller), ref_of(controller))
     lose(controller)
     pass_time(controller, 60)
     before = dict(node_of(controller).cached)
@@ -330,10 +330,10 @@ def test_a_pull_still_going_when_the_node_is_back_goes_on() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.4, 0.7, 1.0])
 def test_a_pull_that_is_let_go_never_falls_back(moving: int, share: float) -> None:
     """Not by a nanosecond's worth, at whatever share of whatever length it was held, and when it is put off again."""
-    held = Pull(Ref("mac", 0), 1000, 1000 + moving, (), held_by="fault-1", held_at=share)
+    held = Pull(VersionRef("mac", 0), 1000, 1000 + moving, (), stalled_by="fault-1", stalled_at=share)
     now = 1000 + 5 * moving
-    freed = held.freed(now)
-    late = freed.put_off(17, now)
+    freed = held.resumed(now)
+    late = freed.delayed(17, now)
 
     assert share <= freed.progress(now) <= late.progress(now) <= min(1.0, share + 1 / moving)
     assert 1.0 == freed.progress(freed.ends) == late.progress(late.ends)

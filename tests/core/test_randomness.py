@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.core.randomness import controller_id, digest, draw, file_name, mac_id
+from mockanka.core.randomness import controller_uuid, digest, draw, host_uuid, image_file_name
 
 SEEDS = st.integers(-(2**63), 2**63 - 1)
 
@@ -67,12 +67,12 @@ def assert_is_controllers(id: str) -> None:
 @given(SEEDS, st.text(), st.integers(0, 10**9))
 def test_ids_of_the_controller_have_its_odd_variant(seed: int, kind: str, count: int) -> None:
     """An id that the controller mints is a version 4 UUID but for a variant nibble of 4 to 7 (A0.2)."""
-    assert_is_controllers(controller_id(seed, kind, count))
+    assert_is_controllers(controller_uuid(seed, kind, count))
 
 
 def test_every_variant_nibble_of_the_controller_occurs() -> None:
     """All of 4, 5, 6 and 7 stand at the variant's place."""
-    nibbles = {controller_id(0, "instance", count)[19] for count in range(100)}
+    nibbles = {controller_uuid(0, "instance", count)[19] for count in range(100)}
 
     assert set("4567") == nibbles
 
@@ -80,7 +80,7 @@ def test_every_variant_nibble_of_the_controller_occurs() -> None:
 @given(SEEDS, st.text())
 def test_ids_of_macs_are_proper_uuids(seed: int, name: str) -> None:
     """An id that a Mac mints is a UUID of version 4 with the standard variant (A0.2)."""
-    id = UUID(mac_id(seed, name))
+    id = UUID(host_uuid(seed, name))
     expected = (4, "specified in RFC 4122")
 
     assert expected == (id.version, id.variant)
@@ -88,21 +88,21 @@ def test_ids_of_macs_are_proper_uuids(seed: int, name: str) -> None:
 
 def test_ids_of_a_kind_differ_from_one_to_the_next() -> None:
     """A thousand ids of each of two kinds are two thousand ids."""
-    ids = {controller_id(0, kind, count) for kind in ("instance", "request") for count in range(1000)}
+    ids = {controller_uuid(0, kind, count) for kind in ("instance", "request") for count in range(1000)}
 
     assert 2000 == len(ids)
 
 
 def test_another_seed_gives_other_ids() -> None:
     """The seed decides every id."""
-    assert controller_id(0, "instance", 1) != controller_id(1, "instance", 1)
-    assert mac_id(0, "node", "a") != mac_id(1, "node", "a")
+    assert controller_uuid(0, "instance", 1) != controller_uuid(1, "instance", 1)
+    assert host_uuid(0, "node", "a") != host_uuid(1, "node", "a")
 
 
 @given(SEEDS, st.text())
 def test_files_are_named_as_the_registry_names_them(seed: int, name: str) -> None:
     """A file's name is 32 hexadecimal digits and .ank (A11)."""
-    stem, dot, end = file_name(seed, name).partition(".")
+    stem, dot, end = image_file_name(seed, name).partition(".")
     expected = (32, ".", "ank")
 
     assert expected == (len(stem), dot, end)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockanka.core.release import DEFAULT, KNOWN, OLDEST, SINCE, Release
+from mockanka.core.release import DEFAULT_RELEASE, KNOWN_RELEASES, OLDEST_RELEASE, SINCE, Release
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_release_is_written_with_three_numbers() -> None:
 
 def test_the_default_is_todays() -> None:
     """Without being told otherwise it is 1.50.1; the oldest there is is 1.8.0."""
-    assert (Release(1, 8, 0), Release(1, 50, 1)) == (OLDEST, DEFAULT)
+    assert (Release(1, 8, 0), Release(1, 50, 1)) == (OLDEST_RELEASE, DEFAULT_RELEASE)
 
 
 @pytest.mark.parametrize("feature", sorted(SINCE))
@@ -62,8 +62,8 @@ def test_the_oldest_release_has_nothing_that_came_later() -> None:
     """No feature of the table is in 1.8.0, and each of them is in the default."""
     expected: list[str] = []
 
-    assert expected == [feature for feature in SINCE if OLDEST.has(feature)]
-    assert expected == [feature for feature in SINCE if not DEFAULT.has(feature)]
+    assert expected == [feature for feature in SINCE if OLDEST_RELEASE.has(feature)]
+    assert expected == [feature for feature in SINCE if not DEFAULT_RELEASE.has(feature)]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_oldest_release_has_nothing_that_came_later() -> None:
         ("1.24.1", "1.24.1"),
         ("1.50.0", "1.50.0"),
         ("1.50.7", "1.50.1"),
-        ("99.0", str(KNOWN[-1])),
+        ("99.0", str(KNOWN_RELEASES[-1])),
     ],
 )
 def test_an_unknown_release_is_the_nearest_lower_one(asked: str, known: str) -> None:
@@ -86,5 +86,5 @@ def test_an_unknown_release_is_the_nearest_lower_one(asked: str, known: str) -> 
 
 def test_every_release_of_the_table_is_known() -> None:
     """What a feature came with is a release by its own number, and so are the oldest and the default."""
-    assert {OLDEST, DEFAULT, *SINCE.values()} <= set(KNOWN)
-    assert sorted(set(KNOWN)) == KNOWN
+    assert {OLDEST_RELEASE, DEFAULT_RELEASE, *SINCE.values()} <= set(KNOWN_RELEASES)
+    assert sorted(set(KNOWN_RELEASES)) == KNOWN_RELEASES

@@ -44,7 +44,7 @@ def tags(controller: Controller, name: str = "alpha") -> list[str]:
 def remove(controller: Controller, *nodes: str, name: str = "mac") -> list[str]:
     """The names of the nodes that were asked."""
     ids = [node_of(controller, each).id for each in nodes]
-    asked = removals.request(controller, template_of(controller, name).id, ids)
+    asked = removals.request_removal(controller, template_of(controller, name).id, ids)
     return [controller.nodes[id].name for id in asked]
 
 
@@ -85,7 +85,7 @@ def test_the_registry_keeps_it() -> None:
 def test_a_template_that_left_the_registry_can_be_removed() -> None:
     """What is still on the disks goes."""
     controller = world(THREE)
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     remove(controller)
     pass_time(controller, 1)
 
@@ -97,9 +97,9 @@ def test_what_never_was_is_refused() -> None:
     controller = world(THREE)
     before = repr(state_of(controller))
     with pytest.raises(NotFound):
-        removals.request(controller, "nothing")
+        removals.request_removal(controller, "nothing")
     with pytest.raises(NoSuchNode, match=r"^No such node nobody$"):
-        removals.request(controller, template_of(controller).id, [node_of(controller).id, "nobody"])
+        removals.request_removal(controller, template_of(controller).id, [node_of(controller).id, "nobody"])
 
     assert before == repr(state_of(controller))
 

@@ -34,7 +34,7 @@ def vm_status(one: Instance) -> str:
 def test_a_vm_stops_and_is_up_again() -> None:
     """5 s until it has stopped and 20 s until it is up; the instance stays Started, and its slot its own."""
     controller, mine = running()
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     seen = []
     for seconds in (0, 4.9, 0.1, 19.9, 0.1):
         pass_time(controller, seconds)
@@ -54,7 +54,7 @@ def test_the_message_that_stays_is_the_one_that_was_seen() -> None:
 def test_before_1_47_the_instance_is_error_meanwhile() -> None:
     """Error while the VM is not up, then Started again."""
     controller, mine = running(LOUD)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, 100)
 
     assert [(205.0, "Error"), (225.0, "Started")] == life(controller, mine)[-2:]
@@ -65,7 +65,7 @@ def test_a_restarted_vm_is_the_same_and_has_another_start() -> None:
     """Name, address and ports stay; only the time of its last boot is another."""
     controller, mine = running()
     before = mine.vm
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, 100)
     after = mine.vm
 
@@ -78,10 +78,10 @@ def test_a_restarted_vm_is_the_same_and_has_another_start() -> None:
 def test_a_restart_during_a_restart_changes_nothing() -> None:
     """It is accepted, and the first goes on as it was."""
     controller, mine = running()
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, 3)
     before = repr(state_of(controller))
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
 
     assert before == repr(state_of(controller))
 
@@ -90,7 +90,7 @@ def test_another_restart_restarts_again() -> None:
     """A VM may be restarted as often as one likes."""
     controller, mine = running()
     for _ in range(3):
-        restarts.restart(controller, mine.id)
+        restarts.restart_vm(controller, mine.id)
         pass_time(controller, 100)
 
     assert (["Started"], 3) == (states(mine), happenings(controller, "VM restarted"))
@@ -101,22 +101,22 @@ def test_only_a_started_instance_is_restarted() -> None:
     controller = world(WARM)
     waiting = one(controller)
     with pytest.raises(NotFound):
-        restarts.restart(controller, "nobody")
+        restarts.restart_vm(controller, "nobody")
     with pytest.raises(NotRunning, match=r"state is Scheduling$"):
-        restarts.restart(controller, waiting.id)
+        restarts.restart_vm(controller, waiting.id)
     pass_time(controller, 100)
-    instances.fail(controller, waiting, "broken")
+    instances.fail_instance(controller, waiting, "broken")
     with pytest.raises(NotRunning, match=r"state is Error$"):
-        restarts.restart(controller, waiting.id)
+        restarts.restart_vm(controller, waiting.id)
 
 
 def test_a_vm_that_is_being_restarted_is_not_saved() -> None:
     """A save image request finds no running VM, and changes nothing."""
     controller, mine = running()
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     before = repr(state_of(controller))
     with pytest.raises(NotRunning):
-        save_images.create(controller, SaveRequest(mine.id, new_template_name="new"))
+        save_images.create_save_image(controller, SaveRequest(mine.id, new_template_name="new"))
 
     assert before == repr(state_of(controller))
 
@@ -124,7 +124,7 @@ def test_a_vm_that_is_being_restarted_is_not_saved() -> None:
 def test_a_restart_may_give_another_password_and_a_device() -> None:
     """The device belongs to the instance then, and the password to the VM."""
     controller, mine = running(text=DEVICES)
-    restarts.restart(controller, mine.id, "phone", "secret")
+    restarts.restart_vm(controller, mine.id, "phone", "secret")
 
     assert mine.vm is not None
     assert ("secret", "phone") == (mine.vm.vnc_password, mine.request.usb_device)
@@ -137,9 +137,9 @@ def test_a_device_that_is_taken_refuses_the_restart() -> None:
     other = started(controller)
     before = repr(state_of(controller))
     with pytest.raises(NoFreeUsbDevice):
-        restarts.restart(controller, other.id, "phone")
+        restarts.restart_vm(controller, other.id, "phone")
     assert before == repr(state_of(controller))
-    restarts.restart(controller, holder.id, "phone")
+    restarts.restart_vm(controller, holder.id, "phone")
 
     assert holder.restarting_until is not None
 
@@ -149,9 +149,9 @@ def test_a_device_that_is_taken_refuses_the_restart() -> None:
 def test_a_termination_ends_a_restart(release: str, seconds: float) -> None:
     """In either stage the instance is Terminated, and no restart is left."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, seconds)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 30)
 
     assert (["Terminated"], None) == (states(mine), mine.restarting_until)
@@ -162,7 +162,7 @@ def test_a_termination_ends_a_restart(release: str, seconds: float) -> None:
 def test_a_lost_node_tells_of_the_restart_when_it_is_back(release: str) -> None:
     """Each stage that came to its end meanwhile is over then, and the next begins."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     lose(controller)
     pass_time(controller, 60)
     silent = vm_status(mine)
@@ -179,7 +179,7 @@ def test_a_lost_node_tells_of_the_restart_when_it_is_back(release: str) -> None:
 def test_a_node_that_is_given_up_takes_the_restart_with_it(release: str) -> None:
     """The instance is in Error for good and gives its slot back."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, 10)
     lose(controller)
     pass_time(controller, 300)
@@ -193,9 +193,9 @@ def test_a_node_that_is_given_up_takes_the_restart_with_it(release: str) -> None
 def test_a_deleted_node_takes_the_restart_with_it(release: str) -> None:
     """Nobody is left to bring the VM up."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, 10)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 300)
 
     assert (["Error"], None) == (states(mine), mine.restarting_until)
@@ -206,7 +206,7 @@ def test_a_deleted_node_takes_the_restart_with_it(release: str) -> None:
 def test_a_restart_survives_a_dump(release: str, seconds: float) -> None:
     """In each of its stages it goes on in the loaded controller as in the first."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, seconds)
     loaded = reload(controller)
 
@@ -220,19 +220,19 @@ def test_a_restart_survives_a_dump(release: str, seconds: float) -> None:
 def test_error_leads_to_started_only_while_a_restart_is_under_way() -> None:
     """Who waits for Started waits for the restart; of another Error it never comes."""
     controller, mine = running(LOUD)
-    restarts.restart(controller, mine.id)
-    wait_for(controller, mine.id, instances.State.ERROR)
-    wait_for(controller, mine.id, instances.State.STARTED)
-    instances.fail(controller, mine, "broken")
+    restarts.restart_vm(controller, mine.id)
+    wait_for(controller, mine.id, instances.InstanceState.ERROR)
+    wait_for(controller, mine.id, instances.InstanceState.STARTED)
+    instances.fail_instance(controller, mine, "broken")
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(broken\)$"):
-        wait_for(controller, mine.id, instances.State.STARTED)
+        wait_for(controller, mine.id, instances.InstanceState.STARTED)
 
 
 @pytest.mark.parametrize("release", [LOUD, QUIET])
 def test_settling_waits_for_a_restart(release: str) -> None:
     """A VM that is on its way up is on its way."""
     controller, mine = running(release)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     settle(controller)
 
     assert (["Started"], "running") == (states(mine), vm_status(mine))
@@ -243,7 +243,7 @@ def test_a_basic_licence_has_no_device_for_a_restart() -> None:
     controller, mine = running(text=DEVICES)
     controller.license = "basic"
     with pytest.raises(NeedsLicense, match="usb_device"):
-        restarts.restart(controller, mine.id, "phone")
+        restarts.restart_vm(controller, mine.id, "phone")
 
     assert mine.restarting_until is None
 
@@ -253,7 +253,7 @@ def test_a_restart_that_takes_no_time_shows_all_the_same() -> None:
     controller, mine = running()
     assert mine.vm is not None
     before = mine.vm.started
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     controller.timings = replace(controller.timings, boot=Fixed(0), stop=Fixed(0))
     pass_time(controller, 60)
 

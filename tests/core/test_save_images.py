@@ -215,7 +215,7 @@ def test_a_request_that_names_nothing_is_refused(request_: dict[str, str], kind:
     before = repr(state_of(controller))
     wanted = {"instance_id": mine.id, "template_id": template_of(controller).id, **request_}
     with pytest.raises(kind):
-        save_images.create(controller, SaveRequest(**wanted))  # type: ignore[arg-type]
+        save_images.create_save_image(controller, SaveRequest(**wanted))  # type: ignore[arg-type]
 
     assert before == repr(state_of(controller))
 
@@ -225,7 +225,7 @@ def test_only_a_started_instance_can_be_saved() -> None:
     controller = world(RULES)
     young, pushed = one(controller), started(controller)
     save(controller, pushed, tag="fresh")
-    instances.terminate(controller, young.id)
+    instances.terminate_instance(controller, young.id)
 
     with pytest.raises(NotRunning, match=r"^Instance is not running, its state is Pushing$"):
         save(controller, pushed)
@@ -236,7 +236,7 @@ def test_only_a_started_instance_can_be_saved() -> None:
 def test_a_deleted_template_is_no_target() -> None:
     """A template that was deleted cannot be pushed to."""
     controller, mine = ready()
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
 
     with pytest.raises(NoSuchTemplate):
         save(controller, mine)
@@ -247,9 +247,9 @@ def test_a_request_is_found_by_its_id() -> None:
     controller, mine = ready()
     made = save(controller, mine)
 
-    assert made is save_images.find(controller, made.id)
+    assert made is save_images.find_save_image(controller, made.id)
     with pytest.raises(NotFound):
-        save_images.find(controller, "nobody")
+        save_images.find_save_image(controller, "nobody")
 
 
 # Scripts.
@@ -336,7 +336,7 @@ def test_any_number_of_corrupt_requests_in_line_fail_one_after_the_other() -> No
     controller = world(MANY)
     mines = [
         controller.instances[id]
-        for id in instances.start(controller, instances.StartRequest(template_of(controller).id), 400)
+        for id in instances.start_instances(controller, instances.StartRequest(template_of(controller).id), 400)
     ]
     pass_time(controller, 60)
     first = save(controller, mines[0], tag="fresh")
@@ -367,7 +367,7 @@ def test_a_template_deleted_before_the_push_is_through_is_an_error(after: float)
     controller, mine = ready()
     made = save(controller, mine, tag="fresh")
     pass_time(controller, after)
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     pass_time(controller, 100)
     expected = ("Started", [])
 
@@ -381,7 +381,7 @@ def test_an_instance_terminated_while_pushing_ends_its_request_in_error() -> Non
     mine, other = started(controller), started(controller)
     made, behind = save(controller, mine, tag="fresh"), save(controller, other, tag="other")
     pass_time(controller, 10)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 200)
     expected = ("done", ["base", "tools", "other"])
 
@@ -408,7 +408,7 @@ def test_a_node_deleted_while_pushing_ends_the_request_in_error() -> None:
     """The instance of a deleted node is in Error, and its request too."""
     controller, mine = ready()
     made = save(controller, mine, tag="fresh")
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
     pass_time(controller, 100)
     expected = ("error", "Error")
 
@@ -444,7 +444,7 @@ def test_an_instance_whose_request_failed_can_be_saved_again() -> None:
 def test_a_request_may_be_given_its_id_and_time() -> None:
     """A scenario says which id a request has and when it was made."""
     controller, mine = ready()
-    made = save_images.create(controller, SaveRequest(mine.id, new_template_name="x"), "my id", 42)
+    made = save_images.create_save_image(controller, SaveRequest(mine.id, new_template_name="x"), "my id", 42)
     expected = ("my id", 42)
 
     assert expected == (made.id, made.requested)
@@ -457,7 +457,7 @@ def test_the_event_that_ends_a_stage_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 6):
         pass_time(controller, seconds)
-        found.append(save_images.stage_end(made) in [event for _, event in controller.queue.live(controller)])
+        found.append(save_images.save_stage_end(made) in [event for _, event in controller.queue.live(controller)])
     expected = [True, True]
 
     assert expected == found

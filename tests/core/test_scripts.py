@@ -11,14 +11,14 @@ from mockanka.core.durations import SECOND, seconds
 from mockanka.core.errors import BrokenScript, Refusal, ScriptTooLong
 from mockanka.core.release import Release
 from mockanka.core.scripts import (
-    DEFAULT,
-    LONGEST,
+    DEFAULT_RESULT,
+    MAX_SCRIPT_SIZE,
     OUTPUT_KEPT,
     CorruptScript,
     ScriptResult,
     ScriptRule,
     decode,
-    require_sound,
+    require_valid_script,
     rule_for,
 )
 from tests.core.builders import node_of, one, pass_time, started, world
@@ -127,7 +127,7 @@ def test_without_a_rule_a_script_succeeds_in_a_second() -> None:
     """What no rule speaks of returns 0 and says nothing."""
     expected = ScriptRule("", 0, "", "", seconds(1))
 
-    assert expected == rule_for((ScriptRule("other"),), "anything") == DEFAULT
+    assert expected == rule_for((ScriptRule("other"),), "anything") == DEFAULT_RESULT
 
 
 def test_a_result_is_success_unless_told_otherwise() -> None:
@@ -151,16 +151,16 @@ def packed(size: int) -> str:
 
 def test_a_script_of_10_mb_is_taken_and_no_longer_one() -> None:
     """Counted as it is unpacked."""
-    require_sound(packed(LONGEST))
+    require_valid_script(packed(MAX_SCRIPT_SIZE))
     with pytest.raises(ScriptTooLong, match=r"^startup script is larger than 10 MB$"):
-        require_sound(packed(LONGEST + 1))
+        require_valid_script(packed(MAX_SCRIPT_SIZE + 1))
 
-    assert 10_000_000 == LONGEST
+    assert 10_000_000 == MAX_SCRIPT_SIZE
 
 
 @pytest.mark.parametrize("monitored", [False, True])
 @pytest.mark.parametrize(
-    ("script", "refusal"), [("not base64", BrokenScript(3)), (packed(LONGEST + 1), ScriptTooLong())]
+    ("script", "refusal"), [("not base64", BrokenScript(3)), (packed(MAX_SCRIPT_SIZE + 1), ScriptTooLong())]
 )
 def test_a_start_with_a_script_that_cannot_run_is_refused(script: str, refusal: Refusal, monitored: bool) -> None:
     """Monitored or not, nothing is started."""
@@ -230,7 +230,7 @@ def test_the_fail_handler_decides_what_becomes_of_the_vm(
 
     assert ("Error", "startup script exit code 3") == (mine.state, mine.message)
     assert mine.vm is not None
-    assert (status, address, occupied) == (mine.vm.status, bool(mine.vm.ip), mine.occupies)
+    assert (status, address, occupied) == (mine.vm.status, bool(mine.vm.ip), mine.holds_slot)
 
 
 def test_a_kept_vm_is_terminated_by_its_node() -> None:
@@ -239,7 +239,7 @@ def test_a_kept_vm_is_terminated_by_its_node() -> None:
     controller.scripts = (ScriptRule("", 3),)
     mine = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
     pass_time(controller, 100)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     pass_time(controller, 5)
 
     assert ("Terminated", {}) == (mine.state, node_of(controller).occupants)

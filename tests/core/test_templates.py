@@ -5,7 +5,7 @@ import pytest
 from mockanka.core import distributions, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
-from mockanka.core.templates import File, PortRule, Ref, Template, Version, size_by_name
+from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, size_by_name
 from tests.controllers import state_of
 from tests.core.builders import GB, WARM, one, pass_time, ref_of, save, started, template_of, world
 
@@ -35,7 +35,7 @@ def numbers(controller: Controller, name: str = "mac") -> list[int]:
 
 
 def revert(controller: Controller, tag: str | None = None, number: int | None = None, name: str = "mac") -> None:
-    templates.revert(controller, template_of(controller, name).id, tag, number)
+    templates.revert_template(controller, template_of(controller, name).id, tag, number)
 
 
 # Versions, files and sizes.
@@ -47,7 +47,7 @@ def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
     id = template_of(controller).id
 
     assert list(range(3)) == numbers(controller)
-    assert Ref(id, 2) == templates.resolve(controller, id, None, None)
+    assert VersionRef(id, 2) == templates.resolve_version(controller, id, None, None)
 
 
 def test_images_stand_newest_first() -> None:
@@ -140,13 +140,13 @@ def test_a_template_is_found_by_its_id() -> None:
     controller = world(THREE)
     mac = template_of(controller)
 
-    assert mac is templates.find(controller, mac.id)
+    assert mac is templates.find_template(controller, mac.id)
 
 
 def test_an_unknown_template_is_not_found() -> None:
     """An id that names nothing is refused with the words of the wire."""
     with pytest.raises(NotFound, match=r"^Not found$"):
-        templates.find(world(THREE), "nobody")
+        templates.find_template(world(THREE), "nobody")
 
 
 def test_a_tag_means_its_version() -> None:
@@ -154,7 +154,7 @@ def test_a_tag_means_its_version() -> None:
     controller = world(THREE)
     mac = template_of(controller)
 
-    assert Ref(mac.id, 1) == templates.resolve(controller, mac.id, "tools", None)
+    assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", None)
 
 
 def test_a_number_means_its_version() -> None:
@@ -162,7 +162,7 @@ def test_a_number_means_its_version() -> None:
     controller = world(THREE)
     mac = template_of(controller)
 
-    assert Ref(mac.id, 0) == templates.resolve(controller, mac.id, None, 0)
+    assert VersionRef(mac.id, 0) == templates.resolve_version(controller, mac.id, None, 0)
 
 
 def test_a_tag_beats_a_number() -> None:
@@ -170,7 +170,7 @@ def test_a_tag_beats_a_number() -> None:
     controller = world(THREE)
     mac = template_of(controller)
 
-    assert Ref(mac.id, 1) == templates.resolve(controller, mac.id, "tools", 0)
+    assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", 0)
 
 
 def test_a_blank_tag_is_no_tag() -> None:
@@ -178,7 +178,7 @@ def test_a_blank_tag_is_no_tag() -> None:
     controller = world(THREE)
     mac = template_of(controller)
 
-    assert Ref(mac.id, 2) == templates.resolve(controller, mac.id, "", None)
+    assert VersionRef(mac.id, 2) == templates.resolve_version(controller, mac.id, "", None)
 
 
 def test_a_tag_that_is_there_twice_means_the_newer() -> None:
@@ -186,7 +186,7 @@ def test_a_tag_that_is_there_twice_means_the_newer() -> None:
     controller = world(THREE)
     twice = template_of(controller, "twice")
 
-    assert Ref(twice.id, 2) == templates.resolve(controller, twice.id, "same", None)
+    assert VersionRef(twice.id, 2) == templates.resolve_version(controller, twice.id, "same", None)
 
 
 @pytest.mark.parametrize(
@@ -204,13 +204,13 @@ def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | 
     id = template_of(controller, name).id
 
     with pytest.raises(type(refusal), match=f"^{refusal}$"):
-        templates.resolve(controller, id, tag, number)
+        templates.resolve_version(controller, id, tag, number)
 
 
 def test_an_unknown_template_is_not_in_the_registry() -> None:
     """Who wants to use a template that is not there hears what the controller says then (A0.4)."""
     with pytest.raises(NoSuchTemplate, match=r"^VM not in the registry$"):
-        templates.resolve(world(THREE), "nobody", None, None)
+        templates.resolve_version(world(THREE), "nobody", None, None)
 
 
 def test_the_refusal_of_a_tag_is_plain_text() -> None:
@@ -226,13 +226,13 @@ def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
     controller = world(THREE)
     mac = template_of(controller)
     ref = ref_of(controller)
-    templates.delete(controller, mac.id)
+    templates.delete_template(controller, mac.id)
     expected = (0, [], False)
 
     with pytest.raises(NotFound):
-        templates.find(controller, mac.id)
+        templates.find_template(controller, mac.id)
     with pytest.raises(NoSuchTemplate):
-        templates.resolve(controller, mac.id, None, None)
+        templates.resolve_version(controller, mac.id, None, None)
     assert expected == (mac.size, mac.versions, templates.in_registry(controller, ref))
 
 
@@ -240,18 +240,18 @@ def test_a_template_is_deleted_once() -> None:
     """Deleting what is gone, or never was, is Not found."""
     controller = world(THREE)
     id = template_of(controller).id
-    templates.delete(controller, id)
+    templates.delete_template(controller, id)
 
     for unknown in (id, "nobody"):
         with pytest.raises(NotFound):
-            templates.delete(controller, unknown)
+            templates.delete_template(controller, unknown)
 
 
 def test_a_template_in_use_may_be_deleted() -> None:
     """A running instance and the copy on the node stay as they are (C12)."""
     controller = world(WARM)
     mine = started(controller)
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
     pass_time(controller, 300)
 
     assert "Started" == mine.state
@@ -318,7 +318,7 @@ def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int |
 def test_a_revert_of_an_unknown_template_is_not_found() -> None:
     """There must be something to revert."""
     with pytest.raises(NotFound):
-        templates.revert(world(THREE), "nobody")
+        templates.revert_template(world(THREE), "nobody")
 
 
 def test_a_reverted_version_lives_on_where_it_is_used() -> None:
@@ -362,20 +362,20 @@ nodes: [{name: alpha, cached: [mac]}]
 
 def test_the_disk_of_the_registry_holds_each_file_once() -> None:
     """Free is what is left of it."""
-    assert (24 * GB, 40 * GB) == templates.disk(world(DISK))
+    assert (24 * GB, 40 * GB) == templates.registry_disk(world(DISK))
 
 
 def test_a_deleted_template_leaves_room() -> None:
     """Its files are gone from the registry."""
     controller = world(DISK)
-    templates.delete(controller, template_of(controller).id)
+    templates.delete_template(controller, template_of(controller).id)
 
-    assert (39 * GB, 40 * GB) == templates.disk(controller)
+    assert (39 * GB, 40 * GB) == templates.registry_disk(controller)
 
 
 def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
     """Nobody hears of less than nothing."""
-    assert (0, 5 * GB) == templates.disk(world(DISK.replace("40GB", "5GB")))
+    assert (0, 5 * GB) == templates.registry_disk(world(DISK.replace("40GB", "5GB")))
 
 
 @pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
@@ -384,7 +384,7 @@ def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
     controller = world(DISK)
     controller.registry_state = state
 
-    assert (free, 40 * GB) == templates.disk(controller)
+    assert (free, 40 * GB) == templates.registry_disk(controller)
 
 
 def test_a_registry_that_is_down_does_not_tell() -> None:
@@ -392,7 +392,7 @@ def test_a_registry_that_is_down_does_not_tell() -> None:
     controller = world(DISK)
     controller.registry_state = "down"
     with pytest.raises(RegistryDown):
-        templates.disk(controller)
+        templates.registry_disk(controller)
 
 
 @pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
@@ -417,7 +417,7 @@ def test_a_version_tells_when_it_came_and_was_pulled() -> None:
     (base, tools) = template_of(controller).versions
     save(controller, started(controller), tag="fresh", suspend=False)
     pass_time(controller, 100)
-    distributions.create(controller, template_of(controller, "other").id)
+    distributions.create_distribution(controller, template_of(controller, "other").id)
     pass_time(controller, 100)
     fresh = template_of(controller).versions[-1]
     other = template_of(controller, "other")

@@ -5,7 +5,7 @@ import pytest
 from mockanka.core import instances, nodes, time_control
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.time_control import END_OF_TIME, Never
 from tests.core.builders import COLD, WARM, lose, node_of, one, pass_time, started, world
 
@@ -69,7 +69,7 @@ def test_next_passes_over_dead_events() -> None:
     """What no longer matters is no next event."""
     controller = world(WARM)
     mine = one(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
     begun = controller.now
     moved = time_control.advance_to_next(controller)
 
@@ -81,7 +81,7 @@ def test_settle_goes_on_until_all_are_where_they_are_going() -> None:
     """Pulling and booting are over afterwards; being forgotten is not waited for."""
     controller = world(COLD)
     mine, leaving = started(controller), started(controller)
-    instances.terminate(controller, leaving.id)
+    instances.terminate_instance(controller, leaving.id)
     begun = controller.now
     time_control.settle(controller)
     expected = ("Started", "Terminated", True)
@@ -115,7 +115,7 @@ def test_waiting_for_a_state_goes_there_and_no_further() -> None:
     controller = world(COLD)
     mine = one(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, State.STARTED)
+    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
     assert ("Started", begun + 36 * SECOND) == (mine.state, controller.now)
 
@@ -125,7 +125,7 @@ def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
     controller = world(WARM)
     mine = started(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, State.STARTED)
+    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
     assert begun == controller.now
 
@@ -133,7 +133,7 @@ def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
 def test_waiting_for_an_unknown_instance_is_not_found() -> None:
     """There must be somebody to wait for."""
     with pytest.raises(NotFound):
-        time_control.wait_for(world(WARM), "nobody", State.STARTED)
+        time_control.wait_for(world(WARM), "nobody", InstanceState.STARTED)
 
 
 def test_waiting_for_what_cannot_be_ends_at_once() -> None:
@@ -142,7 +142,7 @@ def test_waiting_for_what_cannot_be_ends_at_once() -> None:
     mine = started(controller)
     begun = controller.now
     with pytest.raises(Never, match=r"^an instance that is Started is never Pulling$"):
-        time_control.wait_for(controller, mine.id, State.PULLING)
+        time_control.wait_for(controller, mine.id, InstanceState.PULLING)
 
     assert begun == controller.now
 
@@ -151,10 +151,10 @@ def test_waiting_for_an_instance_in_error_says_its_message() -> None:
     """Who waits for a failed instance hears why it failed."""
     controller = world(WARM)
     mine = started(controller)
-    nodes.delete(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_of(controller).id)
 
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(node alpha was deleted\)$"):
-        time_control.wait_for(controller, mine.id, State.STARTED)
+        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
 
 def test_waiting_without_capacity_says_what_is_missing() -> None:
@@ -163,17 +163,17 @@ def test_waiting_without_capacity_says_what_is_missing() -> None:
     mine = one(controller)
 
     with pytest.raises(Never, match=rf"^instance {mine.id} stays Scheduling: no free slot \(1 node\)$"):
-        time_control.wait_for(controller, mine.id, State.STARTED)
+        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
 
 def test_waiting_for_one_that_vanishes_says_so() -> None:
     """A never-placed instance is gone without having been Terminated."""
     controller = world(FULL)
     mine = one(controller)
-    instances.terminate(controller, mine.id)
+    instances.terminate_instance(controller, mine.id)
 
     with pytest.raises(Never, match=f"^instance {mine.id} is gone without having been Terminated$"):
-        time_control.wait_for(controller, mine.id, State.TERMINATED)
+        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
@@ -182,18 +182,18 @@ def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
     mine = started(controller)
 
     with pytest.raises(Never, match=r"stays Started: nothing is on its way$"):
-        time_control.wait_for(controller, mine.id, State.TERMINATED)
+        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_why_it_stays_knows_lost_nodes_and_missing_ones() -> None:
     """The reason is the silent node, the missing capacity, or that nothing happens by itself."""
     controller = world(WARM)
     up = started(controller)
-    resting = time_control.why_it_stays(controller, up)
+    resting = time_control.why_not_reached(controller, up)
     lose(controller)
     waiting = one(controller)
     pass_time(controller, 5)
 
     assert "nothing is on its way" == resting
-    assert "node alpha does not report" == time_control.why_it_stays(controller, up)
-    assert "not reporting (1 node)" == time_control.why_it_stays(controller, waiting)
+    assert "node alpha does not report" == time_control.why_not_reached(controller, up)
+    assert "not reporting (1 node)" == time_control.why_not_reached(controller, waiting)

@@ -61,7 +61,7 @@ def test_the_third_of_two_devices_waits_until_one_is_free() -> None:
     first, _, third = start(controller, count=3, usb_device="phone")
     pass_time(controller, 100)
     before = states(third)
-    instances.terminate(controller, first.id)
+    instances.terminate_instance(controller, first.id)
     pass_time(controller, 30)
 
     assert ["Scheduling"] == before
@@ -74,14 +74,14 @@ def test_a_device_somewhere_is_enough_to_be_asked_for() -> None:
     one(controller, usb_device="watch")
     pass_time(controller, 1)
 
-    usb.require(controller, "watch")
-    usb.require(controller, "444")
+    usb.require_usb_device(controller, "watch")
+    usb.require_usb_device(controller, "444")
 
 
 def test_a_device_that_no_node_has_is_refused() -> None:
     """Nobody can wait for a device that does not exist."""
     with pytest.raises(NoSuchUsbDevice, match=r"^No such USB device toaster$"):
-        usb.require(world(DEVICES), "toaster")
+        usb.require_usb_device(world(DEVICES), "toaster")
 
 
 def test_availability_counts_by_name_in_order() -> None:

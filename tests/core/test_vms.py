@@ -89,7 +89,7 @@ def test_a_port_is_used_again_when_it_is_free() -> None:
     controller = world(PORTS)
     first, second = start(controller, count=2, on="alpha")
     pass_time(controller, 60)
-    instances.terminate(controller, first.id)
+    instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
     third = started(controller, on="alpha")
     expected = (5901, 5902)

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from mockanka.control import LINKS
-from mockanka.core.faults import AT_THE_DOOR, IN_LIFE
+from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 from mockanka.scenario import Scenario
 from mockanka.simulator.client_report import KINDS
 from mockanka.testing.pytest_plugin import KEYS
@@ -67,15 +67,17 @@ def test_every_fault_is_shown() -> None:
         (rule["match"]["event"], key) for rule in shown_faults() if "event" in rule["match"] for key in rule["do"]
     }
 
-    assert set() == set(AT_THE_DOOR) - at_the_door
-    assert set() == {(event, kind) for event, kinds in IN_LIFE.items() for kind in kinds} - in_life
+    assert set() == set(RESPONSE_FAULTS) - at_the_door
+    assert set() == {(event, kind) for event, kinds in LIFECYCLE_FAULTS.items() for kind in kinds} - in_life
 
 
 def test_every_event_and_kind_stands_in_a_table() -> None:
     """The page's tables name each kind at the door and each event."""
     rows = [line.split("|")[1] for line in PAGES["docs/faults.md"].splitlines() if line.startswith("| `")]
 
-    assert set() == {kind for kind in [*AT_THE_DOOR, *IN_LIFE] if not any(f"`{kind}" in row for row in rows)}
+    assert set() == {
+        kind for kind in [*RESPONSE_FAULTS, *LIFECYCLE_FAULTS] if not any(f"`{kind}" in row for row in rows)
+    }
 
 
 def test_every_finding_is_described() -> None:

@@ -37,19 +37,19 @@ from werkzeug.wrappers import Response
 
 import mockanka
 from mockanka.control import LINKS, MAX_BODY
-from mockanka.control.clock import Advance, ClockChange, InstanceState
+from mockanka.control.clock import Advance, ClockChange, UntilInstance
 from mockanka.control.entities import Fate, Turn
 from mockanka.control.state import Reset
-from mockanka.core.faults import AT_THE_DOOR, IN_LIFE, NODE_TURNS, REGISTRY_TURNS, WITHOUT
-from mockanka.core.lifecycle import NodeState, State
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, OMITTABLE_FIELDS, REGISTRY_OVERRIDES, RESPONSE_FAULTS
+from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fault_sections import METHODS as FAULT_METHODS
 from mockanka.scenario.fault_sections import Fault, FaultDo, FaultMatch
-from mockanka.server.asgi import Door
+from mockanka.server.asgi import Gateway
 from mockanka.simulator.client_report import KINDS
-from mockanka.simulator.simulator import FATES, House
+from mockanka.simulator.simulator import FATES, Simulator
 from tests.server.test_asgi import ask
 
 ROOT = Path(__file__).parents[2]
@@ -181,8 +181,8 @@ FIRST, SECOND = "9fd8ce95-67c1-488f-499f-20b0e1ef66b3", "0832932c-b6c6-455b-7e26
 class World:
     """A control API over a world in which this and that has happened; each request finds it as it was at first."""
 
-    def __init__(self, release: Release = DEFAULT) -> None:
-        door = Door(House(Scenario.named("default"), Options(clock="manual", release=release)))
+    def __init__(self, release: Release = DEFAULT_RELEASE) -> None:
+        door = Gateway(Simulator(Scenario.named("default"), Options(clock="manual", release=release)))
         self.house, self.app = door.house, door.control
         asyncio.run(_live(door))
         watch = {key: value for key, value in vars(self.house.watch).items() if key != "controller"}
@@ -192,7 +192,7 @@ class World:
     def begin(self) -> None:
         controller, journal, watch = pickle.loads(self._saved)
         self.house.scenario, self.house.options = self._began
-        self.house.controller.become(controller)
+        self.house.controller.replace_with(controller)
         self.house.journal = journal
         vars(self.house.watch).update(watch)
 
@@ -207,7 +207,7 @@ class World:
         return self.app.test_client().open(path, method=method, data=data, **more)
 
 
-async def _live(door: Door) -> None:
+async def _live(door: Gateway) -> None:
     """What happens in the world before its first request."""
     rule = {
         "id": "flaky-pull",
@@ -226,7 +226,7 @@ async def _live(door: Door) -> None:
 
 
 @cache
-def _world(release: Release = DEFAULT) -> World:
+def _world(release: Release = DEFAULT_RELEASE) -> World:
     return World(release)
 
 
@@ -323,7 +323,7 @@ def test_the_paths_are_those_of_the_links() -> None:
     [
         (ClockChange, ["ClockChange"]),
         (Advance, ["Advance"]),
-        (InstanceState, ["UntilInstance"]),
+        (UntilInstance, ["UntilInstance"]),
         (Reset, ["Reset"]),
         (Fate, ["Fate"]),
         (Turn, ["Turn"]),
@@ -350,13 +350,13 @@ def test_the_words_are_those_that_are_known() -> None:
     do, match = named("FaultDo")["properties"], named("MatchInLife")["properties"]
     fate = next(each for each in BY_ID["strikeInstance"].parameters if each["name"] == "fate")
 
-    assert [state.value for state in State] == named("EverState")["enum"]
-    assert [state.value for state in State if state is not State.GONE] == named("InstanceState")["enum"]
+    assert [state.value for state in InstanceState] == named("EverState")["enum"]
+    assert [state.value for state in InstanceState if state is not InstanceState.GONE] == named("InstanceState")["enum"]
     assert {state.value for state in NodeState} == set(named("TurnedNode")["properties"]["state"]["enum"])
-    assert list(NODE_TURNS) == named("NodeTurn")["enum"]
-    assert list(REGISTRY_TURNS) == do["registry"]["enum"]
-    assert list(WITHOUT) == named("Unreported")["enum"]
-    assert list(IN_LIFE) == match["event"]["enum"]
+    assert list(NODE_OVERRIDES) == named("NodeTurn")["enum"]
+    assert list(REGISTRY_OVERRIDES) == do["registry"]["enum"]
+    assert list(OMITTABLE_FIELDS) == named("Unreported")["enum"]
+    assert list(LIFECYCLE_FAULTS) == match["event"]["enum"]
     assert list(FAULT_METHODS) == named("MatchAtTheDoor")["properties"]["method"]["enum"]
     assert list(FATES) == fate["schema"]["enum"]
     assert list(KINDS) == named("Finding")["properties"]["kind"]["enum"]
@@ -374,8 +374,8 @@ def test_what_goes_together_in_a_rule_is_what_the_core_says() -> None:
     described = [settled(each)["properties"] for each in in_life["anyOf"]]
     found = {each["match"]["properties"]["event"]["const"]: kinds_in(each["do"]) for each in described}
 
-    assert kinds_in(settled(at_the_door["properties"]["do"])) == AT_THE_DOOR
-    assert found == IN_LIFE
+    assert kinds_in(settled(at_the_door["properties"]["do"])) == RESPONSE_FAULTS
+    assert found == LIFECYCLE_FAULTS
 
 
 def happenings() -> set[str]:
@@ -551,7 +551,7 @@ def test_a_stream_of_events_is_as_described() -> None:
     """The door answers with a comment, and a frame for each event after the one that was named."""
     shown = examples(BY_ID["listEvents"].answers[200]["content"][STREAM])["stream"]
     sent: list[Any] = []
-    door = Door(House(Scenario.named("default"), Options(clock="manual")))
+    door = Gateway(Simulator(Scenario.named("default"), Options(clock="manual")))
 
     async def listen() -> None:
         await _live(door)
@@ -814,8 +814,8 @@ MATCH: dict[str, object] = {
 }
 """Something to match for each key but the event."""
 
-PLACES: dict[str | None, dict[str, frozenset[str]]] = {None: AT_THE_DOOR}
-PLACES.update(IN_LIFE)
+PLACES: dict[str | None, dict[str, frozenset[str]]] = {None: RESPONSE_FAULTS}
+PLACES.update(LIFECYCLE_FAULTS)
 
 
 def told_apart(world: World, rule: dict[str, Any]) -> str | None:
@@ -887,17 +887,17 @@ def wrong_answers(ask_for: Any) -> list[str]:
 SCRIPT = "IyEvYmluL3NoCmV4aXQgMAo="
 
 
-@pytest.mark.parametrize("event", IN_LIFE)
+@pytest.mark.parametrize("event", LIFECYCLE_FAULTS)
 def test_what_can_be_read_after_a_fault_is_as_described(event: str) -> None:
     """Events, stories, journal, report and state conform to the document, whatever strikes in life."""
-    found = {kind: wrong for kind, goes in IN_LIFE[event].items() if (wrong := wrong_after(event, kind, goes))}
+    found = {kind: wrong for kind, goes in LIFECYCLE_FAULTS[event].items() if (wrong := wrong_after(event, kind, goes))}
 
     assert {} == found
 
 
 def wrong_after(event: str, kind: str, goes: Iterable[str]) -> list[str]:
     """What is not as described after a life in which a fault has struck."""
-    door = Door(House(Scenario.named("default"), Options(clock="manual", release=Release(1, 24, 0))))
+    door = Gateway(Simulator(Scenario.named("default"), Options(clock="manual", release=Release(1, 24, 0))))
     controller = door.house.controller
 
     async def live() -> None:

@@ -14,7 +14,7 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from mockanka.contract.document import METHODS
-from mockanka.core.release import DEFAULT
+from mockanka.core.release import DEFAULT_RELEASE
 from tests.contracts import FAIL, RELEASES, Contract, contract, has, whole
 
 DOCUMENT = Path(__file__).parents[2] / "openapi" / "controller.yaml"
@@ -91,7 +91,7 @@ def test_the_whole_document_is_valid_openapi() -> None:
 
 def test_the_whole_document_bears_the_default_release() -> None:
     """The version of the document is that of today's controller."""
-    assert str(DEFAULT) == whole()["info"]["version"]
+    assert str(DEFAULT_RELEASE) == whole()["info"]["version"]
 
 
 def test_the_operations_are_exactly_the_agreed_ones() -> None:

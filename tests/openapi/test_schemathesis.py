@@ -110,10 +110,10 @@ def furnished(release: str) -> Controller:
     """The default scenario with one of everything: also a distribution, a save image request, and more instances."""
     controller = plain(release)
     template_id = next(iter(controller.templates))
-    made = instances.start(controller, StartRequest(template_id), 2)
+    made = instances.start_instances(controller, StartRequest(template_id), 2)
     settle(controller)
-    save_images.create(controller, SaveRequest(made[0], new_template_name="saved"))
-    distributions.create(controller, template_id)
+    save_images.create_save_image(controller, SaveRequest(made[0], new_template_name="saved"))
+    distributions.create_distribution(controller, template_id)
     return controller
 
 
@@ -139,7 +139,7 @@ class Watched:
         self._app = create_app(self.controller)
 
     def begin(self) -> None:
-        self.controller.become(plain(self.release) if self.step else furnished(self.release))
+        self.controller.replace_with(plain(self.release) if self.step else furnished(self.release))
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if self.step:

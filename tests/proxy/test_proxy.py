@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import mockanka
-from mockanka.core.faults import AT_THE_DOOR
+from mockanka.core.faults import RESPONSE_FAULTS
 from mockanka.proxy.relay import HEADER
 from mockanka.remote.client import Access
 from mockanka.server.http_server import url_of
@@ -383,7 +383,7 @@ def test_a_fault_is_the_same_but_for_the_header_in_annotated_answers(anka: Anka,
 
 def test_each_kind_at_the_door_passes_the_proxy() -> None:
     """No kind of fault is forgotten; acts goes with others, and refuse and dribble have tests of their own."""
-    assert set(AT_THE_DOOR) - {key for do in FAULTS for key in do} <= {"acts", "refuse"}
+    assert set(RESPONSE_FAULTS) - {key for do in FAULTS for key in do} <= {"acts", "refuse"}
 
 
 def test_a_dribbling_answer_dribbles_through_the_proxy() -> None:

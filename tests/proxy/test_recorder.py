@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mockanka.contract.exchange import Exchange
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.proxy import in_flight, recorder, relay
 from mockanka.proxy.proxy import Asking, target_of
 from mockanka.proxy.recorder import Book
@@ -172,8 +172,10 @@ def test_a_release_that_nobody_tells_is_todays() -> None:
     said: list[str] = []
     asking = Asking(target_of("http://127.0.0.1:1", Access()), Access(), said.append)
 
-    assert (None, DEFAULT) == (asking.now(), asking.later())
-    assert [False, True] == [each.startswith(f"judged by release {DEFAULT}, for nothing listens at") for each in said]
+    assert (None, DEFAULT_RELEASE) == (asking.now(), asking.later())
+    assert [False, True] == [
+        each.startswith(f"judged by release {DEFAULT_RELEASE}, for nothing listens at") for each in said
+    ]
 
 
 def test_a_target_that_takes_no_connection_in_time_is_a_502(monkeypatch: pytest.MonkeyPatch) -> None:

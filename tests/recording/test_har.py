@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import mockanka
 from mockanka.contract.exchange import Exchange
-from mockanka.core.release import DEFAULT, Release
+from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import Broken, Recorded
 from mockanka.recording.har import (
     REDACTED,
@@ -149,7 +149,7 @@ def test_a_recording_names_its_target_and_its_release(tmp_path: Path) -> None:
         assert (anka.url, Release.parse("1.8.0"), False) == (target, recording.release, during)
     assert [[]] == [each.violations for each in judge_recording(recording)]
     assert [["status-code"]] == [
-        [each.check for each in judged.violations] for judged in judge_recording(recording, DEFAULT)
+        [each.check for each in judged.violations] for judged in judge_recording(recording, DEFAULT_RELEASE)
     ]
     assert [file] == list(tmp_path.iterdir())
 

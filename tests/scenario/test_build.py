@@ -5,10 +5,10 @@ import pytest
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND, Fixed, Lognormal, Normal, Uniform
 from mockanka.core.instance_record import Instance
-from mockanka.core.lifecycle import NodeState, State
+from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.release import Release
 from mockanka.core.scripts import ScriptRule
-from mockanka.core.templates import PortRule, Ref
+from mockanka.core.templates import PortRule, VersionRef
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario import Options, Scenario
 from mockanka.units import parse_moment
@@ -117,7 +117,7 @@ def test_nodes_mean_what_they_say(everything: Controller) -> None:
         mini.capacity,
         [device.name for device in mini.usb],
     )
-    assert [Ref("d792c6f6-198c-470f-9526-9c998efe7ab4", 0)] == list(mini.cached)
+    assert [VersionRef("d792c6f6-198c-470f-9526-9c998efe7ab4", 0)] == list(mini.cached)
     assert 11 == len({node.id for node in nodes})
 
 
@@ -141,7 +141,7 @@ def test_instances_mean_what_they_say(everything: Controller) -> None:
     one = only(everything)
     node = everything.nodes[one.node_id or ""]
 
-    assert (State.STARTED, "build-1", "job-1", "mini-01") == (
+    assert (InstanceState.STARTED, "build-1", "job-1", "mini-01") == (
         one.state,
         one.request.name,
         one.request.external_id,
@@ -215,7 +215,7 @@ def test_a_cached_version_is_named_by_template_and_tag(cached: str) -> None:
     text = f"templates: [{{name: 'a:b', id: ID, versions: [{{tag: c}}]}}]\nnodes: [{{name: n, cached: [{written}]}}]"
     (node,) = controller_of(text).nodes.values()
 
-    assert [Ref("ID", 0)] == list(node.cached)
+    assert [VersionRef("ID", 0)] == list(node.cached)
 
 
 def test_a_template_alone_means_its_latest_version() -> None:
@@ -223,7 +223,7 @@ def test_a_template_alone_means_its_latest_version() -> None:
     text = "templates: [{name: a, id: ID, versions: [{tag: b}, {tag: c}]}]\nnodes: [{name: n, cached: [a]}]"
     (node,) = controller_of(text).nodes.values()
 
-    assert [Ref("ID", 1)] == list(node.cached)
+    assert [VersionRef("ID", 1)] == list(node.cached)
 
 
 def test_ports_of_a_version_beat_those_of_its_template() -> None:
@@ -314,7 +314,7 @@ def test_an_instance_without_node_waits_for_one() -> None:
     before = only(controller).state
     pass_time(controller, 102)
 
-    assert (State.SCHEDULING, State.STARTED) == (before, only(controller).state)
+    assert (InstanceState.SCHEDULING, InstanceState.STARTED) == (before, only(controller).state)
 
 
 def test_count_makes_as_many() -> None:
@@ -349,6 +349,6 @@ def test_a_save_image_request_begins_to_push() -> None:
     before = only(controller).state
     pass_time(controller, 600)
 
-    assert State.PUSHING == before
+    assert InstanceState.PUSHING == before
     assert {} == controller.instances
     assert ["os", "new"] == [template.name for template in controller.templates.values()]

@@ -11,7 +11,7 @@ from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.save_images import SaveRequest, Stage
+from mockanka.core.save_images import SaveRequest, SaveStage
 from mockanka.scenario import Options, Scenario, dump, shipped, to_yaml
 from tests import controllers
 from tests.api import client
@@ -40,11 +40,11 @@ def story(controller: Controller) -> list[tuple[object, ...]]:
     begin = controller.log.count
     for seconds in (1, 0.5, 30, 120, 900):
         pass_time(controller, seconds)
-    controller.mint("distribution")
+    controller.new_id("distribution")
     lines = [(line.at, line.what, line.subject, line.detail) for line in controller.log.since(begin)]
     return [
         *lines,
-        *((kind, controller.mint(kind)) for kind in ("instance", "request", "group", "distribution", "save")),
+        *((kind, controller.new_id(kind)) for kind in ("instance", "request", "group", "distribution", "save")),
     ]
 
 
@@ -85,7 +85,7 @@ def node_of(controller: Controller, name: str) -> str:
 
 
 def start(controller: Controller, template: str, count: int = 1, **more: Any) -> list[str]:
-    return instances.start(controller, StartRequest(template_of(controller, template), **more), count)
+    return instances.start_instances(controller, StartRequest(template_of(controller, template), **more), count)
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 2, 3, 20, 41, 60, 100, 170, 260, 400])
@@ -115,7 +115,7 @@ def test_pulls_that_share_layers_survive() -> None:
 def test_a_distribution_on_its_way_survives(seconds: float) -> None:
     """Deliveries that are sent, being pulled, done and failed survive, each with its progress."""
     controller = corners()
-    distributions.create(controller, template_of(controller, "bulky"))
+    distributions.create_distribution(controller, template_of(controller, "bulky"))
     pass_time(controller, seconds)
 
     check(controller)
@@ -125,19 +125,19 @@ def test_a_distribution_to_nobody_survives() -> None:
     """A distribution to a group without nodes goes to no node after the dump either."""
     controller = corners()
     nobody = next(each.id for each in controller.groups.values() if each.name == "nobody")
-    distributions.create(controller, template_of(controller, "layered"), group_id=nobody)
+    distributions.create_distribution(controller, template_of(controller, "layered"), group_id=nobody)
 
     check(controller)
 
 
-@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.WAITING])
-def test_a_save_image_request_survives_in_each_stage(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", [stage for stage in SaveStage if stage is not SaveStage.WAITING])
+def test_a_save_image_request_survives_in_each_stage(stage: SaveStage) -> None:
     """Script, stop, push, done and error are dumped and loaded, with the instance that is pushed."""
     controller = corners()
     (id,) = start(controller, "layered", node_id=node_of(controller, "single"), tag="base")
     pass_time(controller, 200)
-    source = "not base64" if stage is Stage.ERROR else "ZmFpbA=="
-    save = save_images.create(controller, SaveRequest(id, new_template_name="new", script=source, tag="t"))
+    source = "not base64" if stage is SaveStage.ERROR else "ZmFpbA=="
+    save = save_images.create_save_image(controller, SaveRequest(id, new_template_name="new", script=source, tag="t"))
     for _ in range(500):
         if save.stage is stage:
             break
@@ -154,11 +154,11 @@ def test_a_save_image_request_that_waits_its_turn_survives() -> None:
     ids = start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 400)
     first, second = (
-        save_images.create(controller, SaveRequest(id, template_id=target, tag=f"saved {id}")) for id in ids
+        save_images.create_save_image(controller, SaveRequest(id, template_id=target, tag=f"saved {id}")) for id in ids
     )
     pass_time(controller, 1)
 
-    assert Stage.WAITING is second.stage is not first.stage
+    assert SaveStage.WAITING is second.stage is not first.stage
     check(controller)
 
 
@@ -170,7 +170,7 @@ def test_events_of_one_moment_keep_their_order() -> None:
         start(controller, "os", 2)
     pass_time(controller, 1)
     for id in list(controller.instances)[::3]:
-        instances.terminate(controller, id)
+        instances.terminate_instance(controller, id)
 
     dues = [at for at, _ in controller.queue.live(controller)]
     assert len(dues) > 3 * len(set(dues))
@@ -183,8 +183,8 @@ def test_a_lost_node_survives(seconds: float) -> None:
     controller = corners()
     start(controller, "layered", 3, tag="base")
     pass_time(controller, 30)
-    nodes.lose(controller, node_of(controller, "single"))
-    nodes.lose(controller, node_of(controller, "pair"))
+    nodes.lose_node(controller, node_of(controller, "single"))
+    nodes.lose_node(controller, node_of(controller, "pair"))
     pass_time(controller, seconds)
 
     check(controller)
@@ -196,11 +196,11 @@ def test_a_node_that_comes_back_after_the_dump_does_so_in_both() -> None:
     start(controller, "layered", 3, tag="base")
     pass_time(controller, 2)
     single = node_of(controller, "pair")
-    nodes.lose(controller, single)
+    nodes.lose_node(controller, single)
     pass_time(controller, 100)
     copy = by_yaml(controller)
     for each in (controller, copy):
-        nodes.restore(each, single)
+        nodes.restore_node(each, single)
 
     assert state_of(controller) == state_of(copy)
     assert story(controller) == story(copy)
@@ -213,7 +213,7 @@ def test_terminating_instances_survive(seconds: float) -> None:
     ids = start(controller, "layered", 6, tag="base")
     pass_time(controller, 25)
     for id in ids[::2]:
-        instances.terminate(controller, id)
+        instances.terminate_instance(controller, id)
     pass_time(controller, seconds)
 
     check(controller)
@@ -225,7 +225,7 @@ def test_conditions_of_nodes_survive() -> None:
     for id, condition in zip(
         controller.nodes, (NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED), strict=False
     ):
-        nodes.set_condition(controller, id, condition)
+        nodes.set_node_state(controller, id, condition)
     start(controller, "layered", 4, priority=7)
     pass_time(controller, 3)
 
@@ -237,7 +237,7 @@ def test_instances_of_a_deleted_node_survive() -> None:
     controller = corners()
     start(controller, "layered", 2, node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 150)
-    nodes.delete(controller, node_of(controller, "pair"))
+    nodes.delete_node(controller, node_of(controller, "pair"))
 
     check(controller)
 
@@ -247,8 +247,8 @@ def test_what_is_terminating_on_a_deleted_node_survives() -> None:
     controller = corners()
     (id,) = start(controller, "layered", node_id=node_of(controller, "pair"), tag="base")
     pass_time(controller, 150)
-    instances.terminate(controller, id)
-    nodes.delete(controller, node_of(controller, "pair"))
+    instances.terminate_instance(controller, id)
+    nodes.delete_node(controller, node_of(controller, "pair"))
 
     check(controller)
 
@@ -258,7 +258,7 @@ def test_a_pinned_node_that_was_deleted_survives() -> None:
     controller = corners()
     start(controller, "layered", 4, node_id=node_of(controller, "single"))
     pass_time(controller, 3)
-    nodes.delete(controller, node_of(controller, "single"))
+    nodes.delete_node(controller, node_of(controller, "single"))
 
     check(controller)
 

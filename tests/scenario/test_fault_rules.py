@@ -10,7 +10,7 @@ import yaml
 from mockanka.api.app import create_app
 from mockanka.core import distributions, fault_effects, instances, nodes, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.faults import AT_THE_DOOR, DOOR_KEYS, IN_LIFE, LIFE_KEYS, Do
+from mockanka.core.faults import EVENT_MATCH_KEYS, LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, fault_rules, to_yaml
@@ -293,8 +293,8 @@ def test_every_operation_can_be_meant(path: str) -> None:
             assert f"{path} takes no {method}" in problem
 
 
-@pytest.mark.parametrize("event", IN_LIFE)
-@pytest.mark.parametrize("key", DOOR_KEYS)
+@pytest.mark.parametrize("event", LIFECYCLE_FAULTS)
+@pytest.mark.parametrize("key", REQUEST_MATCH_KEYS)
 def test_no_rule_is_for_the_door_and_for_life(event: str, key: str) -> None:
     """A request's keys and an event exclude each other."""
     value = "{a: b}" if key in ("query", "body") else "GET" if key == "method" else "/api/v1/vm"
@@ -338,8 +338,13 @@ def _do(kind: str, others: frozenset[str]) -> list[dict[str, Any]]:
 
 
 EVERY = [
-    *((event, do) for event, kinds in IN_LIFE.items() for kind, others in kinds.items() for do in _do(kind, others)),
-    *((None, do) for kind, others in AT_THE_DOOR.items() for do in _do(kind, others)),
+    *(
+        (event, do)
+        for event, kinds in LIFECYCLE_FAULTS.items()
+        for kind, others in kinds.items()
+        for do in _do(kind, others)
+    ),
+    *((None, do) for kind, others in RESPONSE_FAULTS.items() for do in _do(kind, others)),
     (None, {"cut": "0%"}),
     (None, {"cut": 17}),
     (None, {"connection": "reset", "at": "0%"}),
@@ -417,8 +422,8 @@ def test_every_key_is_in_the_tables() -> None:
     done = {key for _, do in EVERY for key in do}
     matched = {key for match in MATCHES for key in match}
 
-    assert set(Do.__dataclass_fields__) == {"lasts" if key == "for" else key for key in done}
-    assert {*DOOR_KEYS, *LIFE_KEYS} == matched
+    assert set(FaultAction.__dataclass_fields__) == {"lasts" if key == "for" else key for key in done}
+    assert {*REQUEST_MATCH_KEYS, *EVENT_MATCH_KEYS} == matched
 
 
 def test_ids_go_on_after_a_dump() -> None:
@@ -439,7 +444,7 @@ def test_a_rule_for_what_is_gone_survives() -> None:
         + rule("{match: {event: pull, node: alpha, template: mac, tag: base}, do: {fail: x}}")
         + rule("{match: {event: start, group: mine}, do: {fail: x}}")
     )
-    nodes.delete(controller, "N1")
+    nodes.delete_node(controller, "N1")
     controller.groups.clear()
     controller.templates.clear()
 
@@ -511,8 +516,8 @@ def busy(event: str, do: str) -> Controller:
     made: list[str] = []
     for template_id in (*templates, *templates):
         request = StartRequest(template_id, startup_script="ZmFpbA==", script_monitoring=template_id == templates[0])
-        made += instances.start(controller, request, 2)
-    distributions.create(controller, templates[1])
+        made += instances.start_instances(controller, request, 2)
+    distributions.create_distribution(controller, templates[1])
     return controller
 
 
@@ -521,9 +526,9 @@ def go_on(controller: Controller) -> None:
     pass_time(controller, 29)
     running = [each.id for each in controller.instances.values() if each.state == "Started" and not each.hidden]
     for id in running[:1]:
-        save_images.create(controller, SaveRequest(id, new_template_name="new", script="ZmFpbA=="))
+        save_images.create_save_image(controller, SaveRequest(id, new_template_name="new", script="ZmFpbA=="))
     for id in running[1:2]:
-        instances.terminate(controller, id)
+        instances.terminate_instance(controller, id)
     pass_time(controller, 1)
 
 
@@ -540,7 +545,7 @@ def test_a_dump_in_the_middle_of_a_fault_goes_on_like_the_original(event: str, d
             go_on(each)
     for each in (controller, *copies):
         for id in ("a", "b"):
-            fault_effects.remove(each, id)
+            fault_effects.remove_rule(each, id)
         pass_time(each, 3)
 
     assert [whole(controller)] * len(copies) == [whole(each) for each in copies]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario import ScenarioError
 from mockanka.units import format_moment
 from tests.api.client import Wire
@@ -81,4 +81,4 @@ def test_a_pull_goes_on_from_where_it_was_seen() -> None:
 
     assert 0.25 == begun
     assert 0.62 < half < 0.63  # of 80 s, by 1 Gbit/s
-    assert (State.STARTED, "2024-01-01T00:01:30Z") == (one.state, format_moment(controller.now))
+    assert (InstanceState.STARTED, "2024-01-01T00:01:30Z") == (one.state, format_moment(controller.now))

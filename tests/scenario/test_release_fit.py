@@ -9,7 +9,7 @@ from mockanka.core import distributions, failures, instances, nodes, removals, r
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.release import KNOWN, Release
+from mockanka.core.release import KNOWN_RELEASES, Release
 from mockanka.core.restarts import STOPPED
 from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
@@ -103,7 +103,7 @@ def test_from_its_release_on_it_is_kept(asked: dict[str, object], release: str, 
     """The release after the one that loses it has it."""
     controller = at("1.50.1")
     mine = one(controller, **asked)
-    loaded = carried(controller, str(KNOWN[KNOWN.index(Release.parse(release)) + 1]))
+    loaded = carried(controller, str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(release)) + 1]))
 
     assert () == loaded.notes
     assert mine.request == loaded.instances[mine.id].request
@@ -178,7 +178,7 @@ def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds
 def restarting(release: str, seconds: float) -> tuple[Controller, str]:
     controller = at(release)
     mine = started(controller)
-    restarts.restart(controller, mine.id)
+    restarts.restart_vm(controller, mine.id)
     pass_time(controller, seconds)
     return controller, mine.id
 
@@ -228,7 +228,7 @@ def test_a_restart_is_lost_where_there_is_none(first: str, seconds: float) -> No
 def test_drain_mode_is_lost_where_there_is_none() -> None:
     """Before 1.32 the node is Active."""
     controller = at("1.50.1")
-    nodes.configure(controller, node_of(controller).id, {"drain_mode": True})
+    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
     loaded = carried(controller, "1.31.0")
 
     assert ("node alpha: Drain Mode came with 1.32.0; it is Active",) == loaded.notes
@@ -240,7 +240,7 @@ def test_drain_mode_is_lost_where_there_is_none() -> None:
 def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
     """Nodes are Updating at every release, so nothing is lost: the node is Active when the agent is done."""
     controller = at("1.50.1")
-    nodes.update_all(controller)
+    nodes.update_agents(controller)
     loaded = carried(controller, "1.17.0")
 
     assert ((), NodeState.UPDATING) == (loaded.notes, node_of(loaded).condition)
@@ -252,7 +252,7 @@ def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
 def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
     """Before 1.20 what is cached stays."""
     controller = at("1.50.1")
-    removals.request(controller, template_of(controller).id)
+    removals.request_removal(controller, template_of(controller).id)
     loaded = carried(controller, "1.19.0")
 
     assert ("node alpha: the removal of templates came with 1.20.0, and is left out",) == loaded.notes
@@ -268,7 +268,7 @@ def test_a_condition_of_a_save_image_request_is_lost() -> None:
     controller = at("1.50.1")
     mine = started(controller)
     request = SaveRequest(mine.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
-    made = save_images.create(controller, request)
+    made = save_images.create_save_image(controller, request)
     loaded = carried(controller, "1.14.0")
 
     note = f"save image request {made.id}: cancel_on_script_failure came with 1.15.0, and is left out"
@@ -286,10 +286,10 @@ def busy(release: str) -> Controller:
     several = start(controller, count=3)
     pass_time(controller, 100)
     one(controller, on="beta")
-    distributions.create(controller, template_of(controller).id)
-    save_images.create(controller, SaveRequest(several[0].id, new_template_name="new"))
-    instances.terminate(controller, several[1].id)
-    instances.stop(controller, several[2].id)
+    distributions.create_distribution(controller, template_of(controller).id)
+    save_images.create_save_image(controller, SaveRequest(several[0].id, new_template_name="new"))
+    instances.terminate_instance(controller, several[1].id)
+    instances.stop_instance(controller, several[2].id)
     pass_time(controller, 2)
     return controller
 
@@ -319,7 +319,7 @@ def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
     """What a dump does not know is not made up."""
     controller = at("1.48.3")
     mine = started(controller)
-    instances.fail(controller, mine, "broken")
+    instances.fail_instance(controller, mine, "broken")
     vm = carried(controller, "1.50.1").instances[mine.id].vm
 
     assert vm is not None
@@ -329,7 +329,9 @@ def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
 # A release that nobody knows.
 
 
-@pytest.mark.parametrize(("asked", "known"), [("1.12.0", "1.11.1"), ("1.50.9", "1.50.1"), ("2.0", str(KNOWN[-1]))])
+@pytest.mark.parametrize(
+    ("asked", "known"), [("1.12.0", "1.11.1"), ("1.50.9", "1.50.1"), ("2.0", str(KNOWN_RELEASES[-1]))]
+)
 def test_an_unknown_release_is_noted(asked: str, known: str) -> None:
     """The nearest lower one is simulated, and the note says so."""
     full = str(Release.parse(asked))
@@ -362,7 +364,7 @@ def test_what_is_known_of_a_vm_in_error_is_lost_before_1_49() -> None:
     """It is deleted, without name, address and ports, as any that failed there; what a fail handler kept runs on."""
     controller = at("1.50.1")
     failed = started(controller)
-    failures.fail(controller, failed, "VM is gone")
+    failures.fail_instance(controller, failed, "VM is gone")
     loaded = carried(controller, "1.48.0")
     vm = loaded.instances[failed.id].vm
 

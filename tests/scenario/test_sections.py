@@ -257,10 +257,12 @@ ALONE = {
     "templates: [{name: a, versions: [{size: 1, images: []}]}]": (
         "w.yaml:1: templates[0].versions[0].size: give either the size of the layer, or all images, not both"
     ),
-    'pending: [{at: "2024-01-01T00:00:00Z", event: Quued, id: x}]': (
-        "w.yaml:1: pending[0].event: unknown kind 'Quued', did you mean 'Queued'?"
+    'pending: [{at: "2024-01-01T00:00:00Z", event: instance_qeued, id: x}]': (
+        "w.yaml:1: pending[0].event: unknown kind 'instance_qeued', did you mean 'instance_queued'?"
     ),
-    'pending: [{at: "2024-01-01T00:00:00Z", event: Queued, id: x}]': "w.yaml:1: pending[0].event: Queued needs 'step'",
+    'pending: [{at: "2024-01-01T00:00:00Z", event: instance_queued, id: x}]': (
+        "w.yaml:1: pending[0].event: instance_queued needs 'step'"
+    ),
     "faults:\n  - match: {method: PSOT}\n    do: {status: 503}": (
         "w.yaml:2: faults[0].match.method: 'PSOT' is not known: did you mean 'POST'?"
     ),

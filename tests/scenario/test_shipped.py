@@ -5,9 +5,9 @@ import pytest
 from mockanka import resources
 from mockanka.core import placement, pulls
 from mockanka.core.controller import Controller
-from mockanka.core.lifecycle import State
-from mockanka.core.release import DEFAULT, Release
-from mockanka.core.templates import Ref
+from mockanka.core.lifecycle import InstanceState
+from mockanka.core.release import DEFAULT_RELEASE, Release
+from mockanka.core.templates import VersionRef
 from mockanka.scenario import Options, Scenario, shipped
 from mockanka.units import format_moment
 from tests import controllers
@@ -24,8 +24,8 @@ def free_slots(controller: Controller) -> int:
     return sum(node.capacity - len(node.occupants) for node in controller.nodes.values())
 
 
-def latest(controller: Controller) -> dict[str, Ref]:
-    return {each.name: Ref(id, len(each.history) - 1) for id, each in controller.templates.items()}
+def latest(controller: Controller) -> dict[str, VersionRef]:
+    return {each.name: VersionRef(id, len(each.history) - 1) for id, each in controller.templates.items()}
 
 
 def test_the_promised_scenarios_ship() -> None:
@@ -53,7 +53,11 @@ def test_the_defaults_are_those_of_a_fresh_controller(name: str) -> None:
     """Without options a scenario has seed 0, the default release, and by a manual clock begins with 2024."""
     controller = controllers.shipped(name)
 
-    assert (0, DEFAULT, "2024-01-01T00:00:00Z") == (controller.seed, controller.release, start_of(name, "manual"))
+    assert (0, DEFAULT_RELEASE, "2024-01-01T00:00:00Z") == (
+        controller.seed,
+        controller.release,
+        start_of(name, "manual"),
+    )
 
 
 def start_of(name: str, clock: str) -> str:
@@ -71,14 +75,14 @@ def test_default_has_room() -> None:
     controller = controllers.shipped("default")
 
     assert 3 == free_slots(controller)
-    assert [State.STARTED] == [each.state for each in controller.instances.values()]
+    assert [InstanceState.STARTED] == [each.state for each in controller.instances.values()]
 
 
 def test_default_has_one_template_cached_and_one_not() -> None:
     """One template starts at once on any node, the other is pulled first."""
     controller = controllers.shipped("default")
     cached = {
-        name: [pulls.has(controller, node, ref) for node in controller.nodes.values()]
+        name: [pulls.is_cached(controller, node, ref) for node in controller.nodes.values()]
         for name, ref in latest(controller).items()
     }
 
@@ -108,7 +112,7 @@ def test_busy_is_full_and_has_a_queue() -> None:
     """Every slot is taken, and those that wait find none, however long they wait."""
     controller = controllers.shipped("busy")
     controllers.pass_time(controller, 3600)
-    waiting = [each for each in controller.instances.values() if each.state is State.SCHEDULING]
+    waiting = [each for each in controller.instances.values() if each.state is InstanceState.SCHEDULING]
 
     assert 0 == free_slots(controller)
     assert ["no free slot (3 nodes)"] * 5 == [placement.why_waiting(controller, each) for each in waiting]

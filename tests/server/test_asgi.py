@@ -17,8 +17,8 @@ from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.server import asgi as door_module
 from mockanka.server import wsgi_bridge
-from mockanka.server.asgi import LONGEST_READ, Door
-from mockanka.simulator.simulator import House
+from mockanka.server.asgi import LONGEST_READ, Gateway
+from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND, format_moment
 from tests.controllers import CORNERS
 
@@ -58,12 +58,12 @@ class Answer:
         return json.loads(self.body)
 
 
-def door_of(scenario: str | Scenario = "default", **options: Any) -> Door:
+def door_of(scenario: str | Scenario = "default", **options: Any) -> Gateway:
     found = Scenario.named(scenario) if isinstance(scenario, str) else scenario
-    return Door(House(found, Options(**{"clock": "step", **options})))
+    return Gateway(Simulator(found, Options(**{"clock": "step", **options})))
 
 
-async def send_parts(door: Door, scope: dict[str, Any], parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+async def send_parts(door: Gateway, scope: dict[str, Any], parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """All that the door sends for a request whose messages are those."""
     left = iter(parts)
     sent: list[dict[str, Any]] = []
@@ -78,7 +78,7 @@ async def send_parts(door: Door, scope: dict[str, Any], parts: Iterable[dict[str
     return sent
 
 
-async def ask(door: Door, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
+async def ask(door: Gateway, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
     raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     message = {"type": "http.request", "body": raw, "more_body": False}
     return Answer(await send_parts(door, scope_of(method, target, headers or []), [message]))
@@ -94,13 +94,13 @@ def run(story: Callable[[], Awaitable[Any]]) -> Any:
     return asyncio.run(limited())
 
 
-def call(door: Door, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
+def call(door: Gateway, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
     answer = run(lambda: ask(door, method, target, body, headers))
     assert isinstance(answer, Answer)
     return answer
 
 
-def now(door: Door) -> str:
+def now(door: Gateway) -> str:
     return format_moment(door.house.controller.clock.now())
 
 
@@ -231,7 +231,7 @@ def test_polls_see_every_change() -> None:
 WORLD = Scenario.from_yaml(CORNERS)
 SAMPLE = WORLD.controller(Options(clock="step"))
 TEMPLATES, NODES, GROUPS = (list(part) for part in (SAMPLE.templates, SAMPLE.nodes, SAMPLE.groups))
-ONES = [door_of(WORLD).house.controller.mint("instance")]
+ONES = [door_of(WORLD).house.controller.new_id("instance")]
 REQUESTS = st.one_of(
     st.just(("GET", "/api/v1/vm", None)),
     st.sampled_from(
@@ -384,7 +384,7 @@ def test_what_is_no_http_is_let_be() -> None:
 class Listener:
     """A client that listens to events, as one who keeps the connection open."""
 
-    def __init__(self, door: Door, target: str = "/_mock/events", headers: Headers | None = None) -> None:
+    def __init__(self, door: Gateway, target: str = "/_mock/events", headers: Headers | None = None) -> None:
         self.door = door
         self.sent: list[dict[str, Any]] = []
         self.news = asyncio.Event()
@@ -430,7 +430,7 @@ async def take_turns() -> None:
         await asyncio.sleep(0)
 
 
-async def start_one(door: Door) -> str:
+async def start_one(door: Gateway) -> str:
     template = next(iter(door.house.controller.templates))
     (id,) = (await ask(door, "POST", "/api/v1/vm", {"vmid": template})).json["body"]
     return str(id)

@@ -121,12 +121,12 @@ def test_sixteen_threads_starting_and_terminating_leave_a_sound_state() -> None:
 
     controller = Scenario.from_data(state).controller()
     for each in controller.nodes.values():
-        here = [one for one in controller.instances.values() if one.node_id == each.id and one.occupies]
+        here = [one for one in controller.instances.values() if one.node_id == each.id and one.holds_slot]
         running = [one for one in here if one.running_vm]
 
         assert len(here) <= each.capacity
         assert set(each.occupants) == {one.id for one in here}
-        assert nodes.load(controller, each).vm_count == len(running)
+        assert nodes.running_load(controller, each).vm_count == len(running)
         assert len(usb.claimed(controller, each)) == sum(one.usb is not None for one in here)
     assert len(set(ids)) == len(ids) == 16 * 12 * 2
     assert settled.status_code == 200

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 import mockanka
-from mockanka.core.faults import AT_THE_DOOR, IN_LIFE
+from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 from mockanka.testing.anka import Anka
 from tests.processes import Serving, serving
 
@@ -890,7 +890,7 @@ def test_each_kind_at_the_door_is_proven_here() -> None:
 
     ``stale`` strikes at GETs alone, and has tests of its own.
     """
-    assert set(AT_THE_DOOR) - {"stale"} == {key for do, _ in ACTS for key in do if key in AT_THE_DOOR}
+    assert set(RESPONSE_FAULTS) - {"stale"} == {key for do, _ in ACTS for key in do if key in RESPONSE_FAULTS}
 
 
 # The same in a process.
@@ -1104,7 +1104,9 @@ def story(event: str, kind: str) -> Callable[[Story], Story]:
     return keep
 
 
-@pytest.mark.parametrize(("event", "kind"), [(event, kind) for event, kinds in IN_LIFE.items() for kind in kinds])
+@pytest.mark.parametrize(
+    ("event", "kind"), [(event, kind) for event, kinds in LIFECYCLE_FAULTS.items() for kind in kinds]
+)
 def test_a_fault_in_life_is_seen_by_who_polls(client: Client, event: str, kind: str) -> None:
     """Each kind of fault at each event shows in what a client gets."""
     STORIES[event, kind](client)
@@ -1120,7 +1122,7 @@ def test_without_a_fault_an_instance_just_starts(client: Client) -> None:
 
 def test_there_is_a_story_for_each_kind() -> None:
     """No kind of fault in life is left out, and none is told of that is not there."""
-    assert {(event, kind) for event, kinds in IN_LIFE.items() for kind in kinds} == set(STORIES)
+    assert {(event, kind) for event, kinds in LIFECYCLE_FAULTS.items() for kind in kinds} == set(STORIES)
 
 
 def listed(client: Client) -> list[str]:

@@ -14,8 +14,8 @@ import requests
 import mockanka
 from mockanka.api.instances import START
 from mockanka.api.request_fields import Remarks
-from mockanka.core.release import DEFAULT, Release
-from mockanka.simulator.client_report import KINDS, REQUESTS_NAMED, Finding, Report, Watch, read_kinds
+from mockanka.core.release import DEFAULT_RELEASE, Release
+from mockanka.simulator.client_report import KINDS, REQUESTS_NAMED, ClientMonitor, Finding, Report, read_kinds
 from mockanka.simulator.journal import Journal
 from mockanka.testing.anka import Anka
 from tests.controllers import controller_of
@@ -924,11 +924,11 @@ def test_a_poll_counts_for_its_instance_whatever_else_it_says(client: Client) ->
 
 def test_too_many_findings_are_counted() -> None:
     """A thousand are kept apart, of the others there is the number."""
-    watch = Watch(controller_of("{}"))
+    watch = ClientMonitor(controller_of("{}"))
     journal = Journal()
     for number in range(1_010):
         entry = journal.open("GET", "/api/v1/node", f"id=n{number}".encode(), b"", 0)
-        watch.asked(entry, Remarks(lambda: DEFAULT), b"", 200, b'{"status":"FAIL","message":"Not found"}')
+        watch.asked(entry, Remarks(lambda: DEFAULT_RELEASE), b"", 200, b'{"status":"FAIL","message":"Not found"}')
     report = watch.report(journal)
 
     assert (1_000, 10) == (len(report.findings), report.more)

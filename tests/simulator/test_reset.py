@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 import mockanka
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.server.asgi import Door
-from mockanka.simulator.simulator import House
+from mockanka.server.asgi import Gateway
+from mockanka.simulator.simulator import Simulator
 from mockanka.testing.anka import Anka
 from mockanka.units import SECOND
 from tests.controllers import CORNERS
@@ -116,10 +116,10 @@ class Story:
     """A door, what is done to it, and the scenario that a reset would go back to."""
 
     def __init__(self, scenario: Scenario, options: Options) -> None:
-        self.door = Door(House(scenario, options))
+        self.door = Gateway(Simulator(scenario, options))
 
     @property
-    def house(self) -> House:
+    def house(self) -> Simulator:
         return self.door.house
 
     async def ask(self, method: str, target: str, body: object = None) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pytest
 
 from mockanka.core import nodes
 from mockanka.core.controller import Controller
-from mockanka.core.lifecycle import State
+from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
 from mockanka.remote.client import Remote, Unusable
 from mockanka.scenario import Scenario, shipped
@@ -61,8 +61,8 @@ BUSY_LIFE: list[Callable[[Wire, dict[str, str]], object]] = [
     lambda wire, ids: wire.do("POST", "node/config", {"node_id": ids["pair"], "max_vm_count": 1}),
     lambda wire, ids: wire.do("DELETE", "registry/revert", query=f"id={ids['layered']}&tag=latest"),
     lambda wire, ids: _save(wire),
-    lambda wire, ids: _terminate(wire, State.PULLING),
-    lambda wire, ids: _terminate(wire, State.STARTED),
+    lambda wire, ids: _terminate(wire, InstanceState.PULLING),
+    lambda wire, ids: _terminate(wire, InstanceState.STARTED),
     lambda wire, ids: wire.do("DELETE", "registry/vm", query=f"id={ids['bulky']}"),
     lambda wire, ids: wire.do("DELETE", "group", query=f"id={ids['first']}"),
     lambda wire, ids: wire.do("DELETE", "node", {"node_id": ids["cramped"]}),
@@ -70,16 +70,16 @@ BUSY_LIFE: list[Callable[[Wire, dict[str, str]], object]] = [
 """Things that are done to the world of corners, one after the other."""
 
 
-def _of(wire: Wire, state: State) -> list[str]:
+def _of(wire: Wire, state: InstanceState) -> list[str]:
     return [each.id for each in wire.controller.instances.values() if each.state is state]
 
 
 def _save(wire: Wire) -> None:
-    for id in _of(wire, State.STARTED)[:1]:
+    for id in _of(wire, InstanceState.STARTED)[:1]:
         wire.do("POST", "image", {"id": id, "new_template_name": "saved", "tag": "t"})
 
 
-def _terminate(wire: Wire, state: State) -> None:
+def _terminate(wire: Wire, state: InstanceState) -> None:
     for id in _of(wire, state)[:1]:
         wire.do("DELETE", "vm", {"id": id})
 
@@ -121,7 +121,7 @@ def test_a_device_that_an_instance_will_get_counts_as_free() -> None:
     (one,) = controller.instances.values()
     found = differences(controller, twin_of(controller))
 
-    assert (State.SCHEDULING, "single") == (one.state, controller.nodes[one.node_id or ""].name)
+    assert (InstanceState.SCHEDULING, "single") == (one.state, controller.nodes[one.node_id or ""].name)
     assert ["usb"] == list(found)
     assert [1, 0] == [json.loads(each)["body"]["phone"]["busy"] for each in found["usb"]]
 
@@ -158,7 +158,7 @@ def test_a_node_that_was_missed_for_a_few_seconds_goes_on() -> None:
     """Not told: that a node is lost, before it has been silent for three heartbeats. Here it reports on time."""
     controller = controller_of("nodes: [{name: a}, {name: b}]")
     lost, other = controller.nodes
-    nodes.lose(controller, lost)
+    nodes.lose_node(controller, lost)
     pass_time(controller, 12)
     found = differences(controller, twin_of(controller))
     shown = [{each["node_id"]: each for each in json.loads(text)["body"]} for text in found["node"]]
@@ -173,7 +173,7 @@ def test_a_node_that_was_missed_for_a_few_seconds_goes_on() -> None:
 def test_a_node_that_is_silent_for_longer_is_lost_in_the_twin_too() -> None:
     """Three heartbeats without a report, and the node will be Offline in the twin as in the original."""
     controller = controller_of("nodes: [{name: a}, {name: b}]")
-    nodes.lose(controller, next(iter(controller.nodes)))
+    nodes.lose_node(controller, next(iter(controller.nodes)))
     pass_time(controller, 30)
     twin = twin_of(controller)
 
@@ -202,7 +202,7 @@ def test_the_twin_lives_on() -> None:
     pass_time(twin, 900)
 
     assert all(0 < before < after for before, after in zip(pulling, later, strict=True))
-    assert [State.STARTED] * 2 == [each.state for each in twin.instances.values()]
+    assert [InstanceState.STARTED] * 2 == [each.state for each in twin.instances.values()]
 
 
 # Comments.
