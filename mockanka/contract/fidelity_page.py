@@ -14,8 +14,8 @@ from mockanka.contract.ledger import RULES, Entry, entries
 INTRODUCTION = """\
 # Fidelity
 
-How closely the contract matches the real controller: this page lists the evidence for each operation, parameter, field,
-value and status code. `mockanka fidelity` prints it; it is generated from `x-evidence` in `openapi/controller.yaml`.
+This page shows how closely the contract matches the real controller. It lists the evidence for each operation,
+parameter, field, value and status code. `mockanka fidelity` prints it from `x-evidence` in `openapi/controller.yaml`.
 
 - `captured`: seen in real traffic
 - `reference`: stated in the published API reference
