@@ -1,5 +1,5 @@
-// Package anka is a small client of the Anka Build Cloud controller. It stands for your code, the code under test:
-// nothing in it knows of mockanka.
+// Package anka is a small client of the Anka Build Cloud controller. It stands for the code under test and does not
+// depend on mockanka.
 package anka
 
 import (
@@ -14,8 +14,8 @@ import (
 
 type Client struct {
 	URL     string
-	Retries int           // how often a start is sent again
-	Backoff time.Duration // how long to wait before that
+	Retries int           // number of times that a start is repeated
+	Backoff time.Duration // pause before a start is repeated
 }
 
 type Instance struct {
@@ -26,15 +26,15 @@ type Instance struct {
 	} `json:"vminfo"`
 }
 
-// Unavailable is an answer of 503: the request was not carried out.
+// Unavailable is the error for a 503 response: the request was not carried out.
 type Unavailable struct{ Path string }
 
 func (e *Unavailable) Error() string { return e.Path + ": the controller is unavailable" }
 
-// Start asks for an instance of a template, and returns its id.
+// Start starts an instance of a template and returns its id.
 //
-// It is sent again after a 503 and after nothing else: when an answer is lost, an instance may have been started, and
-// sending it again may start another one.
+// The request is repeated after a 503 only. If a response is lost, the instance may exist already, and repeating the
+// request may start a second one.
 func (c *Client) Start(template, job string) (string, error) {
 	for attempt := 0; ; attempt++ {
 		var ids []string
@@ -83,7 +83,7 @@ func (c *Client) call(method, path string, body, into any) error {
 	if response.StatusCode == http.StatusServiceUnavailable {
 		return &Unavailable{path}
 	}
-	// The envelope decides, not the HTTP status: failures come with 200 before release 1.20, and with 400 since.
+	// Check the envelope, not the HTTP status: failures have status 200 before release 1.20, and 400 from then on.
 	var envelope struct {
 		Status, Message string
 		Body            json.RawMessage

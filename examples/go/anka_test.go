@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// The template 14.5-arm64, 28 GB. Ids are made from the seed and the name, so it is the same in every run.
+// The id of the template 14.5-arm64 (28 GB), which is derived from the seed and the name and thus constant.
 const template = "d05c2c8b-1a50-4718-87ef-cc20aee0d4e7"
 
 func TestStartGoesThroughAPull(t *testing.T) {
@@ -18,11 +18,11 @@ func TestStartGoesThroughAPull(t *testing.T) {
 	must(t, err)
 	mock.advanceUntil(id, "Pulling")
 	if state := show(t, client, id).State; state != "Pulling" {
-		t.Errorf("it is %s", state)
+		t.Errorf("expected Pulling, got %s", state)
 	}
 	mock.advanceUntil(id, "Started")
 	if ip := show(t, client, id).VM.HostIP; ip == "" {
-		t.Error("it is started, but nobody knows where")
+		t.Error("the instance is Started, but has no address")
 	}
 	if took := mock.now().Sub(began); took < 3*time.Minute {
 		t.Errorf("28 GB cannot have been pulled in %v", took)
@@ -39,7 +39,7 @@ func TestStartIsSentAgainAfterA503(t *testing.T) {
 	id, err := client.Start(template, "job-1")
 	must(t, err)
 	if sent := mock.statuses(); !slices.Equal(sent, []int{503, 200}) {
-		t.Errorf("the starts were answered with %v", sent)
+		t.Errorf("the responses to the starts were %v", sent)
 	}
 
 	must(t, client.Terminate(id))
@@ -53,10 +53,10 @@ func TestStartEndsInAnErrorWhenItsNodeDies(t *testing.T) {
 	must(t, err)
 	mock.advanceUntil(id, "Error")
 	if message := show(t, client, id).Message; !strings.Contains(message, "offline") {
-		t.Errorf("it does not say why: %q", message)
+		t.Errorf("the message does not contain the reason: %q", message)
 	}
 
-	// An instance in Error is still there, and is left behind unless it is terminated as well.
+	// An instance in Error still exists and has to be terminated as well.
 	must(t, client.Terminate(id))
 }
 
@@ -65,13 +65,13 @@ func TestStartFailsWhileTheControllerIsAway(t *testing.T) {
 	mock.addFault(`{"id": "away", "match": {}, "do": {"refuse": "1m"}}`)
 
 	if _, err := client.Start(template, "job-1"); err == nil {
-		t.Error("nobody was there, yet it was started")
+		t.Error("the start succeeded although connections were refused")
 	}
 
-	// The control API has a port of its own, which answers meanwhile.
+	// The control API has a separate port, which remains available.
 	mock.removeFault("away")
 	if sent := mock.statuses(); len(sent) != 1 {
-		t.Errorf("it was sent %d times; who knows what the first one started?", len(sent))
+		t.Errorf("the start was sent %d times; the first one may have started an instance", len(sent))
 	}
 	id, err := client.Start(template, "job-1")
 	must(t, err)

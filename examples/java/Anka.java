@@ -8,13 +8,12 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
 
 /**
- * A small client of the Anka Build Cloud controller. It stands for your code, the code under test: nothing in it knows
- * of mockanka.
+ * A small client of the Anka Build Cloud controller. It stands for the code under test and does not depend on mockanka.
  */
 final class Anka {
     record Instance(String state, String message, String hostIp) {}
 
-    /** An answer of 503: the request was not carried out. */
+    /** A 503 response: the request was not carried out. */
     static final class Unavailable extends IOException {
         private static final long serialVersionUID = 1;
 
@@ -28,7 +27,7 @@ final class Anka {
     private final int retries;
     private final Duration backoff;
 
-    /** A client that sends starts again, at most so many times, and waits so long before that. */
+    /** Creates a client that repeats a start up to {@code retries} times, each time after {@code backoff}. */
     Anka(String url, int retries, Duration backoff) {
         this.url = url;
         this.retries = retries;
@@ -36,10 +35,10 @@ final class Anka {
     }
 
     /**
-     * Ask for an instance of a template; its id.
+     * Starts an instance of a template and returns its id.
      *
-     * <p>It is sent again after a 503 and after nothing else: when an answer is lost, an instance may have been
-     * started, and sending it again may start another one.
+     * <p>The request is repeated after a 503 only. If a response is lost, the instance may exist already, and repeating
+     * the request may start a second one.
      */
     String start(String template, String job) throws IOException, InterruptedException {
         String body = """
@@ -57,9 +56,9 @@ final class Anka {
     }
 
     Instance show(String id) throws IOException, InterruptedException {
-        String answer = call("GET", "/api/v1/vm?id=" + id, "");
-        // The envelope has a message as well, which comes first.
-        String body = answer.substring(answer.indexOf("\"body\""));
+        String response = call("GET", "/api/v1/vm?id=" + id, "");
+        // Skip the envelope, which has a message as well.
+        String body = response.substring(response.indexOf("\"body\""));
         return new Instance(
                 Json.text(body, "instance_state"), Json.text(body, "message"), Json.text(body, "host_ip"));
     }
@@ -73,14 +72,14 @@ final class Anka {
         HttpRequest request = HttpRequest.newBuilder(URI.create(url + path))
                 .method(method, body.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(body))
                 .build();
-        HttpResponse<String> answer = http.send(request, BodyHandlers.ofString());
-        if (answer.statusCode() == 503) {
+        HttpResponse<String> response = http.send(request, BodyHandlers.ofString());
+        if (response.statusCode() == 503) {
             throw new Unavailable(method + " " + path);
         }
-        // The envelope decides, not the HTTP status: failures come with 200 before release 1.20, and with 400 since.
-        if (!Json.text(answer.body(), "status").equals("OK")) {
-            throw new IOException(method + " " + path + ": " + Json.text(answer.body(), "message"));
+        // Check the envelope, not the HTTP status: failures have status 200 before release 1.20, and 400 from then on.
+        if (!Json.text(response.body(), "status").equals("OK")) {
+            throw new IOException(method + " " + path + ": " + Json.text(response.body(), "message"));
         }
-        return answer.body();
+        return response.body();
     }
 }

@@ -4,13 +4,13 @@ import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/** The tests, and a main that runs them one after the other: they share one controller, and each resets it. */
+/** The tests, run by main one after the other, because they share one controller, which is reset before each test. */
 final class AnkaTest {
-    /** The template 14.5-arm64, 28 GB. Ids are made from the seed and the name, so it is the same in every run. */
+    /** The id of the template 14.5-arm64 (28 GB), which is derived from the seed and the name and thus constant. */
     static final String TEMPLATE = "d05c2c8b-1a50-4718-87ef-cc20aee0d4e7";
 
     final Mock mock = new Mock(System.getenv("MOCKANKA_URL"));
-    /** The mock waits for nobody, so the client need not wait for it. */
+    /** Simulated time does not pass while the client waits, so it retries without a pause. */
     final Anka client = new Anka(System.getenv("ANKA_CONTROLLER_URL"), 2, Duration.ZERO);
 
     void startGoesThroughAPull() throws Exception {
@@ -18,9 +18,9 @@ final class AnkaTest {
 
         String id = client.start(TEMPLATE, "job-1");
         mock.advanceUntil(id, "Pulling");
-        Check.that(client.show(id).state().equals("Pulling"), "it is " + client.show(id).state());
+        Check.that(client.show(id).state().equals("Pulling"), "expected Pulling, got " + client.show(id).state());
         mock.advanceUntil(id, "Started");
-        Check.that(!client.show(id).hostIp().isEmpty(), "it is started, but nobody knows where");
+        Check.that(!client.show(id).hostIp().isEmpty(), "the instance is Started, but has no address");
         Duration took = Duration.between(began, mock.now());
         Check.that(took.toMinutes() >= 3, "28 GB cannot have been pulled in " + took);
 
@@ -33,7 +33,7 @@ final class AnkaTest {
             {"match": {"method": "POST", "path": "/api/v1/vm"}, "do": {"status": 503}, "times": 1}""");
 
         String id = client.start(TEMPLATE, "job-1");
-        Check.that(mock.starts() == 2, "it was sent " + mock.starts() + " times");
+        Check.that(mock.starts() == 2, "the start was sent " + mock.starts() + " times");
 
         client.terminate(id);
     }
@@ -45,9 +45,9 @@ final class AnkaTest {
         String id = client.start(TEMPLATE, "job-1");
         mock.advanceUntil(id, "Error");
         String message = client.show(id).message();
-        Check.that(message.contains("offline"), "it does not say why: " + message);
+        Check.that(message.contains("offline"), "the message does not contain the reason: " + message);
 
-        // An instance in Error is still there, and is left behind unless it is terminated as well.
+        // An instance in Error still exists and has to be terminated as well.
         client.terminate(id);
     }
 
@@ -57,12 +57,12 @@ final class AnkaTest {
 
         try {
             client.start(TEMPLATE, "job-1");
-            throw new AssertionError("nobody was there, yet it was started");
+            throw new AssertionError("the start succeeded although connections were refused");
         } catch (IOException expected) {
-            // The control API has a port of its own, which answers meanwhile.
+            // The control API has a separate port, which remains available.
             mock.removeFault("away");
         }
-        Check.that(mock.starts() == 1, "it was sent again; who knows what the first one started?");
+        Check.that(mock.starts() == 1, "the start was repeated; the first one may have started an instance");
 
         client.terminate(client.start(TEMPLATE, "job-1"));
     }
@@ -91,7 +91,7 @@ final class AnkaTest {
             try {
                 suite.mock.reset();
                 test.getValue().run();
-                suite.mock.findNoFault();
+                suite.mock.checkReport();
                 System.out.println("ok " + number + " - " + test.getKey());
             } catch (Exception | AssertionError wrong) {
                 failed++;

@@ -1,4 +1,4 @@
-/** A test framework of one line: the assert keyword would need -ea, and check nothing without it. */
+/** A minimal assertion. The assert keyword has no effect without the option -ea. */
 final class Check {
     private Check() {}
 

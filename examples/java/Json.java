@@ -4,30 +4,30 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * As much of JSON as these examples need, which is little: Java brings no parser. It finds keys wherever they stand and
- * leaves escapes as they are. In your own tests use the library that you have.
+ * The parts of JSON that these examples need, because Java has no parser. Finds keys at any level and does not decode
+ * escapes. Use a JSON library in your own tests.
  */
 final class Json {
     private Json() {}
 
-    /** The first text that has this key; empty if there is none. */
+    /** Returns the first string with this key, or an empty string. */
     static String text(String json, String key) {
         List<String> found = all(json, key, "\"((?:[^\"\\\\]|\\\\.)*)\"");
         return found.isEmpty() ? "" : found.get(0);
     }
 
-    /** All whole numbers that have this key. */
+    /** Returns all whole numbers with this key. */
     static List<String> numbers(String json, String key) {
         return all(json, key, "(-?\\d+)");
     }
 
-    /** The first text of the list that has this key; empty if there is none. */
+    /** Returns the first string in the list with this key, or an empty string. */
     static String firstOfList(String json, String key) {
         List<String> found = all(json, key, "\\[\\s*\"([^\"]*)\"");
         return found.isEmpty() ? "" : found.get(0);
     }
 
-    /** Whether this key has an empty list. */
+    /** Returns whether the list with this key is empty. */
     static boolean isEmptyList(String json, String key) {
         return !all(json, key, "(\\[\\s*\\])").isEmpty();
     }

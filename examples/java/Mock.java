@@ -8,7 +8,7 @@ import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Instant;
 import java.util.List;
 
-/** Steers mockanka by its control API. What it is refused is an AssertionError, so that tests read as a story. */
+/** A client of mockanka's control API. A failed request is an AssertionError, so tests need no error handling. */
 final class Mock {
     private final HttpClient http = HttpClient.newHttpClient();
     private final String url;
@@ -18,48 +18,48 @@ final class Mock {
     }
 
     void reset() throws IOException, InterruptedException {
-        ask("POST", "/_mock/reset", "");
+        call("POST", "/_mock/reset", "");
     }
 
-    /** Let time pass until an instance is in a state. The mock refuses if it can never get there. */
+    /** Advances the clock until an instance is in a state. Fails if the instance can never reach it. */
     void advanceUntil(String id, String state) throws IOException, InterruptedException {
-        ask("POST", "/_mock/clock/advance", """
+        call("POST", "/_mock/clock/advance", """
             {"until": {"instance": "%s", "state": "%s"}}""".formatted(id, state));
     }
 
     Instant now() throws IOException, InterruptedException {
-        return Instant.parse(Json.text(ask("GET", "/_mock/clock", ""), "now"));
+        return Instant.parse(Json.text(call("GET", "/_mock/clock", ""), "now"));
     }
 
-    /** Put a fault rule in force. */
+    /** Adds a fault rule. */
     void addFault(String rule) throws IOException, InterruptedException {
-        ask("POST", "/_mock/faults", rule);
+        call("POST", "/_mock/faults", rule);
     }
 
     void removeFault(String id) throws IOException, InterruptedException {
-        ask("DELETE", "/_mock/faults/" + id, "");
+        call("DELETE", "/_mock/faults/" + id, "");
     }
 
-    /** The number of starts that reached the controller, whatever became of them. */
+    /** Returns the number of starts that reached the controller, successful or not. */
     int starts() throws IOException, InterruptedException {
-        return Json.numbers(ask("GET", "/_mock/requests?method=POST&path=/api/v1/vm", ""), "number").size();
+        return Json.numbers(call("GET", "/_mock/requests?method=POST&path=/api/v1/vm", ""), "number").size();
     }
 
-    /** Look at the report. It must be read before the next reset, which forgets it. */
-    void findNoFault() throws IOException, InterruptedException {
-        String report = ask("GET", "/_mock/report", "");
-        // Leaks, polls that come too fast, and whatever else the client did wrong.
+    /** Checks the report. Call it before the next reset, which clears the report. */
+    void checkReport() throws IOException, InterruptedException {
+        String report = call("GET", "/_mock/report", "");
+        // Everything that the client did wrong, such as leaks and polls that are too fast.
         Check.that(Json.isEmptyList(report, "findings"), report);
-        Check.that(Json.isEmptyList(report, "unused_faults"), "a fault never struck, so nothing was tested by it");
+        Check.that(Json.isEmptyList(report, "unused_faults"), "a fault never fired, so the test did not test it");
     }
 
-    private String ask(String method, String path, String body) throws IOException, InterruptedException {
+    private String call(String method, String path, String body) throws IOException, InterruptedException {
         HttpRequest request = HttpRequest.newBuilder(URI.create(url + path))
                 .method(method, body.isEmpty() ? BodyPublishers.noBody() : BodyPublishers.ofString(body))
                 .build();
-        HttpResponse<String> answer = http.send(request, BodyHandlers.ofString());
-        // A refusal is problem+json, and says why.
-        Check.that(answer.statusCode() < 300, method + " " + path + ": " + answer.body());
-        return answer.body();
+        HttpResponse<String> response = http.send(request, BodyHandlers.ofString());
+        // An error is problem+json, which contains the reason.
+        Check.that(response.statusCode() < 300, method + " " + path + ": " + response.body());
+        return response.body();
     }
 }

@@ -1,21 +1,20 @@
-// A small client of the Anka Build Cloud controller. It stands for your code, the code under test: nothing in it knows
-// of mockanka.
+// A small client of the Anka Build Cloud controller. It stands for the code under test and does not depend on mockanka.
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** An answer of 503: the request was not carried out. */
+/** A 503 response: the request was not carried out. */
 export class Unavailable extends Error {}
 
 export class Anka {
-  /** A client that sends starts again, at most so many times, and waits so many milliseconds before that. */
+  /** Create a client that repeats a start up to `retries` times, each time after `backoff` milliseconds. */
   constructor(url, { retries = 2, backoff = 1000 } = {}) {
     Object.assign(this, { url, retries, backoff });
   }
 
   /**
-   * Ask for an instance of a template; its id.
+   * Start an instance of a template and return its id.
    *
-   * It is sent again after a 503 and after nothing else: when an answer is lost, an instance may have been started, and
-   * sending it again may start another one.
+   * The request is repeated after a 503 only. If a response is lost, the instance may exist already, and repeating the
+   * request may start a second one.
    */
   async start(template, job) {
     for (let attempt = 0; ; attempt++) {
@@ -38,10 +37,10 @@ export class Anka {
   }
 
   async #call(method, query, body) {
-    const answer = await fetch(`${this.url}/api/v1/vm${query}`, { method, body: body && JSON.stringify(body) });
-    if (answer.status === 503) throw new Unavailable(`${method}: the controller is unavailable`);
-    // The envelope decides, not the HTTP status: failures come with 200 before release 1.20, and with 400 since.
-    const envelope = await answer.json();
+    const response = await fetch(`${this.url}/api/v1/vm${query}`, { method, body: body && JSON.stringify(body) });
+    if (response.status === 503) throw new Unavailable(`${method}: the controller is unavailable`);
+    // Check the envelope, not the HTTP status: failures have status 200 before release 1.20, and 400 from then on.
+    const envelope = await response.json();
     if (envelope.status !== "OK") throw new Error(`${method}: ${envelope.message}`);
     return envelope.body;
   }

@@ -1,17 +1,17 @@
-// The tests of a file run one after the other, but files run side by side: with more than one on the same controller,
+// Tests in one file run one after the other, but several files run in parallel. If several files share a controller,
 // use node --test --test-concurrency=1.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
 import { Anka } from "./anka.js";
 import * as mock from "./mock.js";
 
-// The template 14.5-arm64, 28 GB. Ids are made from the seed and the name, so it is the same in every run.
+// The id of the template 14.5-arm64 (28 GB), which is derived from the seed and the name and thus constant.
 const template = "d05c2c8b-1a50-4718-87ef-cc20aee0d4e7";
-// The mock waits for nobody, so the client need not wait for it.
+// Simulated time does not pass while the client waits, so it retries without a pause.
 const client = new Anka(process.env.ANKA_CONTROLLER_URL, { backoff: 0 });
 
 beforeEach(mock.reset);
-afterEach(mock.findNoFault);
+afterEach(mock.checkReport);
 
 test("start goes through a pull", async () => {
   const began = await mock.now();
@@ -20,7 +20,7 @@ test("start goes through a pull", async () => {
   await mock.advanceUntil(id, "Pulling");
   assert.equal((await client.show(id)).instance_state, "Pulling");
   await mock.advanceUntil(id, "Started");
-  assert.ok((await client.show(id)).vminfo.host_ip, "it is started, but nobody knows where");
+  assert.ok((await client.show(id)).vminfo.host_ip, "the instance is Started, but has no address");
   const minutes = ((await mock.now()) - began) / 60_000;
   assert.ok(minutes >= 3, `28 GB cannot have been pulled in ${minutes} minutes`);
 
@@ -44,7 +44,7 @@ test("start ends in an error when its node dies", async () => {
   await mock.advanceUntil(id, "Error");
   assert.match((await client.show(id)).message, /offline/);
 
-  // An instance in Error is still there, and is left behind unless it is terminated as well.
+  // An instance in Error still exists and has to be terminated as well.
   await client.terminate(id);
 });
 
@@ -53,8 +53,8 @@ test("start fails while the controller is away", async () => {
 
   await assert.rejects(client.start(template, "job-1"));
 
-  // The control API has a port of its own, which answers meanwhile.
+  // The control API has a separate port, which remains available.
   await mock.removeFault("away");
-  assert.deepEqual(await mock.statuses(), [null], "it was sent again; who knows what the first one started?");
+  assert.deepEqual(await mock.statuses(), [null], "the start was repeated; the first one may have started an instance");
   await client.terminate(await client.start(template, "job-1"));
 });

@@ -1,51 +1,51 @@
-# Steers mockanka by its control API. To be sourced; it needs MOCKANKA_URL. What is refused returns 22, as curl does,
-# and says why on standard error.
+# A client of mockanka's control API. Source this file; it needs MOCKANKA_URL. A failed request returns 22, like curl,
+# and prints the reason on standard error.
 
 mock_reset() {
-    mock_ask POST reset >/dev/null
+    mock_call POST reset >/dev/null
 }
 
-# mock_advance_until ID STATE: let time pass until an instance is in a state. Refused if it can never get there.
+# mock_advance_until ID STATE: advance the clock until an instance is in a state. Fails if it can never reach it.
 mock_advance_until() {
-    mock_ask POST clock/advance "{\"until\": {\"instance\": \"$1\", \"state\": \"$2\"}}" >/dev/null
+    mock_call POST clock/advance "{\"until\": {\"instance\": \"$1\", \"state\": \"$2\"}}" >/dev/null
 }
 
-# mock_now: print the time by the mock's clock, as 2024-01-01T00:00:00Z.
+# mock_now: print the time of the mock's clock, as 2024-01-01T00:00:00Z.
 mock_now() {
-    mock_ask GET clock | field now
+    mock_call GET clock | field now
 }
 
-# mock_add_fault RULE
+# mock_add_fault RULE: add a fault rule.
 mock_add_fault() {
-    mock_ask POST faults "$1" >/dev/null
+    mock_call POST faults "$1" >/dev/null
 }
 
-# mock_remove_fault ID
+# mock_remove_fault ID: remove a fault rule.
 mock_remove_fault() {
-    mock_ask DELETE "faults/$1" >/dev/null
+    mock_call DELETE "faults/$1" >/dev/null
 }
 
-# mock_starts: print how many starts reached the controller, whatever became of them.
+# mock_starts: print how many starts reached the controller, successful or not.
 mock_starts() {
-    mock_ask GET "requests?method=POST&path=/api/v1/vm" | grep -o '"number":' | grep -c .
+    mock_call GET "requests?method=POST&path=/api/v1/vm" | grep -o '"number":' | grep -c .
 }
 
-# mock_find_no_fault: look at the report. It must be read before the next reset, which forgets it.
-mock_find_no_fault() (
-    report=$(mock_ask GET report)
-    # Leaks, polls that come too fast, whatever else the client did wrong; and faults that never struck, by which
-    # nothing was tested.
+# mock_check_report: check the report. Call it before the next reset, which clears the report.
+mock_check_report() (
+    report=$(mock_call GET report)
+    # Everything that the client did wrong, such as leaks and polls that are too fast, and faults that never fired and
+    # were therefore not tested.
     case $report in
     *'"findings":[],"unused_faults":[]'*) ;;
     *) printf '%s\n' "$report" >&2 && return 1 ;;
     esac
 )
 
-mock_ask() (
-    answer=$(curl -sS --fail-with-body -X "$1" ${3:+-d "$3"} "$MOCKANKA_URL/_mock/$2") || {
+mock_call() (
+    response=$(curl -sS --fail-with-body -X "$1" ${3:+-d "$3"} "$MOCKANKA_URL/_mock/$2") || {
         status=$?
-        printf '%s /_mock/%s: %s\n' "$1" "$2" "$answer" >&2
+        printf '%s /_mock/%s: %s\n' "$1" "$2" "$response" >&2
         return "$status"
     }
-    printf '%s\n' "$answer"
+    printf '%s\n' "$response"
 )

@@ -14,18 +14,18 @@ from mockanka.contract.items import RULES, Entry, entries
 INTRODUCTION = """\
 # Fidelity
 
-How far this is the real controller: for each operation, parameter, field, value and status code of the contract, how it
-is known. `mockanka fidelity` prints this page out of the contract itself, where it stands as `x-evidence`.
+This page shows how closely the contract matches the real controller. It lists the evidence for each operation,
+parameter, field, value and status code. `mockanka fidelity` prints it from `x-evidence` in `openapi/controller.yaml`.
 
-- `captured`: seen on the wire
-- `reference`: in the published API reference
-- `documented`: only in documents that came later
-- `client relies`: a client that ships would not work if it were otherwise
-- `derived`: follows from several of these
-- `guess`: none of them; after others, it is what the text of the contract calls a guess
+- `captured`: seen in real traffic
+- `reference`: stated in the published API reference
+- `documented`: stated only in later documents
+- `client relies`: required by a published client, which would not work otherwise
+- `derived`: follows from several of the above
+- `guess`: none of the above; after other grades, only the parts that the contract calls a guess
 
-The best stands first. Evidence is given by the sections of the controller-facts. [Releases](releases.md) tells what
-came and went with which release.
+The strongest grade stands first. Evidence names sections of controller-facts. [Releases](releases.md) lists what each
+release added and removed.
 """
 
 WIDTH = 120

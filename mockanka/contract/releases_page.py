@@ -11,38 +11,39 @@ from mockanka.core.release import DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLD
 INTRODUCTION = f"""\
 # Releases
 
-`--release` chooses the controller that is simulated, from {OLDEST_RELEASE} on; so do `MOCKANKA_RELEASE` and `release` in a
-scenario. Without it the scenario rules, else it is {DEFAULT_RELEASE}.
+`--release` selects the release of the controller to simulate, from {OLDEST_RELEASE} on. `MOCKANKA_RELEASE` and the scenario key
+`release` do the same; the option and the environment variable take precedence over the scenario. The default is
+{DEFAULT_RELEASE}.
 
-A release that is not known is the nearest lower one that is, with a note. These are known:
+A release that is not in this list is simulated as the nearest lower one, with a note:
 
 {{known}}
 
-What differs follows, the newest first, each with the sections of the controller-facts that are its evidence. It says
-"guess" where nobody has seen which release it came with. What is not named here is simulated alike at every release.
-`mockanka openapi --release RELEASE` prints the whole contract of one.
-"""  # noqa: E501
+The differences follow, newest release first, each with the sections of controller-facts that support it. "Guess" means
+that it is not on record which release made the change. Whatever is not listed is simulated alike at every release.
+`mockanka openapi --release RELEASE` prints the contract of a single release.
+"""
 
 NOT_SIMULATED = (
-    "Before 1.20 a node whose address changed was still told by the old one.",
-    "From 1.23 on a node of Apple silicon has a capacity of 2, unless its agent was told otherwise; here it has "
-    "what the scenario says.",
-    "Before 1.24 a node told wrong amounts of `ram`, and of which kind is not on record.",
-    "Before 1.28 a node without a licence was not shown as Inactive (Invalid License), and took work all the same.",
-    "Before 1.32 a node was Unhealthy when its VMs had failed, later when it is full and none of them runs; here "
-    "it is when it is told to be.",
-    "Before 1.33 a distribution sometimes stood at progress 1 for ever, or was answered by OK with a body of null.",
-    "Before 1.39 an instance that was saved with a `revert_tag` that does not exist was Pushing for ever.",
-    "Before 1.43 an instance that was terminated while its template was pulled left its VM behind.",
-    "Before 1.48 an instance in the list showed for seconds no template and no tag.",
+    "Before 1.20 a node whose address had changed was still shown with the old one.",
+    "From 1.23 on a node of Apple silicon has a capacity of 2 unless its agent is configured otherwise; the mock uses "
+    "the capacity in the scenario.",
+    "Before 1.24 a node reported wrong amounts of `ram`; how they were wrong is not on record.",
+    "Before 1.28 a node without a licence was not shown as Inactive (Invalid License) and still took instances.",
+    "Before 1.32 a node became Unhealthy when its VMs had failed, later when it is full and none of its VMs run; in "
+    "the mock a node becomes Unhealthy only when a scenario, a fault or a command makes it so.",
+    "Before 1.33 a distribution sometimes remained at progress 1 forever, or the response was OK with a null body.",
+    "Before 1.39 saving an instance with a `revert_tag` that does not exist left it Pushing forever.",
+    "Before 1.43 terminating an instance while its template was pulled left its VM behind.",
+    "Before 1.48 an instance in the list had no template and no tag for some seconds.",
     "Before 1.48 a node that had just joined had an empty state until its first report.",
     "Before 1.48 a script with a long `script_timeout` could end with `startup script exit code 125`.",
-    "Before 1.48 a long startup script held up the other starts on its node.",
-    "From 1.50 on a node can give its VMs' names another prefix.",
-    "`startup_script_condition` is kept, and makes no difference: a script that is not monitored never holds up "
-    "Started, and one that is begins when the VM is up.",
+    "Before 1.48 a long startup script delayed the other starts on its node.",
+    "From 1.50 on a node can be configured with another prefix for the names of its VMs.",
+    "`startup_script_condition` is stored and has no effect: a script that is not monitored never delays Started, "
+    "and a monitored script begins when the VM runs.",
 )
-"""Differences between real releases, and effects of what is asked for, that every simulated one is without."""
+"""Differences between real releases, and effects of request fields, that are not simulated."""
 
 
 WIDTH = 120
