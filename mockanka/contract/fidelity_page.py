@@ -24,8 +24,8 @@ is known. `mockanka fidelity` prints this page out of the contract itself, where
 - `derived`: follows from several of these
 - `guess`: none of them; after others, it is what the text of the contract calls a guess
 
-The best stands first. Evidence is given by the sections of the controller-facts. [Releases](releases.md) tells what
-came and went with which release.
+The best stands first. Evidence is given by the sections of the [controller-facts](controller-facts.md).
+[Releases](releases.md) tells what came and went with which release.
 """
 
 WIDTH = 120
@@ -48,6 +48,7 @@ def page() -> str:
     parts = [INTRODUCTION, "## In numbers\n", _numbers(ledger), "## All guesses\n", _guesses(ledger)]
     for place, there in _by_place(ledger):
         parts += [f"## {place}\n", _rules(there) if place == RULES else _table(there)]
+    parts.append(_links(ledger))
     return "\n".join(parts)
 
 
@@ -98,7 +99,18 @@ def _rules(rules: Iterable[Entry]) -> str:
 
 
 def _told(entry: Entry) -> str:
-    return "; ".join(filter(None, [", ".join(entry.evidence.grades), ", ".join(entry.evidence.facts)]))
+    return "; ".join(filter(None, [", ".join(entry.evidence.grades), _sections(entry)]))
+
+
+def _sections(entry: Entry) -> str:
+    """The sections of controller-facts, as references to the definitions at the end of the page."""
+    return ", ".join(f"[{section}]" for section in entry.evidence.facts)
+
+
+def _links(ledger: Iterable[Entry]) -> str:
+    """The definitions of the sections' links, in the order in which the page names them."""
+    sections = dict.fromkeys(section for entry in ledger for section in entry.evidence.facts)
+    return "".join(f"[{section}]: controller-facts.md#{section.lower()}\n" for section in sections)
 
 
 def _table(fields: Iterable[Entry]) -> str:
@@ -107,7 +119,7 @@ def _table(fields: Iterable[Entry]) -> str:
             _name(entry) + _where(entry),
             str(entry.bounds),
             ", ".join(entry.evidence.grades),
-            ", ".join(entry.evidence.facts),
+            _sections(entry),
         ]
         for entry in fields
     ]
