@@ -24,8 +24,8 @@ parameter, field, value and status code. `mockanka fidelity` prints it from `x-e
 - `derived`: follows from several of the above
 - `guess`: none of the above; after other grades, only the parts that the contract calls a guess
 
-The strongest grade stands first. Evidence names sections of controller-facts. [Releases](releases.md) lists what each
-release added and removed.
+The strongest grade stands first. Evidence names sections of the [controller-facts](controller-facts.md).
+[Releases](releases.md) lists what each release added and removed.
 """
 
 WIDTH = 120
@@ -48,6 +48,7 @@ def page() -> str:
     parts = [INTRODUCTION, "## In numbers\n", _numbers(ledger), "## All guesses\n", _guesses(ledger)]
     for place, there in _by_place(ledger):
         parts += [f"## {place}\n", _rules(there) if place == RULES else _table(there)]
+    parts.append(_links(ledger))
     return "\n".join(parts)
 
 
@@ -98,7 +99,18 @@ def _rules(rules: Iterable[Entry]) -> str:
 
 
 def _told(entry: Entry) -> str:
-    return "; ".join(filter(None, [", ".join(entry.evidence.grades), ", ".join(entry.evidence.facts)]))
+    return "; ".join(filter(None, [", ".join(entry.evidence.grades), _sections(entry)]))
+
+
+def _sections(entry: Entry) -> str:
+    """The sections of controller-facts, as references to the definitions at the end of the page."""
+    return ", ".join(f"[{section}]" for section in entry.evidence.facts)
+
+
+def _links(ledger: Iterable[Entry]) -> str:
+    """The definitions of the sections' links, in the order in which the page names them."""
+    sections = dict.fromkeys(section for entry in ledger for section in entry.evidence.facts)
+    return "".join(f"[{section}]: controller-facts.md#{section.lower()}\n" for section in sections)
 
 
 def _table(fields: Iterable[Entry]) -> str:
@@ -107,7 +119,7 @@ def _table(fields: Iterable[Entry]) -> str:
             _name(entry) + _where(entry),
             str(entry.bounds),
             ", ".join(entry.evidence.grades),
-            ", ".join(entry.evidence.facts),
+            _sections(entry),
         ]
         for entry in fields
     ]

@@ -8,16 +8,16 @@ from textwrap import wrap
 
 from mockanka.core.release import DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLDEST_RELEASE, Feature
 
-INTRODUCTION = f"""\
+INTRODUCTION = """\
 # Releases
 
-`--release` selects the release of the controller to simulate, from {OLDEST_RELEASE} on. `MOCKANKA_RELEASE` and the scenario key
+`--release` selects the release of the controller to simulate, from {oldest} on. `MOCKANKA_RELEASE` and the scenario key
 `release` do the same; the option and the environment variable take precedence over the scenario. The default is
-{DEFAULT_RELEASE}.
+{default}.
 
 A release that is not in this list is simulated as the nearest lower one, with a note:
 
-{{known}}
+{known}
 
 The differences follow, newest release first, each with the sections of controller-facts that support it. "Guess" means
 that it is not on record which release made the change. Whatever is not listed is simulated alike at every release.
@@ -52,7 +52,11 @@ WIDTH = 120
 def page() -> str:
     """The page, as it stands in the project's documents."""
     known = "\n".join(wrap(", ".join(map(str, KNOWN_RELEASES)) + ".", WIDTH))
-    parts = [INTRODUCTION.format(known=known), "## Not simulated\n", _bullets(NOT_SIMULATED)]
+    parts = [
+        INTRODUCTION.format(oldest=OLDEST_RELEASE, default=DEFAULT_RELEASE, known=known),
+        "## Not simulated\n",
+        _bullets(NOT_SIMULATED),
+    ]
     newest_first = sorted(FEATURES.values(), key=lambda feature: feature.since, reverse=True)
     for since, features in groupby(newest_first, key=lambda feature: feature.since):
         parts += [f"## {since}\n", _bullets(map(_told, features))]

@@ -57,33 +57,33 @@ class Feature(NamedTuple):
 FEATURES: dict[str, Feature] = {
     "mac-addresses": Feature(
         Release(1, 9, 0),
-        "Instances of stopped templates get a MAC address out of a pool, or the one that `mac_address` asks for.",
+        "Instances of templates that were pushed stopped get a MAC address from a pool, or the one in `mac_address`.",
         "A1, C16",
     ),
     "script-result": Feature(
         Release(1, 15, 0),
-        "A save image request shows its script's `script_result`, and takes `cancel_on_script_failure`.",
+        "Save image requests have `cancel_on_script_failure`, and show the `script_result`.",
         "A20",
     ),
     "node-update": Feature(
         Release(1, 18, 0),
-        "PUT `/api/v1/node/update`: every agent fetches its package again, and its node is Updating meanwhile.",
+        "PUT `/api/v1/node/update`: every agent is installed again; in between its node is Updating.",
         "A9",
     ),
     "failure-status-400": Feature(
         Release(1, 20, 0),
-        "A failure has HTTP status 400; before it has 200.",
+        "Failures have HTTP status 400; before, 200.",
         "A0.3",
         guess=True,
     ),
     "template-removal": Feature(
         Release(1, 20, 0),
-        "DELETE `/api/v1/registry/vm/remove` takes a template from the nodes' disks.",
+        "DELETE `/api/v1/registry/vm/remove` removes a template from the disks of nodes.",
         "A14",
     ),
     "node-templates": Feature(
         Release(1, 20, 0),
-        "A node tells the `templates` on its disk.",
+        "Nodes show the `templates` on their disks.",
         "A6",
     ),
     "arch": Feature(
@@ -93,35 +93,35 @@ FEATURES: dict[str, Feature] = {
     ),
     "template-size-by-id": Feature(
         Release(1, 22, 0),
-        "A template asked for by id tells its `size`, as the list does.",
+        "A template requested by id shows its `size`, as the list does.",
         "A11",
         guess=True,
     ),
     "failed-node-shown": Feature(
         Release(1, 22, 0),
-        "An instance that failed before it had a VM tells on which node.",
+        "An instance that failed before it had a VM shows its `node_id`.",
         "C16",
     ),
     "vlans": Feature(
         Release(1, 23, 0),
-        "`vlan_tag` in a start, `vlan` of instances, and GET `/api/v1/vlan`.",
+        "`vlan_tag` in starts, `vlan` of instances, and GET `/api/v1/vlan`.",
         "A1, A2.2, A27",
     ),
     "script-monitoring": Feature(
         Release(1, 24, 0),
-        "`script_monitoring` with `script_timeout` and `script_fail_handler`, and what is left: `startup_script`.",
+        "`script_monitoring`, `script_timeout` and `script_fail_handler` in starts, and the result `startup_script`.",
         "A1, A2.4, C4",
     ),
     "instance-tells-its-names": Feature(
         Release(1, 24, 0),
-        "An instance itself has its `instance_id`, `external_id` and `name`; in the list the item around it has "
-        "the last two always, and null when they are not set.",
+        "An instance contains its `instance_id`, `external_id` and `name`. In the list, the item around it "
+        "always has the last two, null when unset.",
         "A2.1, B22, B23",
         guess=True,
     ),
     "registry-address": Feature(
         Release(1, 24, 0),
-        "`anka_registry` of an instance is the registry's address; before it is blank.",
+        "`anka_registry` of an instance is the address of the registry; before, it is empty.",
         "A2.2, B40",
         guess=True,
     ),
@@ -132,32 +132,32 @@ FEATURES: dict[str, Feature] = {
     ),
     "port-rule-name": Feature(
         Release(1, 24, 0),
-        "The name of a port forwarding rule stands under `rule_name`; before it stands under `Name`.",
+        "The name of a port forwarding rule is in `rule_name`; before, in `Name`.",
         "B4",
     ),
     "tag-filled-in": Feature(
         Release(1, 24, 1),
-        "An instance tells its tag also when the request named none.",
+        "An instance shows its tag even if the request named none.",
         "A1",
     ),
     "name-template-nodes": Feature(
         Release(1, 25, 0),
-        "`name_template` knows `$node_id`, `$node_name` and `$tag`.",
+        "`name_template` supports `$node_id`, `$node_name` and `$tag`.",
         "A1, B42",
     ),
     "name-template-instance": Feature(
         Release(1, 27, 0),
-        "`name_template` knows `$instance_id`.",
+        "`name_template` supports `$instance_id`.",
         "A1",
     ),
     "hardware-overrides": Feature(
         Release(1, 27, 0),
-        "`video_controller`, `hvapic` and `csr_active_config` in a start.",
+        "`video_controller`, `hvapic` and `csr_active_config` in starts.",
         "A1",
     ),
     "request-id-stays": Feature(
         Release(1, 27, 0),
-        "An instance that has a VM still tells its `inflight_reqid`.",
+        "An instance with a VM still shows its `inflight_reqid`.",
         "A2.2",
         guess=True,
     ),
@@ -168,17 +168,17 @@ FEATURES: dict[str, Feature] = {
     ),
     "network-local": Feature(
         Release(1, 30, 0),
-        "`network_local` in a start.",
+        "`network_local` in starts.",
         "A1",
     ),
     "csr-always-on": Feature(
         Release(1, 30, 0),
-        "`csr_active_config` takes `forceOff` no more.",
+        "`csr_active_config` no longer supports `forceOff`.",
         "A1",
     ),
     "node-by-id-whole": Feature(
         Release(1, 32, 0),
-        "A node asked for by id is as in the list; before its `anka_version` and `capacity_mode` are blank.",
+        "A node requested by id is the same as in the list; before, its `anka_version` and `capacity_mode` are empty.",
         "A6, B10",
     ),
     "drain-mode": Feature(
@@ -188,17 +188,17 @@ FEATURES: dict[str, Feature] = {
     ),
     "distribute-to-unhealthy": Feature(
         Release(1, 33, 0),
-        "A distribution to all nodes goes to Unhealthy ones as well.",
+        "A distribution to all nodes includes Unhealthy nodes.",
         "A16",
     ),
     "hardware-ids": Feature(
         Release(1, 37, 0),
-        "`hw_serial` and `hw_uuid` in a start.",
+        "`hw_serial` and `hw_uuid` in starts.",
         "A1",
     ),
     "distribute-to-draining": Feature(
         Release(1, 37, 0),
-        "A distribution to all nodes goes to those in Drain Mode as well.",
+        "A distribution to all nodes includes nodes in Drain Mode.",
         "A16, C5",
     ),
     "permission-group": Feature(
@@ -208,22 +208,22 @@ FEATURES: dict[str, Feature] = {
     ),
     "one-node-a-call": Feature(
         Release(1, 39, 0),
-        "Of the `node_ids` that join or leave groups only the first counts.",
+        "Only the first of the `node_ids` joins or leaves groups.",
         "A10",
     ),
     "start-overrides": Feature(
         Release(1, 39, 0),
-        "`port_forwarding_override`, `network_mode` and `disk` in a start.",
+        "`port_forwarding_override`, `network_mode` and `disk` in starts.",
         "A1",
     ),
     "port-rule-plain-name": Feature(
         Release(1, 39, 0),
-        "The name of a port forwarding rule stands under `name`.",
+        "The name of a port forwarding rule is in `name`.",
         "B4",
     ),
     "vm-timestamp": Feature(
         Release(1, 41, 0),
-        "`access_date` and `timestamp` in vminfo, which has lost its `vnc_connection_string`.",
+        "`access_date` and `timestamp` in vminfo, without `vnc_connection_string`.",
         "A2.3",
     ),
     "probes": Feature(
@@ -233,7 +233,7 @@ FEATURES: dict[str, Feature] = {
     ),
     "vnc-password": Feature(
         Release(1, 42, 0),
-        "`vnc_password` in a start.",
+        "`vnc_password` in starts.",
         "A1",
     ),
     "script-timeout-told": Feature(
@@ -249,7 +249,8 @@ FEATURES: dict[str, Feature] = {
     ),
     "node-report": Feature(
         Release(1, 43, 0),
-        "A node tells when it last reported, by which agent: `last_updated`, `timestamp`, `agent_version`.",
+        "Nodes show when they last reported and the release of their agent: `last_updated`, `timestamp`, "
+        "`agent_version`.",
         "A6",
     ),
     "license-expiry": Feature(
@@ -259,17 +260,17 @@ FEATURES: dict[str, Feature] = {
     ),
     "no-usb-no-key": Feature(
         Release(1, 43, 0),
-        "A node without USB devices leaves `usb_devices` out; before it is null.",
+        "A node without USB devices omits `usb_devices`; before, it is null.",
         "A6, B32",
     ),
     "distribution-cancel": Feature(
         Release(1, 43, 0),
-        "DELETE `/api/v1/registry/vm/distribute` cancels what is not done yet.",
+        "DELETE `/api/v1/registry/vm/distribute` cancels a distribution on the nodes that are not done.",
         "A17",
     ),
     "distribution-error": Feature(
         Release(1, 43, 0),
-        "A distribution tells the `error` of a node that failed.",
+        "A distribution shows the `error` of a node that failed.",
         "A16, A17",
     ),
     "restart": Feature(
@@ -279,28 +280,29 @@ FEATURES: dict[str, Feature] = {
     ),
     "script-output-cut": Feature(
         Release(1, 45, 0),
-        "Of a script's output the last megabyte is kept.",
+        "Only the last megabyte of a script's output is kept.",
         "A20",
     ),
     "quiet-restart": Feature(
         Release(1, 47, 0),
-        "An instance that restarts stays Started; before it is Error for a moment.",
+        "An instance stays Started during a restart; before, it is in Error for a moment.",
         "A5",
     ),
     "vm-kept-on-error": Feature(
         Release(1, 49, 0),
-        "An instance in Error keeps its vminfo; before its VM is `deleted`, without name, address and ports.",
+        "An instance in Error keeps its vminfo; before, the VM is `deleted`, without name, address and ports.",
         "C3",
     ),
     "forced-overrides": Feature(
         Release(1, 50, 0),
-        "A node that counts resources may count what `vcpu` and `vram` ask for instead of the template's: "
-        "`force_overrides` in a scenario.",
+        "A node that counts resources can use `vcpu` and `vram` of the start instead of the template's "
+        "values (`force_overrides` in a scenario).",
         "C7",
     ),
     "scheduling-after-pull": Feature(
         Release(1, 50, 0),
-        "After its pull an instance is Scheduling again until its VM is up; before it is Pulling until then.",
+        "An instance is Scheduling again between the end of its pull and the start of its VM; before, it is "
+        "Pulling until its VM runs.",
         "C1",
     ),
 }

@@ -207,12 +207,12 @@ TABLES = {
 """Which schema of an answer describes what a field table renders."""
 
 BODIES = {
-    "starts.StartBody": "StartVmsRequest",
-    "starts.UpdateBody": "UpdateVmRequest",
-    "starts.RestartBody": "RestartVmRequest",
-    "starts.PortRuleBody": "PortForwardingOverride",
-    "starts.DiskBody": "DiskOverride",
-    "bodies.ById": "TerminateVmRequest",
+    "instance_requests.StartBody": "StartVmsRequest",
+    "instance_requests.UpdateBody": "UpdateVmRequest",
+    "instance_requests.RestartBody": "RestartVmRequest",
+    "instance_requests.PortRuleBody": "PortForwardingOverride",
+    "instance_requests.DiskBody": "DiskOverride",
+    "request_fields.ById": "TerminateVmRequest",
     "nodes.ConfigBody": "ConfigureNodeRequest",
     "nodes.NodeBody": "DeleteNodeRequest",
     "nodes.MembershipBody": "NodeGroupsRequest",
