@@ -15,7 +15,7 @@ import click
 
 from mockanka import __version__, resources, units
 from mockanka.cli import check, proxy, snapshot
-from mockanka.cli.common import bind, port_option, refuse, write_whole
+from mockanka.cli.common import ReadyFile, bind, port_option, refuse
 from mockanka.core.release import DEFAULT_RELEASE, Release
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def _read_speed(ctx: click.Context, param: click.Parameter, value: float | None)
 
 
 def _read_findings(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
-    from mockanka.simulator.client_report import read_kinds
+    from mockanka.simulator.client_report import parse_finding_kinds
 
     try:
-        return None if value is None else read_kinds(value)
+        return None if value is None else parse_finding_kinds(value)
     except ValueError as wrong:
         raise click.BadParameter(str(wrong), ctx, param) from None
 
@@ -129,24 +129,20 @@ def serve(
 
     if control_port and control_port == port:
         refuse("--control-port: must be another than --port")
-    house = _prepare(scenario, host, ready_file, options)
+    simulator = _prepare(scenario, host, ready_file, options)
     ports = [port] if control_port is None else [port, control_port]
     listening = [bind(host, each) for each in ports]
 
-    def ready(url: str, control_url: str) -> None:
-        line: dict[str, object] = {"url": url, "pid": os.getpid()}
-        if control_port is not None:
-            line["control_url"] = control_url
-        if ready_file is not None:
-            write_whole(ready_file, json.dumps(line) + "\n")
-        click.echo(json.dumps(line))
-        _greet(house, scenario)
+    with ReadyFile(ready_file) as file:
 
-    try:
-        http_server.run(house, listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        def ready(url: str, control_url: str) -> None:
+            line: dict[str, object] = {"url": url, "pid": os.getpid()}
+            if control_port is not None:
+                line["control_url"] = control_url
+            click.echo(file.write(line))
+            _greet(simulator, scenario)
+
+        http_server.serve_simulator(simulator, listening, ready)
 
 
 BEHIND = "the command to run stands behind --: mockanka run default -- go test ./..."
@@ -208,32 +204,28 @@ def run(
     printed on standard error at the end.
     """
     from mockanka.server.run_command import run_command
-    from mockanka.simulator.client_report import KINDS, Report
+    from mockanka.simulator.client_report import FINDING_KINDS, Report
 
     command = _command_of(ctx)
-    house = _prepare(scenario, host, ready_file, options)
+    simulator = _prepare(scenario, host, ready_file, options)
     listening = [bind(host, port), bind(host, 0)]
-
-    def said(url: str, control_url: str) -> None:
-        if ready_file is not None:
-            line = {"url": url, "pid": os.getpid(), "control_url": control_url}
-            write_whole(ready_file, json.dumps(line) + "\n")
-        _greet(house, scenario)
-
     reports: list[Report] = []
-    house.before_reset.append(lambda: reports.append(house.report()))
-    try:
-        status = run_command(house, listening, command, said)
-    except OSError as wrong:
-        click.echo(f"cannot run {command[0]}: {wrong.strerror}", err=True)
-        sys.exit(126)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-    report = Report.together([*reports, house.report()])
+    simulator.before_reset.append(lambda: reports.append(simulator.report()))
+    with ReadyFile(ready_file) as file:
+
+        def ready(url: str, control_url: str) -> None:
+            file.write({"url": url, "pid": os.getpid(), "control_url": control_url})
+            _greet(simulator, scenario)
+
+        try:
+            status = run_command(simulator, listening, command, ready)
+        except OSError as wrong:
+            click.echo(f"cannot run {command[0]}: {wrong.strerror}", err=True)
+            sys.exit(126)
+    report = Report.merge([*reports, simulator.report()])
     click.echo(str(report), err=True)
-    kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
-    found = report.of(kinds)
+    kinds = strict_on if strict_on is not None else list(FINDING_KINDS) if strict else []
+    found = report.of_kinds(kinds)
     if status == 0 and found:
         named = ", ".join(dict.fromkeys(finding.kind for finding in found))
         click.echo(f"mockanka: the command succeeded; ends with 1 for {named}", err=True)
@@ -255,7 +247,7 @@ def _command_of(ctx: click.Context) -> list[str]:
 
 
 def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> Simulator:
-    """The house to serve, or an end with status 2 and the reason."""
+    """Return the simulator to serve, or an end with status 2 and the reason."""
     from mockanka.scenario import Options, Scenario, ScenarioError
     from mockanka.simulator.simulator import Simulator
 
@@ -263,17 +255,16 @@ def _prepare(scenario: str, host: str, ready_file: Path | None, options: dict[st
         refuse(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if not host:
         refuse("--host: an address is needed; 0.0.0.0 listens on all")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an earlier server's
+    ReadyFile(ready_file).remove()
     try:
         return Simulator(Scenario.find(scenario), Options(**options))
     except ScenarioError as wrong:
         refuse(str(wrong))
 
 
-def _greet(house: Simulator, scenario: str) -> None:
-    click.echo(f"mockanka {__version__}: release {house.controller.release}, scenario {scenario}", err=True)
-    for note in house.controller.notes:
+def _greet(simulator: Simulator, scenario: str) -> None:
+    click.echo(f"mockanka {__version__}: release {simulator.controller.release}, scenario {scenario}", err=True)
+    for note in simulator.controller.notes:
         click.echo(f"mockanka: {note}", err=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from mockanka.cli.check import FILE, access, access_of, read_release
-from mockanka.cli.common import bind, port_option, refuse, write_whole
+from mockanka.cli.common import ReadyFile, bind, port_option, refuse
 from mockanka.core.release import Release
 
 
@@ -61,13 +60,12 @@ def proxy(
     from mockanka.proxy import proxy as passing
     from mockanka.recording import har as recording
     from mockanka.remote.client import Unusable
-    from mockanka.server import http_server
+    from mockanka.serving import url_of
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
         if file is not None and not file.absolute().parent.is_dir():
             refuse(f"{name}: there is no folder {file.absolute().parent}")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+    ReadyFile(ready_file).remove()
     try:
         entrance = access_of(options)
         target = passing.target_of(target_url, entrance)
@@ -82,20 +80,15 @@ def proxy(
         listening.close()
         refuse(f"--har: {har} cannot be written: {wrong.strerror}")
     book = passing.Book(target.base, known or asking.later, _say, writer)
-    url = http_server.url_of(listening)
+    url = url_of(listening)
 
-    def ready() -> None:
-        line = json.dumps({"url": url, "pid": os.getpid()})
-        if ready_file is not None:
-            write_whole(ready_file, line + "\n")
-        click.echo(line)
-        _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+    with ReadyFile(ready_file) as announcement:
 
-    try:
+        def ready() -> None:
+            click.echo(announcement.write({"url": url, "pid": os.getpid()}))
+            _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+
         report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
     _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if book.failed else 0)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
+
+from mockanka.json_text import parse_json
 
 JSON = "application/json"
 
@@ -84,10 +85,6 @@ class Exchange:
 def read_json(content: bytes) -> Any:
     """JSON that is strict: ValueError also for what is no UTF-8, for NaN, and for what is nested without end."""
     try:
-        return json.loads(content.decode(), parse_constant=_no_constant)
+        return parse_json(content.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

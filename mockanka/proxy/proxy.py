@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import ssl
 from collections.abc import Callable
@@ -12,18 +11,16 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import uvloop
-
 from mockanka import __version__
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.proxy.http1 import Head
 from mockanka.proxy.recorder import Book
 from mockanka.proxy.relay import Relay
 from mockanka.remote.client import Access, Unanswered, Unusable, connect, read_url, trust
+from mockanka.serving import BACKLOG, serve_until_signal
 
 __all__ = ["Asking", "Book", "Proxy", "Target", "run", "target_of"]
 
-BACKLOG = 2048
 LINKS = {"health": "/_mock/health", "report": "/_mock/report"}
 PROBLEM = "application/problem+json"
 
@@ -144,15 +141,4 @@ def _written(head: Head | None, status: int, body: object, kind: str = "applicat
 
 def run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
     """Pass traffic on until SIGINT or SIGTERM, and report what was found; ``ready`` is called once clients get in."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(proxy, listening, ready))
-
-
-async def _run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await proxy.start(listening)
-    ready()
-    await stop.wait()
-    return await proxy.stop()
+    return serve_until_signal(lambda: proxy.start(listening), ready, proxy.stop)

@@ -21,7 +21,7 @@ from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, ScenarioError, fault_rules
 from mockanka.scenario.source import nearest
-from mockanka.server.threaded import ServerThread
+from mockanka.server.threaded import ThreadedServer
 from mockanka.simulator.client_report import Report
 from mockanka.simulator.simulator import Simulator
 from mockanka.testing import views
@@ -194,7 +194,7 @@ class Anka:
 
     def __init__(self, scenario: Scenario, options: Options, host: str = "127.0.0.1", port: int = 0) -> None:
         self._house = Simulator(scenario, options)
-        self._thread = ServerThread(self._house, host, port)
+        self._thread = ThreadedServer(self._house, host, port)
         self.url = self._thread.server.url
         """The base URL to give to the client under test."""
         self.clock = ClockControl(self)
@@ -232,7 +232,7 @@ class Anka:
         def go(controller: Controller) -> views.Instance:
             id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
             time_control.wait_for(controller, id, InstanceState(state))
-            return views.look_at_instance(controller, self._house.watch.started_by, id)
+            return views.look_at_instance(controller, self._house.client_monitor.started_by, id)
 
         return self._do(go)
 
@@ -245,7 +245,7 @@ class Anka:
     @property
     def instances(self) -> views.Views[views.Instance]:
         """Instances by id, or by name; what is gone of late is still found by its id, for its timeline."""
-        started_by = self._house.watch.started_by
+        started_by = self._house.client_monitor.started_by
         at = partial(views.look_at_instance, self._house.controller, started_by)
         return views.Views("instance", self._looking("instances", at))
 
@@ -296,7 +296,7 @@ class Anka:
         def turn() -> str:
             try:
                 one = fault_effects.node_by_id_or_name(self._house.controller, name)
-                self._house.turn_node(one.id, state, at_once)
+                self._house.override_node(one.id, state, at_once)
             except NoSuchNode:
                 known = [each.name for each in self._house.controller.nodes.values()]
                 raise KeyError(f"there is no one node {name!r}: {nearest(name, known)}") from None
@@ -343,7 +343,7 @@ class Anka:
 
         house.before_reset.append(keep)
         try:
-            yield lambda: Report.together([*kept, self.report()])
+            yield lambda: Report.merge([*kept, self.report()])
         finally:
             house.before_reset.remove(keep)
 
@@ -354,7 +354,7 @@ class Anka:
         def strike(controller: Controller) -> None:
             id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
             try:
-                self._house.strike_instance(id, fate, message)
+                self._house.act_on_instance(id, fate, message)
             except IllegalTransition:
                 raise ValueError(f"an instance that is {controller.instances[id].state} cannot {fate}") from None
 
@@ -367,7 +367,7 @@ class Anka:
 
     def _look(self, what: Callable[[Controller], Result]) -> Result:
         """The same for what changes nothing; it may be asked for after the end as well."""
-        return self._thread.look(lambda: self._now(what))
+        return self._thread.read(lambda: self._now(what))
 
     def _now(self, what: Callable[[Controller], Result]) -> Result:
         self._house.controller.advance()

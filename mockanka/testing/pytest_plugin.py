@@ -60,7 +60,7 @@ def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) 
     # Judged when everything that was built on it is gone, for that may clean up; a test that failed already, or was
     # skipped, has more to say for itself.
     if strict and request.node.stash.get(PASSED, False):
-        found = reports().of(strict)
+        found = reports().of_kinds(strict)
         if found:
             pytest.fail("the client did wrong:\n" + "\n".join(f"  {each}" for each in found), pytrace=False)
 
@@ -94,13 +94,13 @@ def _marker(item: pytest.Item) -> dict[str, Any]:
 
 def _strict(request: pytest.FixtureRequest, asked: Any) -> list[str]:
     """The findings that fail the test: as the marker says, in one text, as a list, or all or none by True or False."""
-    from mockanka.simulator.client_report import read_kinds
+    from mockanka.simulator.client_report import parse_finding_kinds
 
     given = request.config.getini("anka_strict") if asked is None else asked
     if isinstance(given, bool):
         given = "all" if given else ""
     try:
-        return read_kinds(given if isinstance(given, str) else " ".join(given))
+        return parse_finding_kinds(given if isinstance(given, str) else " ".join(given))
     except (TypeError, ValueError) as wrong:
         why = str(wrong)
     pytest.fail(f"strict, or anka_strict: {why}", pytrace=False)

@@ -231,7 +231,7 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
         host_ip="" if vm is None or "host_ip" in one.unreported else vm.host_ip,
         ports=tuple(Port(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
         metadata=dict(request.metadata),
-        waits_for=timeline.why_it_waits(controller, one),
+        waits_for=timeline.waiting_reason(controller, one),
         started_by=started_by(id),
         timeline=_timeline(one),
     )
@@ -240,7 +240,7 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
 def _timeline(one: instance_record.Instance) -> tuple[Stay, ...]:
     return tuple(
         Stay(stay.state.value, moment(stay.since), None if end is None else moment(end), stay.cause)
-        for stay, end in timeline.stays(one)
+        for stay, end in timeline.states_with_ends(one)
     )
 
 

@@ -17,7 +17,7 @@ from mockanka.core.release import Release
 from mockanka.proxy.proxy import Book, Proxy, target_of
 from mockanka.recording.har import Writer
 from mockanka.remote.client import Access
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from tests.server.test_response_faults import TIMEOUT, ask, raw
 
 

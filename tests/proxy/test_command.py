@@ -15,7 +15,7 @@ import pytest
 import mockanka
 from mockanka.core.release import Release
 from mockanka.recording.har import judge_recording, load
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
 from tests.cli.test_commands import call
 from tests.pages import blocks

@@ -24,7 +24,7 @@ import mockanka
 from mockanka.core.faults import RESPONSE_FAULTS
 from mockanka.proxy.relay import HEADER
 from mockanka.remote.client import Access
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
 from tests.proxy.harness import Passing, conversation, exactly, listening, passing
 from tests.remote.test_client import CERTIFICATE

@@ -21,7 +21,7 @@ from mockanka.proxy.relay import HEADER
 from mockanka.recording.exchanges import Recorded
 from mockanka.recording.har import Writer
 from mockanka.remote.client import Access
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from tests.proxy.harness import conversation, exactly, listening, passing
 from tests.proxy.test_proxy import GET, answer, as_much_as_goes
 from tests.server.test_response_faults import ask, head, hear

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.server import asgi as door_module
-from mockanka.server import wsgi_bridge
-from mockanka.server.asgi import LONGEST_READ, Gateway
+from mockanka.server import asgi
+from mockanka.server.asgi import MAX_READ, Gateway
+from mockanka.server.wsgi_bridge import call_wsgi
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND, format_moment
 from tests.controllers import CORNERS
@@ -101,7 +101,7 @@ def call(door: Gateway, method: str, target: str, body: object = None, headers: 
 
 
 def now(door: Gateway) -> str:
-    return format_moment(door.house.controller.clock.now())
+    return format_moment(door.simulator.controller.clock.now())
 
 
 # Time.
@@ -161,7 +161,7 @@ def test_steering_does_not_move_a_stepping_clock(method: str, target: str) -> No
 def test_who_polls_gets_there() -> None:
     """By a stepping clock an instance is Started after a handful of polls."""
     door = door_of()
-    template = next(iter(door.house.controller.templates))
+    template = next(iter(door.simulator.controller.templates))
     (id,) = call(door, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
     states = [call(door, "GET", f"/api/v1/vm?id={id}").json["body"]["instance_state"] for _ in range(6)]
 
@@ -201,22 +201,22 @@ def unordered(headers: Headers) -> list[tuple[bytes, bytes]]:
 def test_polls_at_the_door_are_those_of_the_application(query: str) -> None:
     """An answer given at the door equals the application's own, byte for byte, headers too, at any time."""
     fast, slow = (door_of("busy", step=3 * SECOND) for _ in range(2))
-    id = next(iter(fast.house.controller.instances))
+    id = next(iter(fast.simulator.controller.instances))
     target = "/api/v1/vm" + query.format(id=id)
     for _ in range(12):
         quick = call(fast, "GET", target)
-        slow.house.controller.clock.tick()
-        status, headers, body = wsgi_bridge.call(slow.house.app, scope_of("GET", target), b"", 0)
-        expected = [*headers, (b"date", quick.header("date").encode())]
+        slow.simulator.controller.clock.tick()
+        response = call_wsgi(slow.simulator.app, scope_of("GET", target), b"", 0)
+        expected = [*response.headers, (b"date", quick.header("date").encode())]
 
-        assert (status, body) == (quick.status, quick.body)
+        assert (response.status, response.content) == (quick.status, quick.body)
         assert unordered(expected) == unordered(quick.headers)
 
 
 def test_polls_see_every_change() -> None:
     """What is kept at hand is never older than the last request."""
     door = door_of(clock="manual")
-    template = next(iter(door.house.controller.templates))
+    template = next(iter(door.simulator.controller.templates))
     counts = [len(call(door, "GET", "/api/v1/vm").json["body"])]
     (id,) = call(door, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
     counts.append(len(call(door, "GET", "/api/v1/vm").json["body"]))
@@ -231,7 +231,7 @@ def test_polls_see_every_change() -> None:
 WORLD = Scenario.from_yaml(CORNERS)
 SAMPLE = WORLD.controller(Options(clock="step"))
 TEMPLATES, NODES, GROUPS = (list(part) for part in (SAMPLE.templates, SAMPLE.nodes, SAMPLE.groups))
-ONES = [door_of(WORLD).house.controller.new_id("instance")]
+ONES = [door_of(WORLD).simulator.controller.new_id("instance")]
 REQUESTS = st.one_of(
     st.just(("GET", "/api/v1/vm", None)),
     st.sampled_from(
@@ -295,7 +295,7 @@ class Part(bytes):
 def test_a_body_over_the_limit_is_refused_without_being_kept(release: str) -> None:
     """Of a body that is too long no more is held than the limit, and the refusal names it."""
     door = door_of(release=Release.parse(release))
-    before = dump(door.house.controller)["nodes"]
+    before = dump(door.simulator.controller)["nodes"]
     size, count = 1 << 20, 40
     Part.held = Part.most = 0
     parts = ({"type": "http.request", "body": Part(size), "more_body": n < count - 1} for n in range(count))
@@ -304,13 +304,13 @@ def test_a_body_over_the_limit_is_refused_without_being_kept(release: str) -> No
     assert ("FAIL", 200 if release == "1.8.0" else 400) == (answer.json["status"], answer.status)
     assert str(MAX_BODY) in answer.json["message"]
     assert Part.most <= MAX_BODY + 3 * size
-    assert before == dump(door.house.controller)["nodes"]
+    assert before == dump(door.simulator.controller)["nodes"]
 
 
 def test_a_body_without_end_is_read_no_further_than_needed() -> None:
     """A client that never stops sending is answered once it has sent far more than anybody needs."""
     door = door_of()
-    piece = bytes(LONGEST_READ // 16)
+    piece = bytes(MAX_READ // 16)
     served = 0
 
     def parts() -> Iterable[dict[str, Any]]:
@@ -355,18 +355,18 @@ def test_a_scenario_over_the_limit_is_refused_with_a_hint(monkeypatch: pytest.Mo
 def test_a_client_that_leaves_in_mid_body_changes_nothing(method: str, target: str, body: bytes) -> None:
     """A request that was never finished is no request: no answer, no step of the clock, no change."""
     door = door_of()
-    before = dump(door.house.controller)
+    before = dump(door.simulator.controller)
     parts = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
     sent = run(lambda: send_parts(door, scope_of(method, target), parts))
 
     assert [] == sent
-    assert (before, BEGIN) == (dump(door.house.controller), now(door))
+    assert (before, BEGIN) == (dump(door.simulator.controller), now(door))
 
 
 def test_a_body_in_pieces_is_one_body() -> None:
     """However a body is cut, it is read as a whole."""
     door = door_of()
-    raw = json.dumps({"vmid": next(iter(door.house.controller.templates))}).encode()
+    raw = json.dumps({"vmid": next(iter(door.simulator.controller.templates))}).encode()
     parts = [{"type": "http.request", "body": raw[n : n + 1], "more_body": n < len(raw) - 1} for n in range(len(raw))]
     answer = Answer(run(lambda: send_parts(door, scope_of("POST", "/api/v1/vm"), parts)))
 
@@ -431,7 +431,7 @@ async def take_turns() -> None:
 
 
 async def start_one(door: Gateway) -> str:
-    template = next(iter(door.house.controller.templates))
+    template = next(iter(door.simulator.controller.templates))
     (id,) = (await ask(door, "POST", "/api/v1/vm", {"vmid": template})).json["body"]
     return str(id)
 
@@ -503,7 +503,7 @@ def test_a_listener_whose_wish_makes_no_sense_is_refused(query: str) -> None:
 
     assert 400 == answer.status
     assert "application/problem+json" == answer.header("content-type")
-    assert not door.listeners._news
+    assert not door.event_streams._news
 
 
 def test_a_listener_is_let_go_when_the_door_closes() -> None:
@@ -585,7 +585,7 @@ def test_a_listener_misses_nothing_of_a_new_world() -> None:
         await listener.until(1)
         await ask(door, "PUT", "/_mock/scenario", pulls.encode())
         await take_turns()
-        kept = list(door.house.controller.log.since(0))
+        kept = list(door.simulator.controller.log.since(0))
         assert kept
         await ask(door, "GET", "/api/v1/vm")
         await take_turns()
@@ -659,4 +659,4 @@ def test_without_the_accept_header_events_are_a_list() -> None:
 
 def test_the_longest_body_is_read_in_full() -> None:
     """What is kept at most is what the application takes at most."""
-    assert door_module.MAX_BODY == MAX_BODY < LONGEST_READ
+    assert asgi.MAX_BODY == MAX_BODY < MAX_READ

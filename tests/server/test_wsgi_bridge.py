@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockanka.server import wsgi_bridge
+from mockanka.server.http_messages import Response
+from mockanka.server.wsgi_bridge import call_wsgi
 
 SCOPE = {
     "type": "http",
@@ -55,7 +56,7 @@ class Echo:
 def test_the_application_is_told_everything() -> None:
     """Method, path, query, server and headers stand where WSGI has them."""
     app = Echo()
-    wsgi_bridge.call(app, SCOPE, b"body", 4)
+    call_wsgi(app, SCOPE, b"body", 4)
     environ = {key: value for key, value in app.environ.items() if isinstance(value, str)}
 
     assert {
@@ -79,9 +80,9 @@ def test_the_application_is_told_everything() -> None:
 def test_the_answer_is_whole() -> None:
     """Status, headers in lower case, and all parts of the body come back, and the answer is closed."""
     app = Echo("418 I'm a teapot")
-    answer = wsgi_bridge.call(app, SCOPE, b"", 0)
+    response = call_wsgi(app, SCOPE, b"", 0)
 
-    assert (418, [(b"content-type", b"text/x"), (b"x-latin", b"\xe9")], b"onetwo") == answer
+    assert Response(418, [(b"content-type", b"text/x"), (b"x-latin", b"\xe9")], b"onetwo") == response
     assert app.closed
 
 
@@ -94,7 +95,7 @@ def test_the_answer_is_closed_when_it_breaks_off() -> None:
 
     app = Echo(parts=broken())
     with pytest.raises(OSError, match="broken"):
-        wsgi_bridge.call(app, SCOPE, b"", 0)
+        call_wsgi(app, SCOPE, b"", 0)
 
     assert app.closed
 
@@ -106,13 +107,13 @@ def test_a_plain_list_is_an_answer_too() -> None:
         start_response("204 No Content", [])
         return []
 
-    assert (204, [], b"") == wsgi_bridge.call(app, SCOPE, b"", 0)
+    assert Response(204, [], b"") == call_wsgi(app, SCOPE, b"", 0)
 
 
 def test_the_length_is_that_of_the_whole_body() -> None:
     """The application hears how long the body was, also when not all of it was kept."""
     app = Echo()
-    wsgi_bridge.call(app, SCOPE, b"cut", 10**9)
+    call_wsgi(app, SCOPE, b"cut", 10**9)
 
     assert ("1000000000", b"cut") == (app.environ["CONTENT_LENGTH"], app.body)
 
@@ -120,6 +121,6 @@ def test_the_length_is_that_of_the_whole_body() -> None:
 def test_a_server_without_name_is_localhost() -> None:
     """A scope that does not say where it came in is answered."""
     app = Echo()
-    wsgi_bridge.call(app, {**SCOPE, "server": None}, b"", 0)
+    call_wsgi(app, {**SCOPE, "server": None}, b"", 0)
 
     assert ("localhost", "0") == (app.environ["SERVER_NAME"], app.environ["SERVER_PORT"])

@@ -15,7 +15,14 @@ import mockanka
 from mockanka.api.instances import START
 from mockanka.api.request_fields import Remarks
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.simulator.client_report import KINDS, REQUESTS_NAMED, ClientMonitor, Finding, Report, read_kinds
+from mockanka.simulator.client_monitor import ClientMonitor
+from mockanka.simulator.client_report import (
+    FINDING_KINDS,
+    MAX_FINDING_REQUESTS,
+    ClientFinding,
+    Report,
+    parse_finding_kinds,
+)
 from mockanka.simulator.journal import Journal
 from mockanka.testing.anka import Anka
 from tests.controllers import controller_of
@@ -65,8 +72,8 @@ class Client:
 
     def found(self, *kinds: str) -> Found:
         """The findings of those kinds, all but leaks if none is named, each with its requests."""
-        wanted = kinds or [kind for kind in KINDS if kind != "leaks"]
-        return [(each.kind, each.requests) for each in self.anka.report().of(wanted)]
+        wanted = kinds or [kind for kind in FINDING_KINDS if kind != "leaks"]
+        return [(each.kind, each.requests) for each in self.anka.report().of_kinds(wanted)]
 
 
 @contextmanager
@@ -88,7 +95,7 @@ def until(what: Callable[[], bool]) -> None:
 
 
 def messages(client: Client, kind: str) -> list[str]:
-    return [each.message for each in client.anka.report().of([kind])]
+    return [each.message for each in client.anka.report().of_kinds([kind])]
 
 
 # The whole.
@@ -114,7 +121,7 @@ def test_each_kind_of_finding_has_a_test() -> None:
     """Every kind in KINDS is named in this file as one that was found."""
     text = Path(__file__).read_text("utf-8")
 
-    assert [] == [kind for kind in KINDS if f'("{kind}", [' not in text]
+    assert [] == [kind for kind in FINDING_KINDS if f'("{kind}", [' not in text]
 
 
 def test_the_control_api_tells_the_same(client: Client) -> None:
@@ -162,7 +169,7 @@ def test_each_instance_of_a_count_is_a_leak_of_its_own(client: Client) -> None:
     client.terminate(ids[1])
 
     assert [("leaks", [1])] * 2 == client.found("leaks")
-    assert [ids[0], ids[2]] == [each.instance for each in client.anka.report().of(["leaks"])]
+    assert [ids[0], ids[2]] == [each.instance for each in client.anka.report().of_kinds(["leaks"])]
 
 
 @pytest.mark.parametrize("state", ["Error", "Stopped", "Started"])
@@ -262,7 +269,7 @@ def test_a_third_start_is_added_to_the_second(client: Client) -> None:
     """One finding, which counts on."""
     for _ in range(3):
         client.start(external_id="job-1")
-    (finding,) = client.anka.report().of(["double-starts"])
+    (finding,) = client.anka.report().of_kinds(["double-starts"])
 
     assert ([1, 2, 3], 3) == (finding.requests, finding.count)
 
@@ -311,7 +318,7 @@ def test_a_start_after_an_error_is_no_double_start(client: Client) -> None:
     client.start(external_id="job-1")
 
     assert [] == client.found("double-starts")
-    assert id in [finding.instance for finding in client.anka.report().of(["leaks"])]
+    assert id in [finding.instance for finding in client.anka.report().of_kinds(["leaks"])]
 
 
 def test_a_double_start_is_found_however_long_its_requests_are(client: Client) -> None:
@@ -480,7 +487,7 @@ def test_each_instance_has_a_rate_of_its_own(client: Client) -> None:
         client.poll(two)
         client.list()
     client.poll(two)
-    (finding,) = client.anka.report().of(["hammering"])
+    (finding,) = client.anka.report().of_kinds(["hammering"])
 
     assert (two, [62]) == (finding.instance, finding.requests)
     assert f"instance {two} was polled more often than its rate allows" == finding.message
@@ -829,7 +836,7 @@ def test_an_unused_fault_is_no_finding(client: Client) -> None:
     """It is not the client that did wrong."""
     client.anka.faults.add(do={"status": 503})
 
-    assert [] == client.anka.report().of(KINDS)
+    assert [] == client.anka.report().of_kinds(FINDING_KINDS)
 
 
 def test_a_finding_names_the_first_requests_and_counts_the_others(client: Client) -> None:
@@ -838,30 +845,30 @@ def test_a_finding_names_the_first_requests_and_counts_the_others(client: Client
     (finding,) = client.anka.report().findings
 
     assert (30, list(range(21, 41))) == (finding.count, finding.requests)
-    assert REQUESTS_NAMED == len(finding.requests)
+    assert MAX_FINDING_REQUESTS == len(finding.requests)
     assert str(finding).endswith("(#21, #22, #23, #24, #25 and 25 more)")
 
 
 @pytest.mark.parametrize(
     ("finding", "expected"),
     [
-        (Finding("leaks", "x"), "leaks: x"),
-        (Finding("leaks", "x", [3], None, 1), "leaks: x (#3)"),
-        (Finding("leaks", "x", [1, 2, 3, 4, 5], None, 5), "leaks: x (#1, #2, #3, #4, #5)"),
-        (Finding("leaks", "x", [1, 2, 3, 4, 5, 6], None, 6), "leaks: x (#1, #2, #3, #4, #5 and 1 more)"),
+        (ClientFinding("leaks", "x"), "leaks: x"),
+        (ClientFinding("leaks", "x", [3], None, 1), "leaks: x (#3)"),
+        (ClientFinding("leaks", "x", [1, 2, 3, 4, 5], None, 5), "leaks: x (#1, #2, #3, #4, #5)"),
+        (ClientFinding("leaks", "x", [1, 2, 3, 4, 5, 6], None, 6), "leaks: x (#1, #2, #3, #4, #5 and 1 more)"),
     ],
 )
-def test_a_finding_in_words(finding: Finding, expected: str) -> None:
+def test_a_finding_in_words(finding: ClientFinding, expected: str) -> None:
     """Its kind, what was wrong, and the numbers of its requests."""
     assert expected == str(finding)
 
 
 def test_a_report_in_words_has_a_line_for_each_finding() -> None:
     """How many requests there were, then the findings, then the faults that never struck."""
-    report = Report([Finding("leaks", "x", [1], None, 1), Finding("contract", "y")], ["idle"], 1, 0)
+    report = Report([ClientFinding("leaks", "x", [1], None, 1), ClientFinding("contract", "y")], ["idle"], 1, 0)
 
     assert "mockanka report: 1 request\n  leaks: x (#1)\n  contract: y\n  fault idle never struck" == str(report)
-    assert [report.findings[1]] == report.of(["contract"])
+    assert [report.findings[1]] == report.of_kinds(["contract"])
 
 
 @pytest.mark.parametrize(
@@ -870,20 +877,20 @@ def test_a_report_in_words_has_a_line_for_each_finding() -> None:
         ("leaks", ["leaks"]),
         ("leaks,hammering", ["leaks", "hammering"]),
         ("double_starts  contract", ["double-starts", "contract"]),
-        ("all", list(KINDS)),
-        ("leaks, all", list(KINDS)),
+        ("all", list(FINDING_KINDS)),
+        ("leaks, all", list(FINDING_KINDS)),
         ("", []),
     ],
 )
 def test_kinds_are_read_from_a_list(text: str, expected: list[str]) -> None:
     """Separated by commas or blanks, with either dash; all is all."""
-    assert expected == read_kinds(text)
+    assert expected == parse_finding_kinds(text)
 
 
 def test_a_kind_that_is_none_is_refused() -> None:
     """The message names those there are."""
     with pytest.raises(ValueError, match="'leak' is no kind of finding: there are leaks, double-starts"):
-        read_kinds("leak")
+        parse_finding_kinds("leak")
 
 
 def test_a_reset_forgets_what_was_found(client: Client) -> None:
@@ -919,17 +926,19 @@ def test_a_poll_counts_for_its_instance_whatever_else_it_says(client: Client) ->
     for number in range(21):
         requests.get(f"{client.anka.url}/api/v1/vm?id={id}&_={number}", timeout=5)
 
-    assert [22] == next(each.requests for each in client.anka.report().of(["hammering"]))
+    assert [22] == next(each.requests for each in client.anka.report().of_kinds(["hammering"]))
 
 
 def test_too_many_findings_are_counted() -> None:
     """A thousand are kept apart, of the others there is the number."""
-    watch = ClientMonitor(controller_of("{}"))
+    monitor = ClientMonitor(controller_of("{}"))
     journal = Journal()
     for number in range(1_010):
-        entry = journal.open("GET", "/api/v1/node", f"id=n{number}".encode(), b"", 0)
-        watch.asked(entry, Remarks(lambda: DEFAULT_RELEASE), b"", 200, b'{"status":"FAIL","message":"Not found"}')
-    report = watch.report(journal)
+        entry = journal.add("GET", "/api/v1/node", f"id=n{number}".encode(), b"", 0)
+        monitor.record_request(
+            entry, Remarks(lambda: DEFAULT_RELEASE), b"", 200, b'{"status":"FAIL","message":"Not found"}'
+        )
+    report = monitor.report(journal)
 
     assert (1_000, 10) == (len(report.findings), report.more)
     assert "and 10 more" in str(report)

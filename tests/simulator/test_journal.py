@@ -15,8 +15,7 @@ import pytest
 import requests
 
 import mockanka
-from mockanka.simulator import journal as journal_module
-from mockanka.simulator.journal import ANSWER_KEPT, BODY_KEPT, KEPT, Journal
+from mockanka.simulator.journal import MAX_ENTRIES, MAX_ENTRY_BODY, MAX_ENTRY_RESPONSE, Journal
 from mockanka.testing.anka import Anka
 from mockanka.units import format_moment
 
@@ -155,7 +154,9 @@ def test_the_journal_is_shown_however_deep_a_body_was(anka: Anka) -> None:
     assert 100 == len(journal(anka))
 
 
-@pytest.mark.parametrize(("length", "cut"), [(BODY_KEPT, False), (BODY_KEPT + 1, True), (BODY_KEPT * 20, True)])
+@pytest.mark.parametrize(
+    ("length", "cut"), [(MAX_ENTRY_BODY, False), (MAX_ENTRY_BODY + 1, True), (MAX_ENTRY_BODY * 20, True)]
+)
 def test_a_long_body_is_cut_off(anka: Anka, length: int, cut: bool) -> None:
     """So much is kept of it, as text, and its whole length is told."""
     body = json.dumps({"x": "y" * (length - len(json.dumps({"x": ""})))}).encode()
@@ -164,7 +165,7 @@ def test_a_long_body_is_cut_off(anka: Anka, length: int, cut: bool) -> None:
 
     assert length == len(body)
     if cut:
-        assert (body[:BODY_KEPT].decode(), length) == (entry["body"], entry["body_length"])
+        assert (body[:MAX_ENTRY_BODY].decode(), length) == (entry["body"], entry["body_length"])
     else:
         assert json.loads(body) == entry["body"]
 
@@ -183,8 +184,8 @@ def test_a_long_answer_is_cut_off(anka: Anka) -> None:
     answer = ask(anka, "GET", VM)
     entry = journal(anka)[-1]
 
-    assert len(answer.content) > ANSWER_KEPT
-    assert answer.text[:ANSWER_KEPT] == entry["answer"]
+    assert len(answer.content) > MAX_ENTRY_RESPONSE
+    assert answer.text[:MAX_ENTRY_RESPONSE] == entry["answer"]
 
 
 def test_an_answer_without_a_body_is_none(anka: Anka) -> None:
@@ -334,16 +335,16 @@ def test_unknown_paths_and_broken_bodies_are_in_it(anka: Anka) -> None:
 def test_ten_thousand_are_kept() -> None:
     """The oldest go first; how many went is counted, and numbers go on."""
     kept = Journal()
-    for number in range(KEPT + 25):
-        kept.open("GET", f"/{number}", b"", b"", 0)
+    for number in range(MAX_ENTRIES + 25):
+        kept.add("GET", f"/{number}", b"", b"", 0)
 
-    assert (10_000, 10_000, 25, 10_025) == (KEPT, len(kept), kept.dropped, kept.count)
+    assert (10_000, 10_000, 25, 10_025) == (MAX_ENTRIES, len(kept), kept.dropped, kept.count)
     assert ["/25", "/10024"] == [next(iter(kept)).path, list(kept)[-1].path]
 
 
 def test_what_was_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control API and the report count all, and those that are not kept."""
-    monkeypatch.setattr(journal_module, "KEPT", 3)
+    monkeypatch.setattr("mockanka.simulator.journal.MAX_ENTRIES", 3)
     with mockanka.serve("default", clock="manual") as anka:
         for _ in range(5):
             ask(anka, "GET", "/api/v1/status")

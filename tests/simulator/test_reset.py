@@ -120,7 +120,7 @@ class Story:
 
     @property
     def house(self) -> Simulator:
-        return self.door.house
+        return self.door.simulator
 
     async def ask(self, method: str, target: str, body: object = None) -> list[dict[str, Any]]:
         """All that the door sends; nothing if a fault swallows the answer."""
@@ -232,7 +232,7 @@ class Story:
 
     async def picture(self) -> dict[str, Any]:
         """All that one can ask, and all that is inside, but for what tells one object from another."""
-        controller, watch = self.house.controller, self.house.watch
+        controller, monitor = self.house.controller, self.house.client_monitor
         asked = {}
         for path in ("scenario", "clock", "faults", "requests", "report", "events"):
             head, body = await self.ask("GET", f"/_mock/{path}")
@@ -252,8 +252,8 @@ class Story:
             "rules": list(controller.faults),
             "added": (controller.faults.added, controller.faults.in_life, controller.faults.at_the_door),
             "log": controller.log.count,
-            "watch": {key: value for key, value in vars(watch).items() if key != "controller"},
-            "older": dict(self.door._older),
+            "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
+            "older": dict(self.door._last_responses),
             "options": self.house.options,
         }
 
@@ -486,7 +486,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        lost = anka._house.watch.lost
+        lost = anka._house.client_monitor.record_lost_response
 
         def watched(entry: Any) -> None:
             try:
@@ -495,7 +495,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
                 wrong.append(repr(error))
                 raise
 
-        anka._house.watch.lost = watched  # type: ignore[method-assign]
+        anka._house.client_monitor.record_lost_response = watched  # type: ignore[method-assign]
         with closing(send(anka, "POST", wanted)) as connection:
             assert connection.recv(65536)
             anka.reset()

@@ -979,7 +979,7 @@ def test_a_start_that_is_sent_again_at_once_is_reported(anka: Anka) -> None:
         with pytest.raises(requests.ConnectionError):
             ask(anka, "POST", json=body)
         ask(anka, "POST", json=body)
-        found.append(len(anka.report().of(["retried-starts"])))
+        found.append(len(anka.report().of_kinds(["retried-starts"])))
 
     assert [1] * 10 == found
 
@@ -1238,7 +1238,7 @@ def test_the_commands_of_a_test_stand_not_in_the_journal(anka: Anka) -> None:
 def test_the_report_tells_what_is_left_behind_until_it_is_not(anka: Anka) -> None:
     """A leak names the instance and the request that started it; what the scenario began with is no leak."""
     id = start(anka, external_id="job-1")
-    left = anka.report().of(["leaks"])
+    left = anka.report().of_kinds(["leaks"])
     ask(anka, "DELETE", json={"id": id})
 
     assert [(id, [1])] == [(finding.instance, finding.requests) for finding in left]
