@@ -41,7 +41,7 @@ def _refuse_nobody(seconds: float, rule_id: str) -> None:
     """Do nothing: an application without a server has no connections to refuse."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A request to the controller that is being answered.
 
@@ -112,12 +112,14 @@ class Gateway:
             return
         call = self._enter_journal(scope, body, length, polls)
         self._move_clock(call)
-        fault = self._find_fault(call)
+        fault = None if polls else self._find_fault(call)
         response = self._act(call, fault)
-        if fault is None:
-            await self._send(call, response, send)
-        else:
+        if fault is not None:
             await self._send_with_fault(fault, call, response, receive, send)
+        elif response is not None:
+            self._record_response(call, response)
+            self._remember(call, response)
+            await send_response(send, response, self._date_header())
 
     def _is_plain_poll(self, scope: Any) -> bool:
         """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
@@ -174,13 +176,6 @@ class Gateway:
             remarks = simulator.app.remarks
             simulator.client_monitor.record_request(entry, remarks, call.body, response.status, response.content)
         return response
-
-    async def _send(self, call: Call, response: Response | None, send: Send) -> None:
-        """Send what the controller answers."""
-        assert response is not None
-        self._record_response(call, response)
-        self._remember(call, response)
-        await send_response(send, response, self._date_header())
 
     async def _send_with_fault(
         self, fault: ResponseFault, call: Call, own: Response | None, receive: Receive, send: Send

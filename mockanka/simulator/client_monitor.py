@@ -267,7 +267,7 @@ def _poll_target(entry: JournalEntry) -> bytes:
 
 def _fields_of(body: bytes) -> Mapping[str, Any]:
     """Return the JSON object of a body, empty if there is none."""
-    fields = parse_body_or_none(body)
+    fields = parse_body_or_none(body) if body else None
     return fields if isinstance(fields, Mapping) else {}
 
 
