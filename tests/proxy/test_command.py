@@ -21,7 +21,12 @@ from tests.cli.test_commands import call
 from tests.pages import blocks
 from tests.processes import PATIENCE, Serving, serving
 from tests.remote.test_client import CERTIFICATE
-from tests.server.test_response_faults import STATUS, VM, Answer, ask, head, hear, raw
+from tests.server.http_client import STATUS, VM
+from tests.server.http_client import Response as Answer
+from tests.server.http_client import open_socket as raw
+from tests.server.http_client import receive_all as hear
+from tests.server.http_client import request_bytes as head
+from tests.server.http_client import send_request as ask
 
 
 @pytest.fixture
