@@ -383,7 +383,7 @@ def happenings() -> set[str]:
     found = set()
     for path in (ROOT / "mockanka").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "happened":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "record":
                 assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}: the kind is not written out"
                 found.add(str(node.args[0].value))
     return found
