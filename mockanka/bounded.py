@@ -1,6 +1,8 @@
 """A dictionary with a limit."""
 
-from typing import TypeVar
+from __future__ import annotations
+
+from typing import Any, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -20,3 +22,7 @@ class BoundedDict(dict[Key, Value]):
         super().__setitem__(key, value)
         if len(self) > self.limit:
             del self[next(iter(self))]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have copies made with the limit before they get their keys."""
+        return type(self), (self.limit,), None, None, iter(self.items())

@@ -13,7 +13,6 @@ from mockanka.api.app import create_app
 from mockanka.control import create_control
 from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
@@ -21,6 +20,7 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.simulator.simulator import Simulator
+from mockanka.units import SECOND
 from tests.controllers import controller_of, pass_time, reload, state_of
 
 WORLD = """
@@ -128,10 +128,10 @@ def test_ram_util_stays_within_its_bounds() -> None:
 
 def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
     """No detail of an event hides its number."""
-    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
-    control = create_control(house).test_client()
+    simulator = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
+    control = create_control(simulator).test_client()
     save_images.create_save_image(
-        house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new")
+        simulator.controller, SaveRequest(next(iter(simulator.controller.instances)), new_template_name="new")
     )
     control.post("/_mock/clock/advance", json={"by": "10m"})
     lines = control.get("/_mock/events").get_json()["events"]
@@ -142,10 +142,10 @@ def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
 
 def test_loading_nothing_is_refused() -> None:
     """An empty body does not wipe the world."""
-    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
-    answer = create_control(house).test_client().put("/_mock/scenario", data=b" \n")
+    simulator = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
+    answer = create_control(simulator).test_client().put("/_mock/scenario", data=b" \n")
 
-    assert (answer.status_code, len(house.controller.nodes)) == (400, 1)
+    assert (answer.status_code, len(simulator.controller.nodes)) == (400, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command that stands between a client and a controller."""
+"""``mockanka proxy``: traffic to a controller forwarded, checked and recorded."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from mockanka.cli.check import FILE, access, access_of, read_release
-from mockanka.cli.common import ReadyFile, bind, port_option, refuse
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error
+from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
 
 
-@click.command()
+@click.command("proxy")
 @click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
 @port_option(8091)
 @click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
@@ -39,8 +39,8 @@ from mockanka.core.release import Release
     help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
 )
 @click.option("--ready-file", type=FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
-@access
-def proxy(
+@connection_options
+def proxy_command(
     target_url: str,
     host: str,
     port: int,
@@ -64,34 +64,34 @@ def proxy(
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
         if file is not None and not file.absolute().parent.is_dir():
-            refuse(f"{name}: there is no folder {file.absolute().parent}")
+            exit_with_error(f"{name}: there is no folder {file.absolute().parent}")
     ReadyFile(ready_file).remove()
     try:
-        entrance = access_of(options)
-        target = passing.target_of(target_url, entrance)
-        asking = passing.Asking(target, entrance, _say)
+        connection = take_connection(options)
+        target = passing.target_of(target_url, connection)
+        asking = passing.Asking(target, connection, _log)
         known = release or asking.now()
-    except Unusable as wrong:
-        refuse(str(wrong))
-    listening = bind(host, port)
+    except Unusable as error:
+        exit_with_error(str(error))
+    listening = bind_or_exit(host, port)
     try:
         writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
-    except OSError as wrong:
+    except OSError as error:
         listening.close()
-        refuse(f"--har: {har} cannot be written: {wrong.strerror}")
-    book = passing.Book(target.base, known or asking.later, _say, writer)
+        exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
+    book = passing.Book(target.base, known or asking.later, _log, writer)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:
 
         def ready() -> None:
             click.echo(announcement.write({"url": url, "pid": os.getpid()}))
-            _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+            _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
 
-        report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
-    _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
+        report = passing.run(passing.Proxy(target, book, annotate, _log), listening, ready)
+    _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if book.failed else 0)
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     click.echo(f"mockanka: {text}", err=True)

@@ -381,4 +381,4 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
 def _draw_delay(rule: FaultRule, seed: int) -> int:
     if rule.do.delay is None:
         return 0
-    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.fired}"))
+    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))

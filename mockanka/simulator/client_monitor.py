@@ -9,8 +9,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from mockanka.bounded import BoundedDict
-from mockanka.core.lifecycle import InstanceState
-from mockanka.scenario.fault_sections import operations
+from mockanka.core.lifecycle import LIVE_STATES, InstanceState
+from mockanka.core.operations import methods_by_path
 from mockanka.scenario.source import nearest
 from mockanka.simulator.client_report import ClientFinding, Report
 from mockanka.simulator.journal import parse_body_or_none
@@ -28,7 +28,6 @@ MAX_FINDINGS = 1_000
 """Different findings that are kept; more are only counted."""
 MAX_POLL_TARGETS = 1_000
 """Instances whose polls are counted."""
-LIVING = frozenset(InstanceState) - {InstanceState.TERMINATING, InstanceState.TERMINATED, InstanceState.GONE}
 
 _ID_KEYS = ("id", "instance_id", "vmid", "node_id", "template_id", "target_vm_id", "group_id", "fallback_group_id")
 _ID_LISTS = ("node_ids", "group_ids")
@@ -127,7 +126,7 @@ class ClientMonitor:
 
     def report(self, journal: Journal) -> Report:
         """Return the findings so far, and the leaks there would be if the client ended now."""
-        unused = [rule.id for rule in self.controller.faults if not rule.fired]
+        unused = [rule.id for rule in self.controller.faults if not rule.applied]
         findings = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
         return Report([*findings, *self._find_leaks()], unused, journal.count, journal.dropped, self._more)
 
@@ -170,7 +169,7 @@ class ClientMonitor:
 
     def _has_vanished(self, id: str) -> bool:
         """Whether an instance is gone without ever having been terminated, so that the client was told of no end."""
-        instance = self.controller.gone.get(id)
+        instance = self.controller.forgotten.get(id)
         return instance is not None and not any(stay.state is InstanceState.TERMINATED for stay in instance.timeline)
 
     def _record_start(self, entry: JournalEntry, fields: Mapping[str, Any], body: bytes) -> None:
@@ -215,7 +214,7 @@ class ClientMonitor:
 
     def _is_left(self, instance: Instance) -> bool:
         """Whether an instance lives and the client has not terminated it."""
-        return instance.state in LIVING and instance.id not in self._terminated
+        return instance.state in LIVE_STATES and instance.id not in self._terminated
 
     def _record_ids(self, entry: JournalEntry, fields: Mapping[str, Any], content: bytes) -> None:
         """Learn the ids of a request that succeeded; find those of one that failed if there never was such an id."""
@@ -237,7 +236,7 @@ class ClientMonitor:
                 self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
 
     def _unknown_operation(self, entry: JournalEntry) -> str:
-        known = operations(self.controller.release)
+        known = methods_by_path(self.controller.release)
         if entry.path in known:
             return f"{entry.method} {entry.path}: it takes {', '.join(known[entry.path])}"
         return f"{entry.method} {entry.path}: no operation has that path: {nearest(entry.path, list(known))}"

@@ -23,7 +23,7 @@ def describe_instance(
 
     Raises NotFound if there is no such instance, and none of that id was forgotten lately.
     """
-    instance = controller.instances.get(instance_id) or controller.gone.get(instance_id)
+    instance = controller.instances.get(instance_id) or controller.forgotten.get(instance_id)
     if instance is None:
         raise NotFound
     node = controller.nodes.get(instance.node_id or "")
@@ -81,7 +81,7 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
         return "is out of sight, by a fault: nobody finds it"
     if instance.state is InstanceState.PUSHING:
         return _pushing_reason(controller, instance)
-    if instance.held is not None or (instance.pulling and instance.until is None):
+    if instance.stall is not None or (instance.pulling and instance.until is None):
         return time_control.why_not_reached(controller, instance)
     if instance.holds_slot and node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
@@ -98,7 +98,7 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
 
 def _pushing_reason(controller: Controller, instance: Instance) -> str:
     save = controller.save_images.get(instance.save_id or "")
-    if save is None or save.held is not None:
+    if save is None or save.stall is not None:
         return time_control.why_not_reached(controller, instance)
     until = f" until {format_moment(save.until)}" if save.until is not None else ""
     return f"is saved as an image, {save.stage.value}{until}"

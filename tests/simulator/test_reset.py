@@ -112,18 +112,18 @@ actions: st.SearchStrategy[Action] = st.one_of(
 )
 
 
-class Story:
-    """A door, what is done to it, and the scenario that a reset would go back to."""
+class Session:
+    """A gateway, what is done to it, and the scenario that a reset would go back to."""
 
     def __init__(self, scenario: Scenario, options: Options) -> None:
-        self.door = Gateway(Simulator(scenario, options))
+        self.gateway = Gateway(Simulator(scenario, options))
 
     @property
-    def house(self) -> Simulator:
-        return self.door.simulator
+    def simulator(self) -> Simulator:
+        return self.gateway.simulator
 
     async def ask(self, method: str, target: str, body: object = None) -> list[dict[str, Any]]:
-        """All that the door sends; nothing if a fault swallows the answer."""
+        """All that the gateway sends; nothing if a fault swallows the answer."""
         path, _, query = target.partition("?")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         scope = {
@@ -148,11 +148,11 @@ class Story:
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await self.door(scope, receive, send)
+        await self.gateway(scope, receive, send)
         return sent
 
     def pick(self, kind: str, number: int) -> str:
-        ids = list(getattr(self.house.controller, kind))
+        ids = list(getattr(self.simulator.controller, kind))
         return ids[number % len(ids)] if ids else "nobody"
 
     async def act(self, action: Action) -> None:
@@ -210,8 +210,8 @@ class Story:
                 await self.ask("DELETE", "/_mock/faults")
             case "advance", [length]:
                 await self.ask("POST", "/_mock/clock/advance", {"by": length})
-            case "until", [until]:
-                await self.ask("POST", "/_mock/clock/advance", {"until": until})
+            case "until", [wait_until]:
+                await self.ask("POST", "/_mock/clock/advance", {"until": wait_until})
             case "clock", [mode, speed, step]:
                 await self.ask("PUT", "/_mock/clock", {"mode": mode, "speed": speed, "step": step})
             case "turn", [number, turn, at_once]:
@@ -219,7 +219,7 @@ class Story:
             case "fate", [number, fate]:
                 await self.ask("POST", f"/_mock/instances/{self.pick('instances', number)}/{fate}")
             case "load", [name]:
-                self.house.reset(WORLDS[name])
+                self.simulator.reset(WORLDS[name])
             case "load dump", []:
                 (_, body) = await self.ask("GET", "/_mock/scenario")
                 await self.ask("PUT", "/_mock/scenario", body["body"])
@@ -232,7 +232,7 @@ class Story:
 
     async def picture(self) -> dict[str, Any]:
         """All that one can ask, and all that is inside, but for what tells one object from another."""
-        controller, monitor = self.house.controller, self.house.client_monitor
+        controller, monitor = self.simulator.controller, self.simulator.client_monitor
         asked = {}
         for path in ("scenario", "clock", "faults", "requests", "report", "events"):
             head, body = await self.ask("GET", f"/_mock/{path}")
@@ -253,12 +253,12 @@ class Story:
             "added": (controller.faults.added, controller.faults.in_life, controller.faults.at_the_door),
             "log": controller.log.count,
             "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
-            "older": dict(self.door._last_responses),
-            "options": self.house.options,
+            "older": dict(self.gateway._last_responses),
+            "options": self.simulator.options,
         }
 
     async def conversation(self) -> list[list[dict[str, Any]]]:
-        """What the door sends, byte for byte, to a client that does a bit of everything."""
+        """What the gateway sends, byte for byte, to a client that does a bit of everything."""
         template = self.pick("templates", 0)
         said = [
             await self.ask("GET", VM),
@@ -308,23 +308,23 @@ def test_a_reset_is_a_fresh_start(world: str, options: Options, story: list[Acti
     the answers that follow are those of a controller that has just begun with the same scenario."""
 
     async def tell() -> None:
-        old = Story(WORLDS[world], options)
+        old = Session(WORLDS[world], options)
         for action in story:
             await old.act(action)
         if over_http:
             await old.ask("POST", "/_mock/reset", {})
         else:
-            old.house.reset()
-        new = Story(old.house.scenario, options)
+            old.simulator.reset()
+        new = Session(old.simulator.scenario, options)
 
         assert await new.picture() == await old.picture()
         assert await new.conversation() == await old.conversation()
-        assert numberless(await new.picture()) == numberless(await old.picture())
+        assert without_wall_times(await new.picture()) == without_wall_times(await old.picture())
 
     asyncio.run(tell())
 
 
-def numberless(picture: dict[str, Any]) -> dict[str, Any]:
+def without_wall_times(picture: dict[str, Any]) -> dict[str, Any]:
     """A picture without what differs by the wall's clock: when the requests came, and how long they took."""
     status, _, body = picture["requests"]
     told = json.loads(body)
@@ -341,7 +341,7 @@ def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
     async def tell() -> None:
         pictures = []
         for how in ("reset", "load"):
-            old = Story(WORLDS["default"], OPTIONS[1])
+            old = Session(WORLDS["default"], OPTIONS[1])
             for action in (("start", 0, 2, "job-1"), ("fault", 0), ("clock", "manual", 60, "1s"), ("list", 30)):
                 await old.act(action)
             data = WORLDS[name].document.data
@@ -351,7 +351,7 @@ def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
                 (head, _) = await old.ask("PUT", "/_mock/scenario", data)
             assert 200 == head["status"]
             pictures.append(await old.picture())
-        new = await Story(WORLDS[name], OPTIONS[1]).picture()
+        new = await Session(WORLDS[name], OPTIONS[1]).picture()
 
         assert [new, new] == pictures
 
@@ -363,8 +363,8 @@ def test_a_seed_that_comes_with_a_reset_gives_the_ids_of_that_seed() -> None:
 
     async def tell() -> None:
         old, new = (
-            Story(WORLDS["default"], Options(clock="manual")),
-            Story(WORLDS["default"], Options(clock="manual", seed=5)),
+            Session(WORLDS["default"], Options(clock="manual")),
+            Session(WORLDS["default"], Options(clock="manual", seed=5)),
         )
         await old.act(("start", 0, 3, ""))
         await old.ask("POST", "/_mock/reset", {"seed": 5})
@@ -378,7 +378,7 @@ def test_a_refused_reset_changes_nothing() -> None:
     """A scenario that is broken, a key that is unknown: everything is as it was, journal and faults included."""
 
     async def tell() -> None:
-        story = Story(WORLDS["noisy"], OPTIONS[0])
+        story = Session(WORLDS["noisy"], OPTIONS[0])
         for action in (("start", 0, 2, "job-1"), ("fault", 0), ("list", 5)):
             await story.act(action)
         before = await story.picture()
@@ -400,21 +400,21 @@ def serving(speed: float = 1.0) -> Iterator[Anka]:
         yield anka
 
 
-def until(what: Callable[[], bool]) -> None:
+def wait_until(what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.001)
 
 
-def send(anka: Anka, method: str = "GET", body: bytes = b"") -> socket.socket:
+def send_raw_request(anka: Anka, method: str = "GET", body: bytes = b"") -> socket.socket:
     host, port = urlsplit(anka.url).hostname, urlsplit(anka.url).port
     connection = socket.create_connection((host or "", port or 0), timeout=TIMEOUT)
     connection.sendall(f"{method} {VM} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     return connection
 
 
-def hear(connection: socket.socket) -> bytes:
+def receive_all(connection: socket.socket) -> bytes:
     """All that comes until the connection ends."""
     heard = b""
     try:
@@ -425,7 +425,7 @@ def hear(connection: socket.socket) -> bytes:
     return heard
 
 
-def fresh(anka: Anka) -> tuple[object, ...]:
+def visible_state(anka: Anka) -> tuple[object, ...]:
     """What must be as at the start, by a clock that runs."""
     report = anka.report()
     names = [one.name for one in anka.instances.values()]
@@ -447,16 +447,16 @@ def test_a_reset_ends_requests_that_are_delayed(how: str, method: str) -> None:
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        with closing(send(anka, method, wanted if method == "POST" else b"")) as connection:
-            until(lambda: len(anka.requests) == 1)
+        with closing(send_raw_request(anka, method, wanted if method == "POST" else b"")) as connection:
+            wait_until(lambda: len(anka.requests) == 1)
             began = time.monotonic()
             RESETS[how](anka)
-            heard = hear(connection)
+            heard = receive_all(connection)
             lasted = time.monotonic() - began
 
         assert b"" == heard
         assert lasted < 1
-        assert FRESH == fresh(anka)
+        assert FRESH == visible_state(anka)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -465,19 +465,19 @@ def test_a_reset_ends_answers_that_dribble(method: str) -> None:
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        with closing(send(anka, method, wanted if method == "POST" else b"")) as connection:
+        with closing(send_raw_request(anka, method, wanted if method == "POST" else b"")) as connection:
             assert connection.recv(65536)
             began = time.monotonic()
             anka.reset()
             connection.settimeout(0.3)
             try:
-                hear(connection)
+                receive_all(connection)
                 lasted = time.monotonic() - began
             except TimeoutError:
                 lasted = float("inf")
 
         assert lasted < 0.3
-        assert FRESH == fresh(anka)
+        assert FRESH == visible_state(anka)
 
 
 def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
@@ -486,7 +486,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        lost = anka._house.client_monitor.record_lost_response
+        lost = anka._simulator.client_monitor.record_lost_response
 
         def watched(entry: Any) -> None:
             try:
@@ -495,14 +495,14 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
                 wrong.append(repr(error))
                 raise
 
-        anka._house.client_monitor.record_lost_response = watched  # type: ignore[method-assign]
-        with closing(send(anka, "POST", wanted)) as connection:
+        anka._simulator.client_monitor.record_lost_response = watched  # type: ignore[method-assign]
+        with closing(send_raw_request(anka, "POST", wanted)) as connection:
             assert connection.recv(65536)
             anka.reset()
         time.sleep(0.15)
 
         assert [] == wrong
-        assert FRESH == fresh(anka)
+        assert FRESH == visible_state(anka)
 
 
 def test_a_start_after_a_reset_has_the_first_ids_though_another_is_still_delayed() -> None:
@@ -512,12 +512,12 @@ def test_a_start_after_a_reset_has_the_first_ids_though_another_is_still_delayed
         first = requests.post(anka.url + VM, json={"vmid": template}, timeout=TIMEOUT).json()
         anka.reset()
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        with closing(send(anka, "POST", json.dumps({"vmid": template}).encode())) as connection:
-            until(lambda: len(anka.requests) == 1)
+        with closing(send_raw_request(anka, "POST", json.dumps({"vmid": template}).encode())) as connection:
+            wait_until(lambda: len(anka.requests) == 1)
             anka.reset()
             again = requests.post(anka.url + VM, json={"vmid": template}, timeout=TIMEOUT).json()
 
-            assert b"" == hear(connection)
+            assert b"" == receive_all(connection)
         assert first == again
         assert [1] == [each.number for each in anka.requests]
 
@@ -526,13 +526,13 @@ def test_many_delayed_requests_end_together() -> None:
     """Twenty that hang are let go by one reset."""
     with serving() as anka:
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        connections = [send(anka) for _ in range(20)]
+        connections = [send_raw_request(anka) for _ in range(20)]
         try:
-            until(lambda: len(anka.requests) == 20)
+            wait_until(lambda: len(anka.requests) == 20)
             anka.reset()
 
-            assert [b""] * 20 == [hear(each) for each in connections]
-            assert FRESH == fresh(anka)
+            assert [b""] * 20 == [receive_all(each) for each in connections]
+            assert FRESH == visible_state(anka)
         finally:
             for each in connections:
                 each.close()
@@ -569,7 +569,7 @@ def test_resets_while_clients_start_and_poll_leave_a_sound_state() -> None:
         anka.reset()
 
         assert [] == wrong
-        assert FRESH == fresh(anka)
+        assert FRESH == visible_state(anka)
 
 
 def test_a_dump_after_a_reset_is_that_of_a_fresh_controller() -> None:
