@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-class BoundedDict(dict[Key, Value]):
+class BoundedDict(dict[K, V]):
     """A dictionary that drops its oldest key when ``d[key] = value`` gives it more than ``limit`` of them.
 
     The age of a key counts from when it was added; a new value does not change it.
@@ -18,7 +18,7 @@ class BoundedDict(dict[Key, Value]):
         super().__init__()
         self.limit = limit
 
-    def __setitem__(self, key: Key, value: Value) -> None:
+    def __setitem__(self, key: K, value: V) -> None:
         super().__setitem__(key, value)
         if len(self) > self.limit:
             del self[next(iter(self))]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import uvloop
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
@@ -38,18 +38,18 @@ def reset_connection(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def run_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
+def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine in a new event loop of uvloop, and return its result."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
 def serve_until_signal(
-    start: Callable[[], Awaitable[None]], ready: Callable[[], None], stop: Callable[[], Awaitable[Result]]
-) -> Result:
+    start: Callable[[], Awaitable[None]], ready: Callable[[], None], stop: Callable[[], Awaitable[T]]
+) -> T:
     """Start a server, call ``ready``, wait for SIGINT or SIGTERM, and return what ``stop`` returns."""
 
-    async def serve() -> Result:
+    async def serve() -> T:
         signalled, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, signalled.set)

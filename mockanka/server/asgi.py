@@ -27,8 +27,6 @@ from mockanka.simulator.journal import MAX_ENTRY_RESPONSE, JournalEntry, parse_b
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
-log = logging.getLogger("mockanka")
-
 POLLED_PATH = "/api/v1/vm"
 POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 MAX_READ = 64 * MAX_BODY
@@ -99,7 +97,7 @@ class Gateway:
             else:
                 await self._simulate(scope, receive, send)
         except Exception:
-            log.exception("a fault in mockanka itself; please report it")
+            logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
             raise
         self.event_streams.notify()
 

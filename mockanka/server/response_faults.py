@@ -267,7 +267,7 @@ class Fail(ResponseFault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Status(ResponseFault):
+class ReplaceStatus(ResponseFault):
     """The response has an HTTP status and a body of its own, as one of a gateway has.
 
     Without a content type it is JSON if the body looks like that, else plain text.
@@ -289,7 +289,7 @@ class Status(ResponseFault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Body(ResponseFault):
+class ReplaceBody(ResponseFault):
     """The response has another body, and another content type if there is one."""
 
     body: str
@@ -303,7 +303,7 @@ class Body(ResponseFault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ContentType(ResponseFault):
+class ReplaceContentType(ResponseFault):
     """The response has another content type."""
 
     content_type: str
@@ -366,11 +366,11 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
         case FaultAction(fail=str(message)):
             return Fail(message=message, status=do.status, **common)
         case FaultAction(status=int(status)):
-            return Status(status=status, body=do.body, content_type=do.content_type, **common)
+            return ReplaceStatus(status=status, body=do.body, content_type=do.content_type, **common)
         case FaultAction(body=str(body)):
-            return Body(body=body, content_type=do.content_type, **common)
+            return ReplaceBody(body=body, content_type=do.content_type, **common)
         case FaultAction(content_type=str(content_type)):
-            return ContentType(content_type=content_type, **common)
+            return ReplaceContentType(content_type=content_type, **common)
         case FaultAction(dribble=int(length)):
             return Dribble(length=length, **common)
         case FaultAction(stale=True) if last is not None:

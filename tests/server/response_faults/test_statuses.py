@@ -6,13 +6,7 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.server.http_client import (
-    STATUS,
-    VM,
-    connect,
-    read_response,
-    send_request,
-)
+from tests.server.http_client import STATUS, VM, connect, read_response, send_request
 from tests.server.response_faults.helpers import any_template
 
 
