@@ -78,7 +78,7 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
     node = controller.nodes.get(instance.node_id or "")
     until = f" until {format_moment(instance.until)}" if instance.until is not None else ""
     if instance.hidden:
-        return "is out of sight, by a fault: nobody finds it"
+        return "is hidden by a fault"
     if instance.state is InstanceState.PUSHING:
         return _pushing_reason(controller, instance)
     if instance.stall is not None or (instance.pulling and instance.until is None):
@@ -92,7 +92,7 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
     if instance.pulling and node is not None:
         return f"pulls to node {node.name}, {instance.progress(controller):.0%},{until}"
     if instance.state in (InstanceState.STOPPING, InstanceState.TERMINATING) and until:
-        return f"its node is at it{until}"
+        return f"is {instance.state.value.lower()}{until}"
     return f"is kept{until}" if instance.state is InstanceState.TERMINATED and until else None
 
 

@@ -1,4 +1,4 @@
-"""A reset is total: whatever was before, what is after it is what a fresh start is."""
+"""A reset is total: whatever the state before, the state after it is that of a new controller."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ faults:
   - {match: {event: pull}, do: {stall: true, at: 40%}}
   - {match: {event: begin, node: beta}, do: {node: unhealthy}}
 """.replace("  - {template: mac, node: alpha, state: Pushing}\n", "  - {template: mac, node: alpha}\n")
-"""A scenario that brings faults, a rate, and instances on their way."""
+"""A scenario with faults, a poll rate, and instances that are about to start."""
 
 WORLDS = {
     "default": Scenario.named("default"),
@@ -63,7 +63,7 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"path": VM, "method": "POST"}, "do": {"body": "<p>", "delay": "3s"}},
     {"do": {"refuse": "1h"}, "times": 1},
     {"do": {"dribble": "10s"}},
-    {"id": "mine", "match": {"event": "schedule"}, "do": {"stall": True}, "times": 1},
+    {"id": "stall", "match": {"event": "schedule"}, "do": {"stall": True}, "times": 1},
     {"match": {"event": "pull"}, "do": {"fail": "disk", "at": "40%"}},
     {"match": {"event": "pull"}, "do": {"stall": True, "at": "50%"}},
     {"match": {"event": "start"}, "do": {"without": "ip", "for": "5s"}},
@@ -113,7 +113,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
 
 
 class Session:
-    """A gateway, what is done to it, and the scenario that a reset would go back to."""
+    """A gateway, and the actions that tests do with it."""
 
     def __init__(self, scenario: Scenario, options: Options) -> None:
         self.gateway = Gateway(Simulator(scenario, options))
@@ -123,7 +123,7 @@ class Session:
         return self.gateway.simulator
 
     async def ask(self, method: str, target: str, body: object = None) -> list[dict[str, Any]]:
-        """All that the gateway sends; nothing if a fault swallows the answer."""
+        """Return all messages that are sent for a request; none if a fault closes the connection."""
         path, _, query = target.partition("?")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         scope = {
@@ -137,13 +137,13 @@ class Session:
             "server": ("127.0.0.1", 8090),
         }
         sent: list[dict[str, Any]] = []
-        given = [{"type": "http.request", "body": raw, "more_body": False}]
+        messages = [{"type": "http.request", "body": raw, "more_body": False}]
         never = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
-            if not given:
+            if not messages:
                 await never.wait()
-            return given.pop()
+            return messages.pop()
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
@@ -152,15 +152,17 @@ class Session:
         return sent
 
     def pick(self, kind: str, number: int) -> str:
+        """Return the id of one of the entities of a kind, or of nothing if there are none."""
         ids = list(getattr(self.simulator.controller, kind))
         return ids[number % len(ids)] if ids else "nobody"
 
     async def act(self, action: Action) -> None:
-        what, *args = action
-        match what, args:
+        """Do an action."""
+        name, *args = action
+        match name, args:
             case "start", [number, count, external_id]:
-                wanted = {"vmid": self.pick("templates", number), "count": count, "external_id": external_id}
-                await self.ask("POST", VM, {**wanted, "usb_device": "phone"} if number == 3 else wanted)
+                body = {"vmid": self.pick("templates", number), "count": count, "external_id": external_id}
+                await self.ask("POST", VM, {**body, "usb_device": "phone"} if number == 3 else body)
             case "list", [times]:
                 for _ in range(times):
                     await self.ask("GET", VM)
@@ -196,8 +198,8 @@ class Session:
                 target = f"/api/v1/registry/vm/distribute?id={self.pick('distributions', number)}"
                 await self.ask("DELETE", target)
             case "drain", [number, drained]:
-                wanted = {"node_id": self.pick("nodes", number), "drain_mode": drained}
-                await self.ask("POST", "/api/v1/node/config", wanted)
+                body = {"node_id": self.pick("nodes", number), "drain_mode": drained}
+                await self.ask("POST", "/api/v1/node/config", body)
             case "update agents", []:
                 await self.ask("PUT", "/api/v1/node/update")
             case "break", [body]:
@@ -231,22 +233,22 @@ class Session:
                 raise AssertionError(action)
 
     async def picture(self) -> dict[str, Any]:
-        """All that one can ask, and all that is inside, but for what tells one object from another."""
+        """Return all that a client can ask for and all that is inside, without revisions."""
         controller, monitor = self.simulator.controller, self.simulator.client_monitor
-        asked = {}
+        responses = {}
         for path in ("scenario", "clock", "faults", "requests", "report", "events"):
             head, body = await self.ask("GET", f"/_mock/{path}")
-            asked[path] = (head["status"], head["headers"], body["body"])
+            responses[path] = (head["status"], head["headers"], body["body"])
         inside = {
             key: value
             for key, value in vars(controller).items()
             if key not in ("clock", "queue", "log", "revision", "faults")
         }
-        for one in controller.instances.values():
-            assert one.revision <= controller.revision
+        for instance in controller.instances.values():
+            assert instance.revision <= controller.revision
         plain = {key: repr(value) for key, value in inside.items()}
         return {
-            **asked,
+            **responses,
             "inside": {key: _without_revisions(text) for key, text in plain.items()},
             "queue": controller.queue.live(controller),
             "rules": list(controller.faults),
@@ -258,9 +260,9 @@ class Session:
         }
 
     async def conversation(self) -> list[list[dict[str, Any]]]:
-        """What the gateway sends, byte for byte, to a client that does a bit of everything."""
+        """Return the messages that are sent to a client that sends requests of many kinds."""
         template = self.pick("templates", 0)
-        said = [
+        responses = [
             await self.ask("GET", VM),
             await self.ask("POST", VM, {"vmid": template, "count": 2, "external_id": "job-1"}),
             await self.ask("POST", "/api/v1/group", {"name": "new"}),
@@ -268,14 +270,14 @@ class Session:
             await self.ask("POST", "/_mock/faults", {"match": {"path": "/api/v1/status"}, "do": {"delay": "2s"}}),
         ]
         for _ in range(6):
-            said.append(await self.ask("POST", "/_mock/clock/advance", {"by": "13s"}))
-            said.append(await self.ask("GET", VM))
+            responses.append(await self.ask("POST", "/_mock/clock/advance", {"by": "13s"}))
+            responses.append(await self.ask("GET", VM))
             for number in range(3):
-                said.append(await self.ask("GET", f"{VM}?id={self.pick('instances', -number)}"))
+                responses.append(await self.ask("GET", f"{VM}?id={self.pick('instances', -number)}"))
             for path in ("node", "registry/vm", "registry/vm/distribute", "group", "status", "image"):
-                said.append(await self.ask("GET", f"/api/v1/{path}"))
-        said += [await self.ask("GET", "/_mock/report"), await self.ask("GET", "/_mock/events")]
-        return said
+                responses.append(await self.ask("GET", f"/api/v1/{path}"))
+        responses += [await self.ask("GET", "/_mock/report"), await self.ask("GET", "/_mock/events")]
+        return responses
 
 
 def _without_revisions(text: str) -> str:
@@ -304,8 +306,10 @@ OPTIONS = [
     over_http=True,
 )
 def test_a_reset_is_a_fresh_start(world: str, options: Options, story: list[Action], over_http: bool) -> None:
-    """Whatever was asked, steered, broken and loaded before: state, clock, seed, faults, journal, report, events and
-    the answers that follow are those of a controller that has just begun with the same scenario."""
+    """After any requests, control calls and faults the state and all later responses are those of a new controller.
+
+    The state includes clock, seed, faults, journal, report and events.
+    """
 
     async def tell() -> None:
         old = Session(WORLDS[world], options)
@@ -325,18 +329,18 @@ def test_a_reset_is_a_fresh_start(world: str, options: Options, story: list[Acti
 
 
 def without_wall_times(picture: dict[str, Any]) -> dict[str, Any]:
-    """A picture without what differs by the wall's clock: when the requests came, and how long they took."""
+    """Return a picture without wall times: when the requests came, and how long they took."""
     status, _, body = picture["requests"]
-    told = json.loads(body)
-    for entry in told["requests"]:
+    journal = json.loads(body)
+    for entry in journal["requests"]:
         assert entry.pop("wall")
         assert entry.pop("seconds") >= 0
-    return {**picture, "requests": (status, told), "older": list(picture["older"])}
+    return {**picture, "requests": (status, journal), "older": list(picture["older"])}
 
 
 @pytest.mark.parametrize("name", sorted(WORLDS))
-def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
-    """As is a load, with the options that were given at the start."""
+def test_a_reset_with_a_scenario_is_a_fresh_start_of_it(name: str) -> None:
+    """A load is one, too; the options of the simulator still apply."""
 
     async def tell() -> None:
         pictures = []
@@ -358,8 +362,8 @@ def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
     asyncio.run(tell())
 
 
-def test_a_seed_that_comes_with_a_reset_gives_the_ids_of_that_seed() -> None:
-    """What is started after a reset with seed 5 has the ids of a controller that began with seed 5."""
+def test_the_seed_of_a_reset_determines_the_ids() -> None:
+    """Instances that are started after a reset with seed 5 have the ids of a controller with seed 5."""
 
     async def tell() -> None:
         old, new = (
@@ -375,7 +379,7 @@ def test_a_seed_that_comes_with_a_reset_gives_the_ids_of_that_seed() -> None:
 
 
 def test_a_refused_reset_changes_nothing() -> None:
-    """A scenario that is broken, a key that is unknown: everything is as it was, journal and faults included."""
+    """After an invalid scenario or an unknown key everything is as before, journal and faults included."""
 
     async def tell() -> None:
         story = Session(WORLDS["noisy"], OPTIONS[0])
@@ -415,20 +419,20 @@ def send_raw_request(anka: Anka, method: str = "GET", body: bytes = b"") -> sock
 
 
 def receive_all(connection: socket.socket) -> bytes:
-    """All that comes until the connection ends."""
-    heard = b""
+    """Return all bytes that come until the connection ends."""
+    received = b""
     try:
         while part := connection.recv(65536):
-            heard += part
+            received += part
     except ConnectionResetError:
         pass
-    return heard
+    return received
 
 
 def visible_state(anka: Anka) -> tuple[object, ...]:
-    """What must be as at the start, by a clock that runs."""
+    """Return what a reset with a real clock must restore."""
     report = anka.report()
-    names = [one.name for one in anka.instances.values()]
+    names = [instance.name for instance in anka.instances.values()]
     return names, len(anka.requests), len(anka.faults), report.findings, report.requests, list(anka.events)
 
 
@@ -443,7 +447,7 @@ RESETS: dict[str, Callable[[Anka], object]] = {
 @pytest.mark.parametrize("how", RESETS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_reset_ends_requests_that_are_delayed(how: str, method: str) -> None:
-    """The client's connection ends without an answer, at once, and nothing of its request is in what begins anew."""
+    """The connection ends at once without a response, and the new state has nothing of the request."""
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
@@ -451,17 +455,17 @@ def test_a_reset_ends_requests_that_are_delayed(how: str, method: str) -> None:
             wait_until(lambda: len(anka.requests) == 1)
             began = time.monotonic()
             RESETS[how](anka)
-            heard = receive_all(connection)
-            lasted = time.monotonic() - began
+            received = receive_all(connection)
+            seconds = time.monotonic() - began
 
-        assert b"" == heard
-        assert lasted < 1
+        assert b"" == received
+        assert seconds < 1
         assert FRESH == visible_state(anka)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_reset_ends_answers_that_dribble(method: str) -> None:
-    """What an answer has not said by then it never says: it would be of another time."""
+def test_a_reset_ends_responses_that_dribble(method: str) -> None:
+    """The rest of such a response is never sent: it is from before the reset."""
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
@@ -472,17 +476,17 @@ def test_a_reset_ends_answers_that_dribble(method: str) -> None:
             connection.settimeout(0.3)
             try:
                 receive_all(connection)
-                lasted = time.monotonic() - began
+                seconds = time.monotonic() - began
             except TimeoutError:
-                lasted = float("inf")
+                seconds = float("inf")
 
-        assert lasted < 0.3
+        assert seconds < 0.3
         assert FRESH == visible_state(anka)
 
 
-def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
-    """Its start was before: that its answer is lost now is nothing to the new report, and no error."""
-    wrong: list[str] = []
+def test_a_client_that_leaves_after_a_reset_is_ignored() -> None:
+    """The lost response to a start from before the reset is neither a finding nor an error."""
+    errors: list[str] = []
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
@@ -492,7 +496,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
             try:
                 lost(entry)
             except KeyError as error:
-                wrong.append(repr(error))
+                errors.append(repr(error))
                 raise
 
         anka._simulator.client_monitor.record_lost_response = watched  # type: ignore[method-assign]
@@ -501,12 +505,12 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
             anka.reset()
         time.sleep(0.15)
 
-        assert [] == wrong
+        assert [] == errors
         assert FRESH == visible_state(anka)
 
 
 def test_a_start_after_a_reset_has_the_first_ids_though_another_is_still_delayed() -> None:
-    """The new controller knows nothing of a request that hangs."""
+    """A request that is still delayed does not use up ids of the new state."""
     with serving() as anka:
         template = next(iter(anka.templates))
         first = requests.post(anka.url + VM, json={"vmid": template}, timeout=TIMEOUT).json()
@@ -519,11 +523,11 @@ def test_a_start_after_a_reset_has_the_first_ids_though_another_is_still_delayed
 
             assert b"" == receive_all(connection)
         assert first == again
-        assert [1] == [each.number for each in anka.requests]
+        assert [1] == [request.number for request in anka.requests]
 
 
 def test_many_delayed_requests_end_together() -> None:
-    """Twenty that hang are let go by one reset."""
+    """A reset ends twenty requests that are delayed."""
     with serving() as anka:
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
         connections = [send_raw_request(anka) for _ in range(20)]
@@ -531,49 +535,51 @@ def test_many_delayed_requests_end_together() -> None:
             wait_until(lambda: len(anka.requests) == 20)
             anka.reset()
 
-            assert [b""] * 20 == [receive_all(each) for each in connections]
+            assert [b""] * 20 == [receive_all(connection) for connection in connections]
             assert FRESH == visible_state(anka)
         finally:
-            for each in connections:
-                each.close()
+            for connection in connections:
+                connection.close()
 
 
 def test_resets_while_clients_start_and_poll_leave_a_sound_state() -> None:
-    """Clients that go on through twenty resets get answers, each of one time, and the last reset is total."""
+    """Clients that go on through twenty resets get valid responses, and the last reset is total."""
     with serving(speed=1000) as anka:
         template = next(iter(anka.templates))
         end = threading.Event()
-        wrong: list[object] = []
+        errors: list[object] = []
 
         def build() -> None:
             with requests.Session() as session:
                 while not end.is_set():
                     try:
-                        made = session.post(anka.url + VM, json={"vmid": template, "count": 2}, timeout=TIMEOUT).json()
-                        told = session.get(f"{anka.url}{VM}?id={made['body'][0]}", timeout=TIMEOUT).json()
-                        if told["status"] == "FAIL" and told["message"] != "Not found":
-                            wrong.append(told)
+                        started = session.post(
+                            anka.url + VM, json={"vmid": template, "count": 2}, timeout=TIMEOUT
+                        ).json()
+                        shown = session.get(f"{anka.url}{VM}?id={started['body'][0]}", timeout=TIMEOUT).json()
+                        if shown["status"] == "FAIL" and shown["message"] != "Not found":
+                            errors.append(shown)
                     except Exception as error:
-                        wrong.append(error)
+                        errors.append(error)
 
         clients = [threading.Thread(target=build) for _ in range(4)]
-        for each in clients:
-            each.start()
+        for thread in clients:
+            thread.start()
         for _ in range(20):
             anka.reset()
             anka.faults.add(match={"path": VM}, do={"delay": "500ms"}, probability=0.2)
             anka.faults.clear()
         end.set()
-        for each in clients:
-            each.join()
+        for thread in clients:
+            thread.join()
         anka.reset()
 
-        assert [] == wrong
+        assert [] == errors
         assert FRESH == visible_state(anka)
 
 
 def test_a_dump_after_a_reset_is_that_of_a_fresh_controller() -> None:
-    """By a clock that stands, to the last key."""
+    """With a manual clock the dump is that of a new controller."""
     with mockanka.serve("busy", clock="manual", seed=4) as anka:
         before = anka.dump()
         template = next(iter(anka.templates))

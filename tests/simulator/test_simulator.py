@@ -1,4 +1,4 @@
-"""The simulator: options given at the start beat every scenario and outlive every reset."""
+"""The simulator: its options take precedence over every scenario, and outlive every reset."""
 
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
@@ -11,7 +11,8 @@ OPINIONATED = Scenario.from_yaml(
 OPTIONS = Options(seed=7, release=Release(1, 43, 0), clock="manual", speed=2.0, step=9 * SECOND)
 
 
-def given(simulator: Simulator) -> Options:
+def options_in_force(simulator: Simulator) -> Options:
+    """Return the options that the controller and its clock have now."""
     controller = simulator.controller
     clock = controller.clock
     return Options(controller.seed, controller.release, clock.mode, clock.speed, clock.step)
@@ -22,37 +23,37 @@ def test_options_outlive_a_reset() -> None:
     simulator = Simulator(OPINIONATED, OPTIONS)
     simulator.reset()
 
-    assert OPTIONS == given(simulator)
+    assert OPTIONS == options_in_force(simulator)
 
 
 def test_options_outlive_another_scenario() -> None:
-    """Another scenario, whatever it says, begins with the options given at the start."""
+    """Another scenario, whatever it has, begins with the options of the simulator."""
     simulator = Simulator(Scenario.named("default"), OPTIONS)
     simulator.reset(OPINIONATED)
 
-    assert OPTIONS == given(simulator)
+    assert OPTIONS == options_in_force(simulator)
 
 
-def test_a_seed_given_to_a_reset_counts_once() -> None:
-    """A seed that comes with a reset beats the option for this time; the next reset is back at the option."""
+def test_the_seed_of_a_reset_applies_once() -> None:
+    """The seed of a reset takes precedence over the option; the next reset has the option again."""
     simulator = Simulator(OPINIONATED, OPTIONS)
     simulator.reset(seed=3)
-    once = simulator.controller.seed
+    seed = simulator.controller.seed
     simulator.reset()
 
-    assert (3, 7) == (once, simulator.controller.seed)
+    assert (3, 7) == (seed, simulator.controller.seed)
 
 
-def test_a_scenario_rules_where_there_are_no_options() -> None:
-    """Without options each scenario has its own say."""
+def test_a_scenario_decides_without_options() -> None:
+    """Without options the release, seed and clock are those of the scenario."""
     simulator = Simulator(Scenario.named("default"))
     simulator.reset(OPINIONATED)
 
-    assert Options(99, Release(1, 20, 0), "real", 5.0, 60 * SECOND) == given(simulator)
+    assert Options(99, Release(1, 20, 0), "real", 5.0, 60 * SECOND) == options_in_force(simulator)
 
 
 def test_a_reset_leaves_nothing_behind() -> None:
-    """After a reset everything is as it was at the start, log and all."""
+    """After a reset the state is that of the start, and the log is empty."""
     simulator = Simulator(Scenario.named("busy"), Options(clock="manual"))
     before = dump(simulator.controller)
     simulator.controller.clock.advance(100 * SECOND)
@@ -63,7 +64,7 @@ def test_a_reset_leaves_nothing_behind() -> None:
     assert 0 == simulator.controller.log.count
 
 
-def test_the_last_scenario_is_the_one_a_reset_goes_back_to() -> None:
+def test_a_reset_goes_back_to_the_last_scenario() -> None:
     """A reset without a scenario begins with the one that was loaded last."""
     simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
     simulator.reset(Scenario.named("fleet"))
@@ -72,8 +73,8 @@ def test_the_last_scenario_is_the_one_a_reset_goes_back_to() -> None:
     assert 100 == len(simulator.controller.nodes)
 
 
-def test_who_holds_the_controller_holds_the_new_one() -> None:
-    """The application answers from the new world, and never from answers of the old one."""
+def test_the_application_answers_from_the_new_state() -> None:
+    """After a reset no response is one of the state before."""
     simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
     client = simulator.app.test_client()
     before = client.get("/api/v1/vm").data

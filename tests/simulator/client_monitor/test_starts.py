@@ -209,13 +209,13 @@ def test_a_start_that_is_sent_again_after_its_response_was_lost_is_found(
     client: Client, how: str, external_id: str | None
 ) -> None:
     """The finding has both requests; they are the same start by their external id, or by their whole body."""
-    more = {"external_id": external_id} if external_id else {"name": "mine"}
+    fields = {"external_id": external_id} if external_id else {"name": "mine"}
     client.anka.faults.add(match={"method": "POST"}, do=LOST[how], times=1)
     if how in ("close", "reset", "cut"):
-        client.lose_start(**more)
+        client.lose_start(**fields)
     else:
-        client.start(**more)
-    client.start(**more)
+        client.start(**fields)
+    client.start(**fields)
 
     assert [("retried-starts", [1, 2])] == client.findings("retried-starts")
     assert ["#1 had started something, though its answer was lost; it was sent again"] == client.messages(
@@ -226,15 +226,15 @@ def test_a_start_that_is_sent_again_after_its_response_was_lost_is_found(
 
 def test_a_start_sent_again_at_once_is_found_each_time() -> None:
     """The loss is known by the time the client sees its connection break."""
-    found: list[int] = []
+    counts: list[int] = []
     for _ in range(15):
         with client_of() as client:
             client.anka.faults.add(match={"method": "POST"}, do={"connection": "close"}, times=1)
             client.lose_start(name="mine")
             client.start(name="mine")
-            found.append(len(client.findings("retried-starts")))
+            counts.append(len(client.findings("retried-starts")))
 
-    assert [1] * 15 == found
+    assert [1] * 15 == counts
 
 
 @pytest.mark.parametrize("do", [{"status": 503}, {"fail": "no"}, {"connection": "close", "acts": False}])
