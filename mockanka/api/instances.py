@@ -278,6 +278,6 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
     @routes.get("/api/v1/vlan")
     @came_with("vlans")
     def vlans() -> Response:
-        return respond(ok(network.vlans(controller)))
+        return respond(ok(network.list_vlans(controller)))
 
     return routes

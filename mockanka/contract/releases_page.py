@@ -65,7 +65,7 @@ def page() -> str:
 
 def _told(feature: Feature) -> str:
     guess = "; the release is a guess" if feature.guess else ""
-    return f"{feature.what} ({feature.evidence}{guess})"
+    return f"{feature.description} ({feature.evidence}{guess})"
 
 
 def _bullets(texts: Iterable[str]) -> str:

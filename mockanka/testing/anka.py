@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from mockanka import units
 from mockanka.core import fault_effects, time_control
-from mockanka.core.clock import MODES
+from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalTransition, NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
@@ -67,8 +67,8 @@ def options_of(
 ) -> Options:
     """Options as a test gives them. ValueError says what is wrong."""
     _require_seed(seed)
-    if clock is not None and clock not in MODES:
-        raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(MODES))}")
+    if clock is not None and clock not in CLOCK_MODES:
+        raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(CLOCK_MODES))}")
     if speed is not None and not (isinstance(speed, int | float) and 0 < speed <= 1e9):
         raise ValueError(f"{speed!r} is no speed: give a number above zero, like 60")
     return Options(
@@ -231,7 +231,7 @@ class Anka:
 
         def go(controller: Controller) -> views.Instance:
             id = views.id_of("instance", views.names_of(controller, "instances"), instance_id)
-            time_control.wait_for(controller, id, InstanceState(state))
+            time_control.wait_for_state(controller, id, InstanceState(state))
             return views.look_at_instance(controller, self._house.watch.started_by, id)
 
         return self._do(go)

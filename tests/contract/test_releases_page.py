@@ -22,9 +22,9 @@ def test_a_feature_stands_below_its_release(name: str) -> None:
     """Every feature is told once, below the release it came with, with its evidence; a guess is called one."""
     feature = FEATURES[name]
     (section,) = re.findall(rf"^## {re.escape(str(feature.since))}\n\n(.*?)(?=^##|\Z)", UNWRAPPED, re.DOTALL | re.M)
-    (line,) = [line for line in section.splitlines() if line.startswith(f"- {feature.what} (")]
+    (line,) = [line for line in section.splitlines() if line.startswith(f"- {feature.description} (")]
 
-    assert 1 == UNWRAPPED.count(f"- {feature.what} (")
+    assert 1 == UNWRAPPED.count(f"- {feature.description} (")
     assert feature.evidence in line
     assert feature.guess == ("guess" in line)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.core.clock import MODES, Clock, ManualClock, ScaledClock, SteppingClock, system_time
+from mockanka.core.clock import CLOCK_MODES, Clock, ManualClock, ScaledClock, SteppingClock, read_system_time
 
 CLOCKS: list[Callable[[], Clock]] = [
     lambda: ScaledClock(1000, source=lambda: 7),
@@ -104,7 +104,7 @@ def test_a_stepping_clock_moves_with_each_request() -> None:
 @pytest.mark.parametrize("mode", ["real", "manual", "step"])
 def test_every_mode_makes_a_clock_that_names_it_or_can_take_its_place(mode: str) -> None:
     """The table of modes makes clocks with the start, speed and step that they are given."""
-    clock = MODES[mode](1000, 2.0, 30)
+    clock = CLOCK_MODES[mode](1000, 2.0, 30)
     expected = (2.0, 30)
 
     assert expected == (clock.speed, clock.step)
@@ -113,13 +113,13 @@ def test_every_mode_makes_a_clock_that_names_it_or_can_take_its_place(mode: str)
 
 def test_there_are_three_modes() -> None:
     """Real, manual and step are all there is."""
-    assert ["manual", "real", "step"] == sorted(MODES)
+    assert ["manual", "real", "step"] == sorted(CLOCK_MODES)
 
 
 def test_system_time_is_the_walls() -> None:
     """A real clock starts at the wall's time."""
     before = time.time_ns()
-    told = system_time()
+    told = read_system_time()
     after = time.time_ns()
 
     assert before <= told <= after

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core.durations import (
-    MAX_LENGTH,
+    MAX_DURATION,
     MINUTE,
     SECOND,
     Duration,
@@ -14,8 +14,8 @@ from mockanka.core.durations import (
     Normal,
     Timings,
     Uniform,
-    seconds,
-    transfer_time,
+    compute_transfer_time,
+    fixed_seconds,
 )
 
 LENGTHS = st.integers(0, 10**15)
@@ -35,7 +35,7 @@ def test_a_sample_is_a_length_that_time_can_pass(duration: Duration, chance: flo
     length = duration.sample(chance)
 
     assert type(length) is int
-    assert 0 <= length <= MAX_LENGTH
+    assert 0 <= length <= MAX_DURATION
 
 
 @given(DURATIONS, CHANCES, CHANCES)
@@ -104,32 +104,34 @@ def test_lognormal_is_as_often_twice_as_it_is_half() -> None:
 
 def test_no_draw_is_longer_than_a_thousand_years() -> None:
     """The widest distributions end at a thousand years."""
-    assert MAX_LENGTH == Lognormal(MAX_LENGTH, 5.0).sample(0.999) == Normal(MAX_LENGTH, MAX_LENGTH).sample(0.999)
+    assert (
+        MAX_DURATION == Lognormal(MAX_DURATION, 5.0).sample(0.999) == Normal(MAX_DURATION, MAX_DURATION).sample(0.999)
+    )
 
 
 @given(st.integers(0, 10**15), st.integers(1, 10**13))
 def test_a_transfer_takes_no_less_than_it_must_and_less_than_a_nanosecond_more(size: int, bandwidth: int) -> None:
     """A transfer's length is rounded up to the nanosecond, as long as it is no thousand years."""
-    length = transfer_time(size, bandwidth)
+    length = compute_transfer_time(size, bandwidth)
     exact = (length - 1) * bandwidth < size * 8 * SECOND <= length * bandwidth
 
-    assert exact or length == MAX_LENGTH < size * 8 * SECOND / bandwidth
+    assert exact or length == MAX_DURATION < size * 8 * SECOND / bandwidth
 
 
 def test_a_gigabyte_at_eight_gigabit_takes_a_second() -> None:
     """Sizes are bytes and bandwidths bits per second."""
     expected = SECOND
 
-    assert expected == transfer_time(10**9, 8 * 10**9)
+    assert expected == compute_transfer_time(10**9, 8 * 10**9)
 
 
 def test_seconds_are_fixed_lengths() -> None:
     """Seconds, also parts of one, make a fixed length."""
-    assert Fixed(1_500_000_000) == seconds(1.5)
+    assert Fixed(1_500_000_000) == fixed_seconds(1.5)
 
 
 def test_the_defaults_are_those_of_the_real_controller() -> None:
     """Heartbeat, forgetting and giving up a node take what they really take unless configured (C6)."""
     timings = Timings()
 
-    assert (5 * SECOND, seconds(60), 2 * MINUTE) == (timings.heartbeat, timings.forget, timings.node_timeout)
+    assert (5 * SECOND, fixed_seconds(60), 2 * MINUTE) == (timings.heartbeat, timings.forget, timings.node_timeout)

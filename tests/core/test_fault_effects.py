@@ -156,7 +156,7 @@ def test_why_a_held_one_never_starts_is_told() -> None:
     rule = strike(controller, "schedule", "{stall: true}")
     mine = one(controller)
     with pytest.raises(time_control.Never, match=f"held in Scheduling by {rule.id}"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
 
 # Pulling.
@@ -1620,7 +1620,7 @@ def test_disk_grows_with_a_held_pull_and_no_further() -> None:
     start(controller)
     pass_time(controller, 100)
 
-    assert 6_000_000_000 == pulls.disk_used(controller, node_of(controller), controller.now)
+    assert 6_000_000_000 == pulls.compute_disk_usage(controller, node_of(controller), controller.now)
 
 
 # Turns that end, and what they leave alone.
@@ -1879,7 +1879,7 @@ def test_why_a_held_push_waits_is_told() -> None:
     save(controller, mine, tag="x")
     pass_time(controller, 60)
     with pytest.raises(time_control.Never, match=r"is held by fault-1"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:

@@ -23,7 +23,7 @@ groups:
 
 
 def chain(controller: Controller, name: str) -> list[str]:
-    return [each.name for each in groups.fallback_chain(controller, group_of(controller, name).id)]
+    return [each.name for each in groups.iterate_fallback_chain(controller, group_of(controller, name).id)]
 
 
 def test_a_new_group_has_no_nodes() -> None:
@@ -166,10 +166,10 @@ def test_every_node_joins_every_group() -> None:
     """Before 1.39 joining names groups and nodes, and each node is in each group afterwards, once."""
     controller = world(GROUPS, release=Release.parse("1.38.0"))
     ids = [each.id for each in controller.groups.values()]
-    groups.add_nodes(controller, [*ids, *ids], list(controller.nodes))
+    groups.add_nodes_to_groups(controller, [*ids, *ids], list(controller.nodes))
 
     assert [sorted(ids)] * 2 == [sorted(node.groups) for node in controller.nodes.values()]
-    groups.remove_nodes(controller, ids, list(controller.nodes))
+    groups.remove_nodes_from_groups(controller, ids, list(controller.nodes))
     assert [[], []] == [node.groups for node in controller.nodes.values()]
 
 
@@ -178,9 +178,9 @@ def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
     controller = world(GROUPS)
     ids = [each.id for each in controller.groups.values()]
     before = [sorted(node.groups) for node in controller.nodes.values()]
-    groups.add_nodes(controller, ids, list(controller.nodes))
+    groups.add_nodes_to_groups(controller, ids, list(controller.nodes))
     joined = [sorted(node.groups) for node in controller.nodes.values()]
-    groups.remove_nodes(controller, ids, list(reversed(controller.nodes)))
+    groups.remove_nodes_from_groups(controller, ids, list(reversed(controller.nodes)))
 
     assert [sorted(ids), before[1]] == joined
     assert [sorted(ids), []] == [sorted(node.groups) for node in controller.nodes.values()]
@@ -191,7 +191,7 @@ def test_a_joining_node_takes_the_waiting() -> None:
     controller = world(GROUPS)
     mine = one(controller, within="third")
     pass_time(controller, 10)
-    groups.add_nodes(controller, [group_of(controller, "third").id], [node_of(controller, "beta").id])
+    groups.add_nodes_to_groups(controller, [group_of(controller, "third").id], [node_of(controller, "beta").id])
     pass_time(controller, 20)
     expected = (["Started"], ["beta"])
 
@@ -202,7 +202,7 @@ def test_nodes_leave_groups_and_their_vms_run_on() -> None:
     """A node that left a group is not in it; what runs there goes on."""
     controller = world(GROUPS)
     running = started(controller, within="first")
-    groups.remove_nodes(controller, [group_of(controller, "first").id], [node_of(controller).id])
+    groups.remove_nodes_from_groups(controller, [group_of(controller, "first").id], [node_of(controller).id])
     pass_time(controller, 10)
     expected = ([], ["Started"])
 
@@ -210,7 +210,7 @@ def test_nodes_leave_groups_and_their_vms_run_on() -> None:
 
 
 @pytest.mark.parametrize("release", ["1.38.0", "1.39.0"])
-@pytest.mark.parametrize("operation", [groups.add_nodes, groups.remove_nodes])
+@pytest.mark.parametrize("operation", [groups.add_nodes_to_groups, groups.remove_nodes_from_groups])
 def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) -> None:
     """One unknown group or node among the known, and nothing changes."""
     controller = world(GROUPS, release=Release.parse(release))
@@ -257,4 +257,4 @@ def test_the_chain_of_an_unknown_group_is_empty() -> None:
     """Who waits for a deleted group has nowhere to go."""
     expected = []
 
-    assert expected == list(groups.fallback_chain(world(GROUPS), "nobody"))
+    assert expected == list(groups.iterate_fallback_chain(world(GROUPS), "nobody"))

@@ -6,7 +6,7 @@ import pytest
 
 from mockanka.core import instances, network
 from mockanka.core.controller import Controller
-from mockanka.core.errors import BrokenMacAddress, MacAddressTaken, NoMacAddress, NoSuchVlan, Refusal
+from mockanka.core.errors import InvalidMacAddress, MacAddressInUse, NoFreeMacAddress, NoSuchVlan, Refusal
 from mockanka.core.release import Release
 from mockanka.scenario import ScenarioError
 from tests.controllers import reload, state_of
@@ -31,12 +31,12 @@ def addresses(controller: Controller) -> list[str | None]:
 
 def test_the_pool_has_as_many_addresses_as_the_scenario_says() -> None:
     """Each is unicast, locally administered, in capitals with colons; the seed makes them."""
-    pool = network.pool(world(MANAGED))
+    pool = network.list_mac_addresses(world(MANAGED))
 
     assert 3 == len(set(pool))
     assert all(re.fullmatch("02(:[0-9A-F]{2}){5}", each) for each in pool)
-    assert pool == network.pool(world(MANAGED))
-    assert set(pool).isdisjoint(network.pool(world(MANAGED, seed=1)))
+    assert pool == network.list_mac_addresses(world(MANAGED))
+    assert set(pool).isdisjoint(network.list_mac_addresses(world(MANAGED, seed=1)))
 
 
 def test_each_instance_gets_an_address_of_its_own() -> None:
@@ -44,7 +44,7 @@ def test_each_instance_gets_an_address_of_its_own() -> None:
     controller = world(MANAGED)
     start(controller, count=3)
 
-    assert network.pool(controller) == addresses(controller)
+    assert network.list_mac_addresses(controller) == addresses(controller)
 
 
 @pytest.mark.parametrize("left", [0, 1])
@@ -53,7 +53,7 @@ def test_an_empty_pool_refuses_the_start(left: int) -> None:
     controller = world(MANAGED)
     start(controller, count=3 - left)
     before = repr(state_of(controller))
-    with pytest.raises(NoMacAddress, match=r"^no MAC address is left$"):
+    with pytest.raises(NoFreeMacAddress, match=r"^no MAC address is left$"):
         start(controller, count=left + 1)
 
     assert before == repr(state_of(controller))
@@ -66,7 +66,7 @@ def test_an_address_is_free_again_when_its_instance_is_gone() -> None:
     pass_time(controller, 100)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
-    with pytest.raises(NoMacAddress):
+    with pytest.raises(NoFreeMacAddress):
         one(controller)
     pass_time(controller, 100)
 
@@ -76,22 +76,22 @@ def test_an_address_is_free_again_when_its_instance_is_gone() -> None:
 def test_a_request_may_ask_for_an_address() -> None:
     """Any that nobody has, in the pool or not."""
     controller = world(MANAGED)
-    wanted = network.pool(controller)[1]
+    wanted = network.list_mac_addresses(controller)[1]
     one(controller, mac_address=wanted)
     one(controller, mac_address=MINE)
     start(controller, count=2)
 
-    first, _, third = network.pool(controller)
+    first, _, third = network.list_mac_addresses(controller)
     assert [wanted, MINE, first, third] == addresses(controller)
 
 
 REFUSED = [
-    ({"mac_address": MINE.lower()}, 1, BrokenMacAddress(MINE.lower())),
-    ({"mac_address": MINE.replace(":", "-")}, 1, BrokenMacAddress(MINE.replace(":", "-"))),
-    ({"mac_address": MINE[:-3]}, 1, BrokenMacAddress(MINE[:-3])),
-    ({"mac_address": f"{MINE}:00"}, 1, BrokenMacAddress(f"{MINE}:00")),
-    ({"mac_address": f"{MINE}\n"}, 1, BrokenMacAddress(f"{MINE}\n")),
-    ({"mac_address": MINE}, 2, MacAddressTaken(MINE)),
+    ({"mac_address": MINE.lower()}, 1, InvalidMacAddress(MINE.lower())),
+    ({"mac_address": MINE.replace(":", "-")}, 1, InvalidMacAddress(MINE.replace(":", "-"))),
+    ({"mac_address": MINE[:-3]}, 1, InvalidMacAddress(MINE[:-3])),
+    ({"mac_address": f"{MINE}:00"}, 1, InvalidMacAddress(f"{MINE}:00")),
+    ({"mac_address": f"{MINE}\n"}, 1, InvalidMacAddress(f"{MINE}\n")),
+    ({"mac_address": MINE}, 2, MacAddressInUse(MINE)),
     ({"vlan_tag": "99"}, 1, NoSuchVlan("99")),
 ]
 
@@ -111,7 +111,7 @@ def test_an_address_that_somebody_has_is_refused() -> None:
     """Until its instance is gone."""
     controller = world(MANAGED)
     one(controller, mac_address=MINE)
-    with pytest.raises(MacAddressTaken, match=f"^MAC address {MINE} is in use$"):
+    with pytest.raises(MacAddressInUse, match=f"^MAC address {MINE} is in use$"):
         one(controller, mac_address=MINE)
 
 
@@ -139,7 +139,7 @@ def test_addresses_survive_a_dump() -> None:
     loaded = reload(controller)
 
     assert state_of(controller) == state_of(loaded)
-    assert network.pool(controller)[2] == one(loaded).request.mac_address
+    assert network.list_mac_addresses(controller)[2] == one(loaded).request.mac_address
 
 
 # VLANs.
@@ -147,8 +147,8 @@ def test_addresses_survive_a_dump() -> None:
 
 def test_the_vlans_are_those_of_all_nodes() -> None:
     """Each once, in order; none is an empty list."""
-    assert ["12", "7"] == network.vlans(world(MANAGED))
-    assert [] == network.vlans(world("nodes: [{name: alpha}]"))
+    assert ["12", "7"] == network.list_vlans(world(MANAGED))
+    assert [] == network.list_vlans(world("nodes: [{name: alpha}]"))
 
 
 def test_an_instance_goes_where_its_vlan_is() -> None:
@@ -198,7 +198,7 @@ def test_instances_of_the_scenario_have_addresses_of_the_pool() -> None:
     controller = world(MANAGED + "instances:\n  - {template: mac, node: alpha}\n  - {template: mac, node: beta}\n")
     one(controller)
 
-    assert network.pool(controller) == addresses(controller)
+    assert network.list_mac_addresses(controller) == addresses(controller)
 
 
 @pytest.mark.parametrize(

@@ -384,10 +384,10 @@ def test_what_the_template_has_counts_in_resource_mode(told: str, release: str) 
 def test_a_suspended_template_keeps_its_size() -> None:
     """vCPU and vRAM of a request do not count for a VM that was suspended (A1)."""
     controller = world(MAC)
-    need = placement.need_of(controller, one(controller, "suspended", vcpu=6, vram=9000))
+    need = placement.determine_requirements(controller, one(controller, "suspended", vcpu=6, vram=9000))
     expected = (2, 4096)
 
-    assert expected == (need.asked_vcpus, need.asked_vram)
+    assert expected == (need.requested_vcpus, need.requested_vram)
 
 
 def test_a_need_is_all_that_placement_asks() -> None:
@@ -398,7 +398,7 @@ def test_a_need_is_all_that_placement_asks() -> None:
     bound_to = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None)
     expected = (*bound_to, 2, 4096, 3, 5000, (), "amd64", "12")
 
-    assert expected == placement.need_of(controller, mine)
+    assert expected == placement.determine_requirements(controller, mine)
 
 
 def test_free_slots_say_how_many_more_of_its_kind() -> None:
@@ -414,10 +414,10 @@ instances:
   - {template: mac, node: beta}
 """
     )
-    need = placement.need_of(controller, one(controller))
+    need = placement.determine_requirements(controller, one(controller))
     expected = [2, 2]
 
-    assert expected == [placement.free_slots(controller, each, need) for each in controller.nodes.values()]
+    assert expected == [placement.count_free_slots(controller, each, need) for each in controller.nodes.values()]
 
 
 def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
@@ -427,7 +427,9 @@ def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
     mine = one(controller)
     pass_time(controller, 30)
 
-    assert -1 == placement.free_slots(controller, node_of(controller), placement.need_of(controller, mine))
+    assert -1 == placement.count_free_slots(
+        controller, node_of(controller), placement.determine_requirements(controller, mine)
+    )
     assert ["Scheduling"] == states(mine)
 
 
@@ -511,24 +513,29 @@ def test_a_cycle_of_full_groups_ends() -> None:
 def test_choose_is_the_rule_and_changes_nothing() -> None:
     """The node chosen is the one that would take it; asked again it is the same."""
     controller = world(PAIR)
-    need = placement.need_of(controller, one(controller))
-    chosen = placement.choose(controller, need)
+    need = placement.determine_requirements(controller, one(controller))
+    chosen = placement.choose_node(controller, need)
 
-    assert chosen is node_of(controller, "alpha") is placement.choose(controller, need)
+    assert chosen is node_of(controller, "alpha") is placement.choose_node(controller, need)
 
 
 def test_choose_finds_none_where_there_is_none() -> None:
     """With every node full nobody is chosen."""
     controller = world(FULL)
 
-    assert placement.choose(controller, placement.need_of(controller, one(controller))) is None
+    assert placement.choose_node(controller, placement.determine_requirements(controller, one(controller))) is None
 
 
 def test_nobody_is_refused_who_is_taken() -> None:
     """A node that takes an instance gives no reason."""
     controller = world(PAIR)
 
-    assert placement.refusal(controller, node_of(controller), placement.need_of(controller, one(controller))) is None
+    assert (
+        placement.explain_refusal(
+            controller, node_of(controller), placement.determine_requirements(controller, one(controller))
+        )
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -564,7 +571,7 @@ def test_who_waits_says_why(text: str, wanted: dict[str, str], expected: str) ->
     pass_time(controller, 30)
 
     assert ["Scheduling"] == states(mine)
-    assert expected == placement.why_waiting(controller, mine)
+    assert expected == placement.explain_waiting(controller, mine)
 
 
 def test_who_waits_for_a_deleted_node_says_so() -> None:
@@ -576,7 +583,7 @@ def test_who_waits_for_a_deleted_node_says_so() -> None:
     nodes.delete_node(controller, id)
     pass_time(controller, 10)
 
-    assert f"node {id} does not exist any more" == placement.why_waiting(controller, mine)
+    assert f"node {id} does not exist any more" == placement.explain_waiting(controller, mine)
 
 
 def test_who_waits_for_a_deleted_group_says_so() -> None:
@@ -588,7 +595,7 @@ def test_who_waits_for_a_deleted_group_says_so() -> None:
     groups.delete_group(controller, id)
     pass_time(controller, 10)
 
-    assert f"group {id} does not exist any more" == placement.why_waiting(controller, mine)
+    assert f"group {id} does not exist any more" == placement.explain_waiting(controller, mine)
 
 
 def test_with_no_capacity_an_instance_waits_for_ever() -> None:
@@ -630,7 +637,7 @@ def test_place_waiting_places_as_many_as_it_can() -> None:
     several = start(controller, count=3)
     pass_time(controller, 1)
     controller.nodes["new"] = nodes.Node("new", "zeta", "10.9.9.9", capacity=1)
-    placement.place_waiting(controller)
+    placement.place_waiting_instances(controller)
     expected = ["alpha", "beta", "zeta"]
 
     assert expected == where(controller, *several)

@@ -6,9 +6,10 @@ from mockanka.core import instances, pulls, templates
 from mockanka.core.controller import Controller
 from mockanka.core.durations import SECOND
 from mockanka.core.errors import NodeDiskFull
-from mockanka.core.pulls import Pull
+from mockanka.core.pulls import Pull, PullFailure, PullStall
 from mockanka.core.release import Release
 from mockanka.core.templates import VersionRef
+from mockanka.core.transfers import Transfer
 from tests.core.builders import (
     COLD,
     GB,
@@ -127,7 +128,7 @@ def test_a_pull_waits_for_layers_that_another_pull_is_fetching() -> None:
     lower, upper = alpha.pulls[ref_of(controller, serial=0)], alpha.pulls[ref_of(controller)]
     expected = [5 * GB]
 
-    assert lower.ends == upper.ends
+    assert lower.transfer.ends == upper.transfer.ends
     assert expected == [file.size for file in upper.files]
     assert "Pulling" == mine.state
 
@@ -143,7 +144,7 @@ def test_a_pull_that_takes_longer_than_what_it_waits_for_ends_by_itself() -> Non
     upper = node_of(controller).pulls[ref_of(controller)]
     expected = 20 * SECOND
 
-    assert expected == upper.ends - begun
+    assert expected == upper.transfer.ends - begun
 
 
 def test_begin_gives_nothing_where_all_is_there() -> None:
@@ -177,17 +178,6 @@ def test_a_node_has_what_can_be_cloned_at_once() -> None:
     assert not pulls.is_cached(controller, alpha, upper)
 
 
-@pytest.mark.parametrize(("at", "expected"), [(0, 0.0), (100, 0.0), (150, 0.5), (200, 1.0), (999, 1.0)])
-def test_progress_goes_evenly_from_nothing_to_one(at: int, expected: float) -> None:
-    """Before its start a pull is at 0, in the middle at a half, and from its end on at 1."""
-    assert expected == Pull(VersionRef("", 0), 100, 200, ()).progress(at)
-
-
-def test_a_pull_of_no_length_is_through() -> None:
-    """A pull that ends as it starts has nothing left to do."""
-    assert 1.0 == Pull(VersionRef("", 0), 100, 100, ()).progress(100)
-
-
 def test_disk_use_grows_with_a_pull() -> None:
     """A pull's files take disk as they come, and all of it at the end."""
     controller = world(COLD)
@@ -195,7 +185,7 @@ def test_disk_use_grows_with_a_pull() -> None:
     pulls.begin_pull(controller, alpha, ref_of(controller))
     used = []
     for _ in range(4):
-        used.append(pulls.disk_used(controller, alpha, controller.now))
+        used.append(pulls.compute_disk_usage(controller, alpha, controller.now))
         pass_time(controller, 5)
     expected = [0, 5 * GB, 10 * GB, 15 * GB]
 
@@ -207,7 +197,7 @@ def test_shared_layers_take_disk_once() -> None:
     controller = world(WARM.replace("cached: [mac]", 'cached: ["mac:base", "mac:tools"]'))
     expected = 15 * GB
 
-    assert expected == pulls.disk_used(controller, node_of(controller), controller.now)
+    assert expected == pulls.compute_disk_usage(controller, node_of(controller), controller.now)
 
 
 def fill(controller: Controller, *names: str) -> None:
@@ -326,14 +316,29 @@ def test_a_pull_still_going_when_the_node_is_back_goes_on() -> None:
     assert expected == life(controller, mine)
 
 
-@pytest.mark.parametrize("moving", [7, 128_637_150_001, 81_179_869_184])
+@pytest.mark.parametrize("moving_time", [7, 128_637_150_001, 81_179_869_184])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.4, 0.7, 1.0])
-def test_a_pull_that_is_let_go_never_falls_back(moving: int, share: float) -> None:
-    """Not by a nanosecond's worth, at whatever share of whatever length it was held, and when it is put off again."""
-    held = Pull(VersionRef("mac", 0), 1000, 1000 + moving, (), stalled_by="fault-1", stalled_at=share)
-    now = 1000 + 5 * moving
-    freed = held.resumed(now)
-    late = freed.delayed(17, now)
+def test_a_pull_that_resumes_has_the_progress_at_which_it_was_stalled(moving_time: int, share: float) -> None:
+    """It is not less, not by a nanosecond's worth, whatever its length."""
+    stalled = Pull(VersionRef("mac", 0), (), Transfer(1000, 1000 + moving_time), PullStall("fault-1", share))
+    now = 1000 + 5 * moving_time
+    resumed = stalled.resumed(now)
 
-    assert share <= freed.progress(now) <= late.progress(now) <= min(1.0, share + 1 / moving)
-    assert 1.0 == freed.progress(freed.ends) == late.progress(late.ends)
+    assert share == stalled.progress(now)
+    assert share <= resumed.progress(now) <= min(1.0, share + 1 / moving_time)
+    assert (None, 1.0) == (stalled.expected_end, resumed.progress(resumed.expected_end or 0))
+
+
+def test_a_pull_that_resumes_before_its_stall_is_not_delayed() -> None:
+    """A stall that lies ahead has cost no time."""
+    transfer = Transfer(0, 100)
+    stalled = Pull(VersionRef("mac", 0), (), transfer, PullStall("fault-1", 0.5))
+
+    assert transfer == stalled.resumed(30).transfer
+
+
+def test_a_pull_ends_with_its_failure() -> None:
+    """The moment of the failure is its expected end."""
+    pull = Pull(VersionRef("mac", 0), (), Transfer(0, 100), failure=PullFailure(40, "broken pipe"))
+
+    assert (40, 0.4) == (pull.expected_end, pull.progress(40))

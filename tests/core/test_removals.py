@@ -44,7 +44,7 @@ def tags(controller: Controller, name: str = "alpha") -> list[str]:
 def remove(controller: Controller, *nodes: str, name: str = "mac") -> list[str]:
     """The names of the nodes that were asked."""
     ids = [node_of(controller, each).id for each in nodes]
-    asked = removals.request_removal(controller, template_of(controller, name).id, ids)
+    asked = removals.request_template_removal(controller, template_of(controller, name).id, ids)
     return [controller.nodes[id].name for id in asked]
 
 
@@ -97,9 +97,9 @@ def test_what_never_was_is_refused() -> None:
     controller = world(THREE)
     before = repr(state_of(controller))
     with pytest.raises(NotFound):
-        removals.request_removal(controller, "nothing")
+        removals.request_template_removal(controller, "nothing")
     with pytest.raises(NoSuchNode, match=r"^No such node nobody$"):
-        removals.request_removal(controller, template_of(controller).id, [node_of(controller).id, "nobody"])
+        removals.request_template_removal(controller, template_of(controller).id, [node_of(controller).id, "nobody"])
 
     assert before == repr(state_of(controller))
 
@@ -141,11 +141,11 @@ def test_the_disk_is_free_afterwards() -> None:
     controller = world(THREE)
     alpha = node_of(controller)
 
-    before = pulls.disk_used(controller, alpha, controller.now)
+    before = pulls.compute_disk_usage(controller, alpha, controller.now)
     remove(controller)
     pass_time(controller, 1)
 
-    assert 15 * GB == before - pulls.disk_used(controller, alpha, controller.now)
+    assert 15 * GB == before - pulls.compute_disk_usage(controller, alpha, controller.now)
 
 
 def test_a_lost_node_removes_when_it_is_back() -> None:

@@ -10,9 +10,9 @@ from mockanka.core.durations import SECOND, Fixed
 from mockanka.core.errors import NeedsLicense, NoFreeUsbDevice, NotFound, NotRunning
 from mockanka.core.instance_record import Instance
 from mockanka.core.release import Release
-from mockanka.core.restarts import STOPPED
+from mockanka.core.restarts import RESTART_MESSAGE
 from mockanka.core.save_images import SaveRequest
-from mockanka.core.time_control import Never, settle, wait_for
+from mockanka.core.time_control import Never, settle, wait_for_state
 from tests.controllers import reload, state_of
 from tests.core.builders import WARM, happenings, life, lose, node_of, one, pass_time, restore, started, states, world
 
@@ -40,15 +40,15 @@ def test_a_vm_stops_and_is_up_again() -> None:
         pass_time(controller, seconds)
         seen.append((mine.state.value, vm_status(mine), mine.message))
 
-    before, between = ("Started", "running", ""), ("Started", "stopped", STOPPED)
-    assert [before, before, between, between, ("Started", "running", STOPPED)] == seen
+    before, between = ("Started", "running", ""), ("Started", "stopped", RESTART_MESSAGE)
+    assert [before, before, between, between, ("Started", "running", RESTART_MESSAGE)] == seen
     assert [mine.id] == list(node_of(controller).occupants)
     assert [1, 1, 1] == [happenings(controller, what) for what in ("restart", "VM stopped", "VM restarted")]
 
 
 def test_the_message_that_stays_is_the_one_that_was_seen() -> None:
     """It quotes the state of the VM."""
-    assert 'Unexpected VM state: "stopped"' == STOPPED
+    assert 'Unexpected VM state: "stopped"' == RESTART_MESSAGE
 
 
 def test_before_1_47_the_instance_is_error_meanwhile() -> None:
@@ -58,7 +58,7 @@ def test_before_1_47_the_instance_is_error_meanwhile() -> None:
     pass_time(controller, 100)
 
     assert [(205.0, "Error"), (225.0, "Started")] == life(controller, mine)[-2:]
-    assert STOPPED == mine.message
+    assert RESTART_MESSAGE == mine.message
 
 
 def test_a_restarted_vm_is_the_same_and_has_another_start() -> None:
@@ -221,11 +221,11 @@ def test_error_leads_to_started_only_while_a_restart_is_under_way() -> None:
     """Who waits for Started waits for the restart; of another Error it never comes."""
     controller, mine = running(LOUD)
     restarts.restart_vm(controller, mine.id)
-    wait_for(controller, mine.id, instances.InstanceState.ERROR)
-    wait_for(controller, mine.id, instances.InstanceState.STARTED)
+    wait_for_state(controller, mine.id, instances.InstanceState.ERROR)
+    wait_for_state(controller, mine.id, instances.InstanceState.STARTED)
     instances.fail_instance(controller, mine, "broken")
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(broken\)$"):
-        wait_for(controller, mine.id, instances.InstanceState.STARTED)
+        wait_for_state(controller, mine.id, instances.InstanceState.STARTED)
 
 
 @pytest.mark.parametrize("release", [LOUD, QUIET])

@@ -7,19 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core import instances
-from mockanka.core.durations import SECOND, seconds
-from mockanka.core.errors import BrokenScript, Refusal, ScriptTooLong
+from mockanka.core.durations import SECOND, fixed_seconds
+from mockanka.core.errors import InvalidScript, Refusal, ScriptTooLarge
 from mockanka.core.release import Release
 from mockanka.core.scripts import (
-    DEFAULT_RESULT,
+    DEFAULT_SCRIPT_RULE,
+    MAX_OUTPUT_SIZE,
     MAX_SCRIPT_SIZE,
-    OUTPUT_KEPT,
-    CorruptScript,
+    InvalidBase64,
     ScriptResult,
     ScriptRule,
-    decode,
+    decode_script,
+    find_script_rule,
     require_valid_script,
-    rule_for,
 )
 from tests.core.builders import node_of, one, pass_time, started, world
 
@@ -73,14 +73,14 @@ SOUND = [
 @pytest.mark.parametrize(("encoded", "text"), SOUND)
 def test_what_go_takes_is_unpacked(encoded: str, text: str) -> None:
     """Line breaks and stray bits behind the last byte do no harm."""
-    assert text == decode(encoded)
+    assert text == decode_script(encoded)
 
 
 @pytest.mark.parametrize(("encoded", "offset"), CORRUPT)
 def test_what_is_no_base64_is_refused_with_the_offset_that_go_names(encoded: str, offset: int) -> None:
     """The refusal has the words of base64.CorruptInputError and its byte offset."""
-    with pytest.raises(CorruptScript, match=f"^illegal base64 data at input byte {offset}$"):
-        decode(encoded)
+    with pytest.raises(InvalidBase64, match=f"^illegal base64 data at input byte {offset}$"):
+        decode_script(encoded)
 
 
 @given(st.text())
@@ -88,7 +88,7 @@ def test_every_packed_text_is_unpacked(text: str) -> None:
     """What was packed comes out as it was."""
     packed = base64.b64encode(text.encode("utf-8")).decode("ascii")
 
-    assert text == decode(packed)
+    assert text == decode_script(packed)
 
 
 @given(st.text("QU=!\n", max_size=12))
@@ -96,8 +96,8 @@ def test_whatever_comes_is_either_text_or_a_refusal(encoded: str) -> None:
     """No input does anything but be unpacked or be refused at an offset within it."""
     offset, decoded = None, None
     try:
-        decoded = decode(encoded)
-    except CorruptScript as corrupt:
+        decoded = decode_script(encoded)
+    except InvalidBase64 as corrupt:
         offset = int(str(corrupt).rpartition(" ")[2])
 
     if offset is None:
@@ -108,26 +108,26 @@ def test_whatever_comes_is_either_text_or_a_refusal(encoded: str) -> None:
 
 def test_bytes_that_are_no_text_are_replaced() -> None:
     """A script need not be UTF-8."""
-    assert "a\ufffd" == decode(base64.b64encode(b"a\xff").decode("ascii"))
+    assert "a\ufffd" == decode_script(base64.b64encode(b"a\xff").decode("ascii"))
 
 
 def test_the_first_rule_that_matches_decides() -> None:
     """Rules are asked in the order in which the scenario gives them."""
     rules = (ScriptRule("nowhere", 1), ScriptRule("fail", 2), ScriptRule("", 3))
 
-    assert 2 == rule_for(rules, "make it fail").return_code
+    assert 2 == find_script_rule(rules, "make it fail").return_code
 
 
 def test_a_rule_without_match_matches_everything() -> None:
     """A blank match is in every script."""
-    assert 3 == rule_for((ScriptRule("", 3),), "anything").return_code
+    assert 3 == find_script_rule((ScriptRule("", 3),), "anything").return_code
 
 
 def test_without_a_rule_a_script_succeeds_in_a_second() -> None:
     """What no rule speaks of returns 0 and says nothing."""
-    expected = ScriptRule("", 0, "", "", seconds(1))
+    expected = ScriptRule("", 0, "", "", fixed_seconds(1))
 
-    assert expected == rule_for((ScriptRule("other"),), "anything") == DEFAULT_RESULT
+    assert expected == find_script_rule((ScriptRule("other"),), "anything") == DEFAULT_SCRIPT_RULE
 
 
 def test_a_result_is_success_unless_told_otherwise() -> None:
@@ -152,7 +152,7 @@ def packed(size: int) -> str:
 def test_a_script_of_10_mb_is_taken_and_no_longer_one() -> None:
     """Counted as it is unpacked."""
     require_valid_script(packed(MAX_SCRIPT_SIZE))
-    with pytest.raises(ScriptTooLong, match=r"^startup script is larger than 10 MB$"):
+    with pytest.raises(ScriptTooLarge, match=r"^startup script is larger than 10 MB$"):
         require_valid_script(packed(MAX_SCRIPT_SIZE + 1))
 
     assert 10_000_000 == MAX_SCRIPT_SIZE
@@ -160,7 +160,7 @@ def test_a_script_of_10_mb_is_taken_and_no_longer_one() -> None:
 
 @pytest.mark.parametrize("monitored", [False, True])
 @pytest.mark.parametrize(
-    ("script", "refusal"), [("not base64", BrokenScript(3)), (packed(MAX_SCRIPT_SIZE + 1), ScriptTooLong())]
+    ("script", "refusal"), [("not base64", InvalidScript(3)), (packed(MAX_SCRIPT_SIZE + 1), ScriptTooLarge())]
 )
 def test_a_start_with_a_script_that_cannot_run_is_refused(script: str, refusal: Refusal, monitored: bool) -> None:
     """Monitored or not, nothing is started."""
@@ -183,24 +183,24 @@ def ran(release: str, stdout: str, stderr: str = "") -> ScriptResult:
 @pytest.mark.parametrize(("release", "cut"), [("1.44.0", False), ("1.45.0", True)])
 def test_of_a_long_output_the_end_is_kept(release: str, cut: bool) -> None:
     """From 1.45 on a megabyte of each of the two; before, all of it."""
-    long = "".join(f"{number:07}\n" for number in range(OUTPUT_KEPT // 8)) + "the end"
+    long = "".join(f"{number:07}\n" for number in range(MAX_OUTPUT_SIZE // 8)) + "the end"
     result = ran(release, long, long + "!")
-    kept = OUTPUT_KEPT if cut else len(long) + 1
+    kept = MAX_OUTPUT_SIZE if cut else len(long) + 1
 
     assert (long[-kept:], (long + "!")[-kept:]) == (result.stdout, result.stderr)
 
 
 def test_an_output_is_cut_by_bytes_and_stays_text() -> None:
     """A character of which half would be left is left out."""
-    long = "ä" * OUTPUT_KEPT + "!"
+    long = "ä" * MAX_OUTPUT_SIZE + "!"
     result = ran("1.45.0", long)
 
-    assert "ä" * (OUTPUT_KEPT // 2 - 1) + "!" == result.stdout
+    assert "ä" * (MAX_OUTPUT_SIZE // 2 - 1) + "!" == result.stdout
 
 
 def test_a_short_output_is_whole() -> None:
     """A megabyte to the byte is not too long."""
-    exact = "x" * OUTPUT_KEPT
+    exact = "x" * MAX_OUTPUT_SIZE
 
     assert (exact, "") == (ran("1.45.0", exact).stdout, ran("1.45.0", exact).stderr)
 
@@ -249,7 +249,7 @@ def test_a_kept_vm_is_terminated_by_its_node() -> None:
 def test_a_script_that_takes_too_long_is_ended(limit: int, code: int) -> None:
     """Its VM is up 20 s after the start, and so much later as the script takes, or may take."""
     controller = world(RUN)
-    controller.scripts = (ScriptRule("", 0, "", "", seconds(5)),)
+    controller.scripts = (ScriptRule("", 0, "", "", fixed_seconds(5)),)
     wanted = {"startup_script": "QUJD", "script_monitoring": True, "script_timeout": limit * SECOND}
     mine = one(controller, **wanted)
     pass_time(controller, 21 + limit - 0.1)

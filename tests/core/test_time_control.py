@@ -115,7 +115,7 @@ def test_waiting_for_a_state_goes_there_and_no_further() -> None:
     controller = world(COLD)
     mine = one(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+    time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
     assert ("Started", begun + 36 * SECOND) == (mine.state, controller.now)
 
@@ -125,7 +125,7 @@ def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
     controller = world(WARM)
     mine = started(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+    time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
     assert begun == controller.now
 
@@ -133,7 +133,7 @@ def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
 def test_waiting_for_an_unknown_instance_is_not_found() -> None:
     """There must be somebody to wait for."""
     with pytest.raises(NotFound):
-        time_control.wait_for(world(WARM), "nobody", InstanceState.STARTED)
+        time_control.wait_for_state(world(WARM), "nobody", InstanceState.STARTED)
 
 
 def test_waiting_for_what_cannot_be_ends_at_once() -> None:
@@ -142,7 +142,7 @@ def test_waiting_for_what_cannot_be_ends_at_once() -> None:
     mine = started(controller)
     begun = controller.now
     with pytest.raises(Never, match=r"^an instance that is Started is never Pulling$"):
-        time_control.wait_for(controller, mine.id, InstanceState.PULLING)
+        time_control.wait_for_state(controller, mine.id, InstanceState.PULLING)
 
     assert begun == controller.now
 
@@ -154,7 +154,7 @@ def test_waiting_for_an_instance_in_error_says_its_message() -> None:
     nodes.delete_node(controller, node_of(controller).id)
 
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(node alpha was deleted\)$"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
 
 def test_waiting_without_capacity_says_what_is_missing() -> None:
@@ -163,7 +163,7 @@ def test_waiting_without_capacity_says_what_is_missing() -> None:
     mine = one(controller)
 
     with pytest.raises(Never, match=rf"^instance {mine.id} stays Scheduling: no free slot \(1 node\)$"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
 
 def test_waiting_for_one_that_vanishes_says_so() -> None:
@@ -173,7 +173,7 @@ def test_waiting_for_one_that_vanishes_says_so() -> None:
     instances.terminate_instance(controller, mine.id)
 
     with pytest.raises(Never, match=f"^instance {mine.id} is gone without having been Terminated$"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
@@ -182,18 +182,18 @@ def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
     mine = started(controller)
 
     with pytest.raises(Never, match=r"stays Started: nothing is on its way$"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_why_it_stays_knows_lost_nodes_and_missing_ones() -> None:
     """The reason is the silent node, the missing capacity, or that nothing happens by itself."""
     controller = world(WARM)
     up = started(controller)
-    resting = time_control.why_not_reached(controller, up)
+    resting = time_control.explain_standstill(controller, up)
     lose(controller)
     waiting = one(controller)
     pass_time(controller, 5)
 
     assert "nothing is on its way" == resting
-    assert "node alpha does not report" == time_control.why_not_reached(controller, up)
-    assert "not reporting (1 node)" == time_control.why_not_reached(controller, waiting)
+    assert "node alpha does not report" == time_control.explain_standstill(controller, up)
+    assert "not reporting (1 node)" == time_control.explain_standstill(controller, waiting)

@@ -4,7 +4,7 @@ import pytest
 
 from mockanka.core import instances, usb
 from mockanka.core.errors import NoSuchUsbDevice
-from mockanka.core.usb import Availability, UsbDevice
+from mockanka.core.usb import UsbAvailability, UsbDevice
 from tests.core.builders import lose, node_of, one, pass_time, start, states, world
 
 DEVICES = """
@@ -22,7 +22,7 @@ nodes:
 @pytest.mark.parametrize(("wanted", "answers"), [("phone", True), ("111", True), ("222", False), ("tablet", False)])
 def test_a_device_answers_to_its_name_and_its_location(wanted: str, answers: bool) -> None:
     """Requests name a device by its group's name or by its location id (A1)."""
-    assert answers is UsbDevice("phone", "111").answers_to(wanted)
+    assert answers is UsbDevice("phone", "111").matches(wanted)
 
 
 def test_nothing_is_claimed_where_nothing_runs() -> None:
@@ -30,8 +30,8 @@ def test_nothing_is_claimed_where_nothing_runs() -> None:
     controller = world(DEVICES)
     alpha = node_of(controller)
 
-    assert set() == usb.claimed(controller, alpha)
-    assert alpha.usb[0] == usb.free_device(controller, alpha, "phone")
+    assert set() == usb.find_claimed_devices(controller, alpha)
+    assert alpha.usb[0] == usb.find_free_device(controller, alpha, "phone")
 
 
 def test_an_instance_claims_one_device() -> None:
@@ -41,9 +41,9 @@ def test_an_instance_claims_one_device() -> None:
     pass_time(controller, 1)
     alpha = node_of(controller)
 
-    assert {"111", "222"} == {device.location for device in usb.claimed(controller, alpha)}
+    assert {"111", "222"} == {device.location for device in usb.find_claimed_devices(controller, alpha)}
     assert first.usb != second.usb
-    assert usb.free_device(controller, alpha, "phone") is None
+    assert usb.find_free_device(controller, alpha, "phone") is None
 
 
 def test_a_location_claims_that_very_device() -> None:
@@ -89,10 +89,10 @@ def test_availability_counts_by_name_in_order() -> None:
     controller = world(DEVICES)
     start(controller, usb_device="phone")
     pass_time(controller, 1)
-    expected = {"phone": Availability(1, 1), "tablet": Availability(1, 0), "watch": Availability(1, 0)}
+    expected = {"phone": UsbAvailability(1, 1), "tablet": UsbAvailability(1, 0), "watch": UsbAvailability(1, 0)}
 
-    assert expected == usb.availability(controller)
-    assert sorted(expected) == list(usb.availability(controller))
+    assert expected == usb.count_usb_devices(controller)
+    assert sorted(expected) == list(usb.count_usb_devices(controller))
 
 
 def test_a_lost_nodes_devices_count_until_it_is_offline() -> None:
@@ -100,9 +100,9 @@ def test_a_lost_nodes_devices_count_until_it_is_offline() -> None:
     controller = world(DEVICES)
     lose(controller, "beta")
     pass_time(controller, 60)
-    before = sorted(usb.availability(controller))
+    before = sorted(usb.count_usb_devices(controller))
     pass_time(controller, 70)
     expected = ["phone", "tablet", "watch"]
 
     assert expected == before
-    assert ["phone", "tablet"] == sorted(usb.availability(controller))
+    assert ["phone", "tablet"] == sorted(usb.count_usb_devices(controller))
