@@ -31,7 +31,7 @@ def list_groups(controller: Controller) -> list[Group]:
 
     Guess (controller-facts A21): Jenkins asks for groups whatever the licence, and could not be set up if that failed.
     """
-    return list(controller.groups.values()) if controller.is_enterprise else []
+    return list(controller.groups.values()) if controller.license.includes("groups") else []
 
 
 def find_group(controller: Controller, group_id: str) -> Group:
@@ -52,7 +52,7 @@ def require_group(controller: Controller, group_id: str) -> Group:
 
 def create_group(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
     """Create a group without nodes. Guess: names need not be unique, for no source says that they must."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     if fallback_id:
         require_group(controller, fallback_id)
     group = Group(controller.new_id("group"), name, description, fallback_id or None)
@@ -63,7 +63,7 @@ def create_group(controller: Controller, name: str, description: str = "", fallb
 
 def update_group(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
     """Change the fields of a group that ``changes`` has: ``name``, ``description`` or ``fallback_id``."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     group = find_group(controller, group_id)
     fallback_id = changes.get("fallback_id")
     if fallback_id:
@@ -79,7 +79,7 @@ def delete_group(controller: Controller, group_id: str) -> None:
 
     Guess, as controller-facts G proposes. Instances that wait for the group continue to wait.
     """
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     find_group(controller, group_id)
     del controller.groups[group_id]
     for group in controller.groups.values():
@@ -120,7 +120,7 @@ def remove_nodes_from_groups(controller: Controller, group_ids: Sequence[str], n
 
 def _require_members(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
     """Return the nodes that are to join or leave; raise NeedsLicense, NoSuchGroup or NoSuchNode."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     if controller.release.has("one-node-a-call"):
         node_ids = node_ids[:1]
     for group_id in group_ids:

@@ -12,9 +12,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mockanka.core.durations import compute_transfer_time
-from mockanka.core.errors import NodeDiskFull, RegistryDown
-from mockanka.core.events import Event
-from mockanka.core.faults import FaultHit
+from mockanka.core.errors import NodeDiskFull
+from mockanka.core.events import NodeEvent
+from mockanka.core.faults import FaultHit, apply_rules
 from mockanka.core.templates import File, VersionRef, note_pull, size_by_name, version_of
 from mockanka.core.transfers import Transfer
 
@@ -82,22 +82,22 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class PullEnded(Event):
+class PullEnded(NodeEvent):
     """A pull completes or fails. Instances and distributions that wait for it have events of their own right after."""
 
     kind: ClassVar = "pull_ended"
 
     node_id: str
     ref: VersionRef
-    ends: int
+    until: int
+
+    def reporting_node(self, controller: Controller) -> Node | None:
+        return controller.nodes.get(self.node_id)
 
     def is_current(self, controller: Controller) -> bool:
-        node = controller.nodes.get(self.node_id)
+        node = self.reporting_node(controller)
         pull = node.pulls.get(self.ref) if node else None
-        return pull is not None and pull.expected_end == self.ends
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self.node_id].lost_at is not None
+        return pull is not None and pull.expected_end == self.until
 
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
@@ -126,14 +126,14 @@ def begin_pull(
         return node.pulls[ref]
     missing = _find_missing_files(controller, node, ref)
     size = sum(file.size for file in missing)
-    if missing and controller.registry_state == "down":
-        raise RegistryDown
+    if missing:
+        controller.registry.require_reachable()
     _make_room(controller, node, ref, size)
-    hit = hit or controller.strike("pull", instance, node, ref)
+    hit = hit or apply_rules(controller, "pull", instance, node, ref)
     awaited = _find_awaited_pulls(controller, node, ref)
     length = compute_transfer_time(size, hit.do.bandwidth or controller.timings.pull_bandwidth)
     ends = max([controller.now + length, *(other.transfer.ends for other in awaited)])
-    controller.follow(hit, ends - controller.now, instance, node)
+    controller.schedule_effects(hit, ends - controller.now, instance, node)
     pull = _apply_hit(Pull(ref, missing, Transfer(controller.now, ends)), hit)
     for other in awaited:
         pull = _depend_on(pull, other)
@@ -151,7 +151,7 @@ def continue_pull(controller: Controller, node: Node, ref: VersionRef, progress:
         return None
     if ref in node.pulls:
         return node.pulls[ref]
-    now = node.seen(controller.now)
+    now = node.last_contact(controller.now)
     missing = _find_missing_files(controller, node, ref)
     whole = compute_transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth)
     waits = [other.transfer.ends - now for other in _find_awaited_pulls(controller, node, ref)]

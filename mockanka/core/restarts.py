@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, transitions, usb
-from mockanka.core.durations import SECOND, Duration
+from mockanka.core.durations import Duration
 from mockanka.core.errors import NotRunning
-from mockanka.core.events import Event
+from mockanka.core.events import NodeEvent
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw
+from mockanka.units import SECOND
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -26,7 +27,7 @@ RESTART_MESSAGE = 'Unexpected VM state: "stopped"'
 
 
 @dataclass(frozen=True, slots=True)
-class RestartStageEnded(Event):
+class RestartStageEnded(NodeEvent):
     """A stage of a restart ends: the VM has stopped, or is up again. A lost node reports neither."""
 
     kind: ClassVar = "restart_stage_ended"
@@ -34,12 +35,11 @@ class RestartStageEnded(Event):
     instance_id: str
     until: int
 
-    def is_current(self, controller: Controller) -> bool:
+    def reporting_node(self, controller: Controller) -> Node | None:
         instance = controller.instances.get(self.instance_id)
-        return instance is not None and instance.restarting_until == self.until and instance.node_id in controller.nodes
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[controller.instances[self.instance_id].node_id or ""].lost_at is not None
+        if instance is None or instance.restarting_until != self.until:
+            return None
+        return controller.nodes.get(instance.node_id or "")
 
     def apply(self, controller: Controller) -> None:
         instance = controller.instances[self.instance_id]
@@ -63,13 +63,13 @@ def restart_vm(
     if instance.state is not InstanceState.STARTED or instance.vm is None:
         raise NotRunning(instance.state)
     if usb_device:
-        controller.require_enterprise("usb_device")
+        controller.license.require("usb", "usb_device")
     if usb_device and not (instance.usb and instance.usb.matches(usb_device)):
         instance.usb = usb.require_free_device(controller, controller.nodes[instance.node_id or ""], usb_device)
         instance.request = replace(instance.request, usb_device=usb_device)
     if vnc_password:
         instance.vm = replace(instance.vm, vnc_password=vnc_password)
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("restart", instance.id)
     _begin_stage(controller, instance, "stop", controller.timings.stop)
 
@@ -98,7 +98,7 @@ def _finish_stop(controller: Controller, instance: Instance) -> None:
         transitions.transition(controller, instance, InstanceState.ERROR, "restart")
     instance.vm = replace(instance.vm, status="stopped")
     instance.message = RESTART_MESSAGE
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("VM stopped", instance.id, cause="restart")
     _begin_stage(controller, instance, "boot", controller.timings.boot)
 
@@ -112,5 +112,5 @@ def _finish_boot(controller: Controller, instance: Instance) -> None:
     # start_date has whole seconds, and a client sees a restart by another start_date (controller-facts A5).
     next_second = instance.vm.started // SECOND * SECOND + SECOND
     instance.vm = replace(instance.vm, status="running", started=max(controller.now, next_second))
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("VM restarted", instance.id)

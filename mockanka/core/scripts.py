@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from mockanka.core.durations import Duration, fixed_seconds
 from mockanka.core.errors import InvalidScript, ScriptTooLarge
+from mockanka.core.faults import apply_rules
 from mockanka.core.randomness import draw
+from mockanka.units import MIB
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -23,10 +25,9 @@ _LINE_BREAKS = b"\r\n"
 _PADDING = ord("=")
 _VALID_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
-MB = 1024 * 1024
 MAX_SCRIPT_SIZE = 10_000_000
 """Bytes of a decoded startup script. Guess: the limit of the real controller is unknown."""
-MAX_OUTPUT_SIZE = MB
+MAX_OUTPUT_SIZE = MIB
 """Bytes at the end of stdout and of stderr that are kept, from 1.45 on."""
 MAX_UTF8_SIZE = 4
 """Bytes that a character takes at most."""
@@ -154,7 +155,7 @@ def _find_result(
     rule = find_script_rule(controller.scripts, decode_script(encoded))
     length = rule.takes.sample(draw(controller.seed, instance.id, purpose))
     node = controller.nodes.get(instance.node_id or "")
-    action = controller.strike("script", instance, node, instance.ref).do
+    action = apply_rules(controller, "script", instance, node, instance.ref).do
     if action.exit is not None:
         return ScriptResult(action.exit, stdout=action.stdout, stderr=action.stderr), length
     if action.timeout:

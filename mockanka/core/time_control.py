@@ -71,11 +71,11 @@ def wait_for_state(controller: Controller, instance_id: str, state: InstanceStat
 @contextmanager
 def _rollback_on_error(controller: Controller) -> Iterator[None]:
     """Restore the controller and its clock as they were if the block raises an exception."""
-    checkpoint, log_count = controller.snapshot(), controller.log.count
+    checkpoint = controller.checkpoint()
     try:
         yield
     except Exception:
-        controller.restore_checkpoint(checkpoint, log_count)
+        controller.restore_checkpoint(checkpoint)
         raise
 
 
@@ -94,8 +94,8 @@ def _advance_until(controller: Controller, instance_id: str, state: InstanceStat
 
 def explain_standstill(controller: Controller, instance: Instance) -> str:
     """Return why an instance does not leave its state by itself, as a text for people."""
-    if instance.held is not None:
-        return f"it is held in {instance.state} by {instance.held.rule_id}"
+    if instance.stall is not None:
+        return f"it is held in {instance.state} by {instance.stall.rule_id}"
     if instance.state is InstanceState.SCHEDULING and not instance.holds_slot:
         return placement.explain_waiting(controller, instance)
     node = controller.nodes.get(instance.node_id or "")

@@ -59,7 +59,7 @@ def require_usb_device(controller: Controller, wanted: str) -> None:
 
 def count_usb_devices(controller: Controller) -> dict[str, UsbAvailability]:
     """Return the numbers of devices on all nodes that are not Offline, by name and in order of name."""
-    if not controller.is_enterprise:
+    if not controller.license.includes("usb"):
         return {}  # guess: a basic licence shows no devices (controller-facts C14)
     counts: dict[str, UsbAvailability] = {}
     for node in controller.nodes.values():

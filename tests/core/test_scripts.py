@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core import instances
-from mockanka.core.durations import SECOND, fixed_seconds
+from mockanka.core.durations import fixed_seconds
 from mockanka.core.errors import InvalidScript, Refusal, ScriptTooLarge
 from mockanka.core.release import Release
 from mockanka.core.scripts import (
@@ -21,6 +21,7 @@ from mockanka.core.scripts import (
     find_script_rule,
     require_valid_script,
 )
+from mockanka.units import SECOND
 from tests.core.builders import node_of, one, pass_time, started, world
 
 # Offsets as Go's encoding/base64 names them: that of the byte that cannot be, counted with line breaks; for input
