@@ -82,6 +82,7 @@ def test_a_delay_moves_the_end_and_keeps_the_progress(transfer: Transfer, delay:
     """Outside of a pause a transfer ends later by the delay, give or take a rounding, and has no less progress now."""
     now = max(transfer.started, min(now, transfer.ends))
     pause_begins = transfer.moment_of(transfer.pause_at)
+    # Within a pause this need not hold, because of the rounding that the method mentions.
     assume(not pause_begins <= now < pause_begins + transfer.pause)
     delayed = transfer.delayed(delay, now)
     progress, resolution = transfer.progress(now), 1 / max(1, transfer.moving_time) + 1e-12
