@@ -75,7 +75,7 @@ class Transfer:
         ``now``; since there is only one, a pause that is over is left out, and the start is that much later instead.
         """
         progress = self.progress(now)
-        # Within a pause, progress may be rounded to above pause_at; the pause then counts as over, and its rest is lost.
+        # Within a pause, progress may round to above pause_at: then the pause counts as over, and the rest is lost.
         if self.pause and progress <= self.pause_at:
             return replace(self, pause=self.pause + delay, ends=self.ends + delay)
         started = now - self._time_to_move(progress)
