@@ -15,7 +15,7 @@ from mockanka import units
 from mockanka.core.release import Release
 
 if TYPE_CHECKING:
-    from mockanka.remote.client import Access
+    from mockanka.remote.client import ClientOptions
 
     _Type = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
 else:
@@ -61,10 +61,10 @@ class _Header(_Type):
     envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        from mockanka.remote.client import read_header
+        from mockanka.remote.client import parse_header
 
         try:
-            return read_header(value)
+            return parse_header(value)
         except ValueError as wrong:
             self.fail(str(wrong), param, ctx)
 
@@ -88,12 +88,12 @@ def access(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def access_of(options: dict[str, Any]) -> Access:
+def access_of(options: dict[str, Any]) -> ClientOptions:
     """What the options of ``access`` say, taken out of them."""
-    from mockanka.remote.client import Access
+    from mockanka.remote.client import ClientOptions
 
     said = {name: options.pop(name) for name in SECRET}
-    return Access(headers=said.pop("header"), **said)
+    return ClientOptions(headers=said.pop("header"), **said)
 
 
 @click.command()
@@ -173,16 +173,16 @@ def check(
     from mockanka.check import command
     from mockanka.check.session import Pace
     from mockanka.recording.har import NoRecording
-    from mockanka.remote.client import Unusable
+    from mockanka.remote.client import ControllerError
 
-    pace = Pace(interval=interval, start=start_timeout)
+    pace = Pace(interval=interval, start_timeout=start_timeout)
     try:
         if har is not None:
-            status = command.run_recording(har, options["release"], options["junit"], options["json"])
+            status = command.run_recording_check(har, options["release"], options["junit"], options["json"])
         else:
-            wanted = command.Wanted(str(url), allowed, template=template, limit=limit, pace=pace, **options)
-            status = command.run(wanted)
-    except (Unusable, NoRecording) as wrong:
+            wanted = command.CheckOptions(str(url), allowed, template=template, limit=limit, pace=pace, **options)
+            status = command.run_check(wanted)
+    except (ControllerError, NoRecording) as wrong:
         click.echo(f"cannot check: {wrong}", err=True)
         status = 2
     except KeyboardInterrupt:

@@ -354,23 +354,23 @@ def openapi(release: Release, control: bool) -> None:
 
     if release != release.known:
         click.echo(f"release {release} is not known: what follows is {release.known}, the nearest lower one", err=True)
-    click.echo(document.dump(document.at_release(document.load(), release.known)), nl=False)
+    click.echo(document.document_to_yaml(document.at_release(document.load_document(), release.known)), nl=False)
 
 
 @main.command()
 def releases() -> None:
     """Print what came with which release, as a page of Markdown."""
-    from mockanka.contract.releases_page import page
+    from mockanka.contract.releases_page import render_releases_page
 
-    click.echo(page(), nl=False)
+    click.echo(render_releases_page(), nl=False)
 
 
 @main.command()
 def fidelity() -> None:
     """Print how each thing in the contract is known, as a page of Markdown."""
-    from mockanka.contract.fidelity_page import page
+    from mockanka.contract.fidelity_page import render_fidelity_page
 
-    click.echo(page(), nl=False)
+    click.echo(render_fidelity_page(), nl=False)
 
 
 main.add_command(check.check)

@@ -60,7 +60,7 @@ def proxy(
     """
     from mockanka.proxy import proxy as passing
     from mockanka.recording import har as recording
-    from mockanka.remote.client import Unusable
+    from mockanka.remote.client import ControllerError
     from mockanka.server import http_server
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
@@ -73,7 +73,7 @@ def proxy(
         target = passing.target_of(target_url, entrance)
         asking = passing.Asking(target, entrance, _say)
         known = release or asking.now()
-    except Unusable as wrong:
+    except ControllerError as wrong:
         refuse(str(wrong))
     listening = bind(host, port)
     try:

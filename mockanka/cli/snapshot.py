@@ -46,13 +46,13 @@ def snapshot(
     folder = output.absolute().parent
     if not folder.is_dir():
         _refuse(f"there is no folder {folder}")
-    from mockanka.remote.client import Unusable, connect
+    from mockanka.remote.client import ControllerClient, ControllerError
     from mockanka.snapshot import snapshot as read
 
     try:
-        with connect(url, allowed, timeout=timeout, limit=limit) as remote:
+        with ControllerClient(url, allowed, timeout=timeout, limit=limit) as remote:
             text = read(remote, release, redact)
-    except Unusable as wrong:
+    except ControllerError as wrong:
         _refuse(str(wrong))
     except KeyboardInterrupt:
         _refuse("interrupted")
