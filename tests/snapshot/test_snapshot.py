@@ -348,7 +348,7 @@ def test_what_a_scenario_cannot_hold_is_left_out_and_said(path: str, change: Cal
             "--token",
         ),
         ("status", lambda it: httpx.Response(302, headers={"Location": "https://x/"}), "redirect to https://x/"),
-        ("status", lambda it: httpx.Response(200, text="<html>"), "no controller"),
+        ("status", lambda it: httpx.Response(200, text="<html>"), "not a controller"),
         ("status", lambda it: {"status": "OK", "message": ""}, "no body"),
         ("status", body(lambda it: it.update(version="new")), "give --release"),
         ("node", lambda it: {"status": "OK", "message": "", "body": None}, "no list"),
