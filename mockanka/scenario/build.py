@@ -8,7 +8,9 @@ from typing import Any
 from mockanka.core import fault_effects
 from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
-from mockanka.core.durations import END_OF_TIME, SECOND, Timings
+from mockanka.core.durations import END_OF_TIME, Timings
+from mockanka.core.license import EXPIRED, License
+from mockanka.core.registry import Registry, RegistryState
 from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.core.scripts import ScriptRule
 from mockanka.scenario import fault_rules, pending, release_fit
@@ -16,10 +18,17 @@ from mockanka.scenario.inventory import Inventory, turns
 from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.workloads import Workloads
-from mockanka.units import parse_moment
+from mockanka.units import SECOND, parse_moment
 
 Data = Mapping[str, Any]
-HEAD = "license registry saved_size registry_disk registry_other mac_addresses retries registry_state".split()
+HEAD_KEYS = ("saved_size", "mac_addresses", "retries")
+REGISTRY_KEYS = {
+    "registry": "url",
+    "registry_disk": "disk_size",
+    "registry_other": "disk_other",
+    "registry_state": "state",
+}
+"""The keys of the section ``controller``, and the fields of ``Registry`` that they set."""
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
@@ -34,8 +43,9 @@ def build(data: Data, options: Options) -> Controller:
         release=asked.known,
         timings=Timings(**data.get("timings", {})),
         scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
-        **{key: head[key] for key in HEAD if key in head},
-        overrides=turns(head),
+        license=_license(head),
+        registry=_registry(head),
+        **{key: head[key] for key in HEAD_KEYS if key in head},
     )
     is_dump = "pending" in data
     is_seen = data.get("snapshot", False)
@@ -50,7 +60,7 @@ def build(data: Data, options: Options) -> Controller:
     for index, item in enumerate(data.get("faults", [])):
         controller.faults.add(fault_rules.make(controller, ("faults", index), item, is_dump))
     controller.faults.added = counters.pop("fault", controller.faults.added)
-    controller.minted.update(counters)
+    controller.id_counters.update(counters)
     Workloads(controller, is_dump, is_seen).begin(data)
     land.observe(data)
     controller.notes = (*release_fit.of_release(asked), *release_fit.fit(controller))
@@ -61,6 +71,18 @@ def build(data: Data, options: Options) -> Controller:
         for rule in controller.faults:
             fault_effects.apply_begin_rule(controller, rule)
     return controller
+
+
+def _license(head: Data) -> License:
+    overrides = {what: until for what, until in turns(head).items() if what == EXPIRED}
+    return License(head.get("license", License.tier), overrides)
+
+
+def _registry(head: Data) -> Registry:
+    registry = Registry(**{name: head[key] for key, name in REGISTRY_KEYS.items() if key in head})
+    registry.state = RegistryState(registry.state)
+    registry.overrides = {what: until for what, until in turns(head).items() if what != EXPIRED}
+    return registry
 
 
 def _schedule(controller: Controller, items: list[Data]) -> None:

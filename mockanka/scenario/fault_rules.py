@@ -13,13 +13,23 @@ from mockanka.core.errors import UnknownToRelease
 from mockanka.core.faults import FaultAction, FaultMatch, FaultRule
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import require_known_state
-from mockanka.scenario.fault_sections import Fault, operations, require_operation
+from mockanka.core.operations import methods_by_path
+from mockanka.scenario.fault_sections import Fault, require_operation
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
 
 Data = Mapping[str, Any]
 
 FAULT = Fault()
+COUNT_KEYS = {
+    "skip": "skip",
+    "times": "times",
+    "probability": "probability",
+    "seed": "seed",
+    "seen": "matched",
+    "fired": "applied",
+}
+"""The keys of a rule beside ``match`` and ``do``, and the fields of ``FaultRule`` that they set."""
 _PLAIN = FaultRule("", FaultMatch(), FaultAction())
 
 
@@ -42,7 +52,7 @@ def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) 
     id = item.get("id") or controller.faults.next_id()
     if controller.faults.get(id) is not None:
         raise InvalidScenario((*path, "id"), f"there is another fault {id!r}")
-    counted = {key: item[key] for key in ("skip", "times", "probability", "seed", "seen", "fired") if key in item}
+    counted = {name: item[key] for key, name in COUNT_KEYS.items() if key in item}
     return FaultRule(id, FaultMatch(**wanted), FaultAction(**do), **counted)
 
 
@@ -62,8 +72,8 @@ def raw(rule: FaultRule) -> dict[str, Any]:
         "times": rule.times,
         "probability": rule.probability if rule.probability < 1 else None,
         "seed": rule.seed,
-        "seen": rule.seen,
-        "fired": rule.fired,
+        "seen": rule.matched,
+        "fired": rule.applied,
     }
 
 
@@ -76,7 +86,7 @@ def _require_operation(controller: Controller, path: Path, wanted: Data) -> None
     """Refuse a match at the door that no request to the simulated release can meet."""
     if "event" not in wanted:
         try:
-            require_operation(wanted, operations(controller.release))
+            require_operation(wanted, methods_by_path(controller.release))
         except ValidationError as wrong:
             ((key, (text,)),) = wrong.messages_dict.items()
             raise InvalidScenario((*path, key), f"{text} (release {controller.release})") from None

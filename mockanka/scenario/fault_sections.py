@@ -17,7 +17,7 @@ from mockanka.core.faults import (
     REQUEST_MATCH_KEYS,
     RESPONSE_FAULTS,
 )
-from mockanka.core.release import Release
+from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import (
     Bandwidth,
@@ -43,51 +43,8 @@ from mockanka.scenario.source import nearest
 
 Data = Mapping[str, Any]
 
-OPERATIONS: dict[str, tuple[str, ...]] = {
-    "/api/v1/vm": ("GET", "POST", "PUT", "DELETE"),
-    "/api/v1/rpc/vm/restart": ("POST",),
-    "/api/v1/vlan": ("GET",),
-    "/api/v1/node": ("GET", "DELETE"),
-    "/api/v1/node/config": ("POST",),
-    "/api/v1/node/update": ("PUT",),
-    "/api/v1/node/group": ("POST", "DELETE"),
-    "/api/v1/registry/vm": ("GET", "DELETE"),
-    "/api/v1/registry/revert": ("DELETE",),
-    "/api/v1/registry/vm/distribute": ("GET", "POST", "DELETE"),
-    "/api/v1/registry/vm/remove": ("DELETE",),
-    "/api/v1/registry/disk": ("GET",),
-    "/api/v1/image": ("GET", "POST"),
-    "/api/v1/group": ("GET", "POST", "PUT", "DELETE"),
-    "/api/v1/usb": ("GET",),
-    "/api/v1/status": ("GET",),
-    "/livez": ("GET",),
-    "/readyz": ("GET",),
-}
-"""What a request can be meant by: the controller's paths, and the methods each takes."""
-
-CAME_WITH: dict[tuple[str, str], str] = {
-    ("POST", "/api/v1/rpc/vm/restart"): "restart",
-    ("GET", "/api/v1/vlan"): "vlans",
-    ("PUT", "/api/v1/node/update"): "node-update",
-    ("DELETE", "/api/v1/registry/vm/distribute"): "distribution-cancel",
-    ("DELETE", "/api/v1/registry/vm/remove"): "template-removal",
-    ("GET", "/livez"): "probes",
-    ("GET", "/readyz"): "probes",
-}
-"""The operations that a later release brought."""
-
-
-def operations(release: Release) -> dict[str, list[str]]:
-    """The paths that a release knows, each with the methods it takes there."""
-    known = {
-        path: [each for each in methods if (each, path) not in CAME_WITH or release.has(CAME_WITH[each, path])]
-        for path, methods in OPERATIONS.items()
-    }
-    return {path: methods for path, methods in known.items() if methods}
-
-
 MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
-METHODS = sorted({method for methods in OPERATIONS.values() for method in methods})
+ALL_OPERATIONS = methods_by_path()
 
 _OF_REQUESTS = frozenset({"instance", "name", "external_id"})
 _NEVER_KNOWN: dict[str, frozenset[str]] = {
@@ -99,7 +56,7 @@ _NEVER_KNOWN: dict[str, frozenset[str]] = {
 
 
 class FaultMatch(Strict):
-    method = Choice(*METHODS)
+    method = Choice(*OPERATION_METHODS)
     path = Filled()
     query = Texts()
     body = Json(only_objects=True)
@@ -119,7 +76,7 @@ class FaultMatch(Strict):
             _refuse_first(data, EVENT_MATCH_KEYS, "is matched at an event of life: give event too")
             if data.get("method") == "GET":
                 _refuse_first(data, ["body"], "is nothing that a GET has")
-            require_operation(data, OPERATIONS)
+            require_operation(data, ALL_OPERATIONS)
             return
         _refuse_first(data, REQUEST_MATCH_KEYS, "is matched at the door, and event in life: one rule has one of them")
         never = sorted(_NEVER_KNOWN.get(event, frozenset()))
@@ -213,8 +170,8 @@ def _refuse_first(data: Data, keys: tuple[str, ...] | list[str], text: str) -> N
 
 def _require_a_get(match: Data) -> None:
     path = match.get("path", "*")
-    meant = _operations(path, OPERATIONS)
-    if match.get("method", "GET") != "GET" or not any("GET" in OPERATIONS[each] for each in meant):
+    meant = _operations(path, ALL_OPERATIONS)
+    if match.get("method", "GET") != "GET" or not any("GET" in ALL_OPERATIONS[each] for each in meant):
         raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
 
 

@@ -10,20 +10,12 @@ from mockanka.core import instances, pulls, transitions, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.instance_record import Instance
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import SLOT_STATES, InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.vms import PortForward, Vm
 
 Data = Mapping[str, Any]
-HOLDS_A_SLOT = (
-    InstanceState.SCHEDULING,
-    InstanceState.PULLING,
-    InstanceState.STARTED,
-    InstanceState.STOPPING,
-    InstanceState.PUSHING,
-)
-"""Those that are on a node hold a slot there; whether others do stands under ``occupies``."""
 
 
 def place(controller: Controller, item: Data, one: Instance, node: Node | None) -> None:
@@ -31,10 +23,10 @@ def place(controller: Controller, item: Data, one: Instance, node: Node | None) 
     one.progress_made = unrounded(one.progress_made)
     one.script = ScriptResult(**item["script"]) if "script" in item else None
     # A new instance that nothing has happened to shows no moment of its own.
-    one.step = 0 if one.state is InstanceState.SCHEDULING and node is None and "since" not in item else 1
+    one.phase = 0 if one.state is InstanceState.SCHEDULING and node is None and "since" not in item else 1
     if "vm" in item:
         one.vm = vm(item["vm"])
-    if node is not None and (one.state in HOLDS_A_SLOT or item.get("occupies")):
+    if node is not None and (one.state in SLOT_STATES or item.get("occupies")):
         transitions.take_slot(controller, one, node)
         if one.request.usb_device:
             one.usb = usb.free_device(controller, node, one.request.usb_device)

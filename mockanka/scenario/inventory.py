@@ -9,9 +9,8 @@ from email.utils import formatdate
 from itertools import count
 from typing import Any
 
-from mockanka.core import nodes, pulls, randomness, templates
+from mockanka.core import nodes, pulls, randomness, registry
 from mockanka.core.controller import Controller
-from mockanka.core.durations import HOUR, SECOND
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
@@ -21,6 +20,7 @@ from mockanka.core.templates import File, PortRule, Template, Version
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.references import InvalidScenario, References, refuse_dump_keys
 from mockanka.scenario.source import Path
+from mockanka.units import HOUR, SECOND
 
 Data = Mapping[str, Any]
 IN_A_SNAPSHOT = frozenset({"lost"})
@@ -75,7 +75,7 @@ class Inventory:
                 one = self.controller.nodes[next(ids)]
                 nodes.match_observed_usage(self.controller, one, item.get("cpu_util"), item.get("disk_used"))
         if "registry_free" in data.get("controller", {}):
-            templates.match_observed_free_space(self.controller, data["controller"]["registry_free"])
+            registry.match_observed_free_space(self.controller, data["controller"]["registry_free"])
 
     def _template(self, path: Path, item: Data) -> None:
         seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
@@ -155,9 +155,8 @@ class Inventory:
             "removals",
             "disk_anka",
             "cpu_load",
-            "reported",
         )
-        _set(node, item, disk_size="disk", disk_other="disk_other", manual_vms="by_hand")
+        _set(node, item, heartbeat_anchor="reported", disk_size="disk", disk_other="disk_other", manual_vms="by_hand")
         node.vlans = tuple(item.get("vlans", ()))
         node.anka = replace(self._anka(), **item.get("anka", {}))
         if len({device.location for device in devices}) < len(devices):

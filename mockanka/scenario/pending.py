@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockanka.core import distributions, fault_effects, instances, nodes, pulls, removals, restarts, save_images
+from mockanka.core import (
+    distributions,
+    fault_effects,
+    instances,
+    nodes,
+    pulls,
+    registry,
+    removals,
+    restarts,
+    save_images,
+)
 from mockanka.core.events import Event
+from mockanka.core.license import LicenseExpired, LicenseRenewed
 from mockanka.core.templates import VersionRef
 from mockanka.scenario.source import nearest
 
@@ -62,10 +73,10 @@ def write(at: int, event: Event) -> dict[str, Any]:
     entry: dict[str, Any] = {"at": at, "event": event.kind}
     match event:
         case pulls.PullEnded():
-            entry |= {"id": event.node_id, "until": event.ends}
+            entry |= {"id": event.node_id, "until": event.until}
             entry |= {"template": event.ref.template_id, "serial": event.ref.serial}
         case nodes.NodeTimedOut():
-            entry |= {"id": event.node_id, "until": event.at}
+            entry |= {"id": event.node_id, "until": event.until}
         case distributions.DeliveryTaken() | distributions.DeliveryEnded():
             entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
             entry |= {"until": event.until} if isinstance(event, distributions.DeliveryEnded) else {}
@@ -73,13 +84,13 @@ def write(at: int, event: Event) -> dict[str, Any]:
             entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
         case fault_effects.NodeOverrideEnded():
             entry |= {"id": event.node_id, "what": event.what, "until": event.until}
-        case fault_effects.RegistryOverrideBegan():
+        case registry.RegistryOverrideBegan():
             entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
-        case fault_effects.RegistryOverrideEnded():
+        case registry.RegistryOverrideEnded():
             entry |= {"id": "registry", "what": event.what, "until": event.until}
-        case fault_effects.LicenseExpired():
+        case LicenseExpired():
             entry |= {"id": "license", "lasts": event.lasts}
-        case fault_effects.LicenseRenewed():
+        case LicenseRenewed():
             entry |= {"id": "license", "until": event.until}
         case fault_effects.InstanceVanished():
             entry |= {"id": event.instance_id, "lasts": event.lasts}
@@ -88,13 +99,13 @@ def write(at: int, event: Event) -> dict[str, Any]:
         case nodes.NodeUpdated():
             entry |= {"id": event.node_id, "until": event.until}
         case removals.TemplateRemoved():
-            entry |= {"id": event.node_id, "template": event.template_id, "until": event.at}
+            entry |= {"id": event.node_id, "template": event.template_id, "until": event.until}
         case restarts.RestartStageEnded():
             entry |= {"id": event.instance_id, "until": event.until}
         case save_images.SaveStageEnded():
             entry |= {"id": event.save_id, "stage": event.stage.value}
         case _:
-            entry |= {"id": event.instance_id, "step": event.step}  # type: ignore[attr-defined]
+            entry |= {"id": event.instance_id, "step": event.phase}  # type: ignore[attr-defined]
     return entry
 
 
@@ -115,13 +126,13 @@ def read(entry: Mapping[str, Any]) -> Event:
             case "node_override_began":
                 return fault_effects.NodeOverrideBegan(id, entry["what"], entry["lasts"])
             case "registry_override_began":
-                return fault_effects.RegistryOverrideBegan(entry["what"], entry["lasts"])
+                return registry.RegistryOverrideBegan(entry["what"], entry["lasts"])
             case "registry_override_ended":
-                return fault_effects.RegistryOverrideEnded(entry["what"], entry["until"])
+                return registry.RegistryOverrideEnded(entry["what"], entry["until"])
             case "license_expired":
-                return fault_effects.LicenseExpired(entry["lasts"])
+                return LicenseExpired(entry["lasts"])
             case "license_renewed":
-                return fault_effects.LicenseRenewed(entry["until"])
+                return LicenseRenewed(entry["until"])
             case "node_override_ended":
                 return fault_effects.NodeOverrideEnded(id, entry["what"], entry["until"])
             case "instance_vanished":

@@ -12,7 +12,9 @@ from marshmallow import fields, post_dump
 
 from mockanka.core.clock import MODES
 from mockanka.core.distributions import DeliveryStage
+from mockanka.core.license import TIERS
 from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.registry import RegistryState
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveStage
 from mockanka.scenario.base import Many, Strict
@@ -37,8 +39,6 @@ from mockanka.scenario.fields import (
     Words,
 )
 
-LICENSES = ("basic", "enterprise", "enterprise plus")
-
 
 class ReleaseText(Text):
     """A controller release."""
@@ -59,7 +59,7 @@ class Turn(Strict):
 
 class Controller(Strict):
     release = ReleaseText()
-    license = Choice(*LICENSES)
+    license = Choice(*TIERS)
     registry = Text()
     saved_size = Size()
     registry_disk = Size()
@@ -68,7 +68,7 @@ class Controller(Strict):
     retries = Whole(0, 100)
     # in a dump
     registry_other = Whole(-MAX_SIZE, MAX_SIZE)
-    registry_state = Choice("up", "down", "full")
+    registry_state = Choice(*(state.value for state in RegistryState))
     turns = Many(fields.Nested(Turn))
 
 

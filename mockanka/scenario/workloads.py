@@ -11,7 +11,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery, DeliveryStage, Distribution, send_to_node
 from mockanka.core.errors import Refusal
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import ON_NODE_STATES, InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.save_images import SaveError, SaveImage, SaveRequest, SaveStage
 from mockanka.core.scripts import ScriptResult
@@ -32,7 +32,6 @@ IN_A_DUMP = IN_A_SNAPSHOT | frozenset(
         "fate held lacks lacks_for hidden failed_on"
     ).split()
 )
-ON_NODE = (InstanceState.PULLING, InstanceState.STARTED, InstanceState.STOPPING, InstanceState.STOPPED)
 
 
 class Workloads:
@@ -81,7 +80,7 @@ class Workloads:
             from_snapshot.place(controller, item, one, node)
         else:
             self._place_instance(path, item, one, node)
-        controller.touch(one)
+        controller.mark_changed(one)
 
     def _bare_instance(self, path: Path, item: Data, node_id: str | None) -> Instance:
         controller = self.controller
@@ -106,17 +105,17 @@ class Workloads:
             request = replace(request, mac_address=address)
         id = item.get("id") or controller.new_id("instance")
         if "number" not in item and "id" in item:
-            controller.minted["instance"] = controller.minted.get("instance", 0) + 1
+            controller.id_counters["instance"] = controller.id_counters.get("instance", 0) + 1
         created = item.get("created", controller.now)
         return Instance(
             id=id,
-            number=item.get("number", controller.minted.get("instance", 0)),
+            number=item.get("number", controller.id_counters.get("instance", 0)),
             request=request,
             ref=ref,
             created=created,
             inflight_id=item.get("inflight_id") or controller.new_id("request"),
             since=item.get("since", created),
-            reported=item.get("reported", 0),
+            last_report=item.get("reported", 0),
             state=InstanceState(item.get("state", InstanceState.STARTED if node_id else InstanceState.SCHEDULING)),
             node_id=node_id,
             message=item.get("message", ""),
@@ -144,14 +143,14 @@ class Workloads:
 
     def _restore_instance(self, item: Data, one: Instance, node: Node | None) -> None:
         """In a dump everything stands there."""
-        one.until, one.step, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
+        one.until, one.phase, one.save_id = item.get("until"), item.get("step", 0), item.get("save_image")
         one.ready, one.booting = item.get("ready", False), item.get("booting", False)
         if "vm" in item:
             one.vm = from_snapshot.vm(item["vm"])
         one.script = ScriptResult(**item["script"]) if "script" in item else None
         one.restarting_until = item.get("restarting")
         one.planned_end = PlannedEnd(**item["fate"]) if "fate" in item else None
-        one.held = Stall(**item["held"]) if "held" in item else None
+        one.stall = Stall(**item["held"]) if "held" in item else None
         one.unreported, one.unreported_for = tuple(item.get("lacks", ())), item.get("lacks_for")
         one.hidden, one.failed_on = item.get("hidden", False), tuple(item.get("failed_on", ()))
         if node and item.get("occupies"):
@@ -159,7 +158,7 @@ class Workloads:
             location = item.get("usb_location")
             one.usb = next((device for device in node.usb if device.location == location), None)
         if one.state is InstanceState.SCHEDULING and one.ready and not one.holds_slot:
-            self.controller.wait(one)
+            self.controller.enqueue(one)
 
     def _place_instance(self, path: Path, item: Data, one: Instance, node: Node | None) -> None:
         """Bring an instance that was only named into the state it is said to be in."""
@@ -172,9 +171,9 @@ class Workloads:
             raise InvalidScenario(
                 (*path, "node"), "an instance in Scheduling has no node yet; pinned_node binds it to one"
             )
-        if one.state in ON_NODE and node is None:
+        if one.state in ON_NODE_STATES and node is None:
             raise InvalidScenario((*path, "state"), f"an instance in {one.state} needs a node")
-        one.step = 0 if one.state is InstanceState.SCHEDULING else 1
+        one.phase = 0 if one.state is InstanceState.SCHEDULING else 1
         if node and one.state not in (InstanceState.ERROR, InstanceState.TERMINATED):
             self._put_on_node(path, item, one, node)
         instances.resume_phase(controller, one)
@@ -251,7 +250,7 @@ class Workloads:
             error=SaveError(**{"type": None, "code": None, **item["error"]}) if "error" in item else None,
             script_result=ScriptResult(**item["script_result"]) if "script_result" in item else None,
             fails=item.get("fails"),
-            held=Stall(**item["held"]) if "held" in item else None,
+            stall=Stall(**item["held"]) if "held" in item else None,
         )
         if not (self.is_dump or self.is_seen or made.over):
             raise InvalidScenario(

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 import mockanka
 from mockanka.check.catalog import CHECKS
-from mockanka.cli.commands import main
+from mockanka.cli.main import main
 from tests.check.proxied import plain_proxy
 from tests.remote.servers import COMPLETE_RESPONSE, listening, web_server
 
