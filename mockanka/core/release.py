@@ -30,6 +30,11 @@ class Release(NamedTuple):
             raise ValueError(f"release {release} is older than {OLDEST_RELEASE}, the oldest that is simulated")
         return release
 
+    @classmethod
+    def from_version(cls, version: str) -> "Release":
+        """Return the release of a version in a status, such as ``1.50.1-24e848a5``; ValueError as of ``parse``."""
+        return cls.parse(version.strip().removeprefix("v").partition("-")[0])
+
     def has(self, feature: str) -> bool:
         """Return whether this release has a feature of FEATURES."""
         return self >= SINCE[feature]
