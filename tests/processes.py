@@ -47,7 +47,7 @@ def serving(
     cwd: Path | None = None,
     verb: str = "serve",
 ) -> Iterator[Serving]:
-    """Run ``mockanka serve``, or another command that serves, on a free port unless arguments or environment have one."""
+    """Run ``mockanka serve``, or another command that serves, on a free port unless another is asked for."""
     has_port = "--port" in arguments or "MOCKANKA_PORT" in (env or {})
     port = [] if has_port else ["--port", "0"]
     process = subprocess.Popen(

@@ -82,13 +82,13 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
     if instance.state is InstanceState.PUSHING:
         return _pushing_reason(controller, instance)
     if instance.stall is not None or (instance.pulling and instance.until is None):
-        return time_control.why_not_reached(controller, instance)
+        return time_control.explain_standstill(controller, instance)
     if instance.holds_slot and node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
     if instance.booting and node is not None:
         return f"boots on node {node.name}{until}"
     if instance.state is InstanceState.SCHEDULING:
-        return placement.why_waiting(controller, instance) if instance.ready else f"is queued{until}"
+        return placement.explain_waiting(controller, instance) if instance.ready else f"is queued{until}"
     if instance.pulling and node is not None:
         return f"pulls to node {node.name}, {instance.progress(controller):.0%},{until}"
     if instance.state in (InstanceState.STOPPING, InstanceState.TERMINATING) and until:
@@ -99,6 +99,6 @@ def waiting_reason(controller: Controller, instance: Instance) -> str | None:
 def _pushing_reason(controller: Controller, instance: Instance) -> str:
     save = controller.save_images.get(instance.save_id or "")
     if save is None or save.stall is not None:
-        return time_control.why_not_reached(controller, instance)
+        return time_control.explain_standstill(controller, instance)
     until = f" until {format_moment(save.until)}" if save.until is not None else ""
     return f"is saved as an image, {save.stage.value}{until}"

@@ -135,7 +135,9 @@ def test_sixteen_threads_starting_and_terminating_leave_a_sound_state() -> None:
         assert len(occupants) <= node.capacity
         assert set(node.occupants) == {instance.id for instance in occupants}
         assert nodes.running_load(controller, node).vm_count == len(running)
-        assert len(usb.claimed(controller, node)) == sum(instance.usb is not None for instance in occupants)
+        assert len(usb.find_claimed_devices(controller, node)) == sum(
+            instance.usb is not None for instance in occupants
+        )
     assert len(set(ids)) == len(ids) == 16 * 12 * 2
     assert settled.status_code == 200
     # Each thread's first twelve are terminated; of the others 200 have a slot and the rest waits or has come up.
