@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from mockanka.api.app import App, create_app
+from mockanka.api.app import ControllerApp, create_app
 from mockanka.core.controller import Controller
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
@@ -25,7 +25,7 @@ class Wire:
     """A controller and the application over it."""
 
     controller: Controller
-    app: App = field(init=False)
+    app: ControllerApp = field(init=False)
 
     def __post_init__(self) -> None:
         self.app = create_app(self.controller)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mockanka.api.envelope import encode, float32, number
+from mockanka.api.envelope import encode_json, round_progress, shortest_float32
 from tests.api.client import INSTANCE, NEW, NOWHERE, OLD, RELEASES, TEMPLATE, office, world
 
 
@@ -89,7 +89,7 @@ def test_messages_are_escaped_too() -> None:
 
 def test_json_is_compact_and_in_utf_8() -> None:
     """No blanks between tokens, no escapes where UTF-8 will do."""
-    assert '{"a":[1,2.5,null,true],"b":"é\U0001f600"}'.encode() == encode(
+    assert '{"a":[1,2.5,null,true],"b":"é\U0001f600"}'.encode() == encode_json(
         {"a": [1, 2.5, None, True], "b": "é\U0001f600"}
     )
 
@@ -100,7 +100,7 @@ def test_json_is_compact_and_in_utf_8() -> None:
 )
 def test_progress_is_one_only_when_all_is_done(value: float, shown: str) -> None:
     """Progress has four decimals at most, is rounded down, and whole numbers have no point."""
-    assert shown == json.dumps(number(value))
+    assert shown == json.dumps(round_progress(value))
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_progress_is_one_only_when_all_is_done(value: float, shown: str) -> None
 )
 def test_a_load_prints_as_the_shortest_single_precision_number(value: float, shown: str) -> None:
     """A float32 prints with just as many digits as it needs to be told from its neighbours."""
-    assert shown == json.dumps(float32(value))
+    assert shown == json.dumps(shortest_float32(value))

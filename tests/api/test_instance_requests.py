@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from mockanka.api.instance_requests import SEEN_NOWHERE
-from mockanka.api.instances import START
+from mockanka.api.instance_requests import NEVER_SHOWN
+from mockanka.api.instances import START_BODY
 from mockanka.core.release import KNOWN_RELEASES, Release
 from tests.api.client import NEW, Wire, world
 from tests.controllers import pass_time
@@ -105,10 +105,10 @@ def ask(wire: Wire, **fields: Any) -> dict[str, Any]:
 
 def test_every_newer_field_is_here() -> None:
     """The fields that the code marks with a release are these, with these releases."""
-    marked = {name: str(since) for name, field in START.fields.items() if (since := field.metadata.get("since"))}
+    marked = {name: str(since) for name, field in START_BODY.fields.items() if (since := field.metadata.get("since"))}
 
     assert marked == {name: since for name, (since, _, _) in FIELDS.items()}
-    assert set(SEEN_NOWHERE) < set(FIELDS)
+    assert set(NEVER_SHOWN) < set(FIELDS)
 
 
 @pytest.mark.parametrize(("name", "value"), RIGHT)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mockanka.api import groups, images, instances, nodes, registry
-from mockanka.api.field_table import Table
+from mockanka.api.field_table import FieldTable
 from mockanka.core.operations import OPERATIONS
 from mockanka.core.release import KNOWN_RELEASES, OLDEST_RELEASE, Release
 from tests.api.client import Wire, office, world
@@ -234,9 +234,9 @@ def test_each_key_is_there_exactly_from_its_release_on(name: str) -> None:
         assert {key for key, span in spans.items() if within(span, release)} == found, str(release)
 
 
-def tables(module: ModuleType) -> Iterator[tuple[str, Table[Any]]]:
+def tables(module: ModuleType) -> Iterator[tuple[str, FieldTable[Any]]]:
     for name, each in vars(module).items():
-        if isinstance(each, Table):
+        if isinstance(each, FieldTable):
             yield f"{module.__name__.rpartition('.')[2]}.{name}", each
 
 

@@ -15,8 +15,8 @@ import pytest
 
 import mockanka.api
 from mockanka.api.app import create_app
-from mockanka.api.field_table import Table
-from mockanka.api.request_fields import Body
+from mockanka.api.field_table import FieldTable
+from mockanka.api.request_fields import RequestBody
 from mockanka.contract.document import OPENAPI_METHODS, RELEASE_MARKS
 from mockanka.core.release import FEATURES, KNOWN_RELEASES, SINCE, Release
 from mockanka.scenario import Options, Scenario
@@ -243,7 +243,7 @@ def members() -> Iterator[tuple[str, Any]]:
     for info in pkgutil.iter_modules(mockanka.api.__path__):
         module = importlib.import_module(f"mockanka.api.{info.name}")
         for name, value in vars(module).items():
-            if isinstance(value, Table) or getattr(value, "__module__", None) == module.__name__:
+            if isinstance(value, FieldTable) or getattr(value, "__module__", None) == module.__name__:
                 yield f"{info.name}.{name}", value
 
 
@@ -257,7 +257,7 @@ def properties(schema: str) -> dict[str, dict[str, Any]]:
 
 def test_every_field_table_has_its_schema() -> None:
     """No field table of the API is left out of the comparison."""
-    tables = {value: name for name, value in reversed(MEMBERS.items()) if isinstance(value, Table)}
+    tables = {value: name for name, value in reversed(MEMBERS.items()) if isinstance(value, FieldTable)}
     named = {id(MEMBERS[name]) for name in TABLES}
 
     assert set() == {name for value, name in tables.items() if id(value) not in named}
@@ -282,7 +282,7 @@ def test_every_request_schema_has_its_schema_in_the_document() -> None:
     bodies = {
         name
         for name, value in MEMBERS.items()
-        if isinstance(value, type) and issubclass(value, Body) and value is not Body
+        if isinstance(value, type) and issubclass(value, RequestBody) and value is not RequestBody
     }
 
     assert set(BODIES) | UNDOCUMENTED == bodies

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mockanka.api.app import create_app
-from mockanka.api.instances import Answers
+from mockanka.api.instances import InstanceCache
 from mockanka.core import (
     distributions,
     fault_effects,
@@ -155,7 +155,7 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller.replace_with(controller)
         else:
             self._controller = controller
-            self.answers = Answers(controller)
+            self.answers = InstanceCache(controller)
 
     @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
     def choose_world(self, seed: int, retries: int, release: str) -> None:
@@ -620,7 +620,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def answers_at_hand_are_fresh(self) -> None:
         kept = [self.answers.all(), *map(self.answers.one, self.controller.instances.values())]
-        fresh = Answers(self.controller)
+        fresh = InstanceCache(self.controller)
 
         assert kept == [fresh.all(), *map(fresh.one, self.controller.instances.values())]
 
