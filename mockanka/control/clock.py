@@ -16,7 +16,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text
+from mockanka.scenario.fields import MAX_SPEED, Choice, FixedDuration, Number, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import Simulator
 
@@ -25,8 +25,8 @@ ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until":
 
 class ClockChange(Strict):
     mode = Choice(*MODES)
-    speed = Real(MAX_SPEED, above_zero=True)
-    step = Length()
+    speed = Number(MAX_SPEED, above_zero=True)
+    step = FixedDuration()
 
 
 class UntilInstance(Strict):
@@ -48,7 +48,7 @@ class Until(fields.Field[Any]):
 
 
 class Advance(Strict):
-    by = Length()
+    by = FixedDuration()
     until = Until(error_messages={"null": "has no value"})
 
 

@@ -14,7 +14,7 @@ from mockanka.core.errors import IllegalTransition, NoSuchNode, NotFound, Unknow
 from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.scenario import fault_rules
 from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import Flag, Text
+from mockanka.scenario.fields import Boolean, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import FATES, Simulator
 
@@ -24,7 +24,7 @@ class Fate(Strict):
 
 
 class Turn(Strict):
-    at_once = Flag()
+    at_once = Boolean()
 
 
 FATE, TURN = Fate(), Turn()

@@ -10,13 +10,13 @@ from marshmallow import fields
 from mockanka.control.problems import Problem, body, only, raw
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import Whole
+from mockanka.scenario.fields import Integer
 from mockanka.simulator.simulator import Simulator
 
 
 class Reset(Strict):
     scenario = fields.Raw(error_messages={"null": "has no value"})
-    seed = Whole(-(2**63), 2**63 - 1)
+    seed = Integer(-(2**63), 2**63 - 1)
 
 
 RESET = Reset()

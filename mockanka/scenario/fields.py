@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from enum import StrEnum
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from marshmallow import ValidationError, fields
 from mockanka import units
 from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.faults import Amount
+from mockanka.core.release import Release
 from mockanka.scenario.source import Scalar, nearest
 
 TRUE = ("true", "yes", "on")
@@ -52,7 +54,7 @@ class Text(_Field):
         return str(written)
 
 
-class Filled(Text):
+class NonEmptyText(Text):
     """Text that is not empty."""
 
     def read(self, written: Any) -> str:
@@ -60,6 +62,16 @@ class Filled(Text):
         if not text:
             raise ValueError("is empty")
         return text
+
+
+class ReleaseText(Text):
+    """A controller release."""
+
+    def read(self, written: Any) -> Any:
+        return Release.parse(super().read(written))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else str(value)
 
 
 class Choice(Text):
@@ -76,6 +88,20 @@ class Choice(Text):
         return word
 
 
+class Member(Choice):
+    """The value of a member of an enumeration, or of some members."""
+
+    def __init__(self, enumeration: type[StrEnum], without: Collection[StrEnum] = (), **options: Any) -> None:
+        super().__init__(*(member.value for member in enumeration if member not in without), **options)
+        self.enumeration = enumeration
+
+    def read(self, written: Any) -> Any:
+        return self.enumeration(super().read(written))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else value.value
+
+
 class Choices(_Field):
     """One or several of a few words."""
 
@@ -83,17 +109,17 @@ class Choices(_Field):
         super().__init__(**options)
         self.choice = Choice(*choices)
 
-    def read(self, written: Any) -> list[str]:
+    def read(self, written: Any) -> tuple[str, ...]:
         words = written if isinstance(written, list) else [written]
         if not words:
             raise ValueError("is empty")
-        return [self.choice.read(word) for word in words]
+        return tuple(self.choice.read(word) for word in words)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return list(value) if value else None
 
 
-class Whole(_Field):
+class Integer(_Field):
     """A whole number within limits."""
 
     def __init__(self, low: int | None = None, high: int | None = None, **options: Any) -> None:
@@ -120,7 +146,24 @@ class Whole(_Field):
         return f"between {self.low} and {self.high}"
 
 
-class Real(_Field):
+class Format(Integer):
+    """The format of a dump, up to the newest that can be read."""
+
+    def __init__(self, newest: int, **options: Any) -> None:
+        super().__init__(1, **options)
+        self.newest = newest
+
+    def read(self, written: Any) -> int:
+        number = super().read(written)
+        if number > self.newest:
+            raise ValueError(
+                f"a later version of mockanka wrote this dump in format {number}; "
+                f"this one reads formats up to {self.newest}"
+            )
+        return number
+
+
+class Number(_Field):
     """A number above zero, or from zero or another limit on, up to a limit."""
 
     def __init__(self, high: float, above_zero: bool = False, low: float = 0, **options: Any) -> None:
@@ -142,7 +185,7 @@ class Real(_Field):
         return number
 
 
-class Flag(_Field):
+class Boolean(_Field):
     """Yes or no."""
 
     def read(self, written: Any) -> bool:
@@ -175,7 +218,7 @@ class _Unit(_Field):
         return None if value is None else self.format(value)
 
 
-class Length(_Unit):
+class FixedDuration(_Unit):
     """A fixed duration: nanoseconds, written ``1m30s``."""
 
     example = "20s"
@@ -183,7 +226,7 @@ class Length(_Unit):
     format = staticmethod(units.format_duration)
 
 
-class PositiveLength(Length):
+class PositiveDuration(FixedDuration):
     """A fixed duration that is more than nothing."""
 
     def read(self, written: Any) -> int:
@@ -244,7 +287,7 @@ class Ram(_Field):
         return None if value is None else units.format_ram(value)
 
 
-class Duration(_Field):
+class RandomDuration(_Field):
     """How long something takes: a duration, or a distribution with its two parameters."""
 
     KINDS: ClassVar[list[str]] = ["uniform", "normal", "lognormal"]
@@ -262,13 +305,13 @@ class Duration(_Field):
             raise ValueError(f"{kind} takes two parameters: {self.RIGHT}")
         first, second = parameters
         if kind == "uniform":
-            low, high = Length().read(first), Length().read(second)
+            low, high = FixedDuration().read(first), FixedDuration().read(second)
             if low > high:
                 raise ValueError(f"uniform: {first} is longer than {second}")
             return Uniform(low, high)
         if kind == "normal":
-            return Normal(Length().read(first), Length().read(second))
-        return Lognormal(Length().read(first), Real(high=5).read(second))
+            return Normal(FixedDuration().read(first), FixedDuration().read(second))
+        return Lognormal(FixedDuration().read(first), Number(high=5).read(second))
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         match value:
@@ -298,20 +341,23 @@ class Metadata(_Field):
         return result
 
 
-class Words(_Field):
+class TextList(_Field):
     """A list of texts."""
 
-    def read(self, written: Any) -> list[str]:
+    def read(self, written: Any) -> tuple[str, ...]:
         if not isinstance(written, list):
             raise ValueError("must be a list")
-        return [Text().read(item) for item in written]
+        return tuple(Text().read(item) for item in written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else list(value)
 
 
-class Yes(_Field):
+class Switch(_Field):
     """A switch that is on when it stands there."""
 
     def read(self, written: Any) -> bool:
-        if Flag().read(written):
+        if Boolean().read(written):
             return True
         raise ValueError("is true, or left out")
 
@@ -319,7 +365,7 @@ class Yes(_Field):
         return value or None
 
 
-class Percent(_Field):
+class Percentage(_Field):
     """A share from 0 to 1, written ``40%``."""
 
     def read(self, written: Any) -> float:
@@ -328,7 +374,7 @@ class Percent(_Field):
         text = written.strip()[:-1].strip()
         if text.startswith("-"):
             raise ValueError(f"{written} is less than 0%")
-        number = Real(high=1e6).read(text)
+        number = Number(high=1e6).read(text)
         if number > 100:
             raise ValueError(f"{written} is more than 100%")
         return float(Decimal(text) / 100)  # so that what is written of it is read as the same number
@@ -341,12 +387,12 @@ class Percent(_Field):
         return f"{(Decimal(repr(value)) * 100).normalize():f}%"
 
 
-class Share(_Field):
+class Portion(_Field):
     """A part of something: ``40%`` of it, or so many bytes."""
 
     def read(self, written: Any) -> Amount:
         if isinstance(written, str) and written.strip().endswith("%"):
-            return Amount(Percent().read(written))
+            return Amount(Percentage().read(written))
         try:
             return Amount(0.0, Size().read(written))
         except ValueError:
@@ -355,10 +401,10 @@ class Share(_Field):
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         if value is None:
             return None
-        return value.bytes if value.bytes is not None else Percent.written(value.share)
+        return value.bytes if value.bytes is not None else Percentage.written(value.share)
 
 
-class Json(_Field):
+class JsonValue(_Field):
     """Any value, as YAML or JSON types it; ``kind`` narrows it to an object."""
 
     def __init__(self, only_objects: bool = False, **options: Any) -> None:
@@ -386,7 +432,7 @@ class Json(_Field):
         return value
 
 
-class Content(Json):
+class BodyText(JsonValue):
     """The text of a body; anything but text is written as JSON."""
 
     def read(self, written: Any) -> str:
@@ -398,7 +444,7 @@ class Content(Json):
         return text
 
 
-class Token(Filled):
+class AsciiText(NonEmptyText):
     """Text for a header, or for a path: printable ASCII, without what is forbidden."""
 
     def __init__(self, without: str = "", **options: Any) -> None:
@@ -415,7 +461,7 @@ class Token(Filled):
         return text
 
 
-class Texts(_Field):
+class TextMapping(_Field):
     """Keys with texts."""
 
     def read(self, written: Any) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from marshmallow import fields as base
 
-from mockanka.scenario import fields, sections
+from mockanka.scenario import fields
 from mockanka.scenario.base import Strict
+from mockanka.scenario.sections import ScenarioSection
 
 Json = dict[str, Any]
 NUMBER_LIKE = ["string", "number"]
@@ -22,7 +23,7 @@ LENGTH, PERCENT, PART = f"^{_LENGTH}$", f"^{_PERCENT}$", f"^({_PERCENT}|{_AMOUNT
 def json_schema() -> Json:
     """A JSON Schema (2020-12) of whole scenarios. An editor types YAML's scalars itself, so numbers pass as text."""
     definitions: Json = {}
-    root = _object(sections.Scenario(), definitions)
+    root = _object(ScenarioSection.layout().schema, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mockanka scenario",
@@ -77,23 +78,23 @@ def _(field: fields.Choices) -> Json:
 
 
 @_scalar.register
-def _(field: fields.Whole) -> Json:
+def _(field: fields.Integer) -> Json:
     limits = {"minimum": field.low, "maximum": field.high}
     return {"type": "integer", **{key: value for key, value in limits.items() if value is not None}}
 
 
 @_scalar.register
-def _(field: fields.Real) -> Json:
+def _(field: fields.Number) -> Json:
     return {"type": "number", "exclusiveMinimum" if field.above_zero else "minimum": field.low}
 
 
 @_scalar.register
-def _(field: fields.Flag) -> Json:
+def _(field: fields.Boolean) -> Json:
     return {"type": "boolean"}
 
 
 @_scalar.register
-def _(field: fields.Length) -> Json:
+def _(field: fields.FixedDuration) -> Json:
     return {"type": "string", "pattern": LENGTH, "examples": ["20s", "1m30s", "250ms"]}
 
 
@@ -118,7 +119,7 @@ def _(field: fields.Ram) -> Json:
 
 
 @_scalar.register
-def _(field: fields.Duration) -> Json:
+def _(field: fields.RandomDuration) -> Json:
     length = {"type": "string", "pattern": LENGTH}
 
     def pair(second: Json) -> Json:
@@ -135,32 +136,32 @@ def _(field: fields.Metadata) -> Json:
 
 
 @_scalar.register
-def _(field: fields.Words) -> Json:
+def _(field: fields.TextList) -> Json:
     return {"type": "array", "items": {"type": NUMBER_LIKE}}
 
 
 @_scalar.register
-def _(field: fields.Yes) -> Json:
+def _(field: fields.Switch) -> Json:
     return {"const": True}
 
 
 @_scalar.register
-def _(field: fields.Percent) -> Json:
+def _(field: fields.Percentage) -> Json:
     return {"type": "string", "pattern": PERCENT, "examples": ["40%"]}
 
 
 @_scalar.register
-def _(field: fields.Share) -> Json:
+def _(field: fields.Portion) -> Json:
     return {"type": ["string", "integer"], "pattern": PART, "minimum": 0, "examples": ["40%", 120]}
 
 
 @_scalar.register
-def _(field: fields.Json) -> Json:
+def _(field: fields.JsonValue) -> Json:
     return {"type": "object"} if field.only_objects else {}
 
 
 @_scalar.register
-def _(field: fields.Texts) -> Json:
+def _(field: fields.TextMapping) -> Json:
     return {"type": "object", "additionalProperties": {"type": NUMBER_LIKE}}
 
 

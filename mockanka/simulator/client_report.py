@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mockanka.core.durations import SECOND
 from mockanka.core.lifecycle import InstanceState
-from mockanka.scenario.fault_sections import operations
+from mockanka.scenario.fault_rules import operations
 from mockanka.scenario.source import nearest
 from mockanka.simulator.journal import read_json
 

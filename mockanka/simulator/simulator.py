@@ -12,7 +12,7 @@ from mockanka.api.app import create_app
 from mockanka.core import failures, fault_effects, instances, nodes, transitions
 from mockanka.core.errors import NotFound
 from mockanka.core.faults import FaultRule
-from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules, sections
+from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Document, Path, Problem, problems_in
 from mockanka.simulator import timeline
@@ -57,8 +57,8 @@ class Simulator:
         """The whole state as a scenario."""
         self.controller.advance()
         written = dump(self.controller)
-        rate = self.scenario.data.get("report")
-        return {**written, "report": sections.Report().dump(rate)} if rate else written
+        rate = self.scenario.section.report.dump()
+        return {**written, "report": rate} if rate else written
 
     def report(self) -> Report:
         """What the client did wrong so far."""
@@ -84,7 +84,7 @@ class Simulator:
     def _add_fault(self, path: Path, item: object) -> FaultRule:
         document = Document("fault", item)
         try:
-            rule = fault_rules.make(self.controller, path, fault_rules.FAULT.load(item))  # type: ignore[arg-type]
+            rule = fault_rules.read_rule(self.controller, path, fault_rules.FaultSection.load(item))
         except ValidationError as wrong:
             found = [Problem((*path, *each.path), each.text) for each in problems_in(wrong.messages)]
             raise document.error(found) from None
@@ -126,4 +126,4 @@ class Simulator:
             hear(rule_id)
 
     def _rate(self) -> Rate:
-        return Rate(**self.scenario.data.get("report", {}))
+        return Rate(**self.scenario.section.report.given())
