@@ -7,13 +7,24 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+# Nanoseconds.
+MICROSECOND = 1_000
 SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+# Bytes.
+MB = 1_000_000
+GB = 1_000_000_000
+MIB = 1024 * 1024
+MB_PER_GB = 1024
+"""Of RAM, which is counted in powers of two."""
+
 LATEST = 253_402_300_799 * SECOND
 """The end of the year 9999: RFC 3339 knows no later moment."""
 
 LONGEST_TEXT = 200
 """Characters that an amount may be written with."""
-LONGEST = 1000 * 365 * 24 * 3600 * SECOND
+LONGEST = 1000 * 365 * 24 * HOUR
 
 _DURATION_UNITS = {
     "ns": 1,
@@ -22,8 +33,8 @@ _DURATION_UNITS = {
     "μs": 1_000,
     "ms": 1_000_000,
     "s": SECOND,
-    "m": 60 * SECOND,
-    "h": 3600 * SECOND,
+    "m": MINUTE,
+    "h": HOUR,
 }
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*(?:/s)?)", re.ASCII)
@@ -63,7 +74,7 @@ def format_duration(value: int) -> str:
     for unit in ("ms", "us", "ns"):
         if 0 < value < SECOND and value >= _DURATION_UNITS[unit]:
             return f"{_decimal(value, _DURATION_UNITS[unit])}{'µs' if unit == 'us' else unit}"
-    minutes, rest = divmod(value, 60 * SECOND)
+    minutes, rest = divmod(value, MINUTE)
     hours, minutes = divmod(minutes, 60)
     seconds = _decimal(rest, SECOND)
     if hours:
@@ -77,7 +88,7 @@ def parse_size(text: str) -> int:
 
 
 def format_size(value: int) -> str:
-    return _format_amount(value, [("TB", 10**12), ("GB", 10**9), ("MB", 10**6)], "")
+    return _format_amount(value, [("TB", 1000 * GB), ("GB", GB), ("MB", MB)], "")
 
 
 def parse_bandwidth(text: str) -> int:
@@ -115,7 +126,7 @@ def format_moment(value: int) -> str:
 
 def format_ram(value: int) -> str:
     """MB of RAM as the wire has them: ``4G``, or ``2500M`` where it is no whole number of GB."""
-    return f"{value // 1024}G" if value % 1024 == 0 else f"{value}M"
+    return f"{value // MB_PER_GB}G" if value % MB_PER_GB == 0 else f"{value}M"
 
 
 def _require_short(text: str) -> None:

@@ -2,10 +2,10 @@
 
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, dump, sections
 from mockanka.scenario.build import build
+from mockanka.units import SECOND
 
 # Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
 # that two want at once, groups that fall back in a circle, a template with layers to share and one that is suspended.
@@ -71,8 +71,8 @@ def state_of(controller: Controller) -> dict[str, object]:
 
     Left out is what tells the past, not the state: the log and the revisions.
     """
-    keys = "now seed release license registry timings scripts saved_size minted placement_due waiting".split()
-    keys += "mac_addresses registry_disk registry_other registry_state overrides retries notes".split()
+    keys = "now seed release license registry timings scripts saved_size id_counters placement_due waiting".split()
+    keys += "mac_addresses retries notes".split()
     parts = "nodes templates groups instances distributions save_images".split()
     return {
         **{key: getattr(controller, key) for key in keys},

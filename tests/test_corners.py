@@ -13,7 +13,6 @@ from mockanka.api.app import create_app
 from mockanka.control import create_control
 from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
@@ -21,6 +20,7 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.simulator.simulator import Simulator
+from mockanka.units import SECOND
 from tests.controllers import controller_of, pass_time, reload, state_of
 
 WORLD = """

@@ -107,7 +107,7 @@ def _handle_errors(app: App, controller: Controller) -> None:
 
     @app.errorhandler(405)
     def no_such_method(_: MethodNotAllowed) -> Response:
-        methods = known_methods(app, controller, request.path)
+        methods = known_methods(controller, request.path)
         if not methods:  # what the path takes it takes from a later release on
             return no_such_path(NotFound())
         # The real router answers with nothing at all; Allow is ours, for people and tools that read it.

@@ -39,7 +39,7 @@ TASK: Table[SaveImage] = Table(
     Key("Timestamp", lambda c, of: of.requested // SECOND),
     # Guess: what it holds.
     Key("ReserveExpiryTimestamp", lambda c, of: 0, came_with="script-result"),
-    Key("RegistryAddr", lambda c, of: c.registry),
+    Key("RegistryAddr", lambda c, of: c.registry.url),
     Key("VMID", lambda c, of: of.vm_uuid),
     Key("InstanceID", lambda c, of: of.request.instance_id),
     Key("NodeID", lambda c, of: of.node_id),

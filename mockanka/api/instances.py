@@ -11,16 +11,14 @@ from mockanka.api.envelope import DONE, OK_END, OK_START, encode, number, ok, re
 from mockanka.api.field_table import OMIT, Key, Table, when_set
 from mockanka.api.instance_requests import RestartBody, StartBody, UpdateBody
 from mockanka.api.request_fields import ById, body, load, query, required_query
-from mockanka.api.routing import came_with
 from mockanka.core import instances, network, restarts
 from mockanka.core.controller import Controller
-from mockanka.core.durations import MICROSECOND
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.templates import version_of
 from mockanka.core.vms import PortForward, Vm
-from mockanka.units import SECOND, format_moment, format_ram
+from mockanka.units import MICROSECOND, SECOND, format_moment, format_ram
 
 FOREVER = 2**63
 ZERO_TIME = "0001-01-01T00:00:00Z"
@@ -115,7 +113,7 @@ def _request_id(controller: Controller, one: Instance) -> object:
 
 
 def _registry(controller: Controller, one: Instance) -> str:
-    return controller.registry if controller.release.has("registry-address") else ""
+    return controller.registry.url if controller.release.has("registry-address") else ""
 
 
 INSTANCE: Table[Instance] = Table(
@@ -268,7 +266,6 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
         return respond(DONE)
 
     @routes.post("/api/v1/rpc/vm/restart")
-    @came_with("restart")
     def restart_one() -> Response:
         asked = load(RESTART, body())
         given = {key: asked[key] for key in ("usb_device", "vnc_password") if asked.get(key)}
@@ -276,7 +273,6 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
         return respond(DONE)
 
     @routes.get("/api/v1/vlan")
-    @came_with("vlans")
     def vlans() -> Response:
         return respond(ok(network.vlans(controller)))
 

@@ -11,7 +11,6 @@ from mockanka.api.envelope import DONE, float32, ok, respond
 from mockanka.api.field_table import OMIT, Key, Table
 from mockanka.api.groups import GROUP
 from mockanka.api.request_fields import Body, Choice, Flag, Text, Texts, Whole, body, load, query, since
-from mockanka.api.routing import came_with
 from mockanka.api.status import version
 from mockanka.core import groups, nodes, pulls, templates
 from mockanka.core.controller import Controller
@@ -87,7 +86,7 @@ def _templates(controller: Controller, of: Node) -> list[dict[str, str]]:
 
 
 def _free_disk(controller: Controller, of: Node) -> int:
-    return max(0, of.disk_size - of.disk_other - pulls.disk_used(controller, of, of.seen(controller.now)))
+    return max(0, of.disk_size - of.disk_other - pulls.disk_used(controller, of, of.last_contact(controller.now)))
 
 
 NODE_TABLE: Table[Node] = Table(
@@ -111,7 +110,7 @@ NODE_TABLE: Table[Node] = Table(
     Key("ram_override", lambda c, of: of.ram_override),
     Key("disk_size", lambda c, of: of.disk_size),
     Key("free_disk_space", _free_disk),
-    Key("anka_disk_usage", lambda c, of: pulls.disk_used(c, of, of.seen(c.now))),
+    Key("anka_disk_usage", lambda c, of: pulls.disk_used(c, of, of.last_contact(c.now))),
     Key("host_arch", nodes.host_arch, came_with="arch"),
     Key("templates", _templates, came_with="node-templates"),
     Key("last_updated", lambda c, of: format_moment(of.heartbeat(c)), came_with="node-report"),
@@ -150,7 +149,6 @@ def blueprint(controller: Controller) -> Blueprint:
         return respond(DONE)
 
     @routes.put("/api/v1/node/update")
-    @came_with("node-update")
     def update() -> Response:
         nodes.update_agents(controller)
         return respond(DONE)

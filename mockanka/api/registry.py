@@ -10,8 +10,7 @@ from marshmallow import post_load
 from mockanka.api.envelope import DONE, number, ok, respond
 from mockanka.api.field_table import Key, Table, when_set
 from mockanka.api.request_fields import Body, Text, Texts, Whole, body, load, query, query_number, required_query, since
-from mockanka.api.routing import came_with
-from mockanka.core import distributions, removals, templates
+from mockanka.core import distributions, registry, removals, templates
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.templates import Template, Version
@@ -141,7 +140,6 @@ def blueprint(controller: Controller) -> Blueprint:
         return respond(DONE)
 
     @routes.delete("/api/v1/registry/vm/remove")
-    @came_with("template-removal")
     def remove() -> Response:
         given = load(REMOVAL, body(optional=True))
         asked = removals.request_removal(controller, required_query("id"), given.get("node_ids", ()))
@@ -149,7 +147,7 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.get("/api/v1/registry/disk")
     def disk() -> Response:
-        free, total = templates.registry_disk(controller)
+        free, total = registry.disk_space(controller)
         return respond(ok({"free": free, "total": total}))
 
     @routes.delete("/api/v1/registry/revert")
@@ -177,7 +175,6 @@ def blueprint(controller: Controller) -> Blueprint:
         return respond(ok([DISTRIBUTION.render(controller, each) for each in controller.distributions.values()]))
 
     @routes.delete("/api/v1/registry/vm/distribute")
-    @came_with("distribution-cancel")
     def cancel() -> Response:
         distributions.cancel_distribution(controller, required_query("id"))
         return respond(DONE)

@@ -5,26 +5,43 @@ from __future__ import annotations
 import pickle
 from bisect import bisect_left, insort
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from mockanka.core import fault_effects, faults, placement, randomness
+from mockanka.core import fault_effects, placement, randomness
 from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
 from mockanka.core.durations import Timings
-from mockanka.core.errors import NeedsLicense
 from mockanka.core.events import Event, EventLog, EventQueue
-from mockanka.core.faults import FaultHit, FaultRules
+from mockanka.core.faults import NO_HIT, FaultHit, FaultRules
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
+from mockanka.core.license import License
 from mockanka.core.nodes import Node
-from mockanka.core.overrides import Overrides
+from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.core.save_images import SaveImage
 from mockanka.core.scripts import ScriptRule
-from mockanka.core.templates import Template, VersionRef
+from mockanka.core.templates import Template
+from mockanka.units import GB
 
-GB = 1_000_000_000
-GONE_KEPT = 1_000
-"""Instances that nobody knows any more, whose story can still be told."""
+FORGOTTEN_KEPT = 1_000
+
+
+class ForgottenInstances(dict[str, Instance]):
+    """The latest 1,000 instances that the controller has forgotten, by id, so that their timelines can be shown."""
+
+    def keep(self, instance: Instance) -> None:
+        """Add an instance; the oldest goes if there are too many."""
+        self[instance.id] = instance
+        if len(self) > FORGOTTEN_KEPT:
+            del self[next(iter(self))]
+
+
+class Checkpoint(NamedTuple):
+    """A controller at one moment, to go back to: its pickled state, and how many lines had been logged."""
+
+    state: bytes
+    log_count: int
 
 
 @dataclass(eq=False)
@@ -37,23 +54,16 @@ class Controller:
     clock: Clock
     seed: int = 0
     release: Release = DEFAULT_RELEASE
-    license: str = "enterprise plus"
-    registry: str = "http://anka.registry:8089"
+    license: License = field(default_factory=License)
+    registry: Registry = field(default_factory=Registry)
     timings: Timings = field(default_factory=Timings)
     scripts: tuple[ScriptRule, ...] = ()
     saved_size: int = 2 * GB
     """About how many bytes a saved image adds to its template."""
     mac_addresses: int = 0
     """How many MAC addresses it has to hand out; with none it leaves them to the nodes."""
-    registry_disk: int = 1000 * GB
-    registry_other: int = 0
-    """What else is on the registry's disk; less than nothing if less was told than its templates make."""
     retries: int = 0
     """How many nodes may fail to start an instance before it is Error."""
-    registry_state: str = "up"
-    """``up``, ``down``, or ``full``: what cannot be pulled, and what cannot be pushed."""
-    overrides: Overrides = field(default_factory=dict)
-    """What faults made of the registry, ``down`` or ``full``, and of the licence, ``expired``."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
@@ -62,14 +72,14 @@ class Controller:
     distributions: dict[str, Distribution] = field(default_factory=dict)
     save_images: dict[str, SaveImage] = field(default_factory=dict)
 
-    minted: dict[str, int] = field(default_factory=dict)
+    id_counters: dict[str, int] = field(default_factory=dict)
     """How many ids of each kind were made."""
     placement_due: bool = False
     """Whether something changed that may let a waiting instance find a node."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that want a node: priority, number, id; in this order they get one."""
     faults: FaultRules = field(default_factory=FaultRules)
-    gone: dict[str, Instance] = field(default_factory=dict)
+    forgotten: ForgottenInstances = field(default_factory=ForgottenInstances)
     queue: EventQueue = field(default_factory=EventQueue)
     log: EventLog = field(default_factory=EventLog)
     notes: tuple[str, ...] = ()
@@ -80,16 +90,6 @@ class Controller:
 
     def __post_init__(self) -> None:
         self.now = self.clock.now()
-
-    @property
-    def is_enterprise(self) -> bool:
-        """Whether the licence includes groups, priority and USB devices (controller-facts C14)."""
-        return self.license != "basic"
-
-    def require_enterprise(self, what: str) -> None:
-        """Raise NeedsLicense unless the licence includes what is asked for."""
-        if not self.is_enterprise:
-            raise NeedsLicense(what)
 
     def advance(self) -> None:
         """Live through everything that is due by now, each thing at its own time."""
@@ -128,12 +128,12 @@ class Controller:
     def new_id(self, kind: str) -> str:
         """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
         while True:
-            self.minted[kind] = self.minted.get(kind, 0) + 1
-            id = randomness.controller_uuid(self.seed, kind, self.minted[kind])
+            self.id_counters[kind] = self.id_counters.get(kind, 0) + 1
+            id = randomness.controller_uuid(self.seed, kind, self.id_counters[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 
-    def wait(self, instance: Instance) -> None:
+    def enqueue(self, instance: Instance) -> None:
         """Put an instance in line for a node."""
         insort(self.waiting, (instance.request.priority, instance.number, instance.id))
         self.placement_due = True
@@ -145,46 +145,40 @@ class Controller:
         if index < len(self.waiting) and self.waiting[index] == place:
             del self.waiting[index]
 
-    def strike(
-        self, event: str, one: Instance | None = None, node: Node | None = None, ref: VersionRef | None = None
-    ) -> FaultHit:
-        """What a fault rule does to something that begins now; most often nothing."""
-        return faults.apply_rules(self, event, one, node, ref)
+    def schedule_effects(
+        self, hit: FaultHit, length: int, instance: Instance | None = None, node: Node | None = None
+    ) -> None:
+        """Schedule what a fault does beyond the phase of that length that it hit.
 
-    def follow(self, blow: FaultHit, length: int, one: Instance | None = None, node: Node | None = None) -> None:
-        """Put into the queue what a rule does beyond the phase it struck."""
-        if blow is not faults.NO_HIT:
-            fault_effects.schedule_effects(self, blow, length, one, node)
+        A method, because the modules of the entities that call it are imported by ``fault_effects``.
+        """
+        if hit is not NO_HIT:
+            fault_effects.schedule_effects(self, hit, length, instance, node)
 
-    def keep_forgotten(self, instance: Instance) -> None:
-        """Keep an instance that is gone, for who asks what became of it."""
-        self.gone[instance.id] = instance
-        if len(self.gone) > GONE_KEPT:
-            del self.gone[next(iter(self.gone))]
-
-    def touch(self, instance: Instance) -> None:
-        """Note that what is said of the instance may have changed."""
+    def mark_changed(self, instance: Instance) -> None:
+        """Give the instance a new revision: what is shown of it may have changed."""
         self.revision += 1
         instance.revision = self.revision
 
     def record(self, what: str, subject: str, **detail: object) -> None:
         self.log.add(self.now, what, subject, **detail)
 
-    def snapshot(self) -> bytes:
-        """All that the future depends on, to go back to; what tells the past is left out."""
-        past = ("log", "gone")
-        return pickle.dumps({key: value for key, value in self.__dict__.items() if key not in past})
+    def checkpoint(self) -> Checkpoint:
+        """Return all that the future depends on, to go back to; the log and forgotten instances are left out."""
+        past = ("log", "forgotten")
+        state = pickle.dumps({key: value for key, value in self.__dict__.items() if key not in past})
+        return Checkpoint(state, self.log.count)
 
-    def restore_checkpoint(self, snapshot: bytes, log_number: int) -> None:
-        """Be as at a snapshot again, when that many lines had been logged; revisions go on."""
+    def restore_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint of this controller; revisions go on."""
         revision = self.revision
-        self.__dict__.update(pickle.loads(snapshot))
+        self.__dict__.update(pickle.loads(checkpoint.state))
         self.revision = revision + 1
-        self.log.forget_after(log_number)
-        for id in [id for id in self.gone if id in self.instances]:
-            del self.gone[id]
+        self.log.forget_after(checkpoint.log_count)
+        for id in [id for id in self.forgotten if id in self.instances]:
+            del self.forgotten[id]
         for instance in self.instances.values():
-            self.touch(instance)
+            self.mark_changed(instance)
 
     def replace_with(self, other: Controller) -> None:
         """Turn into another controller on the spot; who holds this one holds the other from now on."""
@@ -192,4 +186,4 @@ class Controller:
         self.__dict__.update(other.__dict__)
         self.revision = revision + 1
         for instance in self.instances.values():
-            self.touch(instance)
+            self.mark_changed(instance)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import pulls, templates
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
-from mockanka.core.events import Event
+from mockanka.core.events import NodeEvent
+from mockanka.core.faults import apply_rules
 from mockanka.core.groups import require_group
 from mockanka.core.instance_record import PlannedEnd
 from mockanka.core.lifecycle import NodeState
@@ -57,22 +58,19 @@ class Distribution:
         delivery = self.deliveries[node_id]
         node = controller.nodes.get(node_id)
         running = node.pulls.get(self.ref) if node and delivery.stage is DeliveryStage.PULLING else None
-        return running.progress(node.seen(controller.now)) if running and node else delivery.progress_made
+        return running.progress(node.last_contact(controller.now)) if running and node else delivery.progress_made
 
 
 @dataclass(frozen=True, slots=True)
-class _DeliveryEvent(Event):
+class _DeliveryEvent(NodeEvent):
     distribution_id: str
     node_id: str
     stage: DeliveryStage
 
-    def is_current(self, controller: Controller) -> bool:
+    def reporting_node(self, controller: Controller) -> Node | None:
         distribution = controller.distributions.get(self.distribution_id)
         delivery = distribution.deliveries.get(self.node_id) if distribution else None
-        return delivery is not None and delivery.stage is self.stage and self.node_id in controller.nodes
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self.node_id].lost_at is not None
+        return controller.nodes.get(self.node_id) if delivery and delivery.stage is self.stage else None
 
     def apply(self, controller: Controller) -> None:
         distribution = controller.distributions[self.distribution_id]
@@ -94,7 +92,7 @@ class DeliveryTaken(_DeliveryEvent):
         ):
             _fail(controller, distribution, self.node_id, str(NoSuchTemplate()))
             return
-        blow = controller.strike("distribute", None, node, distribution.ref)
+        blow = apply_rules(controller, "distribute", None, node, distribution.ref)
         under_way = distribution.ref in node.pulls or pulls.is_cached(controller, node, distribution.ref)
         if under_way and blow.do.fail is not None:  # the fault finds no pull of its own to break
             _fail(controller, distribution, self.node_id, blow.do.fail)
@@ -155,7 +153,7 @@ class DeliveryEnded(_DeliveryEvent):
         controller.record("distribution", distribution.id, node=self.node_id, stage=DeliveryStage.DONE.value)
 
 
-def delivery_stage_end(distribution: Distribution, node_id: str) -> Event:
+def delivery_stage_end(distribution: Distribution, node_id: str) -> NodeEvent:
     """The event that ends the stage a delivery is in."""
     delivery = distribution.deliveries[node_id]
     if delivery.stage is DeliveryStage.SENT:
@@ -183,7 +181,7 @@ def create_distribution(
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
     if group_id:
-        controller.require_enterprise("group_id")
+        controller.license.require("groups", "group_id")
         require_group(controller, group_id)
     distribution = Distribution(controller.new_id("distribution"), controller.now, ref)
     controller.distributions[distribution.id] = distribution

@@ -4,10 +4,7 @@ from dataclasses import dataclass, field
 from math import exp
 from statistics import NormalDist
 
-MICROSECOND = 1_000
-SECOND = 1_000_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
+from mockanka.units import HOUR, MINUTE, SECOND
 
 MAX_LENGTH = 1000 * 365 * 24 * HOUR
 """Nothing takes longer than a thousand years, however wide its distribution."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
+    from mockanka.core.nodes import Node
 
 LOG_SIZE = 10_000
 
@@ -43,6 +44,21 @@ class Event(ABC):
     def makes_progress(self, controller: Controller) -> bool:
         """Whether something on its way gets somewhere by it; being forgotten, for one, is not waited for."""
         return True
+
+
+class NodeEvent(Event):
+    """An event that a node reports: current only while the node exists, and deferred while it is lost."""
+
+    @abstractmethod
+    def reporting_node(self, controller: Controller) -> Node | None:
+        """Return the node that reports it, or None if that does not exist any more."""
+
+    def is_current(self, controller: Controller) -> bool:
+        return self.reporting_node(controller) is not None
+
+    def is_deferred(self, controller: Controller) -> bool:
+        node = self.reporting_node(controller)
+        return node is not None and node.lost_at is not None
 
 
 class EventQueue:

@@ -60,7 +60,7 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
         # Guess, before 1.50: nobody has seen a retry, which is said to look like a longer Scheduling.
         transition(controller, instance, InstanceState.SCHEDULING, f"start failed, and is tried again: {message}")
     else:
-        instance.step += 1
+        instance.phase += 1
         instance.since = controller.now
         instance.booting = False
         instance.planned_end = instance.until = instance.vm = None
@@ -71,8 +71,8 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
     instance.node_id = None
     instance.ready = True
     instance.progress_made = 0.0  # the pull of the node that failed says nothing of the next one's
-    controller.touch(instance)
-    controller.wait(instance)
+    controller.mark_changed(instance)
+    controller.enqueue(instance)
 
 
 def fail_occupants(controller: Controller, node: Node, message: str) -> None:
@@ -84,7 +84,7 @@ def fail_occupants(controller: Controller, node: Node, message: str) -> None:
         if instance.state is InstanceState.ERROR:
             instance.restarting_until = None
             free_slot(controller, instance)
-            controller.touch(instance)
+            controller.mark_changed(instance)
         elif instance.state is not InstanceState.TERMINATING:
             fail_instance(controller, instance, message, status=None)
 
@@ -101,12 +101,12 @@ def detach_instances(controller: Controller, node: Node) -> None:
     """The node is about to be deleted: nobody is left to report on its instances, or to confirm that they ended."""
     for instance in controller.instances.values():
         if instance.node_id == node.id:
-            instance.reported = instance.updated(controller)
+            instance.last_report = instance.updated(controller)
             if instance.state is not InstanceState.TERMINATED:
-                instance.until = instance.held = None  # nobody is left to end the phase it is in
+                instance.until = instance.stall = None  # nobody is left to end the phase it is in
             instance.holds_slot = False
             instance.usb = None
-            controller.touch(instance)
+            controller.mark_changed(instance)
 
 
 def occupants_of(controller: Controller, node: Node) -> list[Instance]:

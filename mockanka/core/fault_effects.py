@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from mockanka.core import distributions, instances, nodes, pulls, save_images, transitions
-from mockanka.core.errors import NoSuchNode, RegistryDown
+from mockanka.core import distributions, instances, nodes, pulls, registry, save_images, transitions
+from mockanka.core.errors import NoSuchNode
 from mockanka.core.events import Event
-from mockanka.core.faults import REGISTRY_OVERRIDES, FaultHit, FaultRule
-from mockanka.core.overrides import set_override
-from mockanka.core.templates import VersionRef
+from mockanka.core.faults import FaultHit, FaultRule
+from mockanka.core.license import LicenseExpired
+from mockanka.core.overrides import override_end
+from mockanka.core.registry import RegistryOverrideBegan
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -37,7 +38,7 @@ class NodeOverrideBegan(Event):
         return _matters(controller, self.node_id) if self.what == "online" else False
 
     def apply(self, controller: Controller) -> None:
-        until = _until(controller, self.lasts)
+        until = override_end(controller.now, self.lasts)
         nodes.override_node(controller, self.node_id, self.what, until)
         if until is not None:
             controller.schedule(until, NodeOverrideEnded(self.node_id, self.what, until))
@@ -65,103 +66,9 @@ class NodeOverrideEnded(Event):
         nodes.end_node_override(controller, self.node_id, self.what)
 
 
-def _until(controller: Controller, lasts: int) -> int | None:
-    return controller.now + lasts if lasts else None
-
-
 def _matters(controller: Controller, node_id: str) -> bool:
     """Whether anything waits for that node's return, or may."""
     return bool(controller.waiting or controller.nodes[node_id].occupants)
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryOverrideBegan(Event):
-    """The registry goes down, or runs out of disk."""
-
-    kind: ClassVar = "registry_override_began"
-
-    what: str
-    lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return True
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
-
-    def apply(self, controller: Controller) -> None:
-        until = _until(controller, self.lasts)
-        set_override(controller.overrides, self.what, until)
-        _show_registry(controller)
-        if until is not None:
-            controller.schedule(until, RegistryOverrideEnded(self.what, until))
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryOverrideEnded(Event):
-    """What a fault made of the registry is over, if nobody wants it for longer."""
-
-    kind: ClassVar = "registry_override_ended"
-
-    what: str
-    until: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return controller.overrides.get(self.what) == self.until
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
-
-    def apply(self, controller: Controller) -> None:
-        del controller.overrides[self.what]
-        _show_registry(controller)
-
-
-@dataclass(frozen=True, slots=True)
-class LicenseExpired(Event):
-    """The licence expires: nodes without one start nothing (controller-facts C5)."""
-
-    kind: ClassVar = "license_expired"
-
-    lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return True
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
-
-    def apply(self, controller: Controller) -> None:
-        until = _until(controller, self.lasts)
-        set_override(controller.overrides, "expired", until)
-        _show_license(controller)
-        if until is not None:
-            controller.schedule(until, LicenseRenewed(until))
-
-
-@dataclass(frozen=True, slots=True)
-class LicenseRenewed(Event):
-    """The licence is good again, if no other fault wants it expired for longer."""
-
-    kind: ClassVar = "license_renewed"
-
-    until: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return controller.overrides.get("expired") == self.until
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return bool(controller.waiting)
-
-    def apply(self, controller: Controller) -> None:
-        del controller.overrides["expired"]
-        _show_license(controller)
-
-
-def _show_license(controller: Controller) -> None:
-    controller.record("license", "license", expired="expired" in controller.overrides)
-    for each in controller.nodes.values():
-        nodes.refresh_state(controller, each)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +92,7 @@ class InstanceVanished(Event):
             transitions.vanish(controller, one, "vanished")
             return
         one.hidden = True
-        controller.touch(one)
+        controller.mark_changed(one)
         controller.record("hidden", one.id)
         controller.schedule(controller.now + self.lasts, InstanceReappeared(one.id))
 
@@ -208,7 +115,7 @@ class InstanceReappeared(Event):
     def apply(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
         one.hidden = False
-        controller.touch(one)
+        controller.mark_changed(one)
         controller.record("seen again", one.id)
 
 
@@ -244,41 +151,17 @@ def apply_begin_rule(controller: Controller, rule: FaultRule) -> None:
         schedule_effects(controller, FaultHit(rule.id, rule.do), 0, None, each)
 
 
-def _show_registry(controller: Controller) -> None:
-    """Have the registry ``down``, ``full`` or ``up``. When it goes down, what is on its way from or to it fails."""
-    state = next((what for what in REGISTRY_OVERRIDES if what in controller.overrides), "up")
-    if state == controller.registry_state:
-        return
-    controller.registry_state = state
-    controller.record("registry", "registry", state=state)
-    if state != "down":
-        return
-    message = str(RegistryDown())
-    for each in controller.nodes.values():
-        for ref, running in list(each.pulls.items()):
-            if running.stalled_by or running.over > controller.now:  # a lost node may have had it all before
-                pulls.fail_pull(controller, each, ref, message)
-                _pull_changed(controller, each, ref)
-    for save in list(controller.save_images.values()):
-        save_images.fail_save(controller, save, message)
-
-
-def _pull_changed(controller: Controller, on: Node, ref: VersionRef) -> None:
-    instances.reschedule_pulling_instances(controller, on, ref)
-    distributions.reschedule_pulling_deliveries(controller, on, ref)
-
-
 def remove_rule(controller: Controller, rule_id: str) -> None:
     """Take a rule out of force. What it holds goes on from where it is; what it has done stays done."""
     controller.faults.remove(rule_id)
     for one in list(controller.instances.values()):
-        if one.held is not None and one.held.rule_id == rule_id:
+        if one.stall is not None and one.stall.rule_id == rule_id:
             instances.release_stalled_instance(controller, one)
     for each in controller.nodes.values():
         for ref in pulls.release_stalled_pulls(controller, each, rule_id):
-            _pull_changed(controller, each, ref)
+            registry.reschedule_waiting_for_pull(controller, each, ref)
     for save in controller.save_images.values():
-        if save.held is not None and save.held.rule_id == rule_id:
+        if save.stall is not None and save.stall.rule_id == rule_id:
             save_images.release_stalled_save(controller, save)
     controller.record("fault removed", rule_id)
 
@@ -286,12 +169,12 @@ def remove_rule(controller: Controller, rule_id: str) -> None:
 def describe_stalls(controller: Controller) -> Iterator[tuple[str, str]]:
     """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept."""
     for one in controller.instances.values():
-        if one.held is not None:
-            yield one.id, f"instance {one.id} is held in {one.state} by {one.held.rule_id}"
+        if one.stall is not None:
+            yield one.id, f"instance {one.id} is held in {one.state} by {one.stall.rule_id}"
         elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.stalled_by:
             yield one.id, f"the pull of instance {one.id} is held at {running.stalled_at:.0%} by {running.stalled_by}"
-        elif (save := controller.save_images.get(one.save_id or "")) is not None and save.held is not None:
-            yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.held.rule_id}"
+        elif (save := controller.save_images.get(one.save_id or "")) is not None and save.stall is not None:
+            yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.stall.rule_id}"
     for made in controller.distributions.values():
         for node_id, delivery in made.deliveries.items():
             there = controller.nodes.get(node_id)

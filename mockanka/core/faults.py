@@ -180,7 +180,7 @@ class FaultAction:
 
 @dataclass
 class FaultRule:
-    """One rule, and how it fared: ``seen`` counts what it matched, ``fired`` how often it struck."""
+    """One rule, and how it fared: ``matched`` counts what it matched, ``applied`` how often it struck."""
 
     id: str
     match: FaultMatch
@@ -189,19 +189,19 @@ class FaultRule:
     times: int | None = None
     probability: float = 1.0
     seed: int | None = None
-    seen: int = 0
-    fired: int = 0
+    matched: int = 0
+    applied: int = 0
 
     def strikes(self, seed: int) -> bool:
         """Whether it strikes at what it has just matched; counts."""
-        self.seen += 1
-        if self.seen <= self.skip or (self.times is not None and self.fired >= self.times):
+        self.matched += 1
+        if self.matched <= self.skip or (self.times is not None and self.applied >= self.times):
             return False
         if self.probability < 1.0:
             own = seed if self.seed is None else self.seed
-            if draw(own, self.id, f"fault {self.seen}") >= self.probability:
+            if draw(own, self.id, f"fault {self.matched}") >= self.probability:
                 return False
-        self.fired += 1
+        self.applied += 1
         return True
 
 

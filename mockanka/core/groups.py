@@ -30,7 +30,7 @@ def listed_groups(controller: Controller) -> list[Group]:
 
     That is a guess (controller-facts A21): Jenkins asks whatever the licence, and could not be set up if it failed.
     """
-    return list(controller.groups.values()) if controller.is_enterprise else []
+    return list(controller.groups.values()) if controller.license.includes("groups") else []
 
 
 def find_group(controller: Controller, group_id: str) -> Group:
@@ -51,7 +51,7 @@ def require_group(controller: Controller, group_id: str) -> Group:
 
 def create_group(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
     """A new group without nodes. Names need not be unique: nothing published says so."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     if fallback_id:
         require_group(controller, fallback_id)
     group = Group(controller.new_id("group"), name, description, fallback_id or None)
@@ -62,7 +62,7 @@ def create_group(controller: Controller, name: str, description: str = "", fallb
 
 def update_group(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
     """Change ``name``, ``description`` or ``fallback_id``; what is not among ``changes`` stays."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     group = find_group(controller, group_id)
     fallback_id = changes.get("fallback_id")
     if fallback_id:
@@ -78,7 +78,7 @@ def delete_group(controller: Controller, group_id: str) -> None:
 
     Guess, as controller-facts G proposes. Instances that wait for the group wait on.
     """
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     find_group(controller, group_id)
     del controller.groups[group_id]
     for group in controller.groups.values():
@@ -116,7 +116,7 @@ def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Seq
 
 def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
     """The nodes that are meant, of those named."""
-    controller.require_enterprise(NODE_GROUPS)
+    controller.license.require("groups", NODE_GROUPS)
     if controller.release.has("one-node-a-call"):
         node_ids = node_ids[:1]
     for group_id in group_ids:

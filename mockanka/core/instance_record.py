@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import usb
-from mockanka.core.durations import MICROSECOND, SECOND
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
 from mockanka.core.templates import PortRule, VersionRef
 from mockanka.core.vms import Vm
+from mockanka.units import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -86,8 +86,8 @@ class Instance:
     inflight_id: str
     since: int
     state: InstanceState = InstanceState.SCHEDULING
-    step: int = 0
-    """How many phases it has been through; an event of an earlier phase is dead."""
+    phase: int = 0
+    """The number of its phase; an event of an earlier phase is not current any more."""
     ready: bool = False
     """Whether the controller has queued it, so that a node may take it."""
     node_id: str | None = None
@@ -98,8 +98,8 @@ class Instance:
     progress_made: float = 0.0
     """Of its pull, once that is over or broken off; 0 if there was none."""
     message: str = ""
-    reported: int = 0
-    """When its node last reported on it, if that node was deleted since."""
+    last_report: int = 0
+    """When its node last reported on it, if that node was deleted since; else 0."""
     waits_for: str = field(default="", compare=False)
     """Why no node took it when it was last looked at."""
     vm: Vm | None = None
@@ -111,7 +111,7 @@ class Instance:
     script: ScriptResult | None = None
     """What its monitored startup script left, or will leave once it is up."""
     planned_end: PlannedEnd | None = None
-    held: Stall | None = None
+    stall: Stall | None = None
     unreported: tuple[str, ...] = ()
     """What its node does not report of the VM, by a fault."""
     unreported_for: int | None = None
@@ -158,7 +158,7 @@ class Instance:
         running = node.pulls.get(self.ref)
         if running is None:
             return self.planned_end.progress if self.planned_end else 1.0
-        return running.progress(node.seen(controller.now))
+        return running.progress(node.last_contact(controller.now))
 
     def updated(self, controller: Controller) -> int:
         """Time of the last update: its node's heartbeat, or its last change if that came later.
@@ -167,7 +167,7 @@ class Instance:
         """
         if self.node_id in controller.nodes and self._reported:
             return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
-        return max(self.since, self.reported) if self.step else self.created - MICROSECOND
+        return max(self.since, self.last_report) if self.phase else self.created - MICROSECOND
 
     @property
     def _reported(self) -> bool:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import network, pulls, scripts, templates, usb
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
-from mockanka.core.events import Event
+from mockanka.core.events import Event, NodeEvent
 from mockanka.core.failures import fail_instance, fail_script, fail_start, occupants_of
-from mockanka.core.faults import NO_HIT, FaultHit
+from mockanka.core.faults import NO_HIT, FaultHit, apply_rules
 from mockanka.core.groups import require_group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
 from mockanka.core.lifecycle import InstanceState
@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _InstanceEvent(Event):
-    """An event of one phase of an instance."""
+    """An event of a phase of an instance: current while the instance is in that phase."""
 
     instance_id: str
-    step: int
+    phase: int
+
+    def instance_in_phase(self, controller: Controller) -> Instance | None:
+        """Return the instance if it is still in the phase, else None."""
+        instance = controller.instances.get(self.instance_id)
+        return instance if instance is not None and instance.phase == self.phase else None
 
     def is_current(self, controller: Controller) -> bool:
-        instance = controller.instances.get(self.instance_id)
-        return instance is not None and instance.step == self.step
+        return self.instance_in_phase(controller) is not None
 
     def apply(self, controller: Controller) -> None:
         self.apply_to(controller, controller.instances[self.instance_id])
@@ -41,18 +45,12 @@ class _InstanceEvent(Event):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class _NodeWork(_InstanceEvent):
-    """What the instance's node does, and reports; a lost node reports nothing."""
+class _NodeWork(NodeEvent, _InstanceEvent):
+    """The end of a phase that the instance's node reports."""
 
-    def is_current(self, controller: Controller) -> bool:
-        return _InstanceEvent.is_current(self, controller) and self._node_id(controller) in controller.nodes
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self._node_id(controller)].lost_at is not None
-
-    def _node_id(self, controller: Controller) -> str:
-        return controller.instances[self.instance_id].node_id or ""
+    def reporting_node(self, controller: Controller) -> Node | None:
+        instance = self.instance_in_phase(controller)
+        return controller.nodes.get(instance.node_id or "") if instance else None
 
 
 class Queued(_InstanceEvent):
@@ -63,7 +61,7 @@ class Queued(_InstanceEvent):
     def apply_to(self, controller: Controller, instance: Instance) -> None:
         instance.ready = True
         instance.until = None
-        controller.wait(instance)
+        controller.enqueue(instance)
 
 
 class ImageReady(_NodeWork):
@@ -97,10 +95,8 @@ class PlannedEndReached(_InstanceEvent):
     kind: ClassVar = "instance_planned_end"
 
     def is_current(self, controller: Controller) -> bool:
-        if not _InstanceEvent.is_current(self, controller):
-            return False
-        node_id = controller.instances[self.instance_id].node_id
-        return node_id is None or node_id in controller.nodes
+        instance = self.instance_in_phase(controller)
+        return instance is not None and (instance.node_id is None or instance.node_id in controller.nodes)
 
     def is_deferred(self, controller: Controller) -> bool:
         node = controller.nodes.get(controller.instances[self.instance_id].node_id or "")
@@ -172,7 +168,7 @@ class VmFullyReported(Event):
     def apply(self, controller: Controller) -> None:
         instance = controller.instances[self.instance_id]
         instance.unreported, instance.unreported_for = (), None
-        controller.touch(instance)
+        controller.mark_changed(instance)
         controller.record("VM reported in full", instance.id)
 
 
@@ -197,7 +193,7 @@ def phase_end_event(instance: Instance) -> _InstanceEvent:
         kind = ImageReady
     else:
         kind = _PHASE_ENDS[instance.state]
-    return kind(instance.id, instance.step)
+    return kind(instance.id, instance.phase)
 
 
 def find_instance(controller: Controller, instance_id: str) -> Instance:
@@ -231,17 +227,17 @@ def start_instances(controller: Controller, request: StartRequest, count: int = 
 def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
     """What of a request the licence lets count; NeedsLicense where it would run somewhere else than was asked for."""
     if request.group_id:
-        controller.require_enterprise("group_id")
+        controller.license.require("groups", "group_id")
     if request.usb_device:
-        controller.require_enterprise("usb_device")
-    return request if controller.is_enterprise else replace(request, priority=StartRequest.priority)
+        controller.license.require("usb", "usb_device")
+    return request if controller.license.includes("priority") else replace(request, priority=StartRequest.priority)
 
 
 def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> Instance:
     instance_id = controller.new_id("instance")
     instance = Instance(
         id=instance_id,
-        number=controller.minted["instance"],
+        number=controller.id_counters["instance"],
         request=request,
         ref=ref,
         created=controller.now,
@@ -249,7 +245,7 @@ def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> I
         since=controller.now,
     )
     controller.instances[instance_id] = instance
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("instance", instance_id, state=InstanceState.SCHEDULING.value, cause="requested")
     instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, "requested"))
     _queue(controller, instance)
@@ -258,8 +254,8 @@ def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> I
 
 def _queue(controller: Controller, instance: Instance) -> None:
     length = controller.timings.schedule.sample(_chance(controller, instance, "schedule"))
-    blow = controller.strike("schedule", instance, ref=instance.ref)
-    controller.follow(blow, length, instance)
+    blow = apply_rules(controller, "schedule", instance, ref=instance.ref)
+    controller.schedule_effects(blow, length, instance)
     _enter(controller, instance, length, blow)
 
 
@@ -272,7 +268,7 @@ def update_instance(controller: Controller, instance_id: str, changes: dict[str,
     if isinstance(given := changes.get("metadata"), dict):
         changes = {**changes, "metadata": {**instance.request.metadata, **given}}
     instance.request = replace(instance.request, **changes)  # type: ignore[arg-type]
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("instance updated", instance_id, **changes)
 
 
@@ -284,7 +280,7 @@ def terminate_instance(controller: Controller, instance_id: str) -> None:
     instance = find_instance(controller, instance_id)
     if instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
         return
-    blow = controller.strike("terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
+    blow = apply_rules(controller, "terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
     if blow.do.ignore:
         return
     confirms = instance.holds_slot or instance.state is InstanceState.STOPPED
@@ -306,8 +302,8 @@ def stop_instance(controller: Controller, instance_id: str) -> None:
 def begin_started(controller: Controller, instance: Instance) -> None:
     """What a fault may have in store for an instance that is Started from now on."""
     node = controller.nodes.get(instance.node_id or "")
-    blow = controller.strike("started", instance, node, instance.ref)
-    controller.follow(blow, 0, instance, node)
+    blow = apply_rules(controller, "started", instance, node, instance.ref)
+    controller.schedule_effects(blow, 0, instance, node)
     if blow.do.stop or blow.do.fail is not None:
         instance.planned_end = PlannedEnd("stop") if blow.do.stop else PlannedEnd("fail", blow.do.fail or "")
         _enter(controller, instance, blow.do.after)
@@ -319,7 +315,7 @@ def resume_instances(controller: Controller, node: Node) -> None:
     """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
     here = [each for each in controller.instances.values() if each.node_id == node.id]
     for instance in sorted(here, key=lambda each: each.number):
-        controller.touch(instance)  # its heartbeat goes on
+        controller.mark_changed(instance)  # its heartbeat goes on
         if instance.until is not None and instance.until <= controller.now:
             controller.schedule(controller.now, phase_end_event(instance))
 
@@ -376,16 +372,16 @@ def reschedule_pulling_instances(controller: Controller, node: Node, ref: Versio
     """A pull of the node goes another way than it was going to; so do those who wait for it."""
     for instance in occupants_of(controller, node):
         if instance.pulling and instance.ref == ref:
-            instance.step += 1
+            instance.phase += 1
             instance.planned_end = None
             _follow_pull(controller, instance, node.pulls[ref])
-            controller.touch(instance)
+            controller.mark_changed(instance)
 
 
 def boot_vm(controller: Controller, instance: Instance, node: Node) -> None:
     """Have the node clone the VM and start it."""
     instance.booting = True
-    instance.step += 1
+    instance.phase += 1
     instance.vm = clone_vm(controller, instance, node)
     length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
     request = instance.request
@@ -394,22 +390,22 @@ def boot_vm(controller: Controller, instance: Instance, node: Node) -> None:
             controller, instance, request.startup_script, request.script_timeout
         )
         length += takes
-    blow = controller.strike("start", instance, node, instance.ref)
-    controller.follow(blow, length, instance, node)
+    blow = apply_rules(controller, "start", instance, node, instance.ref)
+    controller.schedule_effects(blow, length, instance, node)
     if blow.do.without:
         instance.unreported = blow.do.without
         instance.unreported_for = blow.do.lasts
     if blow.do.fail is not None:
         length = int(length * blow.do.share)
     _enter(controller, instance, length, blow)
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("VM cloned", instance.id, node=node.id)
 
 
 def release_stalled_instance(controller: Controller, instance: Instance) -> None:
     """The fault that held it is removed: its phase goes on."""
-    if instance.held is not None:
-        rest, instance.held = instance.held.rest, None
+    if instance.stall is not None:
+        rest, instance.stall = instance.stall.rest, None
         controller.record("let go", instance.id)
         _enter(controller, instance, rest)
 
@@ -419,7 +415,7 @@ def _enter(controller: Controller, instance: Instance, length: int, blow: FaultH
     if blow.do.fail is not None:
         instance.planned_end = PlannedEnd("fail", blow.do.fail)
     if blow.do.stall and blow.do.lasts is None:
-        instance.held = Stall(blow.rule_id, length)
+        instance.stall = Stall(blow.rule_id, length)
         instance.until = None
         return
     instance.until = controller.now + length + (blow.do.lasts or 0 if blow.do.stall else 0)
@@ -435,7 +431,7 @@ def _forget_later(controller: Controller, instance: Instance) -> None:
     length = controller.timings.forget.sample(_chance(controller, instance, "forget"))
     if instance.state is InstanceState.TERMINATED:
         instance.until = controller.now + length
-    controller.schedule(controller.now + length, Forgotten(instance.id, instance.step))
+    controller.schedule(controller.now + length, Forgotten(instance.id, instance.phase))
 
 
 def _chance(controller: Controller, instance: Instance, purpose: str) -> float:

@@ -22,6 +22,19 @@ class InstanceState(StrEnum):
 
 S = InstanceState
 
+SHOWN_STATES = frozenset(InstanceState) - {S.GONE}
+"""The states that a client can see."""
+LIVE_STATES = SHOWN_STATES - {S.TERMINATING, S.TERMINATED}
+"""The states of an instance whose end nobody has asked for yet."""
+RUNNING_STATES = frozenset({S.STARTED, S.STOPPING, S.PUSHING})
+"""The states in which the VM runs on a node."""
+SLOT_STATES = RUNNING_STATES | {S.SCHEDULING, S.PULLING}
+"""The states in which an instance that is on a node holds a slot there. In Error and Terminating some do."""
+REPORTED_STATES = SLOT_STATES | {S.STOPPED}
+"""The states in which the node of an instance, if it has one, reports on it."""
+ON_NODE_STATES = REPORTED_STATES - {S.SCHEDULING}
+"""The states that an instance has on a node only."""
+
 LEGAL_TRANSITIONS: dict[InstanceState, frozenset[InstanceState]] = {
     S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
     # Back to Scheduling from 1.50 on, until the VM is up. Guess: also when a failed pull is tried again elsewhere.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mockanka.core import distributions, failures, instances, pulls, removals, restarts, save_images
 from mockanka.core.errors import NotFound, UnknownToRelease
-from mockanka.core.events import Event
+from mockanka.core.events import Event, NodeEvent
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.overrides import Overrides, set_override
 from mockanka.core.pulls import Pull
@@ -15,12 +15,11 @@ from mockanka.core.randomness import draw
 from mockanka.core.release import SINCE
 from mockanka.core.templates import VersionRef
 from mockanka.core.usb import UsbDevice
+from mockanka.units import GB, MB_PER_GB
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
 
-GB = 1_000_000_000
-MB_PER_GB = 1024
 # In resource mode the RAM a node keeps for itself, and vCPUs for each physical core (controller-facts C7).
 RAM_KEPT = 2
 VCPUS_PER_CORE = 2
@@ -82,8 +81,8 @@ class Node:
     """The templates that it will take off its disk, and when."""
     manual_vms: int = 0
     """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
-    reported: int | None = None
-    """A moment at which it reported: its beat goes by that one, and else by the seed."""
+    heartbeat_anchor: int | None = None
+    """A time at which it reported, from which its heartbeats are counted; None leaves them to the seed."""
     cpu_load: float | None = None
     """Load of the host itself, less than nothing if its VMs idle; a little noise, if nobody said."""
     overrides: Overrides = field(default_factory=dict)
@@ -101,18 +100,18 @@ class Node:
         """Whether it asks for work; a node that is lost does not, also while it is still shown as Active."""
         return self.lost_at is None and self.condition is NodeState.ACTIVE
 
-    def seen(self, now: int) -> int:
-        """The last moment that the controller may know anything about."""
+    def last_contact(self, now: int) -> int:
+        """Return the latest time of which the controller can know anything: now, or when the node was lost."""
         return now if self.lost_at is None else min(now, self.lost_at)
 
     def heartbeat(self, controller: Controller) -> int:
         """When the node last reported. Each node has a beat of its own, fixed by the seed unless it was told."""
         period = controller.timings.heartbeat
-        offset = self.reported
+        offset = self.heartbeat_anchor
         if offset is None:
             offset = int(draw(controller.seed, self.id, "heartbeat") * period)
-        seen = self.seen(controller.now)
-        return seen - (seen - offset) % period
+        latest = self.last_contact(controller.now)
+        return latest - (latest - offset) % period
 
     @property
     def vcpu_limit(self) -> int:
@@ -131,11 +130,11 @@ class NodeTimedOut(Event):
     kind: ClassVar = "node_timed_out"
 
     node_id: str
-    at: int
+    until: int
 
     def is_current(self, controller: Controller) -> bool:
         node = controller.nodes.get(self.node_id)
-        return node is not None and node.timeout_at == self.at
+        return node is not None and node.timeout_at == self.until
 
     def makes_progress(self, controller: Controller) -> bool:
         return failures.has_occupants_to_fail(controller, controller.nodes[self.node_id])
@@ -148,7 +147,7 @@ class NodeTimedOut(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class NodeUpdated(Event):
+class NodeUpdated(NodeEvent):
     """The agent has fetched its package and runs again: the node takes work."""
 
     kind: ClassVar = "node_updated"
@@ -156,12 +155,12 @@ class NodeUpdated(Event):
     node_id: str
     until: int
 
-    def is_current(self, controller: Controller) -> bool:
-        node = controller.nodes.get(self.node_id)
-        return node is not None and node.overrides.get(UPDATING) == self.until
+    def reporting_node(self, controller: Controller) -> Node | None:
+        return controller.nodes.get(self.node_id)
 
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self.node_id].lost_at is not None
+    def is_current(self, controller: Controller) -> bool:
+        node = self.reporting_node(controller)
+        return node is not None and node.overrides.get(UPDATING) == self.until
 
     def makes_progress(self, controller: Controller) -> bool:
         return bool(controller.waiting)
@@ -201,7 +200,7 @@ def match_observed_usage(controller: Controller, node: Node, cpu_util: float | N
     if cpu_util is not None:
         node.cpu_load = cpu_util - _load_of_vms(controller, node)
     if disk_used is not None:
-        node.disk_anka += disk_used - pulls.disk_used(controller, node, node.seen(controller.now))
+        node.disk_anka += disk_used - pulls.disk_used(controller, node, node.last_contact(controller.now))
 
 
 def ram_util(controller: Controller, node: Node) -> float:
@@ -227,7 +226,7 @@ def configure_node(controller: Controller, node_id: str, changes: dict[str, obje
         for one in controller.instances.values():
             if one.node_id == node_id and one.vm is not None:
                 one.vm = replace(one.vm, host_ip=node.ip)
-                controller.touch(one)
+                controller.mark_changed(one)
     controller.placement_due = True
     controller.record("node configured", node_id, **changes)
 
@@ -260,7 +259,7 @@ def lose_node(controller: Controller, node_id: str, at_once: bool = False) -> No
         node.lost_at = controller.now
         for each in controller.instances.values():
             if each.node_id == node_id:
-                controller.touch(each)  # its heartbeat stands still
+                controller.mark_changed(each)  # its heartbeat stands still
         controller.record("node lost", node_id)
         _give_up_at(controller, node, max(controller.now, last + controller.timings.node_timeout))
     if at_once and not node.is_offline(controller.now):
@@ -385,7 +384,7 @@ def end_node_override(controller: Controller, node_id: str, what: str) -> None:
 
 def refresh_state(controller: Controller, node: Node) -> None:
     """Put the node in the state that it was made last of those that last; without a licence it is unlicensed."""
-    plain = NodeState.UNLICENSED if "expired" in controller.overrides else NodeState.ACTIVE
+    plain = NodeState.UNLICENSED if controller.license.expired else NodeState.ACTIVE
     condition = next((STATE_OVERRIDES[what] for what in reversed(node.overrides) if what in STATE_OVERRIDES), plain)
     if condition is not node.condition:
         _become(controller, node, condition)

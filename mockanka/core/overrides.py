@@ -1,15 +1,17 @@
-"""What is so because somebody wants it so, and until when: of a node, the registry, the licence.
-
-Each of these is wanted by itself, so that the end of one leaves the others alone.
-"""
+"""Conditions that are forced on a node, the registry or the licence, each with its own end."""
 
 from __future__ import annotations
 
 Overrides = dict[str, int | None]
-"""What is wanted, and until when; None is for good. What was wanted last stands last."""
+"""What is forced, and until when; None is for good. The one that was set last stands last."""
 
 
-def set_override(turns: Overrides, what: str, until: int | None) -> None:
-    """Have it so until then, unless it is wanted for longer already."""
-    before = turns.pop(what, until)
-    turns[what] = None if before is None or until is None else max(before, until)
+def set_override(overrides: Overrides, what: str, until: int | None) -> None:
+    """Force a condition until that time, unless it is forced for longer already."""
+    before = overrides.pop(what, until)
+    overrides[what] = None if before is None or until is None else max(before, until)
+
+
+def override_end(now: int, lasts: int) -> int | None:
+    """Return when an override ends that lasts so long from now; None for good, if ``lasts`` is 0."""
+    return now + lasts if lasts else None

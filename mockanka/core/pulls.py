@@ -13,9 +13,9 @@ from math import ceil
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core.durations import transfer_time
-from mockanka.core.errors import NodeDiskFull, RegistryDown
-from mockanka.core.events import Event
-from mockanka.core.faults import FaultHit
+from mockanka.core.errors import NodeDiskFull
+from mockanka.core.events import NodeEvent
+from mockanka.core.faults import FaultHit, apply_rules
 from mockanka.core.templates import File, VersionRef, note_pull, size_by_name, version_of
 
 if TYPE_CHECKING:
@@ -91,22 +91,22 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class PullEnded(Event):
+class PullEnded(NodeEvent):
     """A pull is through. Instances and distributions that wait for it have events of their own, right behind."""
 
     kind: ClassVar = "pull_ended"
 
     node_id: str
     ref: VersionRef
-    ends: int
+    until: int
+
+    def reporting_node(self, controller: Controller) -> Node | None:
+        return controller.nodes.get(self.node_id)
 
     def is_current(self, controller: Controller) -> bool:
-        node = controller.nodes.get(self.node_id)
+        node = self.reporting_node(controller)
         pull = node.pulls.get(self.ref) if node else None
-        return pull is not None and pull.over == self.ends and not pull.stalled_by
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self.node_id].lost_at is not None
+        return pull is not None and pull.over == self.until and not pull.stalled_by
 
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
@@ -138,14 +138,14 @@ def begin_pull(
     there = _stored(controller, node.cached)
     missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
     size = sum(file.size for file in missing)
-    if missing and controller.registry_state == "down":
-        raise RegistryDown
+    if missing:
+        controller.registry.require_reachable()
     _make_room(controller, node, ref, size)
-    blow = blow or controller.strike("pull", one, node, ref)
+    blow = blow or apply_rules(controller, "pull", one, node, ref)
     ends = controller.now + transfer_time(size, blow.do.bandwidth or controller.timings.pull_bandwidth)
     shared = [pull for pull in node.pulls.values() if any(file.name in wanted for file in pull.files)]
     ends = max([ends, *(pull.ends for pull in shared)])
-    controller.follow(blow, ends - controller.now, one, node)
+    controller.schedule_effects(blow, ends - controller.now, one, node)
     pull = _struck(Pull(ref, controller.now, ends, missing), blow)
     for other in shared:
         if other.fails_at is not None and (pull.fails_at is None or other.fails_at < pull.fails_at):
@@ -168,7 +168,7 @@ def continue_pull(controller: Controller, node: Node, ref: VersionRef, made: flo
         return None
     if ref in node.pulls:
         return node.pulls[ref]
-    at = node.seen(controller.now)
+    at = node.last_contact(controller.now)
     coming = size_by_name(pull.files for pull in node.pulls.values())
     wanted = size_by_name([version_of(controller, ref).files])
     there = _stored(controller, node.cached)

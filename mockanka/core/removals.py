@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import pulls
 from mockanka.core.errors import NoSuchNode, NotFound
-from mockanka.core.events import Event
+from mockanka.core.events import NodeEvent
 from mockanka.core.randomness import draw
 
 if TYPE_CHECKING:
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class TemplateRemoved(Event):
+class TemplateRemoved(NodeEvent):
     """A node takes a template off its disk, as far as nothing that runs there needs it."""
 
     kind: ClassVar = "template_removed"
 
     node_id: str
     template_id: str
-    at: int
+    until: int
+
+    def reporting_node(self, controller: Controller) -> Node | None:
+        return controller.nodes.get(self.node_id)
 
     def is_current(self, controller: Controller) -> bool:
-        node = controller.nodes.get(self.node_id)
-        return node is not None and node.removals.get(self.template_id) == self.at
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[self.node_id].lost_at is not None
+        node = self.reporting_node(controller)
+        return node is not None and node.removals.get(self.template_id) == self.until
 
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]

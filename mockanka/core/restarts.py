@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, transitions, usb
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotRunning
-from mockanka.core.events import Event
+from mockanka.core.events import NodeEvent
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw
+from mockanka.units import SECOND
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -26,7 +26,7 @@ STOPPED = 'Unexpected VM state: "stopped"'
 
 
 @dataclass(frozen=True, slots=True)
-class RestartStageEnded(Event):
+class RestartStageEnded(NodeEvent):
     """A stage of a restart is over: the VM has stopped, or is up again. A lost node reports neither."""
 
     kind: ClassVar = "restart_stage_ended"
@@ -34,12 +34,11 @@ class RestartStageEnded(Event):
     instance_id: str
     until: int
 
-    def is_current(self, controller: Controller) -> bool:
-        one = controller.instances.get(self.instance_id)
-        return one is not None and one.restarting_until == self.until and one.node_id in controller.nodes
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[controller.instances[self.instance_id].node_id or ""].lost_at is not None
+    def reporting_node(self, controller: Controller) -> Node | None:
+        instance = controller.instances.get(self.instance_id)
+        if instance is None or instance.restarting_until != self.until:
+            return None
+        return controller.nodes.get(instance.node_id or "")
 
     def apply(self, controller: Controller) -> None:
         one = controller.instances[self.instance_id]
@@ -62,13 +61,13 @@ def restart_vm(
     if one.state is not InstanceState.STARTED or one.vm is None:
         raise NotRunning(one.state)
     if usb_device:
-        controller.require_enterprise("usb_device")
+        controller.license.require("usb", "usb_device")
     if usb_device and not (one.usb and one.usb.answers_to(usb_device)):
         one.usb = usb.take(controller, controller.nodes[one.node_id or ""], usb_device)
         one.request = replace(one.request, usb_device=usb_device)
     if vnc_password:
         one.vm = replace(one.vm, vnc_password=vnc_password)
-    controller.touch(one)
+    controller.mark_changed(one)
     controller.record("restart", one.id)
     _go_on(controller, one, controller.timings.stop.sample(draw(controller.seed, one.id, f"stop {one.vm.started}")))
 
@@ -93,7 +92,7 @@ def _has_stopped(controller: Controller, one: Instance) -> None:
         transitions.transition(controller, one, InstanceState.ERROR, "restart")
     one.vm = replace(one.vm, status="stopped")
     one.message = STOPPED
-    controller.touch(one)
+    controller.mark_changed(one)
     controller.record("VM stopped", one.id, cause="restart")
     _go_on(controller, one, controller.timings.boot.sample(draw(controller.seed, one.id, f"boot {one.vm.started}")))
 
@@ -105,5 +104,5 @@ def _is_up(controller: Controller, one: Instance) -> None:
         transitions.transition(controller, one, InstanceState.STARTED, "restarted")
     # A restart shows by another start_date, which is told to the second (controller-facts A5).
     one.vm = replace(one.vm, status="running", started=max(controller.now, one.vm.started // SECOND * SECOND + SECOND))
-    controller.touch(one)
+    controller.mark_changed(one)
     controller.record("VM restarted", one.id)

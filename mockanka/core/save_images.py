@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, ClassVar
 from mockanka.core import instances, scripts, templates, transitions
 from mockanka.core.durations import transfer_time
 from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
-from mockanka.core.events import Event
+from mockanka.core.events import NodeEvent
+from mockanka.core.faults import apply_rules
 from mockanka.core.instance_record import Stall
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw, host_uuid, image_file_name
 from mockanka.core.scripts import CorruptScript, ScriptResult
 from mockanka.core.templates import File, Template, Version, size_by_name
+from mockanka.units import MIB
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.nodes import Node
 
-MB = 1024 * 1024
 BLOCK = 4096
 
 
@@ -80,7 +81,7 @@ class SaveImage:
     script_result: ScriptResult | None = None
     fails: str | None = None
     """The message with which its push will fail, by a fault."""
-    held: Stall | None = None
+    stall: Stall | None = None
 
     @property
     def status(self) -> str:
@@ -104,7 +105,7 @@ class SaveImage:
 
 
 @dataclass(frozen=True, slots=True)
-class SaveStageEnded(Event):
+class SaveStageEnded(NodeEvent):
     """A stage is over; the next begins. A lost node reports nothing."""
 
     kind: ClassVar = "save_stage_ended"
@@ -112,12 +113,9 @@ class SaveStageEnded(Event):
     save_id: str
     stage: SaveStage
 
-    def is_current(self, controller: Controller) -> bool:
+    def reporting_node(self, controller: Controller) -> Node | None:
         save = controller.save_images.get(self.save_id)
-        return save is not None and save.stage is self.stage and save.node_id in controller.nodes
-
-    def is_deferred(self, controller: Controller) -> bool:
-        return controller.nodes[controller.save_images[self.save_id].node_id].lost_at is not None
+        return controller.nodes.get(save.node_id) if save and save.stage is self.stage else None
 
     def apply(self, controller: Controller) -> None:
         save = controller.save_images[self.save_id]
@@ -146,8 +144,7 @@ def create_save_image(
     source = instances.find_instance(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
         raise NoTarget
-    if controller.registry_state == "down":
-        raise RegistryDown
+    controller.registry.require_reachable()
     if request.template_id and not _there(controller, request.template_id):
         raise NoSuchTemplate
     up = (
@@ -240,8 +237,8 @@ def _push(controller: Controller, save: SaveImage) -> None:
     if request.template_id and (target is None or target.deleted):
         _fail(controller, save, SaveError(str(NoSuchTemplate()), code=0))
         return
-    if controller.registry_state != "up":
-        down = controller.registry_state == "down"
+    if controller.registry.state != "up":
+        down = controller.registry.state == "down"
         _fail(controller, save, SaveError(str(RegistryDown() if down else RegistryFull()), code=0))
         return
     if target is not None:
@@ -252,19 +249,19 @@ def _push(controller: Controller, save: SaveImage) -> None:
             return
         if cut < len(target.history):
             templates.drop_versions(controller, target, cut)
-    stored = size_by_name(v.files for each in controller.templates.values() for v in each.versions)
+    stored = templates.registry_files(controller)
     fresh = {name: size for name, size in size_by_name([_pushed(controller, save).files]).items() if name not in stored}
-    if sum(fresh.values()) > templates.registry_free_space(controller):
+    if sum(fresh.values()) > controller.registry.free_space(sum(stored.values())):
         _fail(controller, save, SaveError(str(RegistryFull()), code=0))
         return
     length = transfer_time(sum(fresh.values()), controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
-    blow = controller.strike("save_image", source, node, source.ref)
+    blow = apply_rules(controller, "save_image", source, node, source.ref)
     do = blow.do
     if do.fail is not None:
         save.fails, length = do.fail, int(length * do.share)
     if do.stall and do.lasts is None:
-        save.stage, save.until, save.held = SaveStage.PUSHING, None, Stall(blow.rule_id, length)
+        save.stage, save.until, save.stall = SaveStage.PUSHING, None, Stall(blow.rule_id, length)
         controller.record("save image", save.id, stage=SaveStage.PUSHING.value)
         return
     _enter(controller, save, SaveStage.PUSHING, length + (do.lasts or 0 if do.stall else 0))
@@ -278,8 +275,8 @@ def fail_save(controller: Controller, save: SaveImage, message: str) -> None:
 
 def release_stalled_save(controller: Controller, save: SaveImage) -> None:
     """The fault that held its push is removed: it goes on."""
-    if save.held is not None:
-        rest, save.held = save.held.rest, None
+    if save.stall is not None:
+        rest, save.stall = save.stall.rest, None
         _enter(controller, save, SaveStage.PUSHING, rest)
 
 
@@ -304,7 +301,7 @@ def _pushed(controller: Controller, save: SaveImage) -> Version:
         int(controller.saved_size * spread) // BLOCK * BLOCK or BLOCK,
     )
     ram = source.vm.ram if source.vm else 0
-    state = File(image_file_name(controller.seed, save.id, "state"), ram * MB)
+    state = File(image_file_name(controller.seed, save.id, "state"), ram * MIB)
     target = controller.templates.get(request.template_id)
     return Version(
         number=target.next_number() if target else 0,
@@ -363,6 +360,6 @@ def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
 
 def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
     save.stage = SaveStage.ERROR if error else SaveStage.DONE
-    save.until = save.held = save.fails = None
+    save.until = save.stall = save.fails = None
     save.error = error
     controller.record("save image", save.id, stage=save.stage.value)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from mockanka.core.durations import Duration, seconds
 from mockanka.core.errors import BrokenScript, ScriptTooLong
+from mockanka.core.faults import apply_rules
 from mockanka.core.randomness import draw
+from mockanka.units import MIB
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -21,10 +23,9 @@ _LINE_BREAKS = b"\r\n"
 _PADDING = ord("=")
 _SOUND = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
-MB = 1024 * 1024
 MAX_SCRIPT_SIZE = 10_000_000
 """Bytes of a startup script. Guess: what the real controller takes is unknown."""
-OUTPUT_KEPT = MB
+OUTPUT_KEPT = MIB
 """Bytes of a script's output that are kept, from 1.45 on: the last ones."""
 
 
@@ -149,7 +150,7 @@ def _ended(
 ) -> tuple[ScriptResult, int]:
     rule = rule_for(controller.scripts, decode(encoded))
     takes = rule.takes.sample(draw(controller.seed, one.id, purpose))
-    do = controller.strike("script", one, controller.nodes.get(one.node_id or ""), one.ref).do
+    do = apply_rules(controller, "script", one, controller.nodes.get(one.node_id or ""), one.ref).do
     if do.exit is not None:
         return ScriptResult(do.exit, stdout=do.stdout, stderr=do.stderr), takes
     if do.timeout:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, RegistryDown
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -119,7 +119,7 @@ def size_by_name(file_lists: Iterable[Iterable[File]]) -> dict[str, int]:
 
 def listed_templates(controller: Controller) -> list[Template]:
     """What the registry lists; RegistryDown if it cannot be asked."""
-    _ask_registry(controller)
+    controller.registry.require_reachable()
     return [template for template in controller.templates.values() if not template.deleted]
 
 
@@ -129,37 +129,14 @@ def note_pull(controller: Controller, ref: VersionRef) -> None:
     history[ref.serial] = replace(history[ref.serial], pulled=controller.now)
 
 
-def registry_free_space(controller: Controller) -> int:
-    """Bytes that are free on the registry's disk."""
-    return 0 if controller.registry_state == "full" else max(0, _free(controller))
-
-
-def match_observed_free_space(controller: Controller, free: int) -> None:
-    """Make the registry's disk show what was seen: what its templates do not account for is something else's."""
-    controller.registry_other = 0
-    controller.registry_other = _free(controller) - free
-
-
-def _free(controller: Controller) -> int:
-    used = size_by_name(version.files for each in controller.templates.values() for version in each.versions)
-    return controller.registry_disk - sum(used.values()) - controller.registry_other
-
-
-def registry_disk(controller: Controller) -> tuple[int, int]:
-    """Bytes of the registry's disk: free, and in all; RegistryDown if it cannot be asked."""
-    _ask_registry(controller)
-    return registry_free_space(controller), controller.registry_disk
-
-
-def _ask_registry(controller: Controller) -> None:
-    # Guess: the real one may answer from its cache for 30 s (controller-facts C6).
-    if controller.registry_state == "down":
-        raise RegistryDown
+def registry_files(controller: Controller) -> dict[str, int]:
+    """Return the files of all templates in the registry, by name, with their sizes in bytes."""
+    return size_by_name(version.files for template in controller.templates.values() for version in template.versions)
 
 
 def find_template(controller: Controller, template_id: str) -> Template:
     """The template of the registry with that id, or NotFound; RegistryDown if it cannot be asked."""
-    _ask_registry(controller)
+    controller.registry.require_reachable()
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NotFound
@@ -168,7 +145,7 @@ def find_template(controller: Controller, template_id: str) -> Template:
 
 def resolve_version(controller: Controller, template_id: str, tag: str | None, number: int | None) -> VersionRef:
     """The version that a request means: the tag's, else the number's, else the latest (controller-facts A1)."""
-    _ask_registry(controller)
+    controller.registry.require_reachable()
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NoSuchTemplate

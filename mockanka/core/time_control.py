@@ -71,11 +71,11 @@ def wait_for(controller: Controller, instance_id: str, state: InstanceState) -> 
 @contextmanager
 def _or_back(controller: Controller) -> Iterator[None]:
     """Do something, or nothing: what turns out never to come leaves everything as it was."""
-    before, logged = controller.snapshot(), controller.log.count
+    before = controller.checkpoint()
     try:
         yield
     except Exception:
-        controller.restore_checkpoint(before, logged)
+        controller.restore_checkpoint(before)
         raise
 
 
@@ -94,8 +94,8 @@ def _go_until(controller: Controller, instance_id: str, state: InstanceState) ->
 
 def why_not_reached(controller: Controller, instance: Instance) -> str:
     """Why an instance does not move on by itself, for a person."""
-    if instance.held is not None:
-        return f"it is held in {instance.state} by {instance.held.rule_id}"
+    if instance.stall is not None:
+        return f"it is held in {instance.state} by {instance.stall.rule_id}"
     if instance.state is InstanceState.SCHEDULING and not instance.holds_slot:
         return placement.why_waiting(controller, instance)
     node = controller.nodes.get(instance.node_id or "")

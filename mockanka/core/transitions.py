@@ -25,12 +25,12 @@ def transition(controller: Controller, instance: Instance, state: InstanceState,
         controller.dequeue(instance)
     instance.state = state
     instance.since = controller.now
-    instance.step += 1
+    instance.phase += 1
     instance.booting = instance.ready = False
-    instance.until = instance.planned_end = instance.held = instance.restarting_until = None
+    instance.until = instance.planned_end = instance.stall = instance.restarting_until = None
     if state is not InstanceState.PUSHING:
         instance.save_id = None
-    controller.touch(instance)
+    controller.mark_changed(instance)
     controller.record("instance", instance.id, state=state.value, cause=cause)
     instance.timeline.append(TimelineEntry(state, controller.now, cause))
 
@@ -40,7 +40,7 @@ def take_slot(controller: Controller, instance: Instance, node: Node) -> None:
     instance.node_id = node.id
     instance.holds_slot = True
     node.occupants[instance.id] = None
-    controller.touch(instance)
+    controller.mark_changed(instance)
 
 
 def free_slot(controller: Controller, instance: Instance) -> None:
@@ -57,7 +57,7 @@ def forget(controller: Controller, instance: Instance, cause: str) -> None:
     transition(controller, instance, InstanceState.GONE, cause)
     free_slot(controller, instance)
     del controller.instances[instance.id]
-    controller.keep_forgotten(instance)
+    controller.forgotten.keep(instance)
 
 
 def vanish(controller: Controller, instance: Instance, cause: str) -> None:
@@ -66,10 +66,10 @@ def vanish(controller: Controller, instance: Instance, cause: str) -> None:
     if instance.save_id:
         controller.save_images[instance.save_id].interrupted(controller, cause)
     instance.state, instance.since = InstanceState.GONE, controller.now
-    instance.step += 1
+    instance.phase += 1
     controller.record("instance", instance.id, state=InstanceState.GONE.value, cause=cause)
     instance.timeline.append(TimelineEntry(InstanceState.GONE, controller.now, cause))
     free_slot(controller, instance)
     del controller.instances[instance.id]
-    controller.touch(instance)
-    controller.keep_forgotten(instance)
+    controller.mark_changed(instance)
+    controller.forgotten.keep(instance)

@@ -59,7 +59,7 @@ def require_usb_device(controller: Controller, wanted: str) -> None:
 
 def availability(controller: Controller) -> dict[str, Availability]:
     """Free and taken devices by name, over all nodes that are not Offline, in order of name."""
-    if not controller.is_enterprise:
+    if not controller.license.includes("usb"):
         return {}  # guess: on a basic licence nobody hears of devices (controller-facts C14)
     counts: dict[str, Availability] = {}
     for node in controller.nodes.values():

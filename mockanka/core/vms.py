@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from mockanka.core.durations import MICROSECOND, SECOND
 from mockanka.core.randomness import draw, host_uuid
 from mockanka.core.templates import version_of
+from mockanka.units import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller

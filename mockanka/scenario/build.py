@@ -5,7 +5,9 @@ from __future__ import annotations
 from mockanka.core import fault_effects
 from mockanka.core.clock import MODES, Clock, system_time
 from mockanka.core.controller import Controller
-from mockanka.core.durations import END_OF_TIME, SECOND
+from mockanka.core.durations import END_OF_TIME
+from mockanka.core.license import EXPIRED, License
+from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, release_fit, workloads
 from mockanka.scenario.base import Origin
@@ -14,7 +16,7 @@ from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.sections import ClockSection, ScenarioSection, overrides_of
 from mockanka.scenario.workloads import Workloads
-from mockanka.units import parse_moment
+from mockanka.units import SECOND, parse_moment
 
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
@@ -48,16 +50,21 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
 
 
 def _bare_controller(scenario: ScenarioSection, options: Options, release: Release) -> Controller:
-    return Controller(
+    controller = Controller(
         **{
             "clock": _clock(scenario.clock, options),
             **scenario.values(),
             **scenario.controller.values(),
             **({} if options.seed is None else {"seed": options.seed}),
             "release": release.known,
-            "overrides": overrides_of(scenario.controller.turns or ()),
+            "license": License(**scenario.controller.values("license")),
+            "registry": Registry(**scenario.controller.values("registry")),
         }
     )
+    for what, until in overrides_of(scenario.controller.turns or ()).items():
+        owner = controller.license if what == EXPIRED else controller.registry
+        owner.overrides[what] = until
+    return controller
 
 
 def _origin(scenario: ScenarioSection) -> Origin:
@@ -80,7 +87,7 @@ def _add_faults(controller: Controller, scenario: ScenarioSection, origin: Origi
         controller.faults.add(read(controller, ("faults", index), section))
     counters = dict(scenario.counters or {})
     controller.faults.added = counters.pop("fault", controller.faults.added)
-    controller.minted.update(counters)
+    controller.id_counters.update(counters)
 
 
 def _clock(section: ClockSection, options: Options) -> Clock:

@@ -28,7 +28,7 @@ from mockanka.core.faults import (
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import Node, require_known_state
-from mockanka.core.release import Release
+from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.templates import Template
 from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested
 from mockanka.scenario.fields import (
@@ -54,51 +54,8 @@ from mockanka.scenario.fields import (
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
 
-OPERATIONS: dict[str, tuple[str, ...]] = {
-    "/api/v1/vm": ("GET", "POST", "PUT", "DELETE"),
-    "/api/v1/rpc/vm/restart": ("POST",),
-    "/api/v1/vlan": ("GET",),
-    "/api/v1/node": ("GET", "DELETE"),
-    "/api/v1/node/config": ("POST",),
-    "/api/v1/node/update": ("PUT",),
-    "/api/v1/node/group": ("POST", "DELETE"),
-    "/api/v1/registry/vm": ("GET", "DELETE"),
-    "/api/v1/registry/revert": ("DELETE",),
-    "/api/v1/registry/vm/distribute": ("GET", "POST", "DELETE"),
-    "/api/v1/registry/vm/remove": ("DELETE",),
-    "/api/v1/registry/disk": ("GET",),
-    "/api/v1/image": ("GET", "POST"),
-    "/api/v1/group": ("GET", "POST", "PUT", "DELETE"),
-    "/api/v1/usb": ("GET",),
-    "/api/v1/status": ("GET",),
-    "/livez": ("GET",),
-    "/readyz": ("GET",),
-}
-"""What a request can be meant by: the controller's paths, and the methods each takes."""
-
-CAME_WITH: dict[tuple[str, str], str] = {
-    ("POST", "/api/v1/rpc/vm/restart"): "restart",
-    ("GET", "/api/v1/vlan"): "vlans",
-    ("PUT", "/api/v1/node/update"): "node-update",
-    ("DELETE", "/api/v1/registry/vm/distribute"): "distribution-cancel",
-    ("DELETE", "/api/v1/registry/vm/remove"): "template-removal",
-    ("GET", "/livez"): "probes",
-    ("GET", "/readyz"): "probes",
-}
-"""The operations that a later release brought."""
-
-
-def operations(release: Release) -> dict[str, list[str]]:
-    """The paths that a release knows, each with the methods it takes there."""
-    known = {
-        path: [method for method in methods if (method, path) not in CAME_WITH or release.has(CAME_WITH[method, path])]
-        for path, methods in OPERATIONS.items()
-    }
-    return {path: methods for path, methods in known.items() if methods}
-
-
+_OPERATIONS = methods_by_path()
 MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
-METHODS = sorted({method for methods in OPERATIONS.values() for method in methods})
 
 _REQUEST_KEYS = frozenset({"instance", "name", "external_id"})
 _NEVER_KNOWN: dict[str, frozenset[str]] = {
@@ -113,7 +70,7 @@ _NEVER_KNOWN: dict[str, frozenset[str]] = {
 class FaultMatchSection(Section[FaultMatch]):
     """What a fault rule matches."""
 
-    method: str | None = key(Choice(*METHODS))
+    method: str | None = key(Choice(*OPERATION_METHODS))
     path: str | None = key(NonEmptyText())
     query: Mapping[str, str] | None = key(TextMapping())
     body: Mapping[str, object] | None = key(JsonValue(only_objects=True))
@@ -133,7 +90,7 @@ class FaultMatchSection(Section[FaultMatch]):
             _refuse_first(given, EVENT_MATCH_KEYS, "is matched at an event of life: give event too")
             if self.method == "GET":
                 _refuse_first(given, ["body"], "is nothing that a GET has")
-            _require_operation(self, OPERATIONS)
+            _require_operation(self, _OPERATIONS)
             return
         _refuse_first(given, REQUEST_MATCH_KEYS, "is matched at the door, and event in life: one rule has one of them")
         never = sorted(_NEVER_KNOWN.get(self.event, frozenset()))
@@ -184,8 +141,8 @@ class FaultSection(Section[FaultRule]):
     times: int | None = key(Integer(1, 10**9))
     probability: float | None = key(Number(high=1, above_zero=True))
     seed: int | None = key(Integer(-(2**63), 2**63 - 1))
-    seen: int | None = key(Integer(0), always=True, origins=ONLY_DUMPS)
-    fired: int | None = key(Integer(0), always=True, origins=ONLY_DUMPS)
+    seen: int | None = key(Integer(0), source="matched", always=True, origins=ONLY_DUMPS)
+    fired: int | None = key(Integer(0), source="applied", always=True, origins=ONLY_DUMPS)
 
     def check(self) -> None:
         """Raise ValidationError if the match and the action do not go together."""
@@ -260,8 +217,8 @@ def _refuse_first(given: Mapping[str, Any], keys: Iterable[str], text: str) -> N
 
 
 def _require_a_get(match: FaultMatchSection) -> None:
-    paths = _matching_paths(match.path or "*", OPERATIONS)
-    if (match.method or "GET") != "GET" or not any("GET" in OPERATIONS[path] for path in paths):
+    paths = _matching_paths(match.path or "*", _OPERATIONS)
+    if (match.method or "GET") != "GET" or not any("GET" in _OPERATIONS[path] for path in paths):
         raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
 
 
@@ -284,7 +241,7 @@ def _require_known_operation(controller: Controller, path: Path, match: FaultMat
     """Refuse the match of a response fault that no request to the simulated release can meet."""
     if match.event is None:
         try:
-            _require_operation(match, operations(controller.release))
+            _require_operation(match, methods_by_path(controller.release))
         except ValidationError as error:
             ((name, (text,)),) = error.messages_dict.items()
             raise InvalidScenario((*path, name), f"{text} (release {controller.release})") from None

@@ -69,7 +69,7 @@ class DumpedWorkloads(Workloads):
             location = section.usb_location
             instance.usb = next((device for device in node.usb if device.location == location), None)
         if instance.state is InstanceState.SCHEDULING and instance.ready and not instance.holds_slot:
-            self.controller.wait(instance)
+            self.controller.enqueue(instance)
 
     def start_delivery(self, distribution: Distribution, node_id: str) -> None:
         """Begin nothing: what a delivery waits for is pending."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from mockanka.core import distributions, instances, pulls, transitions, usb
 from mockanka.core.distributions import DeliveryStage, Distribution
 from mockanka.core.instance_record import Instance
-from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.lifecycle import SLOT_STATES, InstanceState, NodeState
 from mockanka.core.nodes import Node, NodeTimedOut
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.scenario.base import Origin
@@ -16,15 +16,6 @@ from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.sections import InstanceSection, NodeSection, SaveImageSection
 from mockanka.scenario.source import Path
 from mockanka.scenario.workloads import AuthoredWorkloads
-
-HOLDS_A_SLOT = (
-    InstanceState.SCHEDULING,
-    InstanceState.PULLING,
-    InstanceState.STARTED,
-    InstanceState.STOPPING,
-    InstanceState.PUSHING,
-)
-"""The states in which an instance on a node holds a slot there; for others ``occupies`` says so."""
 
 
 class ObservedInventory(AuthoredInventory):
@@ -66,10 +57,10 @@ class ObservedWorkloads(AuthoredWorkloads):
         instance.progress_made = unrounded(instance.progress_made)
         is_new = instance.state is InstanceState.SCHEDULING and node is None and section.since is None
         # A new instance that nothing has happened to shows no time of its own.
-        instance.step = 0 if is_new else 1
+        instance.phase = 0 if is_new else 1
         if section.vm:
             instance.vm = section.vm.make()
-        if node is not None and (instance.state in HOLDS_A_SLOT or section.occupies):
+        if node is not None and (instance.state in SLOT_STATES or section.occupies):
             transitions.take_slot(controller, instance, node)
             if instance.request.usb_device:
                 instance.usb = usb.free_device(controller, node, instance.request.usb_device)

@@ -10,9 +10,8 @@ from email.utils import formatdate
 from itertools import count
 from typing import Any, ClassVar
 
-from mockanka.core import nodes, pulls, randomness, templates
+from mockanka.core import nodes, pulls, randomness, registry
 from mockanka.core.controller import Controller
-from mockanka.core.durations import HOUR, SECOND
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
@@ -33,6 +32,7 @@ from mockanka.scenario.sections import (
     VersionSection,
 )
 from mockanka.scenario.source import Path
+from mockanka.units import HOUR, SECOND
 
 YEAR = 365 * 24 * HOUR
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
@@ -89,7 +89,7 @@ class Inventory(ABC):
                 node = self.controller.nodes[next(ids)]
                 nodes.match_observed_usage(self.controller, node, section.cpu_util, section.disk_used)
         if scenario.controller.registry_free is not None:
-            templates.match_observed_free_space(self.controller, scenario.controller.registry_free)
+            registry.match_observed_free_space(self.controller, scenario.controller.registry_free)
 
     def _template(self, path: Path, section: TemplateSection) -> None:
         known = self.controller.templates

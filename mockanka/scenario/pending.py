@@ -37,7 +37,7 @@ class PendingSection(Section[None]):
     lasts: int | None = key(FixedDuration())
 
 
-_KEYS = {"node_id": "node", "template_id": "template", "ends": "until", "at": "until"}
+_KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
 _NOT_ENTITIES = ("registry", "license")

@@ -18,10 +18,12 @@ from mockanka.core.distributions import Delivery, DeliveryStage, Distribution
 from mockanka.core.durations import Duration, Timings
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest
+from mockanka.core.license import TIERS, License
 from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.core.overrides import Overrides
 from mockanka.core.pulls import Pull
+from mockanka.core.registry import Registry, RegistryState
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveError, SaveImage, SaveRequest, SaveStage
 from mockanka.core.scripts import ScriptResult, ScriptRule
@@ -54,7 +56,6 @@ from mockanka.scenario.fields import (
 )
 from mockanka.scenario.pending import PendingSection, describe_events
 
-LICENSES = ("basic", "enterprise", "enterprise plus")
 FORMAT = 1
 """The format of the dumps that are written. What any version has written, later versions read."""
 
@@ -77,23 +78,23 @@ def overrides_of(sections: Sequence[OverrideSection]) -> Overrides:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControllerSection(Section[Controller]):
-    """The controller itself and its registry."""
+class ControllerSection(Section[Controller], parts={"registry": Registry, "license": License}):
+    """The controller itself, its registry and its licence."""
 
     release: Release | None = key(ReleaseText(), always=True, loaded=False)
-    license: str | None = key(Choice(*LICENSES), always=True)
-    registry: str | None = key(Text(), always=True)
+    license: str | None = key(Choice(*TIERS), source="license.tier", always=True)
+    registry: str | None = key(Text(), source="registry.url", always=True)
     saved_size: int | None = key(Size(), always=True)
-    registry_disk: int | None = key(Size(), always=True)
+    registry_disk: int | None = key(Size(), source="registry.disk_size", always=True)
     registry_free: int | None = key(Size(), dumped=False)
     mac_addresses: int | None = key(Integer(0, 65_536))
     retries: int | None = key(Integer(0, 100))
     # in a dump
-    registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE))
-    registry_state: str | None = key(Choice("up", "down", "full"), origins=ONLY_DUMPS)
+    registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
+    registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
     turns: Sequence[OverrideSection] | None = key(
         list_of(OverrideSection),
-        dump=lambda controller: _describe_overrides(controller.overrides),
+        dump=lambda controller: _describe_overrides({**controller.registry.overrides, **controller.license.overrides}),
         origins=ONLY_DUMPS,
     )
 
@@ -263,7 +264,7 @@ class NodeSection(Section[Node]):
     disk_other: int | None = key(Size(), always=True)
     disk_used: int | None = key(Size(), dumped=False)
     cpu_util: float | None = key(Number(high=1), dumped=False)
-    reported: int | None = key(Moment())
+    reported: int | None = key(Moment(), source="heartbeat_anchor")
     anka: AnkaSection | None = key(nested(AnkaSection), loaded=False)
     usb: Sequence[UsbDeviceSection] = key(list_of(UsbDeviceSection), default=(), loaded=False)
     arch: str | None = key(Choice("amd64", "arm64"))
@@ -396,9 +397,9 @@ class InstanceSection(Section[Instance], parts={"request": StartRequest}):
     vm: VmSection | None = key(nested(VmSection), loaded=False)
     # in a dump
     number: int | None = key(Integer(1), origins=ONLY_DUMPS)
-    reported: int | None = key(Moment(), origins=ONLY_DUMPS)
+    reported: int | None = key(Moment(), source="last_report", origins=ONLY_DUMPS)
     until: int | None = key(Moment(), origins=ONLY_DUMPS)
-    step: int | None = key(Integer(0), always=True, origins=ONLY_DUMPS)
+    step: int | None = key(Integer(0), source="phase", always=True, origins=ONLY_DUMPS)
     ready: bool | None = key(Boolean(), origins=ONLY_DUMPS)
     booting: bool | None = key(Boolean(), origins=ONLY_DUMPS)
     usb_location: str | None = key(
@@ -410,7 +411,7 @@ class InstanceSection(Section[Instance], parts={"request": StartRequest}):
     restarting: int | None = key(Moment(), source="restarting_until", origins=ONLY_DUMPS)
     save_image: str | None = key(Text(), source="save_id", origins=ONLY_DUMPS)
     fate: PlannedEndSection | None = key(nested(PlannedEndSection), source="planned_end", origins=ONLY_DUMPS)
-    held: StallSection | None = key(nested(StallSection), origins=ONLY_DUMPS)
+    held: StallSection | None = key(nested(StallSection), source="stall", origins=ONLY_DUMPS)
     lacks: Sequence[str] | None = key(TextList(), source="unreported", origins=ONLY_DUMPS)
     lacks_for: int | None = key(FixedDuration(), source="unreported_for", origins=ONLY_DUMPS)
     hidden: bool | None = key(Boolean(), origins=ONLY_DUMPS)
@@ -489,7 +490,7 @@ class SaveImageSection(Section[SaveImage], parts={"request": SaveRequest}):
     error: SaveErrorSection | None = key(nested(SaveErrorSection))
     script_result: ScriptResultSection | None = key(nested(ScriptResultSection))
     fails: str | None = key(Text())
-    held: StallSection | None = key(nested(StallSection))
+    held: StallSection | None = key(nested(StallSection), source="stall")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -505,7 +506,7 @@ class ScriptSection(Section[ScriptRule]):
 
 def _describe_counters(controller: Controller) -> dict[str, int] | None:
     faults = controller.faults.added
-    return {**controller.minted, **({"fault": faults} if faults else {})} or None
+    return {**controller.id_counters, **({"fault": faults} if faults else {})} or None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery, DeliveryStage, Distribution, send_to_node
 from mockanka.core.errors import Refusal
 from mockanka.core.instance_record import Instance, StartRequest, TimelineEntry
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import ON_NODE_STATES, InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import VersionRef
@@ -22,8 +22,6 @@ from mockanka.scenario.inventory import refuse_foreign_keys
 from mockanka.scenario.references import InvalidScenario, References
 from mockanka.scenario.sections import DistributionSection, InstanceSection, SaveImageSection, ScenarioSection
 from mockanka.scenario.source import Path, nearest
-
-ON_NODE = (InstanceState.PULLING, InstanceState.STARTED, InstanceState.STOPPING, InstanceState.STOPPED)
 
 
 class Workloads(ABC):
@@ -99,7 +97,7 @@ class Workloads(ABC):
         controller.instances[instance.id] = instance
         instance.timeline.append(TimelineEntry(instance.state, instance.since, "scenario"))
         self.place_instance(path, section, instance, controller.nodes.get(node_id or ""))
-        controller.touch(instance)
+        controller.mark_changed(instance)
 
     def _unplaced_instance(self, path: Path, section: InstanceSection, node_id: str | None) -> Instance:
         controller = self.controller
@@ -109,10 +107,10 @@ class Workloads(ABC):
         request = self._request(path, section, ref)
         id = section.id or controller.new_id("instance")
         if section.number is None and section.id is not None:
-            controller.minted["instance"] = controller.minted.get("instance", 0) + 1
+            controller.id_counters["instance"] = controller.id_counters.get("instance", 0) + 1
         created = controller.now if section.created is None else section.created
         values = {
-            "number": controller.minted.get("instance", 0),
+            "number": controller.id_counters.get("instance", 0),
             "created": created,
             "since": created,
             "state": InstanceState.STARTED if node_id else InstanceState.SCHEDULING,
@@ -206,9 +204,9 @@ class AuthoredWorkloads(Workloads):
             raise InvalidScenario(
                 (*path, "node"), "an instance in Scheduling has no node yet; pinned_node binds it to one"
             )
-        if state in ON_NODE and node is None:
+        if state in ON_NODE_STATES and node is None:
             raise InvalidScenario((*path, "state"), f"an instance in {state} needs a node")
-        instance.step = 0 if state is InstanceState.SCHEDULING else 1
+        instance.phase = 0 if state is InstanceState.SCHEDULING else 1
         if node and state not in (InstanceState.ERROR, InstanceState.TERMINATED):
             self._put_on_node(path, section, instance, node)
         instances.resume_phase(self.controller, instance)

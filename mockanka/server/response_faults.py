@@ -80,7 +80,7 @@ def delay_of(rule: FaultRule, seed: int) -> int:
     """How late the answer comes, in nanoseconds of the controller's time."""
     if rule.do.delay is None:
         return 0
-    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.fired}"))
+    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
 
 
 async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:

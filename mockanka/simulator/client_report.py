@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from mockanka.core.durations import SECOND
-from mockanka.core.lifecycle import InstanceState
-from mockanka.scenario.fault_rules import operations
+from mockanka.core.lifecycle import LIVE_STATES, InstanceState
+from mockanka.core.operations import methods_by_path
 from mockanka.scenario.source import nearest
 from mockanka.simulator.journal import read_json
+from mockanka.units import SECOND
 
 if TYPE_CHECKING:
     from mockanka.api.request_fields import Remarks
@@ -39,7 +39,6 @@ INSTANCES = "/api/v1/vm"
 OK_START, FAIL_START = b'{"status":"OK"', b'{"status":"FAIL"'
 MOST = 1_000
 """Different findings, and different things polled, that are kept apart."""
-LIVING = frozenset(InstanceState) - {InstanceState.TERMINATING, InstanceState.TERMINATED, InstanceState.GONE}
 
 
 def read_kinds(text: str) -> list[str]:
@@ -208,7 +207,7 @@ class ClientMonitor:
 
     def report(self, journal: Journal) -> Report:
         """What was found so far, and what is left behind now."""
-        unused = [rule.id for rule in self.controller.faults if not rule.fired]
+        unused = [rule.id for rule in self.controller.faults if not rule.applied]
         found = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
         return Report([*found, *self._leaks()], unused, journal.count, journal.dropped, self._more)
 
@@ -242,7 +241,7 @@ class ClientMonitor:
 
     def _vanished(self, id: str) -> bool:
         """Whether it is gone without ever having been terminated: nobody has told the client an end of it."""
-        gone = self.controller.gone.get(id)
+        gone = self.controller.forgotten.get(id)
         return gone is not None and not any(stay.state is InstanceState.TERMINATED for stay in gone.timeline)
 
     def _start(self, entry: JournalEntry, sent: Mapping[str, Any], body: bytes) -> None:
@@ -271,7 +270,8 @@ class ClientMonitor:
     def _compare_with_living(self, start: _Start, entry: JournalEntry) -> None:
         for one in self.controller.instances.values():
             same = one.request.external_id == start.external_id and one.id not in entry.instances
-            if same and one.state in LIVING and one.state is not InstanceState.ERROR and one.id not in self._let_go:
+            lives = one.state in LIVE_STATES and one.state is not InstanceState.ERROR
+            if same and lives and one.id not in self._let_go:
                 text = f"external_id {start.external_id!r} was started again while instance {one.id} was {one.state}"
                 first = self._started.get(one.id)
                 fresh = Finding("double-starts", text, [first.number] if first else [], one.id, 1 if first else 0)
@@ -297,7 +297,7 @@ class ClientMonitor:
                 self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
 
     def _no_operation(self, entry: JournalEntry) -> str:
-        known = operations(self.controller.release)
+        known = methods_by_path(self.controller.release)
         if entry.path in known:
             return f"{entry.method} {entry.path}: it takes {', '.join(known[entry.path])}"
         return f"{entry.method} {entry.path}: no operation has that path: {nearest(entry.path, list(known))}"
@@ -310,7 +310,7 @@ class ClientMonitor:
     def _leaks(self) -> Iterator[Finding]:
         for id, start in self._started.items():
             one = self.controller.instances.get(id)
-            if one is not None and one.state in LIVING and id not in self._let_go:
+            if one is not None and one.state in LIVE_STATES and id not in self._let_go:
                 who = f", external_id {start.external_id!r}" if start.external_id else ""
                 yield Finding("leaks", f"instance {id}{who} is still {one.state}", [start.number], id, 1)
 

@@ -18,7 +18,7 @@ from mockanka.units import format_moment
 
 def tell(controller: Controller, journal: Journal, watch: ClientMonitor, instance_id: str) -> dict[str, Any]:
     """The story as plain data. NotFound if nobody knows the instance, nor did of late."""
-    one = controller.instances.get(instance_id) or controller.gone.get(instance_id)
+    one = controller.instances.get(instance_id) or controller.forgotten.get(instance_id)
     if one is None:
         raise NotFound
     node = controller.nodes.get(one.node_id or "")
@@ -70,7 +70,7 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
         return "is out of sight, by a fault: nobody finds it"
     if one.state is InstanceState.PUSHING:
         return _why_it_pushes(controller, one)
-    if one.held is not None or (one.pulling and one.until is None):
+    if one.stall is not None or (one.pulling and one.until is None):
         return time_control.why_not_reached(controller, one)
     if one.holds_slot and node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
@@ -87,7 +87,7 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
 
 def _why_it_pushes(controller: Controller, one: Instance) -> str:
     save = controller.save_images.get(one.save_id or "")
-    if save is None or save.held is not None:
+    if save is None or save.stall is not None:
         return time_control.why_not_reached(controller, one)
     until = f" until {format_moment(save.until)}" if save.until is not None else ""
     return f"is saved as an image, {save.stage.value}{until}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockanka import units
+from mockanka.core.license import TIERS
 from mockanka.core.release import Release
 from mockanka.remote.client import Remote, Unusable
 from mockanka.scenario import Options, Scenario, ScenarioError
@@ -16,8 +17,6 @@ from mockanka.snapshot.redaction import redacted
 from mockanka.snapshot.registry import NOT_TOLD, Registry
 from mockanka.snapshot.workloads import NOT_TOLD as INSTANCES_NOT_TOLD
 from mockanka.snapshot.workloads import Life
-
-LICENSES = ("basic", "enterprise", "enterprise plus")
 
 __all__ = ["snapshot"]
 
@@ -81,7 +80,7 @@ def _head(facts: Facts, release: Release | None) -> Noted:
     head["release"] = str(release or _release(version))
     head.note("release", "given, not asked" if release else f"its build is made up here; it was told as {version}")
     license = told.text("license")
-    if license in LICENSES:
+    if license in TIERS:
         head["license"] = license
     else:
         head.above.append(f"Its license was told as {license!r}: here it is enterprise plus.")

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 from mockanka import units
+from mockanka.core.lifecycle import REPORTED_STATES, RUNNING_STATES, SHOWN_STATES
 from mockanka.snapshot.commented_yaml import Noted
 from mockanka.snapshot.fetch import Facts
 from mockanka.snapshot.names import Names
 from mockanka.snapshot.reader import Json, Told
 from mockanka.snapshot.registry import Registry, read_ram, rule_name
 
-STATES = (
-    *("Scheduling", "Pulling", "Started", "Stopping", "Stopped"),
-    *("Pushing", "Error", "Terminating", "Terminated"),
-)
-RUNS = ("Started", "Stopping", "Pushing")
-ON_NODE = ("Scheduling", "Pulling", *RUNS, "Stopped")
-MICROSECOND = 1_000
 NOT_TOLD = (
     "Not told of instances: priority, pinned_node, vcpu, vram, the startup script and what goes with it, "
     "name_template, and ports of their own; a node that one in Scheduling has already; when its phase ends."
@@ -38,7 +33,7 @@ class Life:
     def of_node(self, id: str) -> list[Json]:
         """The instances whose moment goes by their node's reports."""
         there = [each for each in self.instances if each.get("node_id") == id]
-        return [each for each in there if each.get("instance_state") in ON_NODE or self._holds(each)]
+        return [each for each in there if _state_in(each, REPORTED_STATES) or self._holds(each)]
 
     def refs_on(self, id: str) -> list[Json]:
         """The versions, by template and place, that instances on a node run."""
@@ -71,7 +66,7 @@ class Life:
             id, state, beat = str(each.get("node_id")), each.get("instance_state"), beats.get(each.get("node_id"))
             # Of one that is on its node the node has reported.
             silent = beat is not None and (Told(each).moment("ts") or 0) < beat
-            if each.get("vminfo") and state in RUNS and id in left:
+            if each.get("vminfo") and _state_in(each, RUNNING_STATES) and id in left:
                 left[id] -= 1
             elif each.get("vminfo") and state in ("Terminating", "Error") and not silent:
                 may_run[id].append(each)
@@ -123,19 +118,19 @@ class Life:
         return one
 
     def _state(self, one: Noted, told: Told, state: str | None, beat: int | None) -> None:
-        if state not in STATES:
+        if state not in SHOWN_STATES:
             one.above.append(f"Its state was told as {state!r}, which a scenario does not know: here it is an Error.")
             state = "Error"
         saved = one["id"] in self.pending
         one.put(
             "state", "Started" if saved else state, "Pushing, once its save image request has begun" if saved else ""
         )
-        on_node = one.get("node") is not None and (state in ON_NODE or self._holds(told.raw))
-        if on_node and state not in ON_NODE:
+        on_node = one.get("node") is not None and (state in REPORTED_STATES or self._holds(told.raw))
+        if on_node and state not in REPORTED_STATES:
             one["occupies"] = True
         created, at = told.moment("cr_time"), told.moment("ts")
         one.put("created", None if created is None else units.format_moment(created))
-        untouched = created is not None and at == created - MICROSECOND and state == "Scheduling"
+        untouched = created is not None and at == created - units.MICROSECOND and state == "Scheduling"
         if at is not None and not untouched and not (on_node and at == beat):
             one.put("since", units.format_moment(at), "when it was last heard of" if on_node else "")
 
@@ -212,6 +207,12 @@ class Life:
         if script.raw:
             one["script_result"] = _script(script)
         one.above += [*error.remarks, *script.remarks]
+
+
+def _state_in(instance: Json, states: Collection[str]) -> bool:
+    """Whether an instance is told to be in one of these states; what is told may be no text."""
+    state = instance.get("instance_state")
+    return isinstance(state, str) and state in states
 
 
 def _up(one: Json) -> bool:

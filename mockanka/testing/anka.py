@@ -375,7 +375,7 @@ class Anka:
 
     def _looking(self, what: str, at: Callable[[str], View]) -> Callable[[Callable[[views.Look[View]], Any]], Any]:
         def look(controller: Controller) -> views.Look[View]:
-            gone = controller.gone if what == "instances" else ()
+            gone = controller.forgotten if what == "instances" else ()
             return views.Look(views.names_of(controller, what), at, gone)
 
         return lambda do: self._look(lambda controller: do(look(controller)))

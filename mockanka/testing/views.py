@@ -209,7 +209,7 @@ def names_of(controller: Controller, what: str) -> dict[str, str]:
 
 
 def look_at_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
-    one = controller.instances.get(id) or controller.gone[id]
+    one = controller.instances.get(id) or controller.forgotten[id]
     request, vm = one.request, one.shown_vm
     on, group = controller.nodes.get(one.shown_node_id or ""), controller.groups.get(request.group_id or "")
     ports = () if vm is None or "port_forwarding" in one.unreported else vm.ports

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mockanka.core import usb
-from mockanka.core.durations import SECOND
+from mockanka.units import SECOND
 from tests.api.client import INSTANCE, RELEASES, TEMPLATE, Wire, office
 
 PATHS = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mockanka.core.registry import RegistryState
 from tests.api.client import (
     GROUP,
     INSTANCE,
@@ -184,7 +185,7 @@ def test_the_disk_of_the_registry(release: str) -> None:
 def test_a_registry_that_is_down_does_not_tell_its_disk() -> None:
     """FAIL, as of its templates."""
     wire = office(NEW)
-    wire.controller.registry_state = "down"
+    wire.controller.registry.state = RegistryState.DOWN
 
     assert "FAIL" == wire.ask("GET", "registry/disk")["status"]
 
@@ -321,7 +322,7 @@ BASIC: list[tuple[str, str, object, str, str]] = [
 def test_a_basic_licence_refuses(release: str, method: str, path: str, body: object, query: str, what: str) -> None:
     """FAIL with what it would take, and nothing changes (a guess)."""
     wire = Wire(office_controller(release))
-    wire.controller.license = "basic"
+    wire.controller.license.tier = "basic"
     before = wire.state()
     answer = wire.ask(method, path, body, query)
 
@@ -332,7 +333,7 @@ def test_a_basic_licence_refuses(release: str, method: str, path: str, body: obj
 def test_a_basic_licence_passes_over_priority_and_shows_no_devices() -> None:
     """The start is taken, and GET usb is an empty object."""
     wire = Wire(office_controller(NEW))
-    wire.controller.license = "basic"
+    wire.controller.license.tier = "basic"
     id = wire.start(vmid=TEMPLATE, priority=1)
 
     assert 1000 == wire.controller.instances[id].request.priority

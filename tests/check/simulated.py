@@ -16,12 +16,12 @@ from mockanka.check.session import Pace
 from mockanka.check.write_checks import Target, find_target
 from mockanka.contract.exchange import Exchange
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.release import Release
 from mockanka.core.time_control import advance_by
 from mockanka.remote.client import Remote, connect
 from mockanka.scenario import Options, Scenario
 from mockanka.simulator.simulator import Simulator
+from mockanka.units import SECOND
 
 Spoil = Callable[[Exchange], Exchange]
 KEPT = {"content-type", "content-length"}

@@ -17,12 +17,12 @@ from mockanka import __version__, resources
 from mockanka.cli.commands import main
 from mockanka.contract import document, fidelity_page
 from mockanka.contract.releases_page import page
-from mockanka.core.durations import SECOND
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, shipped
 from mockanka.scenario.json_schema import json_schema
 from mockanka.server import http_server
 from mockanka.simulator.simulator import Simulator
+from mockanka.units import SECOND
 
 
 def call(*args: str, **env: str) -> Result:

@@ -9,16 +9,15 @@ from typing import Any
 
 from mockanka.core import groups, instances, nodes, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.nodes import Node
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import Template, VersionRef
+from mockanka.units import SECOND
 from tests.controllers import controller_of, pass_time
 
 TIMINGS = "timings: {pull_bandwidth: 8Gbit/s, push_bandwidth: 8Gbit/s}\n"
-GB = 1_000_000_000
 
 WARM = """
 templates:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mockanka.core import distributions, groups, instances, nodes, time_control
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.events import Event, EventQueue
+from mockanka.units import SECOND
 from tests.controllers import CORNERS, controller_of, shipped, state_of
 from tests.core.builders import (
     COLD,
@@ -138,7 +138,7 @@ def test_minted_ids_look_like_the_real_ones_and_never_repeat() -> None:
     expected = 100
 
     assert expected == len(set(ids))
-    assert {"instance": 50, "group": 50} == controller.minted
+    assert {"instance": 50, "group": 50} == controller.id_counters
 
 
 def test_every_id_the_controller_makes_has_its_variant() -> None:
@@ -262,7 +262,7 @@ def test_waiting_makes_placement_due() -> None:
     controller = world(FULL)
     mine = one(controller)
     before = controller.placement_due
-    controller.wait(mine)
+    controller.enqueue(mine)
     expected = (False, True)
 
     assert expected == (before, controller.placement_due)
@@ -276,7 +276,7 @@ def test_every_touch_is_a_new_revision() -> None:
     """What is said of an instance is new with each touch."""
     controller = world(FULL)
     first, second = start(controller, count=2)
-    controller.touch(first)
+    controller.mark_changed(first)
 
     assert controller.revision == first.revision > second.revision
 
@@ -322,5 +322,5 @@ def test_settings_of_the_scenario_are_the_controllers() -> None:
     controller = world(WARM + "controller: {license: basic}\n", seed=7)
     expected = (7, "basic")
 
-    assert expected == (controller.seed, controller.license)
+    assert expected == (controller.seed, controller.license.tier)
     assert replace(controller.timings) == controller.timings

@@ -10,15 +10,16 @@ import yaml
 from mockanka.core import distributions, failures, fault_effects, instances, nodes, pulls, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound, RegistryDown
 from mockanka.core.faults import FaultRule
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.registry import RegistryState
 from mockanka.core.save_images import SaveImage
 from mockanka.core.scripts import ScriptResult
 from mockanka.scenario import fault_rules
 from mockanka.scenario.fault_sections import Fault
+from mockanka.units import SECOND
 from tests.controllers import put_in_force, reload, state_of
 from tests.core.builders import (
     COLD,
@@ -73,9 +74,6 @@ def whole(controller: Controller) -> dict[str, object]:
         **state_of(controller),
         "faults": list(controller.faults),
         "added": controller.faults.added,
-        "registry_state": controller.registry_state,
-        "turns": controller.overrides,
-        "retries": controller.retries,
     }
 
 
@@ -250,7 +248,7 @@ def test_those_who_share_a_pull_share_its_fate(do: str) -> None:
     made, delivery = sent(controller)
     pass_time(controller, 3)
 
-    assert 1 == rule.fired
+    assert 1 == rule.applied
     for seconds in (1, 5, 5, 30, 40, 400):
         pass_time(controller, seconds)
         assert first.progress(controller) == second.progress(controller)
@@ -461,9 +459,9 @@ def test_the_registry_being_down_uses_the_retries_up() -> None:
     made = StartRequest(template_of(controller).id)
     with pytest.raises(RegistryDown):
         instances.start_instances(controller, made)
-    controller.registry_state = "up"
+    controller.registry.state = RegistryState.UP
     mine = one(controller)
-    controller.registry_state = "down"
+    controller.registry.state = RegistryState.DOWN
 
     assert [(0.0, "Scheduling"), (1.0, "Error")] == ended(controller, mine)
     assert (DOWN, 1) == (mine.message, happenings(controller, "start retried"))
@@ -739,7 +737,7 @@ def test_a_held_push_can_be_terminated() -> None:
     lift(controller, rule)
     pass_time(controller, 10)
 
-    assert ("Terminated", "error", None) == (mine.state, made.status, made.held)
+    assert ("Terminated", "error", None) == (mine.state, made.status, made.stall)
 
 
 # Held, and the node is lost or deleted.
@@ -791,7 +789,7 @@ def test_a_held_one_is_error_with_its_node(event: str, end: str) -> None:
     lift(controller, rule)
     pass_time(controller, 100)
 
-    assert ("Error", before, None) == (mine.state, mine.progress(controller), mine.held)
+    assert ("Error", before, None) == (mine.state, mine.progress(controller), mine.stall)
     assert [] == list(fault_effects.describe_stalls(controller))
 
 
@@ -869,7 +867,7 @@ def test_an_instance_vanishes(event: str, after: int) -> None:
 
     assert mine.id not in controller.instances
     assert (InstanceState.GONE, {}) == (mine.state, node_of(controller).occupants)
-    assert mine.id in controller.gone
+    assert mine.id in controller.forgotten
     with pytest.raises(NotFound):
         instances.find_instance(controller, mine.id)
     pass_time(controller, 1000)
@@ -1259,7 +1257,7 @@ def test_the_registry_goes_down_in_the_middle_of_a_pull() -> None:
     mine = one(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (7.0, "Error")] == ended(controller, mine, 66.9)
-    assert (DOWN, 0.4, "down") == (mine.message, mine.progress(controller), controller.registry_state)
+    assert (DOWN, 0.4, "down") == (mine.message, mine.progress(controller), controller.registry.state)
     pass_time(controller, 0.1)
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(
         controller, one(controller)
@@ -1564,7 +1562,7 @@ def test_one_event_is_struck_by_one_rule() -> None:
     pass_time(controller, 100)
 
     assert ["first", "second"] == [mine.message, other.message]
-    assert ((2, 1), (1, 1)) == ((first.seen, first.fired), (second.seen, second.fired))
+    assert ((2, 1), (1, 1)) == ((first.matched, first.applied), (second.matched, second.applied))
 
 
 def test_a_rule_is_asked_once_for_each_pull() -> None:
@@ -1576,7 +1574,7 @@ def test_a_rule_is_asked_once_for_each_pull() -> None:
     start(controller, count=2)
     pass_time(controller, 100)
 
-    assert (1, 1) == (rule.seen, rule.fired)
+    assert (1, 1) == (rule.matched, rule.applied)
 
 
 def test_what_a_rule_has_done_stays_done() -> None:
@@ -1773,7 +1771,7 @@ def test_what_rules_make_of_the_registry_lasts_as_long_as_one_wants_it(
     states = []
     for minutes in (6, 6, 58):
         pass_time(controller, minutes * 60)
-        states.append(controller.registry_state)
+        states.append(controller.registry.state)
         controller = reload(controller)
 
     assert seen == states

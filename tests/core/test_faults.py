@@ -61,7 +61,7 @@ def test_a_rule_without_limits_strikes_each_time() -> None:
     mine = rule()
 
     assert [True] * 5 == [mine.strikes(0) for _ in range(5)]
-    assert (5, 5) == (mine.seen, mine.fired)
+    assert (5, 5) == (mine.matched, mine.applied)
 
 
 def test_skip_lets_the_first_ones_through() -> None:
@@ -69,7 +69,7 @@ def test_skip_lets_the_first_ones_through() -> None:
     mine = rule(skip=2)
 
     assert [False, False, True, True] == [mine.strikes(0) for _ in range(4)]
-    assert (4, 2) == (mine.seen, mine.fired)
+    assert (4, 2) == (mine.matched, mine.applied)
 
 
 def test_times_ends_a_rule() -> None:
@@ -77,7 +77,7 @@ def test_times_ends_a_rule() -> None:
     mine = rule(times=2)
 
     assert [True, True, False, False] == [mine.strikes(0) for _ in range(4)]
-    assert (4, 2) == (mine.seen, mine.fired)
+    assert (4, 2) == (mine.matched, mine.applied)
 
 
 def test_skip_and_times_together_are_a_window() -> None:
@@ -93,7 +93,7 @@ def test_probability_strikes_about_so_often() -> None:
     struck = sum(mine.strikes(1) for _ in range(2000))
 
     assert 500 < struck < 700
-    assert (2000, struck) == (mine.seen, mine.fired)
+    assert (2000, struck) == (mine.matched, mine.applied)
 
 
 def test_probability_is_the_same_for_the_same_seed() -> None:
@@ -143,7 +143,7 @@ def test_the_first_that_fires_decides() -> None:
 
     assert ["first", "second", "second"] == [ask(rules) for _ in range(3)]
     first, second = rules
-    assert ((3, 1), (2, 2)) == ((first.seen, first.fired), (second.seen, second.fired))
+    assert ((3, 1), (2, 2)) == ((first.matched, first.applied), (second.matched, second.applied))
 
 
 def test_a_rule_that_does_not_match_counts_nothing() -> None:
@@ -151,7 +151,7 @@ def test_a_rule_that_does_not_match_counts_nothing() -> None:
     rules = faults(rule("posts", match=FaultMatch(method="POST")), rule("rest"))
 
     assert ["rest", "posts"] == [ask(rules, "GET"), ask(rules, "POST")]
-    assert [(1, 1), (1, 1)] == [(each.seen, each.fired) for each in rules]
+    assert [(1, 1), (1, 1)] == [(each.matched, each.applied) for each in rules]
 
 
 def test_no_rule_no_strike() -> None:

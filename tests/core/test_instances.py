@@ -6,7 +6,6 @@ import pytest
 
 from mockanka.core import failures, instances, nodes, templates, transitions
 from mockanka.core.controller import Controller
-from mockanka.core.durations import MICROSECOND, SECOND
 from mockanka.core.errors import (
     IllegalTransition,
     NoSuchGroup,
@@ -18,6 +17,7 @@ from mockanka.core.errors import (
 )
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
+from mockanka.units import MICROSECOND, SECOND
 from tests.controllers import state_of
 from tests.core.builders import (
     COLD,

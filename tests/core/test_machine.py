@@ -28,7 +28,6 @@ from mockanka.core import (
     usb,
 )
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import StartRequest
@@ -40,6 +39,7 @@ from mockanka.core.save_images import SaveRequest, SaveStage
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, fault_rules
 from mockanka.scenario.fault_sections import Fault
+from mockanka.units import SECOND
 from tests.controllers import CORNERS, put_in_force, reload, state_of
 
 LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(

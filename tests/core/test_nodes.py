@@ -3,14 +3,13 @@
 import pytest
 
 from mockanka.core import instances, nodes, pulls
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import Node, NodeLoad
+from mockanka.units import GB, SECOND
 from tests.controllers import reload, state_of
 from tests.core.builders import (
     COLD,
-    GB,
     PAIR,
     WARM,
     life,
@@ -396,11 +395,11 @@ def test_the_last_moment_known_of_a_lost_node_is_its_loss() -> None:
     controller = world(WARM)
     alpha = node_of(controller)
     pass_time(controller, 10)
-    before = alpha.seen(controller.now)
+    before = alpha.last_contact(controller.now)
     lose(controller)
     pass_time(controller, 10)
 
-    assert controller.now - 10 * SECOND == before == alpha.seen(controller.now)
+    assert controller.now - 10 * SECOND == before == alpha.last_contact(controller.now)
 
 
 # Deleting.

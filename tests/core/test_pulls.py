@@ -4,14 +4,13 @@ import pytest
 
 from mockanka.core import instances, pulls, templates
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.pulls import Pull
 from mockanka.core.release import Release
 from mockanka.core.templates import VersionRef
+from mockanka.units import GB, SECOND
 from tests.core.builders import (
     COLD,
-    GB,
     WARM,
     happenings,
     life,

@@ -6,9 +6,9 @@ from mockanka.core import pulls, removals, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchNode, NotFound
 from mockanka.core.time_control import settle
+from mockanka.units import GB
 from tests.controllers import reload, state_of
 from tests.core.builders import (
-    GB,
     happenings,
     lose,
     node_of,

@@ -6,13 +6,14 @@ import pytest
 
 from mockanka.core import instances, nodes, restarts, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND, Fixed
+from mockanka.core.durations import Fixed
 from mockanka.core.errors import NeedsLicense, NoFreeUsbDevice, NotFound, NotRunning
 from mockanka.core.instance_record import Instance
 from mockanka.core.release import Release
 from mockanka.core.restarts import STOPPED
 from mockanka.core.save_images import SaveRequest
 from mockanka.core.time_control import Never, settle, wait_for
+from mockanka.units import SECOND
 from tests.controllers import reload, state_of
 from tests.core.builders import WARM, happenings, life, lose, node_of, one, pass_time, restore, started, states, world
 
@@ -241,7 +242,7 @@ def test_settling_waits_for_a_restart(release: str) -> None:
 def test_a_basic_licence_has_no_device_for_a_restart() -> None:
     """As it has none for a start."""
     controller, mine = running(text=DEVICES)
-    controller.license = "basic"
+    controller.license.tier = "basic"
     with pytest.raises(NeedsLicense, match="usb_device"):
         restarts.restart_vm(controller, mine.id, "phone")
 

@@ -6,14 +6,13 @@ import pytest
 
 from mockanka.core import instances, nodes, save_images, templates
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, Refusal
 from mockanka.core.instance_record import Instance
 from mockanka.core.save_images import SaveError, SaveRequest
 from mockanka.core.scripts import ScriptResult
+from mockanka.units import GB, SECOND
 from tests.controllers import state_of
 from tests.core.builders import (
-    GB,
     WARM,
     life,
     lose,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core import instances
-from mockanka.core.durations import SECOND, seconds
+from mockanka.core.durations import seconds
 from mockanka.core.errors import BrokenScript, Refusal, ScriptTooLong
 from mockanka.core.release import Release
 from mockanka.core.scripts import (
@@ -21,6 +21,7 @@ from mockanka.core.scripts import (
     require_valid_script,
     rule_for,
 )
+from mockanka.units import SECOND
 from tests.core.builders import node_of, one, pass_time, started, world
 
 # Offsets as Go's encoding/base64 names them: that of the byte that cannot be, counted with line breaks; for input

@@ -2,12 +2,14 @@
 
 import pytest
 
-from mockanka.core import distributions, templates
+from mockanka.core import distributions, registry, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
+from mockanka.core.registry import RegistryState
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, size_by_name
+from mockanka.units import GB
 from tests.controllers import state_of
-from tests.core.builders import GB, WARM, one, pass_time, ref_of, save, started, template_of, world
+from tests.core.builders import WARM, one, pass_time, ref_of, save, started, template_of, world
 
 THREE = """
 templates:
@@ -362,7 +364,7 @@ nodes: [{name: alpha, cached: [mac]}]
 
 def test_the_disk_of_the_registry_holds_each_file_once() -> None:
     """Free is what is left of it."""
-    assert (24 * GB, 40 * GB) == templates.registry_disk(world(DISK))
+    assert (24 * GB, 40 * GB) == registry.disk_space(world(DISK))
 
 
 def test_a_deleted_template_leaves_room() -> None:
@@ -370,29 +372,29 @@ def test_a_deleted_template_leaves_room() -> None:
     controller = world(DISK)
     templates.delete_template(controller, template_of(controller).id)
 
-    assert (39 * GB, 40 * GB) == templates.registry_disk(controller)
+    assert (39 * GB, 40 * GB) == registry.disk_space(controller)
 
 
 def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
     """Nobody hears of less than nothing."""
-    assert (0, 5 * GB) == templates.registry_disk(world(DISK.replace("40GB", "5GB")))
+    assert (0, 5 * GB) == registry.disk_space(world(DISK.replace("40GB", "5GB")))
 
 
 @pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
 def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
     """As a fault makes it."""
     controller = world(DISK)
-    controller.registry_state = state
+    controller.registry.state = RegistryState(state)
 
-    assert (free, 40 * GB) == templates.registry_disk(controller)
+    assert (free, 40 * GB) == registry.disk_space(controller)
 
 
 def test_a_registry_that_is_down_does_not_tell() -> None:
     """It cannot be asked."""
     controller = world(DISK)
-    controller.registry_state = "down"
+    controller.registry.state = RegistryState.DOWN
     with pytest.raises(RegistryDown):
-        templates.registry_disk(controller)
+        registry.disk_space(controller)
 
 
 @pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])

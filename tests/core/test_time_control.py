@@ -3,10 +3,10 @@
 import pytest
 
 from mockanka.core import instances, nodes, time_control
-from mockanka.core.durations import SECOND
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.time_control import END_OF_TIME, Never
+from mockanka.units import SECOND
 from tests.core.builders import COLD, WARM, lose, node_of, one, pass_time, started, world
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")

@@ -42,10 +42,10 @@ from mockanka.control.entities import Fate, Turn
 from mockanka.control.state import Reset
 from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, OMITTABLE_FIELDS, REGISTRY_OVERRIDES, RESPONSE_FAULTS
 from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.operations import OPERATION_METHODS
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.base import Strict
-from mockanka.scenario.fault_sections import METHODS as FAULT_METHODS
 from mockanka.scenario.fault_sections import Fault, FaultDo, FaultMatch
 from mockanka.server.asgi import Gateway
 from mockanka.simulator.client_report import KINDS
@@ -357,7 +357,7 @@ def test_the_words_are_those_that_are_known() -> None:
     assert list(REGISTRY_OVERRIDES) == do["registry"]["enum"]
     assert list(OMITTABLE_FIELDS) == named("Unreported")["enum"]
     assert list(LIFECYCLE_FAULTS) == match["event"]["enum"]
-    assert list(FAULT_METHODS) == named("MatchAtTheDoor")["properties"]["method"]["enum"]
+    assert list(OPERATION_METHODS) == named("MatchAtTheDoor")["properties"]["method"]["enum"]
     assert list(FATES) == fate["schema"]["enum"]
     assert list(KINDS) == named("Finding")["properties"]["kind"]["enum"]
 
@@ -383,7 +383,7 @@ def happenings() -> set[str]:
     found = set()
     for path in (ROOT / "mockanka").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "happened":
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "record":
                 assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}: the kind is not written out"
                 found.add(str(node.args[0].value))
     return found

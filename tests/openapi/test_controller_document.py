@@ -14,7 +14,8 @@ import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from mockanka.contract.document import METHODS
-from mockanka.core.release import DEFAULT_RELEASE
+from mockanka.core.operations import OPERATIONS as TABLE
+from mockanka.core.release import DEFAULT_RELEASE, SINCE
 from tests.contracts import FAIL, RELEASES, Contract, contract, has, whole
 
 DOCUMENT = Path(__file__).parents[2] / "openapi" / "controller.yaml"
@@ -620,3 +621,16 @@ def test_a_planted_wrong_request_is_caught(release: str, name: str, body: dict[s
     media = of.request_media(name)
     assert media is not None
     assert has(release, since) == bool(of.errors(media + "/schema", body))
+
+
+def test_the_document_has_the_operations_of_the_table() -> None:
+    """Both name the same operations, by the same ids, and since the same releases."""
+    table = {
+        (operation.path, operation.method.lower()): (
+            operation.id,
+            str(SINCE[operation.feature]) if operation.feature else None,
+        )
+        for operation in TABLE
+    }
+
+    assert OPERATIONS == table

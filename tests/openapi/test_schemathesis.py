@@ -31,12 +31,12 @@ from mockanka.contract.exchange import Exchange
 from mockanka.contract.schema_validation import is_go_integer
 from mockanka.core import distributions, instances, save_images
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveRequest
 from mockanka.core.time_control import settle
 from mockanka.scenario import Options, Scenario
+from mockanka.units import SECOND
 from tests.contracts import RELEASES, has
 
 OLD, NEW = RELEASES[0], RELEASES[-1]

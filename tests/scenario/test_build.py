@@ -3,7 +3,7 @@
 import pytest
 
 from mockanka.core.controller import Controller
-from mockanka.core.durations import SECOND, Fixed, Lognormal, Normal, Uniform
+from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.release import Release
@@ -11,7 +11,7 @@ from mockanka.core.scripts import ScriptRule
 from mockanka.core.templates import PortRule, VersionRef
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario import Options, Scenario
-from mockanka.units import parse_moment
+from mockanka.units import SECOND, parse_moment
 from tests.controllers import controller_of, pass_time, state_of
 
 EVERYTHING = """
@@ -68,8 +68,8 @@ def test_the_head_means_what_it_says(everything: Controller) -> None:
 
     assert (Release(1, 43, 0), "enterprise plus", "http://anka.registry:8089", 42) == (
         everything.release,
-        everything.license,
-        everything.registry,
+        everything.license.tier,
+        everything.registry.url,
         everything.seed,
     )
     assert ("real", 1.0, parse_moment("2024-01-01T00:00:00Z")) == (

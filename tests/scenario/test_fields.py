@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from mockanka.core.durations import SECOND, Fixed, Lognormal, Normal, Uniform
+from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.release import Release
 from mockanka.scenario import Scenario, ScenarioError
+from mockanka.units import SECOND
 from tests.controllers import controller_of
 
 

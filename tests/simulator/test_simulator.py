@@ -1,9 +1,9 @@
 """The house: options given at the start beat every scenario and outlive every reset."""
 
-from mockanka.core.durations import SECOND
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.simulator.simulator import Simulator
+from mockanka.units import SECOND
 
 OPINIONATED = Scenario.from_yaml(
     "controller: {release: 1.20.0}\nseed: 99\nclock: {mode: real, speed: 5, step: 1m, start: 2020-01-01T00:00:00Z}"

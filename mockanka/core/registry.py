@@ -1,0 +1,140 @@
+"""The registry: its disk, whether it can be reached, and what fails when it goes down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from mockanka.core import distributions, instances, pulls, save_images, templates
+from mockanka.core.errors import RegistryDown
+from mockanka.core.events import Event
+from mockanka.core.overrides import Overrides, override_end, set_override
+from mockanka.core.templates import VersionRef
+from mockanka.units import GB
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.nodes import Node
+
+
+class RegistryState(StrEnum):
+    """States of the registry: nothing is pulled from one that is down, nothing is pushed to one that is full."""
+
+    UP = "up"
+    DOWN = "down"
+    FULL = "full"
+
+
+@dataclass
+class Registry:
+    """The registry that a controller is configured with. Sizes are bytes."""
+
+    url: str = "http://anka.registry:8089"
+    disk_size: int = 1000 * GB
+    disk_other: int = 0
+    """What is on its disk besides the files of its templates; negative if an observed disk was less full than those."""
+    state: RegistryState = RegistryState.UP
+    overrides: Overrides = field(default_factory=dict)
+    """The states that faults force, ``down`` and ``full``."""
+
+    def require_reachable(self) -> None:
+        """Raise RegistryDown if the registry is down."""
+        # Guess: the real one may answer from its cache for 30 s (controller-facts C6).
+        if self.state is RegistryState.DOWN:
+            raise RegistryDown
+
+    def free_space(self, used: int) -> int:
+        """Return the free bytes of its disk while its templates take ``used`` bytes."""
+        return 0 if self.state is RegistryState.FULL else max(0, self.disk_size - used - self.disk_other)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOverrideBegan(Event):
+    """A fault makes the registry ``down`` or ``full`` for ``lasts`` nanoseconds, or for good if that is 0."""
+
+    kind: ClassVar = "registry_override_began"
+
+    what: str
+    lasts: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return True
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        until = override_end(controller.now, self.lasts)
+        set_override(controller.registry.overrides, self.what, until)
+        refresh_registry(controller)
+        if until is not None:
+            controller.schedule(until, RegistryOverrideEnded(self.what, until))
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOverrideEnded(Event):
+    """An override of the registry ends, unless it was extended since."""
+
+    kind: ClassVar = "registry_override_ended"
+
+    what: str
+    until: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return controller.registry.overrides.get(self.what) == self.until
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        del controller.registry.overrides[self.what]
+        refresh_registry(controller)
+
+
+def disk_space(controller: Controller) -> tuple[int, int]:
+    """Return the free and the total bytes of the registry's disk. Raises RegistryDown."""
+    registry = controller.registry
+    registry.require_reachable()
+    return registry.free_space(_used(controller)), registry.disk_size
+
+
+def match_observed_free_space(controller: Controller, free: int) -> None:
+    """Set what else is on the registry's disk so that ``free`` bytes are left."""
+    controller.registry.disk_other = controller.registry.disk_size - _used(controller) - free
+
+
+def _used(controller: Controller) -> int:
+    return sum(templates.registry_files(controller).values())
+
+
+def refresh_registry(controller: Controller) -> None:
+    """Set the registry's state by its overrides, of which ``down`` outranks ``full``.
+
+    When it goes down, the pulls and pushes that are in progress fail.
+    """
+    overridden = (state for state in (RegistryState.DOWN, RegistryState.FULL) if state in controller.registry.overrides)
+    state = next(overridden, RegistryState.UP)
+    if state is controller.registry.state:
+        return
+    controller.registry.state = state
+    controller.record("registry", "registry", state=state.value)
+    if state is RegistryState.DOWN:
+        _fail_transfers(controller)
+
+
+def _fail_transfers(controller: Controller) -> None:
+    message = str(RegistryDown())
+    for node in controller.nodes.values():
+        for ref, pull in list(node.pulls.items()):
+            if pull.stalled_by or pull.over > controller.now:  # a lost node may have finished it before
+                pulls.fail_pull(controller, node, ref, message)
+                reschedule_waiting_for_pull(controller, node, ref)
+    for save in list(controller.save_images.values()):
+        save_images.fail_save(controller, save, message)
+
+
+def reschedule_waiting_for_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
+    """Reschedule the instances and the deliveries that wait for a pull whose end has changed."""
+    instances.reschedule_pulling_instances(controller, node, ref)
+    distributions.reschedule_pulling_deliveries(controller, node, ref)
