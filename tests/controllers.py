@@ -3,8 +3,9 @@
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
 from mockanka.core.faults import FaultRule
-from mockanka.scenario import Options, Scenario, dump, sections
+from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.build import build
+from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 
 # Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
@@ -57,7 +58,7 @@ def put_in_force(controller: Controller, rule: FaultRule) -> None:
 
 def reload(controller: Controller) -> Controller:
     """The controller that its dump makes."""
-    return build(sections.Scenario().load(dump(controller)), Options())
+    return build(ScenarioSection.load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:

@@ -37,8 +37,8 @@ from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveRequest, SaveStage
 from mockanka.core.templates import PortRule
-from mockanka.scenario import Options, Scenario, fault_rules
-from mockanka.scenario.fault_sections import Fault
+from mockanka.scenario import Options, Scenario
+from mockanka.scenario.fault_rules import FaultSection, restore_rule
 from mockanka.units import SECOND
 from tests.controllers import CORNERS, put_in_force, reload, state_of
 
@@ -124,7 +124,7 @@ class Watch:
 
 def add_rule(controller: Controller, item: dict[str, Any]) -> None:
     """Add a rule; what it names may have been deleted meanwhile, as in a dump."""
-    put_in_force(controller, fault_rules.make(controller, (), Fault().load(item), is_dump=True))
+    put_in_force(controller, restore_rule(controller, (), FaultSection.load(item)))
 
 
 def copy_of_the_end(controller: Controller) -> Controller:

@@ -46,7 +46,7 @@ from mockanka.core.operations import OPERATION_METHODS
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.base import Strict
-from mockanka.scenario.fault_sections import Fault, FaultDo, FaultMatch
+from mockanka.scenario.fault_rules import FaultActionSection, FaultMatchSection, FaultSection
 from mockanka.server.asgi import Gateway
 from mockanka.simulator.client_report import KINDS
 from mockanka.simulator.simulator import FATES, Simulator
@@ -327,9 +327,9 @@ def test_the_paths_are_those_of_the_links() -> None:
         (Reset, ["Reset"]),
         (Fate, ["Fate"]),
         (Turn, ["Turn"]),
-        (Fault, ["FaultRule"]),
-        (FaultMatch, ["MatchAtTheDoor", "MatchInLife"]),
-        (FaultDo, ["FaultDo"]),
+        (FaultSection.layout().schema_class, ["FaultRule"]),
+        (FaultMatchSection.layout().schema_class, ["MatchAtTheDoor", "MatchInLife"]),
+        (FaultActionSection.layout().schema_class, ["FaultDo"]),
     ],
 )
 def test_the_keys_are_those_that_are_read(of: type[Strict], names: list[str]) -> None:

@@ -11,10 +11,10 @@ from mockanka.core import distributions, fault_effects, instances, nodes, save_i
 from mockanka.core.controller import Controller
 from mockanka.core.faults import EVENT_MATCH_KEYS, LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction
 from mockanka.core.instance_record import StartRequest
-from mockanka.core.operations import OPERATION_METHODS
+from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.save_images import SaveRequest
-from mockanka.scenario import Scenario, ScenarioError, dump, fault_rules, to_yaml
-from mockanka.scenario.fault_sections import ALL_OPERATIONS, Fault
+from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
+from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
 from tests.controllers import CORNERS, controller_of, pass_time, put_in_force, state_of
 
 LAND = """\
@@ -209,7 +209,7 @@ def test_a_rule_that_begins_and_meets_no_node_has_not_struck() -> None:
     """A dump may have one whose node is gone: it is in force, and nothing is counted or told."""
     controller = controller_of(LAND + rule("{do: {status: 500}}"))
     given = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
-    made = fault_rules.make(controller, (), Fault().load(given), is_dump=True)
+    made = restore_rule(controller, (), FaultSection.load(given))
     put_in_force(controller, made)
 
     assert (0, 0) == (made.matched, made.applied)
@@ -281,12 +281,12 @@ def test_names_and_ids_that_are_there_are_taken(key: str) -> None:
             assert [name] == [getattr(each.match, key) for each in made.faults]
 
 
-@pytest.mark.parametrize("path", ALL_OPERATIONS)
+@pytest.mark.parametrize("path", methods_by_path())
 def test_every_operation_can_be_meant(path: str) -> None:
     """Each path with each of its methods, and with no other."""
     for method in OPERATION_METHODS:
         text = rule(f"{{match: {{path: {path}, method: {method}}}, do: {{status: 500}}}}")
-        if method in ALL_OPERATIONS[path]:
+        if method in methods_by_path()[path]:
             assert 1 == len(controller_of(LAND + text).faults)
         else:
             (problem,) = problems_of(text)
@@ -430,7 +430,7 @@ def test_ids_go_on_after_a_dump() -> None:
     """The next rule's id is the one it would have been, also when some were removed."""
     controller = with_rule({"do": {"status": 500}})
     for _ in range(3):
-        controller.faults.add(fault_rules.make(controller, (), Fault().load({"do": {"stale": True}})))
+        controller.faults.add(read_rule(controller, (), FaultSection.load({"do": {"stale": True}})))
     controller.faults.remove("fault-4")
 
     assert ["fault-5"] * 2 == [load(controller).faults.next_id() for load in LOADERS]

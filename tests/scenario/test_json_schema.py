@@ -8,8 +8,9 @@ from jsonschema import Draft202012Validator
 from marshmallow import fields as base
 
 from mockanka import resources
-from mockanka.scenario import Scenario, dump, sections, shipped
+from mockanka.scenario import Scenario, dump, shipped
 from mockanka.scenario.json_schema import json_schema
+from mockanka.scenario.sections import ScenarioSection
 from tests import controllers
 
 SCHEMA = json_schema()
@@ -135,4 +136,4 @@ def _compare_all(of: Any, part: dict[str, Any], path: str) -> list[str]:
 
 def test_the_schema_has_every_key_and_no_other() -> None:
     """Each key that loads stands in the JSON Schema at its place, and nothing else does."""
-    assert [] == _compare_all(sections.Scenario(), SCHEMA, "")
+    assert [] == _compare_all(ScenarioSection.layout().schema, SCHEMA, "")

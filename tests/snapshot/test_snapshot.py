@@ -225,12 +225,12 @@ def test_what_is_not_told_is_a_comment() -> None:
 
 def test_a_scenario_at_rest_reads_as_one_by_hand() -> None:
     """Names stand for ids where they can: a reader finds nodes, tags and groups by what they are called."""
-    data = Scenario.from_yaml(snapshot_of(controllers.shipped("default"))).data
-    (one,) = data["instances"]
+    scenario = Scenario.from_yaml(snapshot_of(controllers.shipped("default"))).section
+    (instance,) = scenario.instances
 
-    assert ("14.5-arm64", "xcode-15", "mini-01") == (one["template"], one["tag"], one["node"])
-    assert [{"version": "14.5-arm64:xcode-15"}] == data["nodes"][0]["cached"]
-    assert [["spare"], ["ios"]] == [node["groups"] for node in data["nodes"]]
+    assert ("14.5-arm64", "xcode-15", "mini-01") == (instance.template, instance.tag, instance.node)
+    assert ["14.5-arm64:xcode-15"] == [cached.version for cached in scenario.nodes[0].cached]
+    assert [("spare",), ("ios",)] == [node.groups for node in scenario.nodes]
 
 
 ODD = """
