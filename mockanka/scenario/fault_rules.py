@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -30,7 +29,7 @@ from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import Node, require_known_state
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.templates import Template
-from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested
+from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested, section
 from mockanka.scenario.fields import (
     AsciiText,
     Bandwidth,
@@ -66,7 +65,7 @@ _NEVER_KNOWN: dict[str, frozenset[str]] = {
 """The keys that nothing can be matched by at an event: an instance that is only being scheduled has no node."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class FaultMatchSection(Section[FaultMatch]):
     """What a fault rule matches."""
 
@@ -97,7 +96,7 @@ class FaultMatchSection(Section[FaultMatch]):
         _refuse_first(given, never, f"is not known at event {self.event}, so nothing would ever match")
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     """What a fault rule does."""
 
@@ -130,7 +129,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     license: str | None = key(Choice("expired"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class FaultSection(Section[FaultRule]):
     """A fault rule."""
 

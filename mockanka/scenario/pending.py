@@ -7,7 +7,7 @@ the core gains needs nothing here, unless it has a field for which ``PendingSect
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from enum import StrEnum
 from functools import cache
 from typing import Any, get_type_hints
@@ -15,12 +15,12 @@ from typing import Any, get_type_hints
 from mockanka.core.controller import Controller
 from mockanka.core.events import Event
 from mockanka.core.templates import VersionRef
-from mockanka.scenario.base import Section, key
+from mockanka.scenario.base import Section, key, section
 from mockanka.scenario.fields import FixedDuration, Integer, Moment, Text
 from mockanka.scenario.source import nearest
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class PendingSection(Section[None]):
     """An event that is due: its kind, what it is about, and when."""
 

@@ -8,7 +8,7 @@ these keys too: what stands below ``# or a snapshot``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from marshmallow import fields
 
@@ -30,7 +30,7 @@ from mockanka.core.scripts import ScriptResult, ScriptRule
 from mockanka.core.templates import File, PortRule, Template, Version
 from mockanka.core.usb import UsbDevice
 from mockanka.core.vms import PortForward, Vm
-from mockanka.scenario.base import NOT_AUTHORED, ONLY_DUMPS, Section, key, list_of, nested
+from mockanka.scenario.base import NOT_AUTHORED, ONLY_DUMPS, Section, key, list_of, nested, section
 from mockanka.scenario.fault_rules import FaultSection
 from mockanka.scenario.fields import (
     MAX_SIZE,
@@ -60,7 +60,7 @@ FORMAT = 1
 """The format of the dumps that are written. What any version has written, later versions read."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class OverrideSection(Section[None], definition="Turn"):
     """A state that a fault or a call forces; without ``until`` for good."""
 
@@ -77,7 +77,7 @@ def overrides_of(sections: Sequence[OverrideSection]) -> Overrides:
     return {section.what: section.until for section in sections}
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ControllerSection(Section[Controller], parts={"registry": Registry, "license": License}):
     """The controller itself, its registry and its licence."""
 
@@ -99,7 +99,7 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ClockSection(Section[None]):
     """The clock that the controller lives by."""
 
@@ -114,7 +114,7 @@ def _describe_clock(controller: Controller) -> ClockSection:
     return ClockSection(start=controller.now, mode=clock.mode, speed=clock.speed, step=clock.step)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class TimingsSection(Section[Timings]):
     """How long each step of the controller and its nodes takes."""
 
@@ -130,7 +130,7 @@ class TimingsSection(Section[Timings]):
     node_timeout: int | None = key(FixedDuration(), always=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ReportSection(Section[None]):
     """How fast one thing may be polled before the report calls it hammering."""
 
@@ -138,7 +138,7 @@ class ReportSection(Section[None]):
     burst: int | None = key(Integer(1, 10**6, data_key="poll_burst"))
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class FileSection(Section[File]):
     """An image or state file."""
 
@@ -146,7 +146,7 @@ class FileSection(Section[File]):
     size: int = key(Size(required=True))
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class PortRuleSection(Section[PortRule]):
     """A port of the guest that VMs forward."""
 
@@ -156,7 +156,7 @@ class PortRuleSection(Section[PortRule]):
     protocol: str | None = key(Text())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class VersionSection(Section[Version]):
     """A tag of a template; ``size`` is what its layer adds to the version before."""
 
@@ -175,7 +175,7 @@ class VersionSection(Section[Version]):
     deleted: bool | None = key(Boolean())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class TemplateSection(Section[Template]):
     """A template with its versions, oldest first."""
 
@@ -190,7 +190,7 @@ class TemplateSection(Section[Template]):
     deleted: bool | None = key(Boolean())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class AnkaSection(Section[AnkaVersion]):
     """The Anka software on a node."""
 
@@ -201,7 +201,7 @@ class AnkaSection(Section[AnkaVersion]):
     expires: str | None = key(Text())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class UsbDeviceSection(Section[UsbDevice]):
     """A device on a node: a name alone will do."""
 
@@ -210,7 +210,7 @@ class UsbDeviceSection(Section[UsbDevice]):
     text_means = "name"
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class CachedSection(Section[None]):
     """A version on a node's disk: ``template:tag``, or ``template`` for its latest."""
 
@@ -226,7 +226,7 @@ def _describe_cache(node: Node) -> list[CachedSection]:
     return [CachedSection(template=ref.template_id, serial=ref.serial, used=used) for ref, used in node.cached.items()]
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class PullSection(Section[Pull]):
     """A version on its way to a node."""
 
@@ -245,7 +245,7 @@ class PullSection(Section[Pull]):
     files: Sequence[FileSection] = key(list_of(FileSection), default=())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class NodeSection(Section[Node]):
     """A node, or ``count`` of them."""
 
@@ -290,7 +290,7 @@ class NodeSection(Section[Node]):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class GroupSection(Section[Group]):
     """A node group."""
 
@@ -301,7 +301,7 @@ class GroupSection(Section[Group]):
     nodes: Sequence[str] = key(TextList(), default=(), dumped=False)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class PortSection(Section[PortForward]):
     """A forwarded port of a VM."""
 
@@ -311,7 +311,7 @@ class PortSection(Section[PortForward]):
     protocol: str | None = key(Text(), always=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class VmSection(Section[Vm]):
     """The VM behind an instance."""
 
@@ -334,7 +334,7 @@ class VmSection(Section[Vm]):
         return replace(unknown, **self.values())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ScriptResultSection(Section[ScriptResult]):
     """What a script left."""
 
@@ -344,7 +344,7 @@ class ScriptResultSection(Section[ScriptResult]):
     stderr: str | None = key(Text(), always=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class PlannedEndSection(Section[PlannedEnd], definition="Fate"):
     """How a phase will end, by a fault."""
 
@@ -353,7 +353,7 @@ class PlannedEndSection(Section[PlannedEnd], definition="Fate"):
     progress: float | None = key(Number(high=1), always=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class StallSection(Section[Stall], definition="Held"):
     """A phase that a fault stalls."""
 
@@ -361,7 +361,7 @@ class StallSection(Section[Stall], definition="Held"):
     rest: int = key(FixedDuration(required=True))
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class InstanceSection(Section[Instance], parts={"request": StartRequest}):
     """An instance, or ``count`` of them."""
 
@@ -424,7 +424,7 @@ class InstanceSection(Section[Instance], parts={"request": StartRequest}):
     script: ScriptResultSection | None = key(nested(ScriptResultSection), origins=NOT_AUTHORED)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class DeliverySection(Section[Delivery]):
     """What one node makes of a distribution."""
 
@@ -440,7 +440,7 @@ def _describe_deliveries(distribution: Distribution) -> list[DeliverySection]:
     return [DeliverySection.describe(delivery, node=node_id) for node_id, delivery in distribution.deliveries.items()]
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class DistributionSection(Section[Distribution]):
     """A distribution; without ``deliveries`` it has just been asked for."""
 
@@ -456,7 +456,7 @@ class DistributionSection(Section[Distribution]):
     deliveries: Sequence[DeliverySection] | None = key(list_of(DeliverySection), dump=_describe_deliveries, always=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class SaveErrorSection(Section[SaveError]):
     """Why a save image request failed."""
 
@@ -465,7 +465,7 @@ class SaveErrorSection(Section[SaveError]):
     code: int | None = key(Integer())
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class SaveImageSection(Section[SaveImage], parts={"request": SaveRequest}):
     """A save image request; ``instance`` is an instance's id. Without ``stage`` it has just been asked for."""
 
@@ -493,7 +493,7 @@ class SaveImageSection(Section[SaveImage], parts={"request": SaveRequest}):
     held: StallSection | None = key(nested(StallSection), source="stall")
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ScriptSection(Section[ScriptRule]):
     """How scripts end that contain ``match``."""
 
@@ -509,7 +509,7 @@ def _describe_counters(controller: Controller) -> dict[str, int] | None:
     return {**controller.id_counters, **({"fault": faults} if faults else {})} or None
 
 
-@dataclass(frozen=True, kw_only=True)
+@section
 class ScenarioSection(Section[Controller]):
     """The whole scenario. ``pending`` marks a dump: nothing is started that is not written there."""
 
