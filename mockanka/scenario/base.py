@@ -279,16 +279,17 @@ class Layout:
         return [(name, self._getter(name, declared)) for name, declared in self.keys.items() if declared.dumped]
 
     def _find_homes(self) -> Iterator[tuple[str, Home]]:
-        known = {"": _record_fields(self.section.record_type)}
-        known |= {part: _record_fields(record) for part, record in self.section.parts.items()}
+        record_type = self.section.record_type
+        known = {"": _record_fields(record_type)}
+        known |= {part: _record_fields(part_type) for part, part_type in self.section.parts.items()}
         for name, declared in self.keys.items():
             part, _, attribute = (declared.source or name).rpartition(".")
             if declared.source is None:
                 part = next((part for part, fields_of_part in known.items() if name in fields_of_part), "")
             if attribute in known[part]:
                 yield name, Home(part, attribute, known[part][attribute])
-            elif self.section.record_type is not type(None) and (declared.source or (declared.dumped and not declared.dump)):
-                raise TypeError(f"{self.section.__name__}.{name}: {self.section.record_type.__name__} has no such field")
+            elif record_type is not type(None) and (declared.source or (declared.dumped and not declared.dump)):
+                raise TypeError(f"{self.section.__name__}.{name}: {record_type.__name__} has no field for this key")
 
     def _derive_schema(self) -> type[SectionSchema]:
         section = self.section
