@@ -13,17 +13,17 @@ from mockanka.core import fault_effects, nodes
 from mockanka.core.errors import IllegalTransition, NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.scenario import fault_rules
-from mockanka.scenario.base import Strict
+from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Boolean, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import FATES, Simulator
 
 
-class Fate(Strict):
+class Fate(StrictSchema):
     message = Text()
 
 
-class Turn(Strict):
+class Turn(StrictSchema):
     at_once = Boolean()
 
 

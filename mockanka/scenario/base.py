@@ -34,7 +34,7 @@ class Origin(Enum):
     """Written by mockanka: complete, so that nothing is begun that is not written."""
 
 
-class Strict(Schema):
+class StrictSchema(Schema):
     """Refuses keys that it does not know, and names the nearest one that it knows."""
 
     class Meta:
@@ -67,7 +67,7 @@ class Strict(Schema):
         return known
 
 
-class SectionSchema(Strict):
+class SectionSchema(StrictSchema):
     """The marshmallow schema of a section: reads its keys into an instance of it, and writes one out."""
 
     section: ClassVar[type[Section[Any]]]
@@ -107,7 +107,7 @@ class ListOf(fields.List[Any]):
 
 
 @dataclass(frozen=True)
-class Key:
+class KeySpec:
     """How a key is read and dumped; see ``key``."""
 
     field: fields.Field[Any]
@@ -143,7 +143,7 @@ def key(
     keeps the last two. ``dumped=False`` is a key that the record does not show, ``loaded=False`` one that the loader
     handles. ``origins`` are the scenarios that may have it.
     """
-    declared = Key(field, source, dump, always, dumped, loaded, origins)
+    declared = KeySpec(field, source, dump, always, dumped, loaded, origins)
     if field.required:
         return dataclasses.field(metadata={_KEY: declared})
     return dataclasses.field(default=default, metadata={_KEY: declared})
@@ -254,7 +254,7 @@ class Layout:
 
     def __init__(self, section: type[Section[Any]]) -> None:
         self.section = section
-        self.keys: dict[str, Key] = {field.name: field.metadata[_KEY] for field in dataclasses.fields(section)}
+        self.keys: dict[str, KeySpec] = {field.name: field.metadata[_KEY] for field in dataclasses.fields(section)}
         """The declared keys by the names of the section's fields, in their order."""
         self.always = {name for name, declared in self.keys.items() if declared.always}
         self.homes = dict(self._find_homes())
@@ -299,7 +299,7 @@ class Layout:
         derived: type[SectionSchema] = type(section.definition, (base,), {**body, **attributes})
         return derived
 
-    def _getter(self, name: str, declared: Key) -> Callable[[Any], Any]:
+    def _getter(self, name: str, declared: KeySpec) -> Callable[[Any], Any]:
         default: Any = ...
         if declared.dump is not None:
             get = declared.dump

@@ -1,4 +1,4 @@
-"""How the scalars of a scenario are read and written: each field takes the text of YAML or the value of JSON."""
+"""The fields of sections: how each kind of value is read, from the text of YAML or the value of JSON, and dumped."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")
 MAX_SPEED = 1e9
 DEEPEST = 50
-"""Levels of a value that is given as it is."""
+"""How many levels deep a value of any shape may be nested."""
 MAX_SIZE = 10**18
 
 
 class _Field(fields.Field[Any]):
-    """Base: ``read`` turns what was written into a value or raises ValueError with what would be right."""
+    """Base: ``read`` converts what is written to a value, or raises ValueError that says what would be right."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_none=options.pop("allow_none", False), **options)
@@ -39,12 +39,12 @@ class _Field(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         try:
             return self.read(value)
-        except ValueError as wrong:
-            raise ValidationError(str(wrong)) from None
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class Text(_Field):
-    """Text, taken as it was written: ``tag: 15.0`` is the text 15.0."""
+    """Text as it is written: ``tag: 15.0`` is the text 15.0."""
 
     def read(self, written: Any) -> str:
         if not isinstance(written, str):
@@ -75,7 +75,7 @@ class ReleaseText(Text):
 
 
 class Choice(Text):
-    """One of a few words."""
+    """One of some words."""
 
     def __init__(self, *choices: str, **options: Any) -> None:
         super().__init__(**options)
@@ -103,7 +103,7 @@ class Member(Choice):
 
 
 class Choices(_Field):
-    """One or several of a few words."""
+    """One or several of some words."""
 
     def __init__(self, *choices: str, **options: Any) -> None:
         super().__init__(**options)
@@ -164,7 +164,7 @@ class Format(Integer):
 
 
 class Number(_Field):
-    """A number above zero, or from zero or another limit on, up to a limit."""
+    """A number from ``low`` to ``high``; ``above_zero`` excludes zero."""
 
     def __init__(self, high: float, above_zero: bool = False, low: float = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -186,7 +186,7 @@ class Number(_Field):
 
 
 class Boolean(_Field):
-    """Yes or no."""
+    """True or false."""
 
     def read(self, written: Any) -> bool:
         if isinstance(written, bool):
@@ -227,7 +227,7 @@ class FixedDuration(_Unit):
 
 
 class PositiveDuration(FixedDuration):
-    """A fixed duration that is more than nothing."""
+    """A fixed duration that is longer than zero."""
 
     def read(self, written: Any) -> int:
         length = super().read(written)
@@ -237,7 +237,7 @@ class PositiveDuration(FixedDuration):
 
 
 class Moment(_Unit):
-    """A moment: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
+    """A point in time: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
 
     example = "2024-01-01T00:00:00Z"
     parse = staticmethod(units.parse_moment)
@@ -288,7 +288,7 @@ class Ram(_Field):
 
 
 class RandomDuration(_Field):
-    """How long something takes: a duration, or a distribution with its two parameters."""
+    """How long something takes: a fixed duration, or a distribution with its two parameters."""
 
     KINDS: ClassVar[list[str]] = ["uniform", "normal", "lognormal"]
     RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {lognormal: [20s, 0.3]}"
@@ -354,7 +354,7 @@ class TextList(_Field):
 
 
 class Switch(_Field):
-    """A switch that is on when it stands there."""
+    """A switch: true, or left out."""
 
     def read(self, written: Any) -> bool:
         if Boolean().read(written):
@@ -377,18 +377,19 @@ class Percentage(_Field):
         number = Number(high=1e6).read(text)
         if number > 100:
             raise ValueError(f"{written} is more than 100%")
-        return float(Decimal(text) / 100)  # so that what is written of it is read as the same number
+        return float(Decimal(text) / 100)  # so that the dumped text is read as the same number
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else self.written(value)
 
     @staticmethod
     def written(value: float) -> str:
+        """Return a share as a percentage."""
         return f"{(Decimal(repr(value)) * 100).normalize():f}%"
 
 
 class Portion(_Field):
-    """A part of something: ``40%`` of it, or so many bytes."""
+    """A part of a body: a share of it, written ``40%``, or a number of bytes."""
 
     def read(self, written: Any) -> Amount:
         if isinstance(written, str) and written.strip().endswith("%"):
@@ -405,7 +406,7 @@ class Portion(_Field):
 
 
 class JsonValue(_Field):
-    """Any value, as YAML or JSON types it; ``kind`` narrows it to an object."""
+    """Any value, as YAML or JSON types it, or with ``only_objects`` any mapping."""
 
     def __init__(self, only_objects: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -433,7 +434,7 @@ class JsonValue(_Field):
 
 
 class BodyText(JsonValue):
-    """The text of a body; anything but text is written as JSON."""
+    """The text of a body; a value that is not text stands for its JSON."""
 
     def read(self, written: Any) -> str:
         text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
@@ -445,7 +446,7 @@ class BodyText(JsonValue):
 
 
 class AsciiText(NonEmptyText):
-    """Text for a header, or for a path: printable ASCII, without what is forbidden."""
+    """Text for a header or a path: printable ASCII, except the characters in ``without``."""
 
     def __init__(self, without: str = "", **options: Any) -> None:
         super().__init__(**options)
@@ -453,7 +454,7 @@ class AsciiText(NonEmptyText):
 
     def read(self, written: Any) -> str:
         text = super().read(written)
-        odd = next((each for each in text if not " " <= each <= "~" or each in self.without), None)
+        odd = next((character for character in text if not " " <= character <= "~" or character in self.without), None)
         if odd is not None:
             raise ValueError(f"{text!r} has {odd!r} in it, which cannot stand there")
         if self.without and text in (".", ".."):

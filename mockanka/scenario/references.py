@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from mockanka.core import templates
 from mockanka.core.controller import Controller
 from mockanka.core.templates import VersionRef
-from mockanka.scenario.source import Path, Problem, nearest
+from mockanka.scenario.source import Path, ScenarioProblem, nearest
 
 
 class InvalidScenario(Exception):
@@ -15,7 +15,7 @@ class InvalidScenario(Exception):
 
     def __init__(self, path: Path, text: str) -> None:
         super().__init__(text)
-        self.problem = Problem(path, text)
+        self.problem = ScenarioProblem(path, text)
 
 
 class References:

@@ -56,7 +56,7 @@ from mockanka.scenario.fields import (
 )
 from mockanka.scenario.pending import PendingSection, describe_events
 
-FORMAT = 1
+DUMP_FORMAT = 1
 """The format of the dumps that are written. What any version has written, later versions read."""
 
 
@@ -513,7 +513,7 @@ def _describe_counters(controller: Controller) -> dict[str, int] | None:
 class ScenarioSection(Section[Controller]):
     """The whole scenario. ``pending`` marks a dump: nothing is started that is not written there."""
 
-    format: int | None = key(Format(FORMAT), dump=lambda controller: FORMAT, origins=ONLY_DUMPS)
+    format: int | None = key(Format(DUMP_FORMAT), dump=lambda controller: DUMP_FORMAT, origins=ONLY_DUMPS)
     snapshot: bool | None = key(Boolean(), dumped=False)
     controller: ControllerSection = key(
         nested(ControllerSection), default=ControllerSection(), dump=ControllerSection.describe

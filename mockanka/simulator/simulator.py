@@ -14,7 +14,7 @@ from mockanka.core.errors import NotFound
 from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules
 from mockanka.scenario.references import InvalidScenario
-from mockanka.scenario.source import Document, Path, Problem, problems_in
+from mockanka.scenario.source import Document, Path, ScenarioProblem, problems_in
 from mockanka.simulator import timeline
 from mockanka.simulator.client_report import ClientMonitor, Rate, Report
 from mockanka.simulator.journal import Journal
@@ -86,7 +86,7 @@ class Simulator:
         try:
             rule = fault_rules.read_rule(self.controller, path, fault_rules.FaultSection.load(item))
         except ValidationError as wrong:
-            found = [Problem((*path, *each.path), each.text) for each in problems_in(wrong.messages)]
+            found = [ScenarioProblem((*path, *each.path), each.text) for each in problems_in(wrong.messages)]
             raise document.error(found) from None
         except InvalidScenario as wrong:
             raise document.error([wrong.problem]) from None

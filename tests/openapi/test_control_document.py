@@ -45,7 +45,7 @@ from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.operations import OPERATION_METHODS
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.scenario.base import Strict
+from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fault_rules import FaultActionSection, FaultMatchSection, FaultSection
 from mockanka.server.asgi import Gateway
 from mockanka.simulator.client_report import KINDS
@@ -332,7 +332,7 @@ def test_the_paths_are_those_of_the_links() -> None:
         (FaultActionSection.layout().schema_class, ["FaultDo"]),
     ],
 )
-def test_the_keys_are_those_that_are_read(of: type[Strict], names: list[str]) -> None:
+def test_the_keys_are_those_that_are_read(of: type[StrictSchema], names: list[str]) -> None:
     """Every key that the code reads is described with words of its own, and no other; other keys are refused."""
     schemas = [named(name) for name in names]
     read = {field.data_key or name: field for name, field in of().fields.items()}

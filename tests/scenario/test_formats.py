@@ -7,7 +7,7 @@ import yaml
 
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.pending import EVENT_CLASSES, FORMER_KINDS
-from mockanka.scenario.sections import FORMAT
+from mockanka.scenario.sections import DUMP_FORMAT
 from mockanka.simulator.simulator import Simulator
 from tests.controllers import controller_of, pass_time
 
@@ -28,13 +28,13 @@ def fixture_text(release: str, name: str) -> str:
     return (DUMPS / f"{release}.{name}.yaml").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", ["no-format", *(f"format-{number}" for number in range(1, FORMAT + 1))])
+@pytest.mark.parametrize("name", ["no-format", *(f"format-{number}" for number in range(1, DUMP_FORMAT + 1))])
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_dump_of_an_earlier_version_is_read(release: str, name: str) -> None:
     """It loads as the state that was dumped, and goes on as it would have gone on then."""
     simulator = Simulator(Scenario.from_yaml(fixture_text(release, name)))
 
-    assert fixture_text(release, f"format-{FORMAT}") == to_yaml(simulator.dump())
+    assert fixture_text(release, f"format-{DUMP_FORMAT}") == to_yaml(simulator.dump())
     pass_time(simulator.controller, HOUR)
     assert fixture_text(release, "after-an-hour") == to_yaml(simulator.dump())
 
