@@ -77,7 +77,9 @@ def _origin(scenario: ScenarioSection) -> Origin:
     refuse_foreign_keys((), scenario, origin)
     for key, value in (("registry_state", scenario.controller.registry_state), ("turns", scenario.controller.turns)):
         if value is not None:
-            raise InvalidScenario(("controller", key), "belongs to a dump; write a fault that turns the registry")
+            raise InvalidScenario(
+                ("controller", key), "belongs to a dump; write a fault that sets the state of the registry"
+            )
     return origin
 
 

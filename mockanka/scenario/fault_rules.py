@@ -86,12 +86,16 @@ class FaultMatchSection(Section[FaultMatch]):
         """Raise ValidationError if nothing can be matched by these keys together."""
         given = self.given()
         if self.event is None:
-            _refuse_first(given, EVENT_MATCH_KEYS, "is matched at an event of life: give event too")
+            _refuse_first(given, EVENT_MATCH_KEYS, "is matched by lifecycle faults: add event")
             if self.method == "GET":
-                _refuse_first(given, ["body"], "is nothing that a GET has")
+                _refuse_first(given, ["body"], "is never sent with a GET")
             _require_operation(self, _OPERATIONS)
             return
-        _refuse_first(given, REQUEST_MATCH_KEYS, "is matched at the door, and event in life: one rule has one of them")
+        _refuse_first(
+            given,
+            REQUEST_MATCH_KEYS,
+            "is matched by response faults, and event by lifecycle faults: a rule has one of them",
+        )
         never = sorted(_NEVER_KNOWN.get(self.event, frozenset()))
         _refuse_first(given, never, f"is not known at event {self.event}, so nothing would ever match")
 
@@ -148,17 +152,17 @@ class FaultSection(Section[FaultRule]):
         event = self.match.event
         keys = ["for" if name == "lasts" else name for name in self.do.given()]
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
-        problem = _problem_of_action(keys, kinds, "at the door" if event is None else f"at event {event}")
+        problem = _problem_of_action(keys, kinds, event)
         if problem:
             raise ValidationError({"do": [problem]})
         if event == "begin" and self.skip:
-            raise ValidationError({"skip": ["a rule begins once: it would never strike"]})
+            raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
         if "at" in keys and self.do.connection == "close":
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
         if "stale" in keys:
             _require_a_get(self.match)
         if event == "begin" and "node" not in keys and len(self.match.given()) > 1:
-            raise ValidationError({"match": ["what is done does not happen to a node: leave out node and group"]})
+            raise ValidationError({"match": ["the action does not concern a node: leave out node and group"]})
 
 
 def read_rule(controller: Controller, path: Path, section: FaultSection) -> FaultRule:
@@ -193,12 +197,13 @@ def written(rule: FaultRule) -> dict[str, Any]:
     return FaultSection.describe(rule).dump()
 
 
-def _problem_of_action(keys: Sequence[str], kinds: Mapping[str, frozenset[str]], where: str) -> str | None:
-    """What is wrong with the keys of a ``do``, if anything."""
+def _problem_of_action(keys: Sequence[str], kinds: Mapping[str, frozenset[str]], event: str | None) -> str | None:
+    """The problem with the keys of a ``do``, or None."""
     named = [kind for kind in kinds if kind in keys]
     if not named:
         other = next((name for name in keys if name not in kinds), None)
-        hint = f"{other} is nothing to do {where}; " if other else ""
+        place = "of response faults" if event is None else f"at event {event}"
+        hint = f"{other} is not an action {place}; " if other else ""
         return f"{hint}it must have one of {', '.join(kinds)}"
     for kind in named:
         if set(keys) - {kind} <= kinds[kind]:
@@ -206,7 +211,8 @@ def _problem_of_action(keys: Sequence[str], kinds: Mapping[str, frozenset[str]],
     kind = named[0]
     odd = sorted(set(keys) - {kind} - kinds[kind])[0]
     companions = ", ".join(sorted(kinds[kind])) or "nothing else"
-    return f"{odd} does not go with {kind} {where}; with {kind} goes {companions}"
+    where = "" if event is None else f" at event {event}"
+    return f"{odd} does not go with {kind}{where}; with {kind} goes {companions}"
 
 
 def _refuse_first(given: Mapping[str, Any], keys: Iterable[str], text: str) -> None:
@@ -260,9 +266,9 @@ def _require_a_node(controller: Controller, path: Path, section: FaultMatchSecti
     if any(match.meets_event(controller, "begin", None, node, None) for node in controller.nodes.values()):
         return
     if not controller.nodes:
-        raise InvalidScenario(path, "there are no nodes, so it would never strike")
+        raise InvalidScenario(path, "there are no nodes, so it would never be applied")
     subject = "no node is" if section.node is None else f"node {section.node!r} is not"
-    raise InvalidScenario(path, f"{subject} in group {section.group!r}, so it would never strike")
+    raise InvalidScenario(path, f"{subject} in group {section.group!r}, so it would never be applied")
 
 
 def _require_names(controller: Controller, path: Path, section: FaultMatchSection) -> None:

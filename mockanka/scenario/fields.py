@@ -232,7 +232,7 @@ class PositiveDuration(FixedDuration):
     def read(self, written: Any) -> int:
         length = super().read(written)
         if length == 0:
-            raise ValueError("must be longer than nothing")
+            raise ValueError("must be longer than zero")
         return length
 
 
@@ -441,7 +441,7 @@ class BodyText(JsonValue):
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise ValueError("has half a character in it, which cannot be sent") from None
+            raise ValueError("contains half of a surrogate pair, which cannot be sent") from None
         return text
 
 

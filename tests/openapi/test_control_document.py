@@ -581,7 +581,7 @@ def test_a_stream_of_events_is_as_described() -> None:
 UNSAID = (
     "is longer than a thousand years",
     "beyond the year 9000",
-    "must be longer than nothing",
+    "must be longer than zero",
     "a bandwidth is more than nothing",
     "is more than 1000000000000000000 bytes",
     "is no part",  # a part of more bytes than that
@@ -590,7 +590,7 @@ UNSAID = (
     "no operation has the path",
     "takes no",
     "there is another fault",
-    "so it would never strike",
+    "so it would never be applied",
     "only the answer to a GET can be repeated",  # of a path that has one
 )
 """Why a rule or a length that the document allows may be refused all the same: its words say so, no schema can."""

@@ -74,7 +74,7 @@ REFUSED = {
     "{match: {event: started}, do: {fail: x, after: 3 min}}": (
         ("do.after", "'3 min' is no duration: write it like 20s, 1m30s or 250ms"),
     ),
-    "{match: {event: pull}, do: {stall: true, for: 0s}}": (("do.for", "must be longer than nothing"),),
+    "{match: {event: pull}, do: {stall: true, for: 0s}}": (("do.for", "must be longer than zero"),),
     "{match: {event: pull}, do: {stall: false}}": (("do.stall", "is true, or left out"),),
     "{match: {event: start}, do: {without: []}}": (("do.without", "is empty"),),
     "{match: {event: pull}, do: {bandwidth: fast}}": (
@@ -83,7 +83,7 @@ REFUSED = {
     "{do: {status: 100}}": (("do.status", "100 is not between 200 and 599"),),
     "{do: {status: 600}}": (("do.status", "600 is not between 200 and 599"),),
     "{do: {delay: fast}}": (("do.delay", "'fast' is no duration: write it like 20s, 1m30s or 250ms"),),
-    "{do: {refuse: 0s}}": (("do.refuse", "must be longer than nothing"),),
+    "{do: {refuse: 0s}}": (("do.refuse", "must be longer than zero"),),
     "{match: {event: script}, do: {exit: x}}": (("do.exit", "'x' is not a whole number"),),
     "{do: {status: 500}, times: 0}": (("times", "0 is not between 1 and 1000000000"),),
     "{do: {status: 500}, skip: -1}": (("skip", "-1 is not between 0 and 1000000000"),),
@@ -98,12 +98,12 @@ REFUSED = {
     # what does not go together
     "{match: {event: pull}, do: {}}": (("do", "it must have one of fail, stall, bandwidth, node, registry, vanish"),),
     "{match: {event: pull}, do: {at: 40%}}": (
-        ("do", "at is nothing to do at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish"),
+        ("do", "at is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish"),
     ),
     "{match: {event: pull}, do: {status: 500}}": (
         (
             "do",
-            "status is nothing to do at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
+            "status is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
         ),
     ),
     "{match: {event: pull}, do: {fail: x, for: 3s}}": (
@@ -115,22 +115,18 @@ REFUSED = {
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
     ),
-    "{do: {refuse: 3s, delay: 3s}}": (
-        ("do", "delay does not go with refuse at the door; with refuse goes nothing else"),
-    ),
+    "{do: {refuse: 3s, delay: 3s}}": (("do", "delay does not go with refuse; with refuse goes nothing else"),),
     "{do: {vanish: true}}": (
         (
             "do",
-            "vanish is nothing to do at the door; it must have one of "
+            "vanish is not an action of response faults; it must have one of "
             "refuse, connection, cut, fail, status, body, content_type, dribble, stale, delay",
         ),
     ),
     # matches that nothing meets
-    "{match: {template: mac}, do: {status: 500}}": (
-        ("match.template", "is matched at an event of life: give event too"),
-    ),
+    "{match: {template: mac}, do: {status: 500}}": (("match.template", "is matched by lifecycle faults: add event"),),
     "{match: {event: pull, method: GET}, do: {fail: x}}": (
-        ("match.method", "is matched at the door, and event in life: one rule has one of them"),
+        ("match.method", "is matched by response faults, and event by lifecycle faults: a rule has one of them"),
     ),
     "{match: {event: schedule, node: alpha}, do: {fail: x}}": (
         ("match.node", "is not known at event schedule, so nothing would ever match"),
@@ -142,7 +138,7 @@ REFUSED = {
         ("match.template", "is not known at event begin, so nothing would ever match"),
     ),
     "{match: {event: begin, node: alpha}, do: {registry: down}}": (
-        ("match", "what is done does not happen to a node: leave out node and group"),
+        ("match", "the action does not concern a node: leave out node and group"),
     ),
     "{match: {path: /api/v1/vms}, do: {status: 500}}": (
         ("match.path", "no operation has the path '/api/v1/vms': did you mean '/api/v1/vm'?"),
@@ -159,10 +155,10 @@ REFUSED = {
         ("do", "at goes with connection: reset; one that is closed has no answer at all"),
     ),
     "{match: {event: begin, node: alpha, group: other}, do: {node: full}}": (
-        ("match", "node 'alpha' is not in group 'other', so it would never strike"),
+        ("match", "node 'alpha' is not in group 'other', so it would never be applied"),
     ),
     "{match: {event: begin, group: G2}, do: {node: full}}": (
-        ("match", "no node is in group 'G2', so it would never strike"),
+        ("match", "no node is in group 'G2', so it would never be applied"),
     ),
     # what only a dump has
     "{do: {status: 503}, times: 1, fired: 1}": (
@@ -201,7 +197,7 @@ def test_a_rule_that_begins_where_there_are_no_nodes_is_refused() -> None:
     made = rule("{match: {event: begin}, do: {node: offline}}")
     land = "templates: []\nfaults:\n"
 
-    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never strike"] == problems_of(made, land)
+    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never be applied"] == problems_of(made, land)
     assert 1 == len(controller_of(land + rule("{match: {event: begin}, do: {registry: down}}")).faults)
 
 
@@ -300,7 +296,7 @@ def test_no_rule_is_for_the_door_and_for_life(event: str, key: str) -> None:
     value = "{a: b}" if key in ("query", "body") else "GET" if key == "method" else "/api/v1/vm"
     (problem,) = problems_of(rule(f"{{match: {{event: {event}, {key}: {value}}}, do: {{fail: x}}}}"))
 
-    assert f"match.{key}: is matched at the door" in problem
+    assert f"match.{key}: is matched by response faults" in problem
 
 
 # What survives.
@@ -465,7 +461,7 @@ def test_what_strikes_at_the_beginning_does_not_strike_again() -> None:
 def test_the_state_of_a_registry_belongs_to_a_dump() -> None:
     """A scenario that is written turns the registry by a rule."""
     text = "controller: {registry_state: down}"
-    expected = "belongs to a dump; write a fault that turns the registry"
+    expected = "belongs to a dump; write a fault that sets the state of the registry"
 
     assert [f"w.yaml:1: controller.registry_state: {expected}"] == problems_of(text, "")
 

@@ -189,4 +189,4 @@ def test_a_bandwidth_of_nothing_or_without_unit_is_refused(written: str) -> None
 
 def test_a_node_that_reports_without_pause_is_refused() -> None:
     """A heartbeat is longer than nothing."""
-    assert ["w.yaml:1: timings.heartbeat: must be longer than nothing"] == problems_of("timings: {heartbeat: 0s}")
+    assert ["w.yaml:1: timings.heartbeat: must be longer than zero"] == problems_of("timings: {heartbeat: 0s}")
