@@ -115,7 +115,7 @@ class Controller:
             if self.placement_due and (due is None or due > self.now):
                 # Only when all of a moment has happened do the waiting ones look for a node.
                 self.placement_due = False
-                placement.place_waiting(self)
+                placement.place_waiting_instances(self)
             elif due is not None and due <= target:
                 at, event = self.queue.pop()
                 self.now = max(self.now, at)
@@ -129,7 +129,7 @@ class Controller:
         """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
         while True:
             self.id_counters[kind] = self.id_counters.get(kind, 0) + 1
-            id = randomness.controller_uuid(self.seed, kind, self.id_counters[kind])
+            id = randomness.make_controller_uuid(self.seed, kind, self.id_counters[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 

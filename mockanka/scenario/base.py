@@ -305,7 +305,7 @@ class Layout:
             get = declared.dump
         else:
             home = self.homes[name]
-            get = attrgetter(f"{home.part}.{home.attribute}" if home.part else home.attribute)
+            get = _part_getter(home.part, home.attribute) if home.part else attrgetter(home.attribute)
             default = ... if declared.always else home.default
         field = declared.field
         if isinstance(field, fields.List):
@@ -334,6 +334,12 @@ def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return ... if field.default is dataclasses.MISSING else field.default
+
+
+def _part_getter(part: str, attribute: str) -> Callable[[Any], Any]:
+    """A function that gets a field of a part of a record, or None if the record has no such part."""
+    get_part = attrgetter(part)
+    return lambda record: None if (owner := get_part(record)) is None else getattr(owner, attribute)
 
 
 def _getter(get: Callable[[Any], Any], default: Any, inner: type[Section[Any]] | None) -> Callable[[Any], Any]:

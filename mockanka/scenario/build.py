@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mockanka.core import fault_effects
-from mockanka.core.clock import MODES, Clock, system_time
+from mockanka.core.clock import CLOCK_MODES, Clock, read_system_time
 from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME
 from mockanka.core.license import EXPIRED, License
@@ -96,9 +96,9 @@ def _clock(section: ClockSection, options: Options) -> Clock:
     mode = options.clock or section.mode or options.default_clock
     start = section.start
     if start is None:
-        start = system_time() if mode == "real" else START
+        start = read_system_time() if mode == "real" else START
     if start > END_OF_TIME:
         raise InvalidScenario(("clock", "start"), "is after the year 9000, where time ends")
     speed = section.speed or 1.0 if options.speed is None else options.speed
     step = section.step if options.step is None else options.step
-    return MODES[mode](start, speed, STEP if step is None else step)
+    return CLOCK_MODES[mode](start, speed, STEP if step is None else step)

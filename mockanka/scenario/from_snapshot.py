@@ -63,7 +63,7 @@ class ObservedWorkloads(AuthoredWorkloads):
         if node is not None and (instance.state in SLOT_STATES or section.occupies):
             transitions.take_slot(controller, instance, node)
             if instance.request.usb_device:
-                instance.usb = usb.free_device(controller, node, instance.request.usb_device)
+                instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)
         starting = instance.holds_slot and instance.state in (InstanceState.SCHEDULING, InstanceState.PULLING)
         pulled = 1.0 if instance.state is InstanceState.SCHEDULING else instance.progress_made
         if starting and node and (pulled >= 1 or pulls.continue_pull(controller, node, instance.ref, pulled) is None):

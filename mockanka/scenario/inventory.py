@@ -17,7 +17,6 @@ from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, require_known_state
 from mockanka.core.overrides import Overrides
-from mockanka.core.pulls import Pull
 from mockanka.core.templates import File, Template, Version, VersionRef
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.base import Origin, Section
@@ -102,7 +101,7 @@ class Inventory(ABC):
         known[id] = template
 
     def _host_id(self, kind: str, name: str, namesakes: int) -> str:
-        return randomness.host_uuid(self.controller.seed, kind, name, *([namesakes] if namesakes else []))
+        return randomness.make_host_uuid(self.controller.seed, kind, name, *([namesakes] if namesakes else []))
 
     def _version(self, path: Path, template: Template, section: VersionSection) -> Version:
         if section.images is not None and section.size is not None:
@@ -134,7 +133,7 @@ class Inventory(ABC):
         return (*files, File(self._file_name(template, "state"), section.state_size))
 
     def _file_name(self, template: Template, kind: str) -> str:
-        return randomness.image_file_name(self.controller.seed, template.id, len(template.history), kind)
+        return randomness.make_image_file_name(self.controller.seed, template.id, len(template.history), kind)
 
     def _nodes(self, path: Path, section: NodeSection) -> None:
         for n in _numbers(section):
@@ -168,7 +167,7 @@ class Inventory(ABC):
             node.cached[ref] = self.controller.now if cached.used is None else cached.used
         for index, pull in enumerate(section.pulls or ()):
             ref = self.references.version((*path, "pulls", index), pull.template, serial=pull.serial)
-            node.pulls[ref] = Pull(ref=ref, **pull.values())
+            node.pulls[ref] = pull.make_pull(ref)
         node.overrides = self.overrides(section, node)
         self.check_disk(path, node)
         known[id] = node
@@ -195,7 +194,9 @@ class Inventory(ABC):
         groups = self.controller.groups
         for index, section in enumerate(sections):
             namesakes = sum(group.name == section.name for group in groups.values())
-            id = section.id or randomness.controller_uuid(self.controller.seed, f"group {section.name}", namesakes + 1)
+            id = section.id or randomness.make_controller_uuid(
+                self.controller.seed, f"group {section.name}", namesakes + 1
+            )
             if id in groups:
                 raise InvalidScenario(("groups", index, "id"), f"there is another group {id}")
             groups[id] = Group(**{**section.values(), "id": id})
@@ -241,7 +242,7 @@ class AuthoredInventory(Inventory):
 
     def check_disk(self, path: Path, node: Node) -> None:
         """Refuse a disk that is too small for what is on it."""
-        used = pulls.disk_used(self.controller, node, self.controller.now)
+        used = pulls.compute_disk_usage(self.controller, node, self.controller.now)
         over = used + node.disk_other - node.disk_size
         if over > 0:
             raise InvalidScenario((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")

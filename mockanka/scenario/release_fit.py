@@ -70,7 +70,7 @@ def _fit_instance(controller: Controller, instance: Instance) -> Iterator[str]:
     _fit_state(controller, instance)
     kept = instance.holds_slot or release.has("vm-kept-on-error")
     if instance.state is InstanceState.ERROR and instance.vm is not None and instance.vm.name and not kept:
-        instance.vm = instance.vm.lost("deleted", kept=False)
+        instance.vm = instance.vm.after_failure("deleted", keep_details=False)
         yield _lost(f"instance {instance.id}", "what is known of a VM in Error", "vm-kept-on-error")
     if instance.restarting_until is not None and not release.has("restart"):
         instance.restarting_until = None

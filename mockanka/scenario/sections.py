@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from marshmallow import fields
 
-from mockanka.core.clock import MODES
+from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery, DeliveryStage, Distribution
 from mockanka.core.durations import Duration, Timings
@@ -22,12 +22,13 @@ from mockanka.core.license import TIERS, License
 from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.core.overrides import Overrides
-from mockanka.core.pulls import Pull
+from mockanka.core.pulls import Pull, PullFailure, PullStall
 from mockanka.core.registry import Registry, RegistryState
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveError, SaveImage, SaveRequest, SaveStage
 from mockanka.core.scripts import ScriptResult, ScriptRule
-from mockanka.core.templates import File, PortRule, Template, Version
+from mockanka.core.templates import File, PortRule, Template, Version, VersionRef
+from mockanka.core.transfers import Transfer
 from mockanka.core.usb import UsbDevice
 from mockanka.core.vms import PortForward, Vm
 from mockanka.scenario.base import NOT_AUTHORED, ONLY_DUMPS, Section, key, list_of, nested, section
@@ -104,7 +105,7 @@ class ClockSection(Section[None]):
     """The clock that the controller lives by."""
 
     start: int | None = key(Moment())
-    mode: str | None = key(Choice(*MODES))
+    mode: str | None = key(Choice(*CLOCK_MODES))
     speed: float | None = key(Number(MAX_SPEED, above_zero=True))
     step: int | None = key(FixedDuration())
 
@@ -227,22 +228,29 @@ def _describe_cache(node: Node) -> list[CachedSection]:
 
 
 @section
-class PullSection(Section[Pull]):
+class PullSection(Section[Pull], parts={"transfer": Transfer, "stall": PullStall, "failure": PullFailure}):
     """A version on its way to a node."""
 
     template: str = key(Text(required=True), dump=lambda pull: pull.ref.template_id)
     serial: int = key(Integer(0, required=True), dump=lambda pull: pull.ref.serial)
     started: int = key(Moment(required=True))
     ends: int = key(Moment(required=True))
-    rests_at: float | None = key(Number(high=1), source="pauses_at")
-    rest: int | None = key(FixedDuration())
-    held_by: str | None = key(Text(), source="stalled_by")
-    held_at: float | None = key(
-        Number(high=1), source="stalled_at", dump=lambda pull: pull.stalled_at if pull.stalled_by else None
+    rests_at: float | None = key(Number(high=1), source="transfer.pause_at")
+    rest: int | None = key(FixedDuration(), source="transfer.pause")
+    held_by: str | None = key(Text(), source="stall.rule_id")
+    held_at: float | None = key(Number(high=1), source="stall.progress")
+    fails_at: int | None = key(Moment(), source="failure.at")
+    message: str | None = key(
+        Text(), source="failure.message", dump=lambda pull: (pull.failure and pull.failure.message) or None
     )
-    fails_at: int | None = key(Moment())
-    message: str | None = key(Text())
     files: Sequence[FileSection] = key(list_of(FileSection), default=())
+
+    def make_pull(self, ref: VersionRef) -> Pull:
+        """Return the pull of a version."""
+        stall = PullStall(**{"progress": 1.0, **self.values("stall")}) if self.held_by else None
+        failure = None if self.fails_at is None else PullFailure(**{"message": "", **self.values("failure")})
+        transfer = Transfer(**self.values("transfer"))
+        return Pull(ref=ref, transfer=transfer, stall=stall, failure=failure, **self.values())
 
 
 @section

@@ -66,7 +66,7 @@ class Workloads(ABC):
         if not self.controller.mac_addresses:
             return request.mac_address
         try:
-            (address,) = network.addresses_for(self.controller, request, ref, 1)
+            (address,) = network.assign_mac_addresses(self.controller, request, ref, 1)
         except Refusal as refusal:
             place = path if section.mac_address is None else (*path, "mac_address")
             raise InvalidScenario(place, str(refusal)) from None
@@ -235,7 +235,7 @@ class AuthoredWorkloads(Workloads):
             raise InvalidScenario((*path, "node"), f"node {node.name} has only {node.capacity} slots")
         transitions.take_slot(self.controller, instance, node)
         if wanted := instance.request.usb_device:
-            instance.usb = usb.free_device(self.controller, node, wanted)
+            instance.usb = usb.find_free_device(self.controller, node, wanted)
             if instance.usb is None:
                 raise InvalidScenario((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
 

@@ -31,7 +31,8 @@ from mockanka.core.registry import Registry
 from mockanka.core.release import Feature, Release
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef
-from mockanka.core.usb import Availability, UsbDevice
+from mockanka.core.transfers import Transfer
+from mockanka.core.usb import UsbAvailability, UsbDevice
 from mockanka.core.vms import PortForward, Vm
 from mockanka.scenario.pending import EVENT_CLASSES, PendingSection, describe_event, read_event
 from tests.controllers import controller_of, reload
@@ -53,7 +54,7 @@ def full_controller() -> Controller:
     """A controller that has each kind of record once."""
     controller = controller_of(SCENARIO)
     ref = VersionRef("T", 1)
-    controller.nodes["N"].pulls[ref] = pulls.Pull(ref, 1, 5, (File("f", 7),))
+    controller.nodes["N"].pulls[ref] = pulls.Pull(ref, (File("f", 7),), Transfer(1, 5))
     instance = controller.instances["I"]
     instance.script = scripts.ScriptResult()
     instance.planned_end = instance_record.PlannedEnd("fail")
@@ -109,6 +110,17 @@ def _pull(controller: Controller) -> pulls.Pull:
     return next(iter(_node(controller).pulls.values()))
 
 
+def _put_pull(controller: Controller, pull: pulls.Pull) -> None:
+    _node(controller).pulls[pull.ref] = pull
+
+
+def _put_pull_part(name: str, many: bool = False) -> Callable[[Controller, Any], None]:
+    """A function that replaces a field of the pull, or the only record in it."""
+    return lambda controller, record: _put_pull(
+        controller, dataclasses.replace(_pull(controller), **{name: (record,) if many else record})
+    )
+
+
 def _delivery(controller: Controller) -> Delivery:
     return controller.distributions["D"].deliveries["N"]
 
@@ -128,7 +140,7 @@ def _set_version(controller: Controller, version: Version) -> None:
 
 
 def _set_clock(controller: Controller, record: Any) -> None:
-    controller.clock = clock.MODES[record.mode](controller.now, record.speed, record.step)
+    controller.clock = clock.CLOCK_MODES[record.mode](controller.now, record.speed, record.step)
 
 
 @dataclass
@@ -150,15 +162,14 @@ PLACES = [
     Place(Template, _template),
     Place(Version, lambda controller: _template(controller).history[-1], _set_version),
     Place(PortRule, lambda c: _template(c).port_forwarding[0], _set(_template, "port_forwarding", many=True)),
-    Place(
-        File,
-        lambda controller: _pull(controller).files[0],
-        lambda c, file: _node(c).pulls.update({_pull(c).ref: dataclasses.replace(_pull(c), files=(file,))}),
-    ),
+    Place(File, lambda controller: _pull(controller).files[0], _put_pull_part("files", many=True)),
     Place(Node, _node),
     Place(AnkaVersion, lambda controller: _node(controller).anka, _set(_node, "anka")),
     Place(UsbDevice, lambda controller: _node(controller).usb[0], _set(_node, "usb", many=True)),
-    Place(pulls.Pull, _pull, lambda controller, pull: _node(controller).pulls.update({pull.ref: pull})),
+    Place(pulls.Pull, _pull, _put_pull),
+    Place(Transfer, lambda controller: _pull(controller).transfer, _put_pull_part("transfer")),
+    Place(pulls.PullStall, lambda controller: _pull(controller).stall, _put_pull_part("stall")),
+    Place(pulls.PullFailure, lambda controller: _pull(controller).failure, _put_pull_part("failure")),
     Place(Group, lambda controller: controller.groups["G"]),
     Place(Instance, _instance),
     Place(StartRequest, lambda controller: _instance(controller).request, _set(_instance, "request")),
@@ -197,8 +208,8 @@ NOT_STATE: dict[type[Any], str] = {
     instance_record.TimelineEntry: "tells the past",
     faults.FaultHit: "what a rule did, handed from one function to the next",
     NodeLoad: "computed from the VMs of a node",
-    placement.Need: "computed from a request while a node is looked for",
-    Availability: "computed from the devices of all nodes",
+    placement.Requirements: "computed from a request while a node is looked for",
+    UsbAvailability: "computed from the devices of all nodes",
     Operation: "an entry of a table in the code",
     Feature: "an entry of a table in the code",
     Release: "a value; the controller has it in `release`",
@@ -277,7 +288,6 @@ VALUES: dict[tuple[type[Any], str], Any] = {
 
 TOGETHER: dict[tuple[type[Any], str], dict[str, Any]] = {
     (Node, "timeout_at"): {"lost_at": 5},
-    (pulls.Pull, "stalled_at"): {"stalled_by": "rule"},
 }
 """Fields that mean something only beside others."""
 
