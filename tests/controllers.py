@@ -1,4 +1,4 @@
-"""Worlds and helpers that many tests share."""
+"""Controllers and helpers that many tests share."""
 
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
@@ -41,17 +41,17 @@ scripts:
 
 
 def controller_of(text: str, **options: object) -> Controller:
-    """The controller that a scenario in YAML describes, by a manual clock unless told otherwise."""
+    """The controller that a scenario in YAML describes, with a manual clock unless an option says otherwise."""
     return Scenario.from_yaml(text).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
 def shipped(name: str, **options: object) -> Controller:
-    """The controller of a scenario that ships, by a manual clock unless told otherwise."""
+    """The controller of a scenario that ships, with a manual clock unless an option says otherwise."""
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
 def put_in_force(controller: Controller, rule: FaultRule) -> None:
-    """Add a rule; one that strikes when it begins does so now."""
+    """Add a rule; one that is applied when it begins is applied now."""
     controller.faults.add(rule)
     fault_effects.apply_begin_rule(controller, rule)
 

@@ -102,7 +102,7 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
 
 @section
 class ClockSection(Section[None]):
-    """The clock that the controller lives by."""
+    """The controller's clock."""
 
     start: int | None = key(Moment())
     mode: str | None = key(Choice(*CLOCK_MODES))

@@ -1,4 +1,4 @@
-"""What a scenario means: the format's own example, land, life and names."""
+"""What a scenario means: the format's own example, inventory, life and names."""
 
 import pytest
 
@@ -48,13 +48,13 @@ scripts:
 
 
 def named(controller: Controller, what: str, name: str) -> object:
-    (found,) = [each for each in getattr(controller, what).values() if each.name == name]
+    (found,) = [entity for entity in getattr(controller, what).values() if entity.name == name]
     return found
 
 
 def only(controller: Controller) -> Instance:
-    (one,) = controller.instances.values()
-    return one
+    (instance,) = controller.instances.values()
+    return instance
 
 
 @pytest.fixture
@@ -138,21 +138,21 @@ def test_groups_mean_what_they_say(everything: Controller) -> None:
 
 def test_instances_mean_what_they_say(everything: Controller) -> None:
     """An instance that is Started runs on its node with a VM, and holds a slot."""
-    one = only(everything)
-    node = everything.nodes[one.node_id or ""]
+    instance = only(everything)
+    node = everything.nodes[instance.node_id or ""]
 
     assert (InstanceState.STARTED, "build-1", "job-1", "mini-01") == (
-        one.state,
-        one.request.name,
-        one.request.external_id,
+        instance.state,
+        instance.request.name,
+        instance.request.external_id,
         node.name,
     )
-    assert one.vm is not None
+    assert instance.vm is not None
     assert ("10.0.0.11", [(22, 10000)]) == (
-        one.vm.host_ip,
-        [(port.guest_port, port.host_port) for port in one.vm.ports],
+        instance.vm.host_ip,
+        [(port.guest_port, port.host_port) for port in instance.vm.ports],
     )
-    assert [one.id] == list(node.occupants)
+    assert [instance.id] == list(node.occupants)
 
 
 def test_scripts_mean_what_they_say(everything: Controller) -> None:
@@ -160,14 +160,14 @@ def test_scripts_mean_what_they_say(everything: Controller) -> None:
     assert (ScriptRule("exit 3", 3, "", "boom", Fixed(4 * SECOND)),) == everything.scripts
 
 
-def test_the_same_file_is_the_same_world() -> None:
+def test_the_same_file_makes_the_same_controller() -> None:
     """Two controllers of one scenario are equal, ids and all; another seed makes other ids."""
     scenario = Scenario.from_yaml(EVERYTHING)
-    one, other, third = (scenario.controller(Options(clock="manual", seed=seed)) for seed in (None, None, 43))
+    first, second, third = (scenario.controller(Options(clock="manual", seed=seed)) for seed in (None, None, 43))
 
-    assert state_of(one) == state_of(other)
-    assert set(one.nodes).isdisjoint(third.nodes)
-    assert set(one.instances).isdisjoint(third.instances)
+    assert state_of(first) == state_of(second)
+    assert set(first.nodes).isdisjoint(third.nodes)
+    assert set(first.instances).isdisjoint(third.instances)
 
 
 # Options.
@@ -205,7 +205,7 @@ def test_the_clock_of_a_scenario_runs_as_it_says(mode: str, moved: int) -> None:
     assert moved == clock.now() - before
 
 
-# Land.
+# Inventory.
 
 
 @pytest.mark.parametrize("cached", ["a:b:c", "ID:c", "a:b", "{version: 'a:b'}", "ID"])
@@ -266,7 +266,7 @@ def test_two_nodes_of_one_name_are_two() -> None:
 
 def test_groups_can_be_written_at_their_nodes() -> None:
     """Whether a node names its groups or a group its nodes comes to the same."""
-    one, two = (
+    first, second = (
         controller_of(text)
         for text in (
             "groups: [{name: g, nodes: [a]}]\nnodes: [{name: a}]",
@@ -274,10 +274,10 @@ def test_groups_can_be_written_at_their_nodes() -> None:
         )
     )
 
-    assert state_of(one) == state_of(two)
+    assert state_of(first) == state_of(second)
 
 
-# Life.
+# Workloads.
 
 PLACE = "templates: [{name: os, versions: [{tag: base, size: 10GB}]}]\nnodes: [{name: n}]\n"
 
@@ -321,19 +321,19 @@ def test_count_makes_as_many() -> None:
     """``count`` makes instances that differ only in their ids."""
     controller = controller_of(PLACE + "instances: [{template: os, count: 5, name: many}]")
 
-    assert ["many"] * 5 == [each.request.name for each in controller.instances.values()]
+    assert ["many"] * 5 == [instance.request.name for instance in controller.instances.values()]
 
 
 def test_a_distribution_without_target_goes_to_all_nodes() -> None:
     """A distribution that has just been asked for goes to the named nodes, those of its group, or all."""
-    land = (
+    inventory = (
         "templates: [{name: os, versions: [{tag: base}]}]\nnodes: [{name: a, id: A}, {name: b, id: B, groups: [g]}]\n"
     )
-    land += "groups: [{name: g}]\n"
+    inventory += "groups: [{name: g}]\n"
     targets = [
         set(
             next(
-                iter(controller_of(land + f"distributions: [{{template: os{rest}}}]").distributions.values())
+                iter(controller_of(inventory + f"distributions: [{{template: os{rest}}}]").distributions.values())
             ).deliveries
         )
         for rest in ("", ", nodes: [a]", ", group: g")

@@ -17,7 +17,7 @@ from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
 from tests.controllers import CORNERS, controller_of, pass_time, put_in_force, state_of
 
-LAND = """\
+INVENTORY = """\
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
   - {name: win, versions: [{tag: only, size: 1GB}]}
@@ -31,9 +31,9 @@ faults:
 """Nine lines that are right; the first fault stands on line 10."""
 
 
-def problems_of(text: str, land: str = LAND) -> list[str]:
+def problems_of(text: str, inventory: str = INVENTORY) -> list[str]:
     with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(land + text, "w.yaml").controller()
+        Scenario.from_yaml(inventory + text, "w.yaml").controller()
     return raised.value.problems
 
 
@@ -194,29 +194,33 @@ def test_a_wrong_rule_is_refused_with_file_line_and_key(text: str) -> None:
 
 def test_a_rule_that_begins_where_there_are_no_nodes_is_refused() -> None:
     """It begins once, and there is nothing it could make of a node; the registry is there all the same."""
-    made = rule("{match: {event: begin}, do: {node: offline}}")
-    land = "templates: []\nfaults:\n"
+    offline = rule("{match: {event: begin}, do: {node: offline}}")
+    inventory = "templates: []\nfaults:\n"
 
-    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never be applied"] == problems_of(made, land)
-    assert 1 == len(controller_of(land + rule("{match: {event: begin}, do: {registry: down}}")).faults)
+    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never be applied"] == problems_of(
+        offline, inventory
+    )
+    assert 1 == len(controller_of(inventory + rule("{match: {event: begin}, do: {registry: down}}")).faults)
 
 
-def test_a_rule_that_begins_and_meets_no_node_has_not_struck() -> None:
-    """A dump may have one whose node is gone: it is in force, and nothing is counted or told."""
-    controller = controller_of(LAND + rule("{do: {status: 500}}"))
-    given = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
-    made = restore_rule(controller, (), FaultSection.load(given))
-    put_in_force(controller, made)
+def test_a_rule_that_begins_and_meets_no_node_is_not_applied() -> None:
+    """A dump may have a rule whose node is gone: it is in force, and nothing is counted or recorded."""
+    controller = controller_of(INVENTORY + rule("{do: {status: 500}}"))
+    written = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
+    restored = restore_rule(controller, (), FaultSection.load(written))
+    put_in_force(controller, restored)
 
-    assert (0, 0) == (made.matched, made.applied)
+    assert (0, 0) == (restored.matched, restored.applied)
     assert not [line for line in controller.log.since(0) if line.what == "fault"]
 
 
 def test_the_counts_of_a_dump_are_taken() -> None:
-    """Where everything in flight is told, so is how often a rule has struck."""
-    (made,) = controller_of(LAND + rule("{do: {status: 503}, times: 1, seen: 3, fired: 1}") + "pending: []\n").faults
+    """A dump says how often a rule has matched and been applied."""
+    (counted,) = controller_of(
+        INVENTORY + rule("{do: {status: 503}, times: 1, seen: 3, fired: 1}") + "pending: []\n"
+    ).faults
 
-    assert (3, 1) == (made.matched, made.applied)
+    assert (3, 1) == (counted.matched, counted.applied)
 
 
 def test_the_line_is_that_of_the_key() -> None:
@@ -229,52 +233,54 @@ def test_the_line_is_that_of_the_key() -> None:
 def test_two_rules_of_one_id_are_refused() -> None:
     """An id is one rule's, whether it was given or made."""
     twice = rule("{id: a, do: {status: 500}}") * 2
-    made = rule("{do: {status: 500}}") + rule("{id: fault-1, do: {status: 500}}")
+    generated = rule("{do: {status: 500}}") + rule("{id: fault-1, do: {status: 500}}")
 
     assert ["w.yaml:11: faults[1].id: there is another fault 'a'"] == problems_of(twice)
-    assert ["w.yaml:11: faults[1].id: there is another fault 'fault-1'"] == problems_of(made)
+    assert ["w.yaml:11: faults[1].id: there is another fault 'fault-1'"] == problems_of(generated)
 
 
 def test_drain_is_known_to_a_release_that_has_it() -> None:
     """At 1.32.0 a node may be drained by a rule."""
     controller = controller_of(
-        "controller: {release: 1.32.0}\n" + LAND + rule("{match: {event: begin}, do: {node: drain}}")
+        "controller: {release: 1.32.0}\n" + INVENTORY + rule("{match: {event: begin}, do: {node: drain}}")
     )
     pass_time(controller, 0)
 
-    assert ["Drain Mode"] == [each.state(controller.now) for each in controller.nodes.values()]
+    assert ["Drain Mode"] == [node.state(controller.now) for node in controller.nodes.values()]
 
 
 def test_drain_is_refused_by_a_release_that_does_not_have_it() -> None:
     """Before 1.32.0 no rule can bring a node there."""
-    land = "controller: {release: 1.31.0}\n" + LAND
+    inventory = "controller: {release: 1.31.0}\n" + INVENTORY
     why = "release 1.31.0 knows no Drain Mode: it came with 1.32.0"
 
     assert [f"w.yaml:11: faults[0].do.node: {why}"] == problems_of(
-        rule("{match: {event: begin}, do: {node: drain}}"), land
+        rule("{match: {event: begin}, do: {node: drain}}"), inventory
     )
 
 
 def test_an_operation_that_came_later_cannot_be_meant() -> None:
     """Nothing would ever meet a rule for what the simulated release does not know."""
     match = "{match: {path: /api/v1/rpc/vm/restart}, do: {status: 503}}"
-    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + LAND)
+    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + INVENTORY)
 
     assert 1 == len(refused)
     assert refused[0].startswith("w.yaml:11: faults[0].match.path: no operation has the path '/api/v1/rpc/vm/restart'")
     assert refused[0].endswith("(release 1.43.0)")
-    assert controller_of("controller: {release: 1.44.0}\n" + LAND + rule(match)).faults
+    assert controller_of("controller: {release: 1.44.0}\n" + INVENTORY + rule(match)).faults
 
 
 @pytest.mark.parametrize("key", ["template", "node", "group"])
 def test_names_and_ids_that_are_there_are_taken(key: str) -> None:
     """A match may name a template, a node, a group either way."""
-    land = controller_of(LAND.replace("faults:\n", ""))
-    things: dict[str, Any] = {"template": land.templates, "node": land.nodes, "group": land.groups}
-    for id, each in things[key].items():
-        for name in (id, each.name):
-            made = controller_of(LAND + rule(f"{{match: {{event: pull, {key}: '{name}'}}, do: {{fail: x}}}}"))
-            assert [name] == [getattr(each.match, key) for each in made.faults]
+    inventory = controller_of(INVENTORY.replace("faults:\n", ""))
+    entities = {"template": inventory.templates, "node": inventory.nodes, "group": inventory.groups}[key]
+    for id, entity in entities.items():
+        for name in (id, entity.name):
+            controller = controller_of(
+                INVENTORY + rule(f"{{match: {{event: pull, {key}: '{name}'}}, do: {{fail: x}}}}")
+            )
+            assert [name] == [getattr(added.match, key) for added in controller.faults]
 
 
 @pytest.mark.parametrize("path", methods_by_path())
@@ -283,7 +289,7 @@ def test_every_operation_can_be_meant(path: str) -> None:
     for method in OPERATION_METHODS:
         text = rule(f"{{match: {{path: {path}, method: {method}}}, do: {{status: 500}}}}")
         if method in methods_by_path()[path]:
-            assert 1 == len(controller_of(LAND + text).faults)
+            assert 1 == len(controller_of(INVENTORY + text).faults)
         else:
             (problem,) = problems_of(text)
             assert f"{path} takes no {method}" in problem
@@ -291,7 +297,7 @@ def test_every_operation_can_be_meant(path: str) -> None:
 
 @pytest.mark.parametrize("event", LIFECYCLE_FAULTS)
 @pytest.mark.parametrize("key", REQUEST_MATCH_KEYS)
-def test_no_rule_is_for_the_door_and_for_life(event: str, key: str) -> None:
+def test_no_rule_matches_requests_and_events(event: str, key: str) -> None:
     """A request's keys and an event exclude each other."""
     value = "{a: b}" if key in ("query", "body") else "GET" if key == "method" else "/api/v1/vm"
     (problem,) = problems_of(rule(f"{{match: {{event: {event}, {key}: {value}}}, do: {{fail: x}}}}"))
@@ -374,8 +380,8 @@ LOADERS: list[Callable[[Controller], Controller]] = [loaded_by_yaml, loaded_by_j
 
 
 def with_rule(item: dict[str, Any]) -> Controller:
-    land = yaml.safe_load("controller: {release: 1.32.0}\n" + LAND)
-    return Scenario.from_data({**land, "faults": [item], "clock": {"mode": "manual"}}).controller()
+    inventory = yaml.safe_load("controller: {release: 1.32.0}\n" + INVENTORY)
+    return Scenario.from_data({**inventory, "faults": [item], "clock": {"mode": "manual"}}).controller()
 
 
 @pytest.mark.parametrize(("event", "do"), EVERY, ids=lambda part: json.dumps(part))
@@ -387,7 +393,7 @@ def test_every_kind_of_rule_survives(event: str | None, do: dict[str, Any]) -> N
     rule.matched, rule.applied = 7, 3
     copies = [load(controller) for load in LOADERS]
 
-    assert [[rule]] * 2 == [list(each.faults) for each in copies]
+    assert [[rule]] * 2 == [list(copy.faults) for copy in copies]
     assert dump(controller)["faults"] == dump(copies[0])["faults"]
 
 
@@ -403,14 +409,14 @@ MATCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("match", MATCHES, ids=json.dumps)
 def test_every_match_survives(match: dict[str, Any]) -> None:
-    """What a rule strikes at is the same after a dump, to the type of each value."""
+    """What a rule matches is the same after a dump, to the type of each value."""
     do = {"fail": "x"} if "event" in match else {"status": 500}
     controller = with_rule({"match": match, "do": do, "probability": 0.25})
     (rule,) = controller.faults
     copies = [list(load(controller).faults) for load in LOADERS]
 
     assert [[rule]] * 2 == copies
-    assert [repr(rule)] * 2 == [repr(each[0]) for each in copies]
+    assert [repr(rule)] * 2 == [repr(faults[0]) for faults in copies]
 
 
 def test_every_key_is_in_the_tables() -> None:
@@ -436,7 +442,7 @@ def test_ids_go_on_after_a_dump() -> None:
 def test_a_rule_for_what_is_gone_survives() -> None:
     """The node and the template that a rule names may have been deleted meanwhile."""
     controller = controller_of(
-        LAND
+        INVENTORY
         + rule("{match: {event: pull, node: alpha, template: mac, tag: base}, do: {fail: x}}")
         + rule("{match: {event: start, group: mine}, do: {fail: x}}")
     )
@@ -447,15 +453,15 @@ def test_a_rule_for_what_is_gone_survives() -> None:
     assert [list(controller.faults)] * 2 == [list(load(controller).faults) for load in LOADERS]
 
 
-def test_what_strikes_at_the_beginning_does_not_strike_again() -> None:
-    """A rule that struck when it came into force does not when its dump is loaded."""
-    controller = controller_of(LAND + rule("{match: {event: begin}, do: {node: offline, for: 1m}}"))
+def test_a_rule_applied_at_the_beginning_is_not_applied_again() -> None:
+    """A rule that was applied when it was added is not applied again when its dump is loaded."""
+    controller = controller_of(INVENTORY + rule("{match: {event: begin}, do: {node: offline, for: 1m}}"))
     pass_time(controller, 90)
     copy = loaded_by_yaml(controller)
     pass_time(copy, 1)
 
-    assert [(1, 1)] == [(each.matched, each.applied) for each in copy.faults]
-    assert [None] == [each.lost_at for each in copy.nodes.values()]
+    assert [(1, 1)] == [(rule.matched, rule.applied) for rule in copy.faults]
+    assert [None] == [node.lost_at for node in copy.nodes.values()]
 
 
 def test_the_state_of_a_registry_belongs_to_a_dump() -> None:
@@ -470,12 +476,12 @@ def test_a_broken_monitored_script_in_a_scenario_does_not_break_the_simulation()
     """A script that is not base64 is refused with the scenario, or found out late; time goes on in any case."""
     text = "instances:\n  - {template: mac, startup_script: '!', script_monitoring: true}\n"
     try:
-        controller = controller_of("controller: {release: 1.32.0}\n" + LAND.replace("faults:\n", text))
+        controller = controller_of("controller: {release: 1.32.0}\n" + INVENTORY.replace("faults:\n", text))
     except ScenarioError:
         return
     pass_time(controller, 300)
 
-    assert ["Error"] == [each.state for each in controller.instances.values()]
+    assert ["Error"] == [instance.state for instance in controller.instances.values()]
 
 
 # In the middle of it.
@@ -501,16 +507,16 @@ def whole(controller: Controller) -> dict[str, object]:
 
 
 def busy(event: str, do: str) -> Controller:
-    """A world in which everything happens that a rule can strike at."""
+    """A controller in which everything happens that lifecycle faults can match."""
     text = CORNERS.replace("seed: 5", "seed: 5\ncontroller: {release: 1.32.0, retries: 1}")
     skip = "0" if event == "begin" else "1"  # it begins once only
     faults = MIDDLE.replace("EVENT", event).replace("DO", do).replace("SKIP", skip)
     controller = controller_of(text + "faults:" + faults)
     templates = list(controller.templates)
-    made: list[str] = []
+    ids: list[str] = []
     for template_id in (*templates, *templates):
         request = StartRequest(template_id, startup_script="ZmFpbA==", script_monitoring=template_id == templates[0])
-        made += instances.start_instances(controller, request, 2)
+        ids += instances.start_instances(controller, request, 2)
     distributions.create_distribution(controller, templates[1])
     return controller
 
@@ -518,7 +524,9 @@ def busy(event: str, do: str) -> Controller:
 def go_on(controller: Controller) -> None:
     """Half a minute in which somebody saves, and somebody terminates."""
     pass_time(controller, 29)
-    running = [each.id for each in controller.instances.values() if each.state == "Started" and not each.hidden]
+    running = [
+        instance.id for instance in controller.instances.values() if instance.state == "Started" and not instance.hidden
+    ]
     for id in running[:1]:
         save_images.create_save_image(controller, SaveRequest(id, new_template_name="new", script="ZmFpbA=="))
     for id in running[1:2]:
@@ -528,22 +536,22 @@ def go_on(controller: Controller) -> None:
 
 @pytest.mark.parametrize(("event", "do"), LIFE_RULES)
 def test_a_dump_in_the_middle_of_a_fault_goes_on_like_the_original(event: str, do: str) -> None:
-    """At several moments, whatever is struck: the loaded one lives as the original does, to the last count."""
+    """Whatever the fault and whenever the dump: the loaded controller goes on as the original, to the last count."""
     controller = busy(event, do)
     copies: list[Controller] = []
     for number in range(9):
-        assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
+        assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
         if number in (1, 2, 5):
             copies.append(LOADERS[number % 2](controller))
-        for each in (controller, *copies):
-            go_on(each)
-    for each in (controller, *copies):
+        for running in (controller, *copies):
+            go_on(running)
+    for running in (controller, *copies):
         for id in ("a", "b"):
-            fault_effects.remove_rule(each, id)
-        pass_time(each, 3)
+            fault_effects.remove_rule(running, id)
+        pass_time(running, 3)
 
-    assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
-    for each in (controller, *copies):
-        pass_time(each, 1000)
-    assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
+    assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
+    for running in (controller, *copies):
+        pass_time(running, 1000)
+    assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
     assert [] != [line for line in controller.log.since(0) if line.what == "fault"]

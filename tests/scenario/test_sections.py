@@ -4,7 +4,7 @@ import pytest
 
 from mockanka.scenario import Scenario, ScenarioError
 
-LAND = """\
+INVENTORY = """\
 templates:
   - name: os
     id: T1
@@ -181,7 +181,7 @@ def test_a_dangling_name_is_refused(text: str) -> None:
     place, _, rest = DANGLING[text].partition(":")
     line = sum(int(part) for part in place.split("+"))
 
-    assert [f"w.yaml:{line}:{rest}"] == problems_of(LAND + text)
+    assert [f"w.yaml:{line}:{rest}"] == problems_of(INVENTORY + text)
 
 
 UNFIT = {
@@ -226,7 +226,7 @@ UNFIT = {
 @pytest.mark.parametrize("text", UNFIT)
 def test_what_does_not_fit_together_is_refused(text: str) -> None:
     """A scenario whose parts contradict each other is refused where the contradiction stands."""
-    assert [UNFIT[text]] == problems_of(LAND + text)
+    assert [UNFIT[text]] == problems_of(INVENTORY + text)
 
 
 ALONE = {
@@ -270,7 +270,7 @@ ALONE = {
 
 
 @pytest.mark.parametrize("text", ALONE)
-def test_land_that_does_not_fit_together_is_refused(text: str) -> None:
+def test_an_inventory_that_does_not_fit_together_is_refused(text: str) -> None:
     """Templates, nodes and groups that contradict each other are refused where the contradiction stands."""
     assert [ALONE[text]] == problems_of(text)
 
