@@ -5,23 +5,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
+from mockanka.scenario import Scenario, dump, to_yaml
 from mockanka.scenario.pending import EVENT_CLASSES, FORMER_KINDS
 from mockanka.scenario.sections import DUMP_FORMAT
 from mockanka.simulator.simulator import Simulator
 from tests.controllers import controller_of, pass_time
+from tests.scenario.problems import problems_of
 
 DUMPS = Path(__file__).parent / "dumps"
 """By release: a dump from before formats, the same in format 1, and what the controller was an hour later."""
 
 RELEASES = sorted(path.name.removesuffix(".after-an-hour.yaml") for path in DUMPS.glob("*.after-an-hour.yaml"))
 HOUR = 3600
-
-
-def problems_of(text: str) -> list[str]:
-    with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(text, "w.yaml").controller()
-    return raised.value.problems
 
 
 def fixture_text(release: str, name: str) -> str:
