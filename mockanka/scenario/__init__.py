@@ -14,7 +14,14 @@ from mockanka.scenario.dump import dump, to_yaml
 from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.sections import ScenarioSection
-from mockanka.scenario.source import Document, ScenarioError, nearest, parse_json, parse_yaml, problems_in
+from mockanka.scenario.source import (
+    Document,
+    ScenarioError,
+    document_from_json,
+    document_from_yaml,
+    nearest,
+    problems_in,
+)
 
 __all__ = ["Options", "Scenario", "ScenarioError", "dump", "shipped", "to_yaml"]
 
@@ -49,12 +56,12 @@ class Scenario:
     @classmethod
     def from_yaml(cls, text: str, source: str = "scenario") -> Scenario:
         """Return the scenario of a YAML text; ``source`` names it in errors. Raises ScenarioError."""
-        return cls._from_document(parse_yaml(text, source))
+        return cls._from_document(document_from_yaml(text, source))
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str = "scenario") -> Scenario:
         """Return the scenario of a JSON text; ``source`` names it in errors. Raises ScenarioError."""
-        return cls._from_document(parse_json(text, source))
+        return cls._from_document(document_from_json(text, source))
 
     @classmethod
     def from_data(cls, data: object, source: str = "scenario") -> Scenario:

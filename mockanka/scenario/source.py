@@ -5,13 +5,13 @@ Scalars stay text, and the sections decide what they are: so ``release: 1.50`` i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import NoReturn
 
 import yaml
+
+from mockanka.json_text import parse_json
 
 Path = tuple[str | int, ...]
 DEPTH = 50
@@ -115,7 +115,7 @@ def nearest(word: str, known: list[str]) -> str:
     return f"known are {', '.join(sorted(known))}" if known else "there are none"
 
 
-def parse_yaml(text: str, source: str) -> Document:
+def document_from_yaml(text: str, source: str) -> Document:
     """Return the document of a YAML text; ``source`` names it in errors. Raises ScenarioError."""
     document = Document(source, {})
     try:
@@ -138,16 +138,12 @@ def parse_yaml(text: str, source: str) -> Document:
     return document
 
 
-def parse_json(text: str | bytes, source: str) -> Document:
+def document_from_json(text: str | bytes, source: str) -> Document:
     """Return the document of a JSON text; ``source`` names it in errors. Raises ScenarioError."""
     try:
-        return Document(source, json.loads(text, parse_constant=_refuse_constant))
+        return Document(source, parse_json(text))
     except (ValueError, RecursionError) as error:
         raise ScenarioError([f"{source}: not valid JSON: {error}"]) from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 class _Converter:
