@@ -253,7 +253,12 @@ def test_a_selected_shape_is_among_the_alternatives(release: str, name: str) -> 
 
 LINKS = distinct(
     (
-        (source, name, repr(link), contract(release).content(contract(release).operations.get(link["operationId"], "#"))),
+        (
+            source,
+            name,
+            repr(link),
+            contract(release).content(contract(release).operations.get(link["operationId"], "#")),
+        ),
         pytest.param(release, source, link, id=f"{release}-{source}-{name}"),
     )
     for release in RELEASES
