@@ -39,6 +39,10 @@ scripts:
 """
 
 
+_SCHEMA = schema.Scenario()
+"""One for all tests: building it takes longer than most dumps take to load."""
+
+
 def controller_of(text: str, **options: object) -> Controller:
     """The controller that a scenario in YAML describes, by a manual clock unless told otherwise."""
     return Scenario.from_yaml(text).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
@@ -57,7 +61,7 @@ def put_in_force(controller: Controller, rule: Rule) -> None:
 
 def reload(controller: Controller) -> Controller:
     """The controller that its dump makes."""
-    return build(schema.Scenario().load(dump(controller)), Options())
+    return build(_SCHEMA.load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:
