@@ -6,6 +6,8 @@ it needs, with ``examples``.
 """
 
 import os
+from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import Phase, settings
 
@@ -22,3 +24,17 @@ settings.load_profile("full" if FULL else "default")
 def examples(default: int, full: int) -> int:
     """Return how many examples a test takes, by default and in full."""
     return full if FULL else default
+
+
+def crossing(rows: Iterable[tuple[Any, ...]], values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """Return every row with the first value, and the first row with every value; in full every row with every value.
+
+    For two things that do not depend on each other this proves what their product proves.
+    """
+    (first_row, *other_rows), (first_value, *other_values) = rows, values
+    if FULL:
+        return [(*row, value) for row in (first_row, *other_rows) for value in (first_value, *other_values)]
+    return [
+        *((*row, first_value) for row in (first_row, *other_rows)),
+        *((*first_row, value) for value in other_values),
+    ]

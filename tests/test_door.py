@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockanka import door as door_module
@@ -20,6 +20,7 @@ from mockanka.door import LONGEST_READ, Door
 from mockanka.house import House
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.units import SECOND, format_moment
+from tests.conftest import examples
 from tests.worlds import CORNERS
 
 BEGIN = "2024-01-01T00:00:00Z"
@@ -259,6 +260,7 @@ REQUESTS = st.one_of(
 )
 
 
+@settings(max_examples=examples(30, 300))
 @given(st.lists(REQUESTS, max_size=12), st.integers(0, 3))
 def test_the_same_requests_get_the_same_bytes(requests: list[tuple[str, str, Any]], seed: int) -> None:
     """Two doors with the same scenario and seed answer the same requests alike to the last byte."""

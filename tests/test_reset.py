@@ -25,6 +25,7 @@ from mockanka.door import Door
 from mockanka.house import House
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.units import SECOND
+from tests.conftest import examples
 from tests.worlds import CORNERS
 
 VM = "/api/v1/vm"
@@ -295,7 +296,7 @@ OPTIONS = [
     story=st.lists(actions, min_size=1, max_size=25),
     over_http=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(20, 200))
 @example(
     world="noisy",
     options=OPTIONS[0],

@@ -26,6 +26,7 @@ from mockanka.contract.relay import HEADER
 from mockanka.contract.transport import Access
 from mockanka.core.faults import AT_THE_DOOR
 from mockanka.server import url_of
+from tests.conftest import examples
 from tests.contract.passing import Passing, conversation, exactly, listening, passing
 from tests.contract.test_transport import CERTIFICATE
 from tests.test_wire_faults import STATUS, TIMEOUT, VM, Answer, ask, connect, head, hear, raw, refused, take, until
@@ -192,7 +193,7 @@ PIECES = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30, 300))
 @given(first=st.sampled_from([b"\x00", *(said for said in SAID if b"Host: x" in said)]), pieces=PIECES)
 def test_anything_passes_byte_for_byte(
     to_a_port: tuple[socket.socket, Passing], first: bytes, pieces: list[tuple[bool, bytes]]

@@ -14,6 +14,7 @@ from mockanka.contract.check.run import Pace
 from mockanka.contract.check.writing import find_target
 from mockanka.contract.transport import connect
 from mockanka.scenario import shipped
+from tests.conftest import FULL, crossing
 from tests.contract.check.proxied import plain_proxy
 from tests.contract.check.simulated import Simulated, checked, complaints, left_behind, scenario
 from tests.contracts import has
@@ -38,10 +39,12 @@ CLEAN: tuple[int, list[str], list[str], list[str]] = (0, [], [], [])
 
 
 def worlds(*without: str) -> list[tuple[str, str, bool]]:
-    """Scenario, release, whether headers are dropped; the last for each scenario and for each release, but not both."""
-    names = [name for name in shipped() if name not in without]
-    bare = [*((name, RELEASES[-1], True) for name in names), *(("default", each, True) for each in RELEASES[:-1])]
-    return [*((name, release, False) for name in names for release in RELEASES), *bare]
+    """Scenario, release, whether headers are dropped: every scenario at the newest release, and the fullest of them at
+    every release, with and without headers; in full every scenario at every release.
+    """
+    names = sorted((name for name in shipped() if name not in without), key="default".__ne__)
+    rows = [(name, release) for release, name in crossing([(release,) for release in reversed(RELEASES)], names)]
+    return [*((*row, False) for row in rows), *((*row, True) for row in rows if FULL or row[0] == "default")]
 
 
 @pytest.mark.parametrize(("name", "release", "bare"), worlds())

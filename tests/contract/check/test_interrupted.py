@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from mockanka.contract.check.run import Pace
 from mockanka.contract.check.writing import find_target
 from mockanka.contract.exchange import Exchange
 from mockanka.contract.transport import Access, Unusable, connect
+from tests.conftest import FULL
 from tests.contract.check.simulated import Simulated, checked, complaints, left_behind
 
 WHOLE = 170
@@ -62,8 +64,17 @@ def test_a_whole_run_has_more_requests_than_are_interrupted_here() -> None:
     assert WHOLE <= len(simulated.seen)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(5, WHOLE, 11))
+def places(first: int, step: int) -> list[Any]:
+    """Requests all through a run, by their numbers, each before it is done or after it; in full both."""
+    return [
+        pytest.param(at, done, id=f"{at}-{'after' if done else 'before'}")
+        for at in range(first, WHOLE, step)
+        for done in (False, True)
+        if FULL or done == at % 2
+    ]
+
+
+@pytest.mark.parametrize(("at", "done"), places(5, 11))
 def test_an_interrupt_leaves_nothing_behind(at: int, done: bool) -> None:
     """Whichever request it hits, also when it was done and its answer never came."""
     simulated = Broken(at, interrupt, done)
@@ -92,8 +103,7 @@ def test_an_interrupt_of_a_request_that_makes_something_leaves_nothing_behind() 
         assert [] == left_behind(simulated.house.controller)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(10, WHOLE, 13))
+@pytest.mark.parametrize(("at", "done"), places(10, 13))
 def test_a_connection_that_breaks_once_leaves_nothing_behind(at: int, done: bool) -> None:
     """The request is told as unanswered, and the run goes on."""
     simulated = Broken(at, breaks, done)
