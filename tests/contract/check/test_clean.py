@@ -77,7 +77,7 @@ def test_a_node_that_is_named_takes_part(release: str) -> None:
     }
 
 
-@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("release", RELEASES if FULL else (RELEASES[0], RELEASES[-1]))
 def test_generated_requests_change_nothing(release: str) -> None:
     """Queries of every GET, updates of our own instance and group are answered as they should; the names stay ours."""
     simulated, plain = Simulated("default", release), Simulated("default", release)
