@@ -70,7 +70,7 @@ def round_progress(value: float) -> int | float:
 
 
 def shortest_float32(value: float) -> int | float:
-    """Return the shortest number that is the same single-precision float, as of ``cpu_util`` (controller-facts A0.2)."""
+    """Return the shortest number that is the same single-precision float: Go writes them so (controller-facts A0.2)."""
     single: float = struct.unpack("f", struct.pack("f", value))[0]
     if single == int(single):
         return int(single)

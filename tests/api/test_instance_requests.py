@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from mockanka.api.instance_requests import NEVER_SHOWN
-from mockanka.api.instances import START_BODY
+from mockanka.api.instance_requests import NEVER_SHOWN, START_BODY
 from mockanka.core.release import KNOWN_RELEASES, Release
 from tests.api.client import NEW, Wire, world
 from tests.controllers import pass_time

@@ -355,7 +355,7 @@ def matches(wire: Wire) -> None:
     for instance_id in ("", *wire.controller.instances):
         query = f"id={instance_id}" if instance_id else ""
         wire.controller.advance()
-        at_hand = wire.app.answers.at_hand(query.encode())
+        at_hand = wire.app.instance_cache.find_response(query.encode())
         expected = fresh.test_client().get("/api/v1/vm", query_string=query).data
 
         assert expected == at_hand
@@ -467,16 +467,16 @@ def test_a_poll_that_asks_for_more_than_looking_up_is_not_at_hand() -> None:
     wire = office()
     queries = [NOWHERE, INSTANCE + "&x=1", INSTANCE.replace("-", "%2d"), "", "é"]
 
-    assert [None] * len(queries) == [wire.app.answers.at_hand(f"id={each}".encode()) for each in queries]
-    assert wire.app.answers.at_hand(b"ID=1") is None
+    assert [None] * len(queries) == [wire.app.instance_cache.find_response(f"id={each}".encode()) for each in queries]
+    assert wire.app.instance_cache.find_response(b"ID=1") is None
 
 
 def test_an_answer_is_made_once_as_long_as_nothing_changes() -> None:
     """As long as nothing changes the very same bytes are handed out."""
-    answers = office().app.answers
+    answers = office().app.instance_cache
 
-    assert answers.at_hand(b"") is answers.at_hand(b"")
-    assert answers.at_hand(f"id={INSTANCE}".encode()) is answers.at_hand(f"id={INSTANCE}".encode())
+    assert answers.find_response(b"") is answers.find_response(b"")
+    assert answers.find_response(f"id={INSTANCE}".encode()) is answers.find_response(f"id={INSTANCE}".encode())
 
 
 def test_what_is_kept_for_instances_long_gone_is_dropped() -> None:
@@ -490,4 +490,4 @@ def test_what_is_kept_for_instances_long_gone_is_dropped() -> None:
         pass_time(wire.controller, 120)
         matches(wire)
 
-    assert len(wire.app.answers._pieces) < 400
+    assert len(wire.app.instance_cache._instances) < 400

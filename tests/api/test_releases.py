@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mockanka.api import groups, images, instances, nodes, registry
+from mockanka.api import distributions, groups, images, instance_responses, nodes, templates
 from mockanka.api.field_table import FieldTable
 from mockanka.core.operations import OPERATIONS
 from mockanka.core.release import KNOWN_RELEASES, OLDEST_RELEASE, Release
@@ -240,25 +240,27 @@ def tables(module: ModuleType) -> Iterator[tuple[str, FieldTable[Any]]]:
             yield f"{module.__name__.rpartition('.')[2]}.{name}", each
 
 
-TABLES = dict(each for module in (groups, images, instances, nodes, registry) for each in tables(module))
+TABLES = dict(
+    each for module in (distributions, groups, images, instance_responses, nodes, templates) for each in tables(module)
+)
 PLACES = {
-    "groups.GROUP": ["group"],
-    "images.TASK": ["save image task"],
-    "images.SCRIPT": ["script_result"],
-    "images.SAVE_IMAGE": ["save image request"],
-    "instances.PORTS": ["port"],
-    "instances.VM_INFO": ["vminfo"],
-    "instances.SCRIPT": ["startup_script"],
-    "instances.INSTANCE": ["instance"],
-    "nodes.ANKA": ["anka_version", "anka_version by id"],
-    "nodes.GROUP": ["group"],
-    "nodes.NODE_TABLE": ["node"],
-    "registry.LISTED": ["template in the list"],
-    "registry.BY_REGISTRY_V1": ["template in the v1 list"],
-    "registry.VERSION": ["version"],
-    "registry.TEMPLATE": ["template"],
-    "registry.DELIVERY": ["delivery"],
-    "registry.DISTRIBUTION": ["distribution"],
+    "groups.GROUP_FIELDS": ["group"],
+    "images.SAVE_TASK_FIELDS": ["save image task"],
+    "images.SAVE_SCRIPT_FIELDS": ["script_result"],
+    "images.SAVE_IMAGE_FIELDS": ["save image request"],
+    "instance_responses.PORT_FIELDS": ["port"],
+    "instance_responses.VM_FIELDS": ["vminfo"],
+    "instance_responses.STARTUP_SCRIPT_FIELDS": ["startup_script"],
+    "instance_responses.INSTANCE_FIELDS": ["instance"],
+    "nodes.ANKA_VERSION_FIELDS": ["anka_version", "anka_version by id"],
+    "nodes.GROUP_FIELDS": ["group"],
+    "nodes.NODE_FIELDS": ["node"],
+    "templates.TEMPLATE_ITEM_FIELDS": ["template in the list"],
+    "templates.V1_TEMPLATE_ITEM_FIELDS": ["template in the v1 list"],
+    "templates.VERSION_FIELDS": ["version"],
+    "templates.TEMPLATE_FIELDS": ["template"],
+    "distributions.DELIVERY_FIELDS": ["delivery"],
+    "distributions.DISTRIBUTION_FIELDS": ["distribution"],
 }
 """Where the objects of each table are seen."""
 
@@ -275,7 +277,10 @@ def test_every_table_is_seen_here() -> None:
 
     assert set(PLACES) == set(TABLES)
     # No instance here is in Error, or has a USB device.
-    assert {("instances.INSTANCE", "message"), ("instances.INSTANCE", "usb_device")} == unseen
+    assert {
+        ("instance_responses.INSTANCE_FIELDS", "message"),
+        ("instance_responses.INSTANCE_FIELDS", "usb_device"),
+    } == unseen
 
 
 @pytest.mark.parametrize("name", TABLES)

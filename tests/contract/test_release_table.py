@@ -194,22 +194,22 @@ def test_every_feature_is_in_the_document_or_has_no_key() -> None:
 # ---- the simulator's tables ----------------------------------------------------------------------------------------
 
 TABLES = {
-    "instances.INSTANCE": "Instance",
-    "instances.VM_INFO": "VmInfo",
-    "instances.PORTS": "PortForwardingRule",
-    "instances.SCRIPT": "StartupScript",
-    "nodes.NODE_TABLE": "Node",
-    "nodes.ANKA": "AnkaVersion",
-    "groups.GROUP": "Group",
-    "registry.LISTED": "TemplateListItem",
-    "registry.BY_REGISTRY_V1": "TemplateShortListItem",
-    "registry.TEMPLATE": "Template",
-    "registry.VERSION": "TemplateVersion",
-    "registry.DISTRIBUTION": "DistributionStatus",
-    "registry.DELIVERY": "NodeDistribution",
-    "images.SAVE_IMAGE": "SaveImageTask",
-    "images.TASK": "SaveImageTaskRequest",
-    "images.SCRIPT": "ScriptResult",
+    "instance_responses.INSTANCE_FIELDS": "Instance",
+    "instance_responses.VM_FIELDS": "VmInfo",
+    "instance_responses.PORT_FIELDS": "PortForwardingRule",
+    "instance_responses.STARTUP_SCRIPT_FIELDS": "StartupScript",
+    "nodes.NODE_FIELDS": "Node",
+    "nodes.ANKA_VERSION_FIELDS": "AnkaVersion",
+    "groups.GROUP_FIELDS": "Group",
+    "templates.TEMPLATE_ITEM_FIELDS": "TemplateListItem",
+    "templates.V1_TEMPLATE_ITEM_FIELDS": "TemplateShortListItem",
+    "templates.TEMPLATE_FIELDS": "Template",
+    "templates.VERSION_FIELDS": "TemplateVersion",
+    "distributions.DISTRIBUTION_FIELDS": "DistributionStatus",
+    "distributions.DELIVERY_FIELDS": "NodeDistribution",
+    "images.SAVE_IMAGE_FIELDS": "SaveImageTask",
+    "images.SAVE_TASK_FIELDS": "SaveImageTaskRequest",
+    "images.SAVE_SCRIPT_FIELDS": "ScriptResult",
 }
 """The schema of the document for each field table of the simulator."""
 
@@ -219,19 +219,19 @@ BODIES = {
     "instance_requests.RestartBody": "RestartVmRequest",
     "instance_requests.PortRuleBody": "PortForwardingOverride",
     "instance_requests.DiskBody": "DiskOverride",
-    "request_fields.ById": "TerminateVmRequest",
+    "request_fields.IdBody": "TerminateVmRequest",
     "nodes.ConfigBody": "ConfigureNodeRequest",
-    "nodes.NodeBody": "DeleteNodeRequest",
+    "nodes.NodeIdBody": "DeleteNodeRequest",
     "nodes.MembershipBody": "NodeGroupsRequest",
-    "registry.DistributeBody": "DistributeTemplateRequest",
-    "registry.RemovalBody": "RemoveTemplateRequest",
+    "distributions.DistributeBody": "DistributeTemplateRequest",
+    "templates.RemovalBody": "RemoveTemplateRequest",
     "images.SaveBody": "SaveImageRequest",
     "groups.GroupBody": "CreateGroupRequest",
-    "groups.GroupChanges": "UpdateGroupRequest",
+    "groups.GroupChangesBody": "UpdateGroupRequest",
 }
 """The schema of the document for each request schema of the simulator."""
 
-UNDOCUMENTED = {"registry.RevertBody"}
+UNDOCUMENTED = {"templates.RevertBody"}
 """Request schemas that the document omits on purpose: a revert also reads a selector in a body."""
 
 UNSEEN = {"VmInfo": {"tag"}, "StartupScript": {"errors"}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from mockanka.api.instances import START_BODY
+from mockanka.api.instance_requests import START_BODY
 from mockanka.core.release import Release
 from tests.simulator.client_monitor.client import NOBODY, VM, Client, client_of
 
