@@ -21,7 +21,7 @@ from mockanka.snapshot import snapshot
 from mockanka.snapshot.fetch import read
 from mockanka.snapshot.redaction import redacted
 from tests import controllers
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 from tests.conftest import FULL, crossing
 from tests.controllers import CORNERS, controller_of, pass_time
 from tests.snapshot.twins import URL, answers, made_of, remote_of, snapshot_of, twin_of
@@ -59,47 +59,49 @@ def test_so_it_does_when_all_has_come_to_its_end(name: str, release: str) -> Non
     assert {} == differences(controller, twin_of(controller))
 
 
-BUSY_LIFE: list[Callable[[Wire, dict[str, str]], object]] = [
-    lambda wire, ids: wire.do("POST", "vm", {"vmid": ids["layered"], "count": 2, "name": "two", "metadata": {"a": 1}}),
-    lambda wire, ids: wire.start(vmid=ids["bulky"], group_id=ids["second"]),
-    lambda wire, ids: wire.do("POST", "registry/vm/distribute", {"template_id": ids["bulky"]}),
-    lambda wire, ids: wire.start(vmid=ids["suspended"], version=0),
-    lambda wire, ids: wire.do("POST", "node/config", {"node_id": ids["pair"], "max_vm_count": 1}),
-    lambda wire, ids: wire.do("DELETE", "registry/revert", query=f"id={ids['layered']}&tag=latest"),
-    lambda wire, ids: _save(wire),
-    lambda wire, ids: _terminate(wire, InstanceState.PULLING),
-    lambda wire, ids: _terminate(wire, InstanceState.STARTED),
-    lambda wire, ids: wire.do("DELETE", "registry/vm", query=f"id={ids['bulky']}"),
-    lambda wire, ids: wire.do("DELETE", "group", query=f"id={ids['first']}"),
-    lambda wire, ids: wire.do("DELETE", "node", {"node_id": ids["cramped"]}),
+BUSY_LIFE: list[Callable[[ApiClient, dict[str, str]], object]] = [
+    lambda api, ids: api.perform(
+        "POST", "vm", {"vmid": ids["layered"], "count": 2, "name": "two", "metadata": {"a": 1}}
+    ),
+    lambda api, ids: api.start(vmid=ids["bulky"], group_id=ids["second"]),
+    lambda api, ids: api.perform("POST", "registry/vm/distribute", {"template_id": ids["bulky"]}),
+    lambda api, ids: api.start(vmid=ids["suspended"], version=0),
+    lambda api, ids: api.perform("POST", "node/config", {"node_id": ids["pair"], "max_vm_count": 1}),
+    lambda api, ids: api.perform("DELETE", "registry/revert", query=f"id={ids['layered']}&tag=latest"),
+    lambda api, ids: _save(api),
+    lambda api, ids: _terminate(api, InstanceState.PULLING),
+    lambda api, ids: _terminate(api, InstanceState.STARTED),
+    lambda api, ids: api.perform("DELETE", "registry/vm", query=f"id={ids['bulky']}"),
+    lambda api, ids: api.perform("DELETE", "group", query=f"id={ids['first']}"),
+    lambda api, ids: api.perform("DELETE", "node", {"node_id": ids["cramped"]}),
 ]
 """Things that are done to the world of corners, one after the other."""
 
 
-def _of(wire: Wire, state: InstanceState) -> list[str]:
-    return [each.id for each in wire.controller.instances.values() if each.state is state]
+def _of(api: ApiClient, state: InstanceState) -> list[str]:
+    return [each.id for each in api.controller.instances.values() if each.state is state]
 
 
-def _save(wire: Wire) -> None:
-    for id in _of(wire, InstanceState.STARTED)[:1]:
-        wire.do("POST", "image", {"id": id, "new_template_name": "saved", "tag": "t"})
+def _save(api: ApiClient) -> None:
+    for id in _of(api, InstanceState.STARTED)[:1]:
+        api.perform("POST", "image", {"id": id, "new_template_name": "saved", "tag": "t"})
 
 
-def _terminate(wire: Wire, state: InstanceState) -> None:
-    for id in _of(wire, state)[:1]:
-        wire.do("DELETE", "vm", {"id": id})
+def _terminate(api: ApiClient, state: InstanceState) -> None:
+    for id in _of(api, state)[:1]:
+        api.perform("DELETE", "vm", {"id": id})
 
 
 def moments(release: str) -> Iterator[Controller]:
     """The world of corners in flight, at one moment after the other; no script runs before an image is saved."""
     controller = controller_of(CORNERS, release=Release.parse(release), seed=SEED)
-    wire = Wire(controller)
+    api = ApiClient(controller)
     ids = {
         each.name: each.id
         for each in (*controller.templates.values(), *controller.nodes.values(), *controller.groups.values())
     }
     for act in BUSY_LIFE:
-        act(wire, ids)
+        act(api, ids)
         for seconds in (1.5, 23):
             pass_time(controller, seconds)
             yield controller
@@ -150,9 +152,9 @@ def test_a_vm_that_nobody_lists_has_no_cores() -> None:
 def test_a_script_of_a_save_image_request_runs_again() -> None:
     """Not told: how far a request has come. It begins anew, and its script, which had ended, has no result yet."""
     controller = controllers.shipped("default")
-    wire = Wire(controller)
+    api = ApiClient(controller)
     (id,) = controller.instances
-    wire.do("POST", "image", {"id": id, "new_template_name": "saved", "script": "ZWNobw=="})
+    api.perform("POST", "image", {"id": id, "new_template_name": "saved", "script": "ZWNobw=="})
     pass_time(controller, 3)
     (save,) = controller.save_images
     found = differences(controller, twin_of(controller))
@@ -278,11 +280,11 @@ def test_a_disk_that_is_fuller_than_it_can_be_is_kept() -> None:
 
 def saying(controller: Controller, path: str, change: Callable[[Any], Any]) -> ControllerClient:
     """A controller that says something else in answer to one GET."""
-    wire = Wire(controller)
+    api = ApiClient(controller)
 
     def answer(request: httpx.Request) -> httpx.Response:
         query = request.url.query.decode()
-        said = wire.send("GET", request.url.path.removeprefix("/api/v1/"), query=query)
+        said = api.send("GET", request.url.path.removeprefix("/api/v1/"), query=query)
         headers = {"Content-Type": "application/json"}
         if request.url.path != f"/api/v1/{path}" or query:
             return httpx.Response(said.status_code, content=said.data, headers=headers)

@@ -12,7 +12,7 @@ from mockanka.core.controller import Controller
 from mockanka.remote.client import ControllerClient
 from mockanka.scenario import Options, Scenario
 from mockanka.snapshot import snapshot
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 
 URL = "http://controller.example:8090"
 LISTS = "status node registry/vm group vm image registry/vm/distribute usb registry/disk vlan".split()
@@ -46,13 +46,13 @@ def made_of(text: str) -> Controller:
 
 def answers(controller: Controller) -> dict[str, bytes]:
     """Whatever it answers to the GETs that a snapshot sends, and to those by id, byte for byte."""
-    wire = Wire(controller)
-    said = {path: wire.send("GET", path).data for path in LISTS}
+    api = ApiClient(controller)
+    said = {path: api.send("GET", path).data for path in LISTS}
     for path, key in BY_ID.items():
-        for each in wire.ask("GET", path).get("body") or []:
+        for each in api.envelope("GET", path).get("body") or []:
             query = f"id={quote(each[key])}"
-            said[f"{path}?{query}"] = wire.send("GET", path, query=query).data
-    for each in wire.get("registry/vm/distribute"):
+            said[f"{path}?{query}"] = api.send("GET", path, query=query).data
+    for each in api.get("registry/vm/distribute"):
         query = f"id={each['request']['request_id']}"
-        said[f"registry/vm/distribute?{query}"] = wire.send("GET", "registry/vm/distribute", query=query).data
+        said[f"registry/vm/distribute?{query}"] = api.send("GET", "registry/vm/distribute", query=query).data
     return said
