@@ -1,0 +1,150 @@
+"""The document of the control API, openapi/control.yaml, as the tests read it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = ROOT / "openapi" / "control.yaml"
+BASE = "urn:mockanka:control"
+JSON, PROBLEM, STREAM = "application/json", "application/problem+json", "text/event-stream"
+METHODS = ("get", "put", "post", "delete", "patch", "trace")
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the document."""
+    loaded: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+    return loaded
+
+
+@cache
+def _registry() -> Registry[Any]:
+    registry: Registry[Any] = Registry().with_resource(BASE, DRAFT202012.create_resource(document()))
+    return registry
+
+
+def resolve(value: Any) -> Any:
+    """Return a value of the document, or what it refers to if it is a reference."""
+    return _registry().resolver(BASE).lookup(value["$ref"]).contents if "$ref" in value else value
+
+
+def component(name: str) -> Any:
+    """Return a schema by its name."""
+    return document()["components"]["schemas"][name]
+
+
+def schema_errors(schema: Any, value: Any) -> list[str]:
+    """Return what is wrong with a value by a schema of the document."""
+    found = _validator(json.dumps(schema)).iter_errors(value)
+    return [f"{error.json_path}: {error.message[:300]}" for error in found]
+
+
+def _is_integer(_: object, value: object) -> bool:
+    """Whether a value is written as a whole number, which 5.0 is not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+@cache
+def _validator(schema: str) -> Any:
+    absolute = _with_absolute_references(json.loads(schema))
+    return StrictValidator(absolute, registry=_registry(), format_checker=StrictValidator.FORMAT_CHECKER)
+
+
+def _with_absolute_references(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            key: BASE + value if key == "$ref" else _with_absolute_references(value) for key, value in schema.items()
+        }
+    return [_with_absolute_references(item) for item in schema] if isinstance(schema, list) else schema
+
+
+class Operation(NamedTuple):
+    """An operation of the document."""
+
+    method: str
+    path: str
+    spec: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Its operationId."""
+        return str(self.spec["operationId"])
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """Its parameters, without references."""
+        return [resolve(parameter) for parameter in self.spec.get("parameters", [])]
+
+    @property
+    def responses(self) -> dict[int, dict[str, Any]]:
+        """Its responses by status, without references."""
+        return {int(status): resolve(response) for status, response in self.spec["responses"].items()}
+
+    @property
+    def success(self) -> int:
+        """The status of its success."""
+        return min(self.responses)
+
+    @property
+    def bodies(self) -> dict[str, Any]:
+        """The media types of its request bodies, by content type."""
+        found: dict[str, Any] = self.spec.get("requestBody", {}).get("content", {})
+        return found
+
+    def matches(self, path: str) -> bool:
+        """Whether a path is one of the operation's."""
+        return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", self.path), path) is not None
+
+
+OPERATIONS = [
+    Operation(method.upper(), path, item[method])
+    for path, item in document()["paths"].items()
+    for method in METHODS
+    if method in item
+]
+OPERATIONS_BY_ID = {operation.id: operation for operation in OPERATIONS}
+
+
+def find_operation(method: str, path: str) -> Operation | None:
+    """Return the operation of a request, or None."""
+    return next((operation for operation in OPERATIONS if operation.method == method and operation.matches(path)), None)
+
+
+def examples_of(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the examples of a parameter or a media type, by name."""
+    return {name: example["value"] for name, example in part.get("examples", {}).items()}
+
+
+def _all_examples() -> Iterator[tuple[str, Any, Any]]:
+    """Yield a label, the schema and the value of every example."""
+    for operation in OPERATIONS:
+        parts = [(f"{operation.id}-{parameter['name']}", parameter) for parameter in operation.parameters]
+        parts += [(f"{operation.id}-{content_type}", media) for content_type, media in operation.bodies.items()]
+        for status, response in operation.responses.items():
+            for content_type, media in response["content"].items():
+                parts.append((f"{operation.id}-{status}-{content_type}", media))
+        for label, part in parts:
+            for name, value in examples_of(part).items():
+                yield f"{label}-{name}", part["schema"], value
+    for name, schema in document()["components"]["schemas"].items():
+        for number, value in enumerate(schema.get("examples", [])):
+            yield f"{name}-{number}", {"$ref": f"#/components/schemas/{name}"}, value
+
+
+EXAMPLES = list(_all_examples())
