@@ -16,6 +16,7 @@ from mockanka.cli.main import main
 from mockanka.scenario import Scenario
 from mockanka.snapshot.commented_yaml import Noted, write
 from mockanka.snapshot.file_sizes import Sum, sizes_of
+from tests.conftest import examples
 
 FILES = "abcdefgh"
 VERSIONS = st.lists(st.sets(st.sampled_from(FILES), min_size=1), min_size=1, max_size=6)
@@ -27,7 +28,7 @@ def sums(versions: list[set[str]], true: dict[str, int]) -> list[Sum]:
     return [Sum(frozenset(files), sum(true[file] for file in files)) for files in (*versions, of_all)]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100, 2000))
 @given(VERSIONS, st.lists(st.integers(0, 10**12), min_size=8, max_size=8))
 def test_sizes_make_every_sum(versions: list[set[str]], true: list[int]) -> None:
     """Whatever files versions share, sizes are found that make the size of each version, and of the template."""
