@@ -580,6 +580,7 @@ def test_a_stream_of_events_is_as_described() -> None:
 
 UNSAID = (
     "is longer than a thousand years",
+    "is longer than any amount is written",
     "beyond the year 9000",
     "must be longer than zero",
     "a bandwidth is more than nothing",
