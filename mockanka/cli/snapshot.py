@@ -47,11 +47,11 @@ def snapshot_command(
     if not folder.is_dir():
         _exit(f"there is no folder {folder}")
     from mockanka.remote.client import Unusable, connect
-    from mockanka.snapshot import snapshot
+    from mockanka.snapshot.scenario_file import take_snapshot
 
     try:
         with connect(url, connection, timeout=timeout, limit=limit) as remote:
-            text = snapshot(remote, release, redact)
+            text = take_snapshot(remote, release, redact)
     except Unusable as error:
         _exit(str(error))
     except KeyboardInterrupt:
