@@ -81,7 +81,7 @@ def _run(wanted: Wanted) -> int:
 
 
 def run_recording(har: Path, release: Release | None, report: Path | None, data: Path | None) -> int:
-    """The same for a recording. NoRecording if it is none."""
+    """The same for a recording. InvalidHar if it is none."""
     return _told(check_recording(har, release), Console(stderr=True), report, data)
 
 
