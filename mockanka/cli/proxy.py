@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from mockanka.cli.common import bind_or_exit, exit_with_error, write_atomically
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error
 from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
 
@@ -58,24 +57,23 @@ def proxy_command(
     mockanka check --har judges again later. Once clients get in, one line of JSON with the URL and the process id is
     printed on standard output.
     """
-    from mockanka.proxy.proxy import Proxy, run
+    from mockanka.proxy.proxy import Proxy, run_proxy
     from mockanka.proxy.recorder import Recorder
     from mockanka.proxy.target import ReleaseLookup, parse_target
     from mockanka.recording.har import HarWriter
-    from mockanka.remote.client import Unusable
-    from mockanka.server import http_server
+    from mockanka.remote.client import ControllerError
+    from mockanka.serving import url_of
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
         if file is not None and not file.absolute().parent.is_dir():
             exit_with_error(f"{name}: there is no folder {file.absolute().parent}")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+    ReadyFile(ready_file).remove()
     try:
         connection = take_connection(options)
         target = parse_target(target_url, connection)
         lookup = ReleaseLookup(target, connection, _log)
         known_release = release or lookup.get_if_reachable()
-    except Unusable as error:
+    except ControllerError as error:
         exit_with_error(str(error))
     listening = bind_or_exit(host, port)
     try:
@@ -84,20 +82,15 @@ def proxy_command(
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
     recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer)
-    url = http_server.url_of(listening)
+    url = url_of(listening)
 
-    def ready() -> None:
-        line = json.dumps({"url": url, "pid": os.getpid()})
-        if ready_file is not None:
-            write_atomically(ready_file, line + "\n")
-        click.echo(line)
-        _log(f"passes on to {target.base_url}" + (f", release {known_release}" if known_release else ""))
+    with ReadyFile(ready_file) as announcement:
 
-    try:
-        report = run(Proxy(target, recorder, annotate, _log), listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        def ready() -> None:
+            click.echo(announcement.write({"url": url, "pid": os.getpid()}))
+            _log(f"passes on to {target.base_url}" + (f", release {known_release}" if known_release else ""))
+
+        report = run_proxy(Proxy(target, recorder, annotate, _log), listening, ready)
     _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if recorder.error else 0)
 

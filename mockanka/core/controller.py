@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mockanka.bounded import BoundedDict
 from mockanka.core import fault_effects, placement, randomness
 from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
@@ -24,17 +25,8 @@ from mockanka.core.scripts import ScriptRule
 from mockanka.core.templates import Template
 from mockanka.units import GB
 
-FORGOTTEN_KEPT = 1_000
-
-
-class ForgottenInstances(dict[str, Instance]):
-    """The latest 1,000 instances that the controller has forgotten, by id, so that their timelines can be shown."""
-
-    def keep(self, instance: Instance) -> None:
-        """Add an instance; the oldest goes if there are too many."""
-        self[instance.id] = instance
-        if len(self) > FORGOTTEN_KEPT:
-            del self[next(iter(self))]
+MAX_FORGOTTEN = 1_000
+"""Instances that are kept after the controller has forgotten them, so that their timelines can be shown."""
 
 
 class Checkpoint(NamedTuple):
@@ -79,7 +71,7 @@ class Controller:
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that want a node: priority, number, id; in this order they get one."""
     faults: FaultRules = field(default_factory=FaultRules)
-    forgotten: ForgottenInstances = field(default_factory=ForgottenInstances)
+    forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
     log: EventLog = field(default_factory=EventLog)
     notes: tuple[str, ...] = ()
@@ -115,7 +107,7 @@ class Controller:
             if self.placement_due and (due is None or due > self.now):
                 # Only when all of a moment has happened do the waiting ones look for a node.
                 self.placement_due = False
-                placement.place_waiting(self)
+                placement.place_waiting_instances(self)
             elif due is not None and due <= target:
                 at, event = self.queue.pop()
                 self.now = max(self.now, at)
@@ -129,7 +121,7 @@ class Controller:
         """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
         while True:
             self.id_counters[kind] = self.id_counters.get(kind, 0) + 1
-            id = randomness.controller_uuid(self.seed, kind, self.id_counters[kind])
+            id = randomness.make_controller_uuid(self.seed, kind, self.id_counters[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 

@@ -111,9 +111,9 @@ def _follow_pull(controller: Controller, distribution: Distribution, node_id: st
     delivery = distribution.deliveries[node_id]
     delivery.planned_end, delivery.until = None, controller.now
     if running is not None:
-        delivery.until = None if running.stalled_by else running.over
-        if running.fails_at is not None:
-            delivery.planned_end = PlannedEnd("fail", running.message, running.progress(running.fails_at))
+        delivery.until = running.expected_end
+        if (failure := running.failure) is not None:
+            delivery.planned_end = PlannedEnd("fail", failure.message, running.progress(failure.at))
     if delivery.until is not None:
         controller.schedule(
             delivery.until, DeliveryEnded(distribution.id, node_id, DeliveryStage.PULLING, delivery.until)

@@ -171,16 +171,17 @@ def describe_stalls(controller: Controller) -> Iterator[tuple[str, str]]:
     for one in controller.instances.values():
         if one.stall is not None:
             yield one.id, f"instance {one.id} is held in {one.state} by {one.stall.rule_id}"
-        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.stalled_by:
-            yield one.id, f"the pull of instance {one.id} is held at {running.stalled_at:.0%} by {running.stalled_by}"
+        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.stall:
+            stall = running.stall
+            yield one.id, f"the pull of instance {one.id} is held at {stall.progress:.0%} by {stall.rule_id}"
         elif (save := controller.save_images.get(one.save_id or "")) is not None and save.stall is not None:
             yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.stall.rule_id}"
     for made in controller.distributions.values():
         for node_id, delivery in made.deliveries.items():
             there = controller.nodes.get(node_id)
             running = there.pulls.get(made.ref) if there else None
-            if delivery.stage is distributions.DeliveryStage.PULLING and running and running.stalled_by:
-                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.stalled_by}"
+            if delivery.stage is distributions.DeliveryStage.PULLING and running and running.stall:
+                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.stall.rule_id}"
 
 
 def node_by_id_or_name(controller: Controller, node_id: str) -> Node:

@@ -217,10 +217,10 @@ def start_instances(controller: Controller, request: StartRequest, count: int = 
         require_group(controller, request.group_id)
     if request.usb_device:
         usb.require_usb_device(controller, request.usb_device)
-    request = network.on_vlan(controller, request, ref)
+    request = network.resolve_vlan(controller, request, ref)
     if request.startup_script:
         scripts.require_valid_script(request.startup_script)
-    addresses = network.addresses_for(controller, request, ref, count)
+    addresses = network.assign_mac_addresses(controller, request, ref, count)
     return [_create(controller, replace(request, mac_address=address), ref).id for address in addresses]
 
 
@@ -341,7 +341,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
     controller.dequeue(instance)
     take_slot(controller, instance, node)
     if instance.request.usb_device:
-        instance.usb = usb.free_device(controller, node, instance.request.usb_device)
+        instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)
     controller.record("placed", instance.id, node=node.id)
     if not pulls.is_cached(controller, node, instance.ref) and not templates.in_registry(controller, instance.ref):
         # Guess (controller-facts C12): the template went away before any node had pulled it.
@@ -361,9 +361,9 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
 
 def _follow_pull(controller: Controller, instance: Instance, running: pulls.Pull) -> None:
     """The instance waits for a pull of its node, and shares its fate."""
-    if running.fails_at is not None:
-        instance.planned_end = PlannedEnd("fail", running.message, running.progress(running.fails_at))
-    instance.until = None if running.stalled_by else running.over
+    if (failure := running.failure) is not None:
+        instance.planned_end = PlannedEnd("fail", failure.message, running.progress(failure.at))
+    instance.until = running.expected_end
     if instance.until is not None:
         controller.schedule(instance.until, phase_end_event(instance))
 

@@ -127,7 +127,8 @@ def _fail_transfers(controller: Controller) -> None:
     message = str(RegistryDown())
     for node in controller.nodes.values():
         for ref, pull in list(node.pulls.items()):
-            if pull.stalled_by or pull.over > controller.now:  # a lost node may have finished it before
+            end = pull.expected_end
+            if end is None or end > controller.now:  # a lost node may have finished it before
                 pulls.fail_pull(controller, node, ref, message)
                 reschedule_waiting_for_pull(controller, node, ref)
     for save in list(controller.save_images.values()):

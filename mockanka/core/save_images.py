@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, scripts, templates, transitions
-from mockanka.core.durations import transfer_time
-from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
+from mockanka.core.durations import compute_transfer_time
+from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import apply_rules
 from mockanka.core.instance_record import Stall
 from mockanka.core.lifecycle import InstanceState
-from mockanka.core.randomness import draw, host_uuid, image_file_name
-from mockanka.core.scripts import CorruptScript, ScriptResult
+from mockanka.core.randomness import draw, make_host_uuid, make_image_file_name
+from mockanka.core.scripts import InvalidBase64, ScriptResult
 from mockanka.core.templates import File, Template, Version, size_by_name
 from mockanka.units import MIB
 
@@ -143,7 +143,7 @@ def create_save_image(
     """
     source = instances.find_instance(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
-        raise NoTarget
+        raise NoSaveTarget
     controller.registry.require_reachable()
     if request.template_id and not _there(controller, request.template_id):
         raise NoSuchTemplate
@@ -212,7 +212,7 @@ def _begin(controller: Controller, save: SaveImage) -> None:
         save.script_result, takes = scripts.run_script(
             controller, source, save.request.script, None, f"script {save.id}"
         )
-    except CorruptScript as corrupt:
+    except InvalidBase64 as corrupt:
         # The real controller finds out late as well (controller-facts A20).
         _give_up(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
         return
@@ -254,7 +254,7 @@ def _push(controller: Controller, save: SaveImage) -> None:
     if sum(fresh.values()) > controller.registry.free_space(sum(stored.values())):
         _fail(controller, save, SaveError(str(RegistryFull()), code=0))
         return
-    length = transfer_time(sum(fresh.values()), controller.timings.push_bandwidth)
+    length = compute_transfer_time(sum(fresh.values()), controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
     blow = apply_rules(controller, "save_image", source, node, source.ref)
     do = blow.do
@@ -297,11 +297,11 @@ def _pushed(controller: Controller, save: SaveImage) -> Version:
     base = templates.version_of(controller, source.ref)
     spread = 0.9 + 0.2 * draw(controller.seed, save.id, "size")
     layer = File(
-        image_file_name(controller.seed, save.id, "image"),
+        make_image_file_name(controller.seed, save.id, "image"),
         int(controller.saved_size * spread) // BLOCK * BLOCK or BLOCK,
     )
     ram = source.vm.ram if source.vm else 0
-    state = File(image_file_name(controller.seed, save.id, "state"), ram * MIB)
+    state = File(make_image_file_name(controller.seed, save.id, "state"), ram * MIB)
     target = controller.templates.get(request.template_id)
     return Version(
         number=target.next_number() if target else 0,
@@ -321,7 +321,7 @@ def _finish(controller: Controller, save: SaveImage) -> None:
     if target is None:
         origin = controller.templates[source.ref.template_id]
         target = Template(
-            id=host_uuid(controller.seed, save.id, "template"),
+            id=make_host_uuid(controller.seed, save.id, "template"),
             name=request.new_template_name,
             cpus=origin.cpus,
             ram=origin.ram,

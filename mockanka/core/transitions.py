@@ -57,7 +57,7 @@ def forget(controller: Controller, instance: Instance, cause: str) -> None:
     transition(controller, instance, InstanceState.GONE, cause)
     free_slot(controller, instance)
     del controller.instances[instance.id]
-    controller.forgotten.keep(instance)
+    controller.forgotten[instance.id] = instance
 
 
 def vanish(controller: Controller, instance: Instance, cause: str) -> None:
@@ -72,4 +72,4 @@ def vanish(controller: Controller, instance: Instance, cause: str) -> None:
     free_slot(controller, instance)
     del controller.instances[instance.id]
     controller.mark_changed(instance)
-    controller.forgotten.keep(instance)
+    controller.forgotten[instance.id] = instance

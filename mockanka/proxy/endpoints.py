@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import socket
 import struct
 import termios
 from collections import deque
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any
+
+from mockanka.serving import reset_connection
 
 DRAIN_TIMEOUT = 5.0
 """Seconds that bytes have to be acknowledged before a reset, which would discard them."""
@@ -130,9 +131,7 @@ class Endpoint(asyncio.Protocol):
         if (self.transport.get_write_buffer_size() or self._unacknowledged()) and loop.time() < until:
             loop.call_later(DRAIN_POLL_INTERVAL, self.reset, until)
             return
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        reset_connection(self.transport)
 
     def _unacknowledged(self) -> int:
         """Return the bytes in the socket's send queue; 0 on systems that cannot tell."""

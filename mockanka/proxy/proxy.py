@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 from collections.abc import Callable
 from typing import Any
-
-import uvloop
 
 from mockanka.proxy.endpoints import Endpoint
 from mockanka.proxy.local_responses import LocalResponses
 from mockanka.proxy.recorder import Recorder
 from mockanka.proxy.relay import Relay
 from mockanka.proxy.target import TargetAddress
-
-BACKLOG = 2048
+from mockanka.serving import BACKLOG, serve_until_signal
 
 
 class Proxy:
@@ -53,17 +49,6 @@ class Proxy:
         return await self.recorder.close()
 
 
-def run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
+def run_proxy(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
     """Forward traffic until SIGINT or SIGTERM, and return the report; ``ready`` is called once clients are accepted."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(proxy, listening, ready))
-
-
-async def _run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await proxy.start(listening)
-    ready()
-    await stop.wait()
-    return await proxy.stop()
+    return serve_until_signal(lambda: proxy.start(listening), ready, proxy.stop)

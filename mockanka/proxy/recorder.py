@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from mockanka.bounded import BoundedDict
 from mockanka.contract.conformance import Level, Violation, contract_of
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import RecordedExchange, find_violations
@@ -62,7 +63,7 @@ class Recorder:
         self._target_url, self._release_source, self._log, self._writer = target_url, release, log, writer
         self._release = release if isinstance(release, Release) else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-recorder")
-        self._cached_violations: dict[bytes, list[Violation]] = {}
+        self._cached_violations: BoundedDict[bytes, list[Violation]] = BoundedDict(CHECK_CACHE_SIZE)
         self._findings: dict[tuple[str, ...], TrafficFinding] = {}
         self._exchanges = self._unchecked = self._unreported_findings = 0
         self._failures = {"client": 0, "server": 0}
@@ -159,16 +160,14 @@ class Recorder:
     def _check(self, recorded: RecordedExchange) -> list[Violation]:
         exchange = recorded.exchange
         parts = (
-            *(exchange.method, exchange.path, exchange.query, exchange.sent, exchange.status, exchange.kind),
-            *(recorded.incomplete, recorded.incomplete_detail),
+            *(exchange.method, exchange.path, exchange.query, exchange.request_content),
+            *(exchange.status, exchange.content_type, recorded.incomplete, recorded.incomplete_detail),
         )
-        key = blake2b(repr(parts).encode() + exchange.content).digest()
+        key = blake2b(repr(parts).encode() + exchange.response_content).digest()
         violations = self._cached_violations.pop(key, None)
         if violations is None:
             violations = find_violations(recorded, contract_of(self._known_release()))
         self._cached_violations[key] = violations
-        if len(self._cached_violations) > CHECK_CACHE_SIZE:
-            del self._cached_violations[next(iter(self._cached_violations))]
         return violations
 
     def _known_release(self) -> Release:

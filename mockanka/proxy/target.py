@@ -8,7 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.remote.client import Access, Unanswered, Unusable, connect, read_url, trust
+from mockanka.remote.client import (
+    ClientOptions,
+    ControllerClient,
+    ControllerError,
+    NoResponse,
+    create_ssl_context,
+    parse_controller_url,
+)
 
 
 @dataclass(frozen=True)
@@ -21,34 +28,34 @@ class TargetAddress:
     ssl_context: ssl.SSLContext | None = None
 
 
-def parse_target(url: str, access: Access) -> TargetAddress:
-    """Return the address that a URL names. Unusable if it is malformed, or if the host does not resolve."""
-    parsed = read_url(url, instead="configure it in the client, because requests are forwarded unchanged")
+def parse_target(url: str, options: ClientOptions) -> TargetAddress:
+    """Return the address that a URL names. ControllerError if it is malformed, or if the host does not resolve."""
+    parsed = parse_controller_url(url, instead="configure it in the client, because requests are forwarded unchanged")
     if parsed.raw_path not in (b"", b"/"):
-        raise Unusable(
+        raise ControllerError(
             f"{url!r} has a path, but requests are forwarded unchanged: leave it out, and configure it in the client"
         )
     port = parsed.port or (443 if parsed.scheme == "https" else 80)
     try:
         socket.getaddrinfo(parsed.host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unusable(f"the host {parsed.host} does not resolve: is its name right?") from None
+        raise ControllerError(f"the host {parsed.host} does not resolve: is its name right?") from None
     base_url = f"{parsed.scheme}://{parsed.netloc.decode()}"
-    ssl_context = trust(access, parsed.scheme)
+    ssl_context = create_ssl_context(options, parsed.scheme)
     return TargetAddress(base_url, parsed.host, port, ssl_context if parsed.scheme == "https" else None)
 
 
 class ReleaseLookup:
     """Requests the release of a target. Only checks need it, so the target may be down when the proxy starts."""
 
-    def __init__(self, target: TargetAddress, access: Access, log: Callable[[str], None]) -> None:
-        self._target, self._access, self._log = target, access, log
+    def __init__(self, target: TargetAddress, options: ClientOptions, log: Callable[[str], None]) -> None:
+        self._target, self._options, self._log = target, options, log
 
     def get_if_reachable(self) -> Release | None:
-        """Return the release, or None if the target is down. Unusable if its response has no release."""
+        """Return the release, or None if the target is down. ControllerError if its response has no release."""
         try:
             return self._request()
-        except Unanswered as error:
+        except NoResponse as error:
             self._log(f"{error}; its release is requested later")
             return None
 
@@ -56,10 +63,10 @@ class ReleaseLookup:
         """Return the release, or the default release if the target does not return it."""
         try:
             return self._request()
-        except Unusable as error:
+        except ControllerError as error:
             self._log(f"exchanges are checked against release {DEFAULT_RELEASE}: {error}")
             return DEFAULT_RELEASE
 
     def _request(self) -> Release:
-        with connect(self._target.base_url, self._access) as client:
+        with ControllerClient(self._target.base_url, self._options) as client:
             return client.release()

@@ -69,9 +69,9 @@ def find_violations(recorded: RecordedExchange, contract: Contract) -> list[Viol
     reason = recorded.incomplete
     if reason in UNCHECKED_REASONS:
         return []
-    violations = contract.requests(recorded.exchange)
+    violations = contract.check_request(recorded.exchange)
     if reason is None:
-        return violations + contract.answers(recorded.exchange)
+        return violations + contract.check_response(recorded.exchange)
     if reason in SERVER_FAULT_LEVELS:
         operation = contract.operation(recorded.exchange.method, recorded.exchange.path) or {}
         text = f"{reason}: {recorded.incomplete_detail}" if recorded.incomplete_detail else str(reason)

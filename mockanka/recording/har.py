@@ -24,14 +24,13 @@ from jsonschema import Draft202012Validator
 from mockanka import __version__
 from mockanka.contract.conformance import Violation
 from mockanka.contract.exchange import Exchange, Headers
+from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange, join_headers
 
 REDACTED_VALUE = "redacted"
 SECRET_HEADER = re.compile(r"auth|cookie|token|secret|session|credential|passw|api-?key", re.IGNORECASE)
 """Names of headers whose values are redacted."""
-STATUS = "/api/v1/status"
-
 _HEADERS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
@@ -154,26 +153,27 @@ def _request_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str,
         "headers": _headers_to_har(recorded.request_headers, keep_secrets),
         "queryString": [{"name": name, "value": value} for name, value in parameters],
         "headersSize": -1,
-        "bodySize": len(exchange.sent),
+        "bodySize": len(exchange.request_content),
     }
-    if exchange.sent:
+    if exchange.request_content:
         content_type = next((value for name, value in recorded.request_headers if name.lower() == "content-type"), "")
-        request["postData"] = {"mimeType": content_type, "params": [], **_body_to_har(exchange.sent, "_encoding")}
+        body = _body_to_har(exchange.request_content, "_encoding")
+        request["postData"] = {"mimeType": content_type, "params": [], **body}
     return request
 
 
 def _response_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str, Any]:
     exchange = recorded.exchange
-    content = {"size": len(exchange.content), "mimeType": exchange.headers.get("content-type", "")}
-    if len(exchange.content) != recorded.transferred_size:
-        content["compression"] = len(exchange.content) - recorded.transferred_size
+    content = {"size": len(exchange.response_content), "mimeType": exchange.headers.get("content-type", "")}
+    if len(exchange.response_content) != recorded.transferred_size:
+        content["compression"] = len(exchange.response_content) - recorded.transferred_size
     return {
         "status": exchange.status,
         "statusText": recorded.reason_phrase,
         "httpVersion": recorded.response_version,
         "cookies": [],
         "headers": _headers_to_har(recorded.response_headers, keep_secrets),
-        "content": {**content, **_body_to_har(exchange.content, "encoding")},
+        "content": {**content, **_body_to_har(exchange.response_content, "encoding")},
         "redirectURL": exchange.headers.get("location", ""),
         "headersSize": -1,
         "bodySize": recorded.transferred_size,
@@ -214,10 +214,10 @@ class Recording:
         if self.release is not None:
             return self.release
         for recorded in self.exchanges:
-            body = recorded.exchange.body if recorded.exchange.path == STATUS else None
+            body = recorded.exchange.body if recorded.exchange.path == STATUS_PATH else None
             if isinstance(body, dict):
                 try:
-                    return Release.parse(str(body.get("version")).removeprefix("v").partition("-")[0])
+                    return Release.from_version(str(body.get("version")))
                 except ValueError:
                     continue
         return None
@@ -268,10 +268,10 @@ def from_har_entry(entry: dict[str, Any]) -> RecordedExchange:
         method=request["method"],
         path=url.path or "/",
         query=url.query,
-        sent=_body_from_har(request.get("postData") or {}, "_encoding"),
+        request_content=_body_from_har(request.get("postData") or {}, "_encoding"),
         status=response["status"],
         headers=join_headers(response_headers),
-        content=_body_from_har(content, "encoding"),
+        response_content=_body_from_har(content, "encoding"),
         seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
     )
     start = entry.get("startedDateTime")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.snapshot.reader import JsonObject
 
 API_PREFIX = "/api/v1/"
@@ -31,11 +31,11 @@ class FetchedState:
     """The messages of refused requests by path and query, without the prefix of the API."""
 
 
-def fetch_state(client: Remote) -> FetchedState:
-    """Fetch the state of a controller. Unusable if a request fails without which there is no scenario."""
+def fetch_state(client: ControllerClient) -> FetchedState:
+    """Fetch the state of a controller. ControllerError if a request fails without which there is no scenario."""
     status = _fetch_required(client, "status")
     if not isinstance(status, dict):
-        raise Unusable("the controller's status has no body: it is not a controller")
+        raise ControllerError("the controller's status has no body: it is not a controller")
     state = FetchedState(status, _require_objects("node", _fetch_required(client, "node")))
     for template in _require_objects("registry/vm", _fetch_required(client, "registry/vm")):
         query = f"id={quote(str(template.get('id', '')), safe='')}"
@@ -54,29 +54,30 @@ def fetch_state(client: Remote) -> FetchedState:
     return state
 
 
-def _fetch_required(client: Remote, path: str) -> Any:
-    exchange = client.usable(client.ask("GET", API_PREFIX + path))
+def _fetch_required(client: ControllerClient, path: str) -> Any:
+    exchange = client.require_usable(client.request("GET", API_PREFIX + path))
     if not exchange.succeeded:
         message = exchange.message or f"HTTP {exchange.status}"
         hint = "; a snapshot needs the registry: try again when it is up" if path == "registry/vm" else ""
-        raise Unusable(f"GET {API_PREFIX}{path} is refused: {message}{hint}")
+        raise ControllerError(f"GET {API_PREFIX}{path} is refused: {message}{hint}")
     return exchange.body
 
 
-def _fetch_optional(client: Remote, state: FetchedState, path: str, query: str = "") -> Any:
+def _fetch_optional(client: ControllerClient, state: FetchedState, path: str, query: str = "") -> Any:
     """Return the body, or None if the request is refused, as a licence or the release may cause."""
-    exchange = client.ask("GET", API_PREFIX + path, query)
+    exchange = client.request("GET", API_PREFIX + path, query)
     if exchange.succeeded:
         return exchange.body
     if exchange.status not in (403, 404) and not (exchange.envelope and exchange.message):
-        client.usable(exchange)
+        client.require_usable(exchange)
     state.refused[f"{path}?{query}" if query else path] = exchange.message or f"HTTP {exchange.status}"
     return None
 
 
 def _require_objects(path: str, body: Any) -> list[JsonObject]:
     if not isinstance(body, list):
-        raise Unusable(f"the body of GET {API_PREFIX}{path} is not a list; mockanka check shows what else differs")
+        hint = "mockanka check shows what else differs from a controller"
+        raise ControllerError(f"the body of GET {API_PREFIX}{path} is not a list; {hint}")
     return [item for item in body if isinstance(item, dict)]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mockanka import units
 from mockanka.core.license import TIERS
 from mockanka.core.release import Release
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.snapshot.commented_yaml import CommentedMap, format_commented_yaml
 from mockanka.snapshot.context import create_context
@@ -20,11 +20,11 @@ from mockanka.snapshot.save_images import save_image_section
 from mockanka.snapshot.templates import TEMPLATE_LIMITATIONS, TemplateIndex
 
 
-def take_snapshot(client: Remote, release: Release | None = None, redact: bool = False) -> str:
+def take_snapshot(client: ControllerClient, release: Release | None = None, redact: bool = False) -> str:
     """Read a controller and return its state as a scenario in YAML.
 
-    ``release`` replaces the release in the controller's status. Unusable if there is no controller, if a request fails
-    that a scenario needs, or if the state is not a valid scenario.
+    ``release`` replaces the release in the controller's status. ControllerError if there is no controller, if a request
+    fails that a scenario needs, or if the state is not a valid scenario.
     """
     state = fetch_state(client)
     title = f"State of the controller at {client.url.scheme}://{client.url.netloc.decode()}, read by mockanka snapshot."
@@ -35,7 +35,7 @@ def take_snapshot(client: Remote, release: Release | None = None, redact: bool =
     try:
         Scenario.from_yaml(text, "snapshot").controller(Options(clock="manual"))
     except ScenarioError as error:
-        raise Unusable(f"the state of the controller is not a valid scenario:\n{error}") from None
+        raise ControllerError(f"the state of the controller is not a valid scenario:\n{error}") from None
     return text
 
 
@@ -103,9 +103,9 @@ def _controller_section(state: FetchedState, release: Release | None) -> Comment
 
 def _parse_version(version: str) -> Release:
     try:
-        return Release.parse(version.strip().removeprefix("v").partition("-")[0])
+        return Release.from_version(version)
     except ValueError as error:
-        raise Unusable(f"cannot determine the controller's release: {error}; give --release") from None
+        raise ControllerError(f"cannot determine the controller's release: {error}; give --release") from None
 
 
 def _latest_moment(state: FetchedState, templates: TemplateIndex) -> int | None:

@@ -27,7 +27,7 @@ from tests.core.builders import (
     template_of,
     world,
 )
-from tests.core.test_randomness import assert_is_controllers
+from tests.core.test_randomness import assert_controller_uuid
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 YEAR = 365 * 24 * 3600
@@ -134,7 +134,7 @@ def test_minted_ids_look_like_the_real_ones_and_never_repeat() -> None:
     controller = world(WARM)
     ids = [controller.new_id(kind) for kind in ("instance", "group") for _ in range(50)]
     for id in ids:
-        assert_is_controllers(id)
+        assert_controller_uuid(id)
     expected = 100
 
     assert expected == len(set(ids))
@@ -149,7 +149,7 @@ def test_every_id_the_controller_makes_has_its_variant() -> None:
     ids += [distributions.create_distribution(controller, template_of(controller).id).id, save(controller, mine).id]
 
     for id in ids:
-        assert_is_controllers(id)
+        assert_controller_uuid(id)
 
 
 # Time.

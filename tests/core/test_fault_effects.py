@@ -154,7 +154,7 @@ def test_why_a_held_one_never_starts_is_told() -> None:
     rule = strike(controller, "schedule", "{stall: true}")
     mine = one(controller)
     with pytest.raises(time_control.Never, match=f"held in Scheduling by {rule.id}"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.STARTED)
 
 
 # Pulling.
@@ -284,8 +284,8 @@ def test_a_pull_of_shared_layers_is_held_and_let_go_with_the_one_that_fetches_th
     lower, upper = node_of(controller).pulls.values()
 
     assert ([0.5, 0.5], before) == (before, [each.progress(controller) for each in (first, second)])
-    assert controller.now + 5 * SECOND == lower.ends
-    assert lower.ends <= upper.ends
+    assert controller.now + 5 * SECOND == lower.transfer.ends
+    assert lower.transfer.ends <= upper.transfer.ends
     pass_time(controller, 30)
     assert ["Started", "Started"] == states(first, second)
 
@@ -1618,7 +1618,7 @@ def test_disk_grows_with_a_held_pull_and_no_further() -> None:
     start(controller)
     pass_time(controller, 100)
 
-    assert 6_000_000_000 == pulls.disk_used(controller, node_of(controller), controller.now)
+    assert 6_000_000_000 == pulls.compute_disk_usage(controller, node_of(controller), controller.now)
 
 
 # Turns that end, and what they leave alone.
@@ -1877,7 +1877,7 @@ def test_why_a_held_push_waits_is_told() -> None:
     save(controller, mine, tag="x")
     pass_time(controller, 60)
     with pytest.raises(time_control.Never, match=r"is held by fault-1"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, mine.id, InstanceState.TERMINATED)
 
 
 def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:

@@ -34,8 +34,8 @@ NEEDED: dict[str, tuple[str, Callable[[Controller], object]]] = {
     "create": ("Node groups", lambda c: groups.create_group(c, "new")),
     "update": ("Node groups", lambda c: groups.update_group(c, group_of(c, "mine").id, {"name": "other"})),
     "delete": ("Node groups", lambda c: groups.delete_group(c, group_of(c, "mine").id)),
-    "join": ("Node groups", lambda c: groups.add_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
-    "leave": ("Node groups", lambda c: groups.remove_nodes(c, [group_of(c, "mine").id], [node_of(c).id])),
+    "join": ("Node groups", lambda c: groups.add_nodes_to_groups(c, [group_of(c, "mine").id], [node_of(c).id])),
+    "leave": ("Node groups", lambda c: groups.remove_nodes_from_groups(c, [group_of(c, "mine").id], [node_of(c).id])),
 }
 
 
@@ -71,10 +71,10 @@ def test_priority_means_nothing_on_a_basic_licence(text: str, first: int) -> Non
 
 def test_nobody_hears_of_devices_on_a_basic_licence() -> None:
     """There seem to be none (a guess)."""
-    assert {} == usb.availability(world(BASIC))
-    assert ["phone"] == list(usb.availability(world(LAND)))
+    assert {} == usb.count_usb_devices(world(BASIC))
+    assert ["phone"] == list(usb.count_usb_devices(world(LAND)))
 
 
 def test_a_basic_licence_lists_no_groups() -> None:
     """Who asks for them whatever the licence, as Jenkins does, gets an empty list, also where there were some."""
-    assert ([], 1) == (groups.listed_groups(world(BASIC)), len(groups.listed_groups(world(LAND))))
+    assert ([], 1) == (groups.list_groups(world(BASIC)), len(groups.list_groups(world(LAND))))

@@ -32,7 +32,7 @@ from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
-from mockanka.core.placement import need_of
+from mockanka.core.placement import determine_requirements
 from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveRequest, SaveStage
@@ -330,7 +330,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
         ids = [self.node_ids[pick] for pick in nodes]
         if self.has("template-removal"):
-            self.do(lambda c: removals.request_removal(c, self.template_ids[which], ids))
+            self.do(lambda c: removals.request_template_removal(c, self.template_ids[which], ids))
 
     def revert(self, which: int, tag: str | None) -> None:
         self.do(lambda c: templates.revert_template(c, self.template_ids[which], tag))
@@ -388,10 +388,10 @@ class ControllerMachine(RuleBasedStateMachine):
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
         id, ids = self.group_ids[pick], [self.node_ids[each] for each in nodes]
         if fallback is None:
-            self.do(lambda c: groups.remove_nodes(c, [id], ids))
+            self.do(lambda c: groups.remove_nodes_from_groups(c, [id], ids))
         else:
             self.do(lambda c: groups.update_group(c, id, {"fallback_id": self.group_ids[fallback]}))
-            self.do(lambda c: groups.add_nodes(c, [id], ids))
+            self.do(lambda c: groups.add_nodes_to_groups(c, [id], ids))
 
     def delete(self, what: str, pick: int) -> None:
         operations: dict[str, Callable[[Controller], object]] = {
@@ -527,7 +527,9 @@ class ControllerMachine(RuleBasedStateMachine):
             if each.capacity_mode == "number":
                 assert len(each.occupants) <= each.capacity
             else:
-                needs = [need_of(self.controller, self.controller.instances[id]) for id in each.occupants]
+                needs = [
+                    determine_requirements(self.controller, self.controller.instances[id]) for id in each.occupants
+                ]
                 assert sum(need.vcpus for need in needs) <= each.vcpu_limit
                 assert sum(need.vram for need in needs) <= each.vram_limit
 
@@ -607,8 +609,8 @@ class ControllerMachine(RuleBasedStateMachine):
                 assert until <= c.now or (until, removals.TemplateRemoved(each.id, id, until)) in queued
         for each in c.nodes.values():
             for pull in each.pulls.values():
-                if not pull.stalled_by:  # what a fault holds for good has no end
-                    assert pull.over <= c.now or (pull.over, PullEnded(each.id, pull.ref, pull.over)) in queued
+                if (end := pull.expected_end) is not None:  # a stalled pull has no end
+                    assert end <= c.now or (end, PullEnded(each.id, pull.ref, end)) in queued
         if not silent:
             assert not [one for one in c.instances.values() if one.until is not None and one.until < c.now]
             assert not [one for one in c.instances.values() if (one.restarting_until or c.now) < c.now]
@@ -629,7 +631,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
             assert len(set(claims)) == len(claims)
             assert set(claims) <= set(each.usb)
-        for count in usb.availability(self.controller).values():
+        for count in usb.count_usb_devices(self.controller).values():
             assert count.available >= 0
 
     @invariant()
@@ -643,7 +645,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def an_instance_is_where_it_may_be(self) -> None:
         for each in self.controller.nodes.values():
             for id in each.occupants:
-                need = need_of(self.controller, self.controller.instances[id])
+                need = determine_requirements(self.controller, self.controller.instances[id])
 
                 assert each.arch in ("", need.arch)
                 assert not need.vlan or need.vlan in each.vlans

@@ -146,11 +146,11 @@ def test_a_tiny_node_has_no_ram_to_give() -> None:
 def test_disk_use_follows_what_is_cached() -> None:
     """A pull adds to what the node's disk holds."""
     controller = world(COLD)
-    before = pulls.disk_used(controller, node_of(controller), controller.now)
+    before = pulls.compute_disk_usage(controller, node_of(controller), controller.now)
     started(controller)
     expected = (0, 15 * GB)
 
-    assert expected == (before, pulls.disk_used(controller, node_of(controller), controller.now))
+    assert expected == (before, pulls.compute_disk_usage(controller, node_of(controller), controller.now))
 
 
 # Configuration and states.

@@ -6,7 +6,7 @@ import pytest
 
 from mockanka.core import instances, nodes, save_images, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, Refusal
+from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, Refusal
 from mockanka.core.instance_record import Instance
 from mockanka.core.save_images import SaveError, SaveRequest
 from mockanka.core.scripts import ScriptResult
@@ -204,7 +204,7 @@ def test_numbers_go_on_from_what_is_left() -> None:
     ("request_", "kind"),
     [
         ({"instance_id": "nobody"}, NotFound),
-        ({"template_id": ""}, NoTarget),
+        ({"template_id": ""}, NoSaveTarget),
         ({"template_id": "nobody"}, NoSuchTemplate),
     ],
 )

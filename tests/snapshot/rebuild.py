@@ -9,7 +9,7 @@ import httpx
 
 from mockanka.api.app import create_app
 from mockanka.core.controller import Controller
-from mockanka.remote.client import Remote
+from mockanka.remote.client import ControllerClient
 from mockanka.scenario import Options, Scenario
 from mockanka.snapshot.scenario_file import take_snapshot
 from tests.api.client import Wire
@@ -39,9 +39,9 @@ instances:
 """A scenario whose names and tags are special to YAML or to the scenario format."""
 
 
-def client_of(controller: Controller) -> Remote:
+def client_of(controller: Controller) -> ControllerClient:
     """Return a client that sends its requests to the controller."""
-    return Remote(URL, transport=httpx.WSGITransport(create_app(controller)))
+    return ControllerClient(URL, transport=httpx.WSGITransport(create_app(controller)))
 
 
 def snapshot_of(controller: Controller, **options: Any) -> str:

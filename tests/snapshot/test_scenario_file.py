@@ -9,15 +9,16 @@ from typing import Any
 import httpx
 import pytest
 
+from mockanka.api.app import create_app
 from mockanka.core.controller import Controller
 from mockanka.core.release import Release
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.scenario import Scenario
 from mockanka.snapshot.scenario_file import take_snapshot
 from tests import controllers
 from tests.api.client import Wire
 from tests.controllers import CORNERS, controller_of
-from tests.snapshot.rebuild import URL, client_of, load_snapshot, snapshot_of
+from tests.snapshot.rebuild import URL, load_snapshot, snapshot_of
 
 
 def test_what_the_api_does_not_return_is_a_comment() -> None:
@@ -47,15 +48,20 @@ def test_names_stand_for_ids() -> None:
 
 def test_only_get_requests_are_sent() -> None:
     """A snapshot does not change the controller."""
-    client = client_of(controllers.shipped("reference"))
-    methods: list[str] = []
-    client.heard.append(lambda exchange: methods.append(exchange.method))
-    take_snapshot(client)
+    methods: set[str] = set()
 
-    assert {"GET"} == set(methods)
+    class MethodRecorder(httpx.WSGITransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            methods.add(request.method)
+            return super().handle_request(request)
+
+    transport = MethodRecorder(create_app(controllers.shipped("reference")))
+    take_snapshot(ControllerClient(URL, transport=transport))
+
+    assert {"GET"} == methods
 
 
-def client_with(controller: Controller, path: str, change: Callable[[Any], Any]) -> Remote:
+def client_with(controller: Controller, path: str, change: Callable[[Any], Any]) -> ControllerClient:
     """Return a client of the controller that gets a changed response to one GET request.
 
     ``change`` takes the envelope and returns an envelope or a response.
@@ -71,7 +77,7 @@ def client_with(controller: Controller, path: str, change: Callable[[Any], Any])
         changed = change(json.loads(original.data))
         return changed if isinstance(changed, httpx.Response) else httpx.Response(200, json=changed)
 
-    return Remote(URL, transport=httpx.MockTransport(respond))
+    return ControllerClient(URL, transport=httpx.MockTransport(respond))
 
 
 def body(change: Callable[[Any], object]) -> Callable[[Any], Any]:
@@ -136,7 +142,7 @@ def test_an_unusable_value_is_left_out_with_a_comment(path: str, change: Callabl
             "--token",
         ),
         ("status", lambda envelope: httpx.Response(302, headers={"Location": "https://x/"}), "redirect to https://x/"),
-        ("status", lambda envelope: httpx.Response(200, text="<html>"), "no controller"),
+        ("status", lambda envelope: httpx.Response(200, text="<html>"), "not a controller"),
         ("status", lambda envelope: {"status": "OK", "message": ""}, "no body"),
         ("status", body(lambda status: status.update(version="new")), "give --release"),
         ("node", lambda envelope: {"status": "OK", "message": "", "body": None}, "not a list"),
@@ -147,7 +153,7 @@ def test_an_unusable_value_is_left_out_with_a_comment(path: str, change: Callabl
 )
 def test_the_reason_is_given_if_there_is_no_snapshot(path: str, change: Callable[[Any], Any], reason: str) -> None:
     """There is no snapshot of what is not a controller, or without a response that a scenario needs."""
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ControllerError) as refused:
         take_snapshot(client_with(controllers.shipped("default"), path, change))
 
     assert reason in str(refused.value)
@@ -158,7 +164,7 @@ def test_a_registry_that_is_down_prevents_a_snapshot() -> None:
     faults = "\nfaults: [{match: {event: begin}, do: {registry: down}}]"
     controller = controller_of(CORNERS + faults)
 
-    with pytest.raises(Unusable, match="the registry cannot be reached; a snapshot needs the registry"):
+    with pytest.raises(ControllerError, match="the registry cannot be reached; a snapshot needs the registry"):
         snapshot_of(controller)
 
 
