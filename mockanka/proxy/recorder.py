@@ -17,7 +17,7 @@ from mockanka.core.release import Release
 from mockanka.recording.exchanges import RecordedExchange, find_violations
 from mockanka.recording.har import HarWriter
 
-MAX_FINDINGS = 1_000
+MAX_DISTINCT_FINDINGS = 1_000
 """Different findings that are reported; further ones are only counted."""
 MAX_ENTRIES_PER_FINDING = 20
 """Exchanges that a finding names."""
@@ -182,7 +182,7 @@ class Recorder:
         key = tuple(getattr(violation, name) for name in ("side", "check", "operation", "where", "text"))
         finding = self._findings.get(key)
         if finding is None:
-            if len(self._findings) >= MAX_FINDINGS:
+            if len(self._findings) >= MAX_DISTINCT_FINDINGS:
                 self._unreported_findings += 1
                 return
             exchange = recorded.exchange

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from mockanka import units
 
 JsonObject = dict[str, Any]
-Value = TypeVar("Value")
+Converted = TypeVar("Converted")
 MAX_INTEGER = 10**18
 
 
@@ -70,7 +70,7 @@ class JsonReader:
         value = self.data.get(key)
         return JsonReader(value if isinstance(value, dict) else {})
 
-    def _read(self, key: str, convert: Callable[[Any], Value]) -> Value | None:
+    def _read(self, key: str, convert: Callable[[Any], Converted]) -> Converted | None:
         value = self.data.get(key)
         if value is None:
             return None

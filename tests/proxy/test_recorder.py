@@ -62,7 +62,7 @@ def submit_violations(count: int, same: bool = False) -> Callable[[Recorder], No
 
 def test_findings_beyond_the_limit_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are in the number of violations and in ``more``."""
-    monkeypatch.setattr(recorder, "MAX_FINDINGS", 3)
+    monkeypatch.setattr(recorder, "MAX_DISTINCT_FINDINGS", 3)
     report = report_after(submit_violations(5))
 
     assert (5, 3, 2) == (report["client"], len(report["findings"]), report["more"])
