@@ -1,10 +1,11 @@
-"""Worlds and helpers that many tests share."""
+"""Controllers and helpers that many tests share."""
 
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
 from mockanka.core.faults import FaultRule
-from mockanka.scenario import Options, Scenario, dump, sections
+from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.build import build
+from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 
 # Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
@@ -40,24 +41,24 @@ scripts:
 
 
 def controller_of(text: str, **options: object) -> Controller:
-    """The controller that a scenario in YAML describes, by a manual clock unless told otherwise."""
+    """The controller that a scenario in YAML describes, with a manual clock unless an option says otherwise."""
     return Scenario.from_yaml(text).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
 def shipped(name: str, **options: object) -> Controller:
-    """The controller of a scenario that ships, by a manual clock unless told otherwise."""
+    """The controller of a scenario that ships, with a manual clock unless an option says otherwise."""
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
 def put_in_force(controller: Controller, rule: FaultRule) -> None:
-    """Add a rule; one that strikes when it begins does so now."""
+    """Add a rule; one that is applied when it begins is applied now."""
     controller.faults.add(rule)
     fault_effects.apply_begin_rule(controller, rule)
 
 
 def reload(controller: Controller) -> Controller:
     """The controller that its dump makes."""
-    return build(sections.Scenario().load(dump(controller)), Options())
+    return build(ScenarioSection.load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:

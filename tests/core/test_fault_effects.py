@@ -17,8 +17,7 @@ from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.registry import RegistryState
 from mockanka.core.save_images import SaveImage
 from mockanka.core.scripts import ScriptResult
-from mockanka.scenario import fault_rules
-from mockanka.scenario.fault_sections import Fault
+from mockanka.scenario.fault_rules import FaultSection, read_rule
 from mockanka.units import SECOND
 from tests.controllers import put_in_force, reload, state_of
 from tests.core.builders import (
@@ -51,11 +50,10 @@ FAIL = base64.b64encode(b"fail").decode()
 
 def strike(controller: Controller, event: str, do: str, **match: str) -> FaultRule:
     """Put a rule in force that does that at the event; ``do`` is YAML."""
-    made = fault_rules.make(
-        controller, (), Fault().load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
-    )
-    put_in_force(controller, made)
-    return made
+    written = {"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)}
+    rule = read_rule(controller, (), FaultSection.load(written))
+    put_in_force(controller, rule)
+    return rule
 
 
 def limited(controller: Controller, times: int, event: str, do: str, **match: str) -> FaultRule:

@@ -27,7 +27,7 @@ def test_the_command_writes_a_scenario(tmp_path: Path) -> None:
     assert (0, 0) == (written.exit_code, printed.exit_code)
     assert [out] == list(tmp_path.iterdir())
     assert out.read_text("utf-8") == printed.stdout
-    assert "nightly" == Scenario.find(str(out)).data["instances"][0]["name"]
+    assert "nightly" == Scenario.find(str(out)).section.instances[0].name
 
 
 def test_the_command_redacts() -> None:
@@ -43,10 +43,10 @@ def test_a_list_with_nulls_is_read() -> None:
     """A controller with the fault of null in lists, which strict clients cannot read, has a snapshot."""
     with mockanka.serve("null-in-list", clock="manual") as anka:
         done = run_snapshot(anka.url)
-    (instance,) = Scenario.from_yaml(done.stdout).data["instances"]
+    (instance,) = Scenario.from_yaml(done.stdout).section.instances
 
-    assert ("Scheduling", "vanilla") == (instance["state"], instance["tag"])
-    assert not instance.keys() & {"vm", "external_id", "name"}
+    assert ("Scheduling", "vanilla") == (instance.state, instance.tag)
+    assert [None] * 3 == [instance.vm, instance.external_id, instance.name]
 
 
 def closed_port() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import pytest
 
@@ -14,16 +15,18 @@ from mockanka.core.release import Release
 from mockanka.scenario import shipped
 from tests import controllers
 from tests.api.client import Wire
+from tests.conftest import FULL, crossing
 from tests.controllers import CORNERS, controller_of, pass_time
 from tests.snapshot.rebuild import ODD_NAMES, differences, load_snapshot, rebuild, snapshot_of
 
 RELEASES = ["1.8.0", "1.24.0", "1.43.0", "1.50.1"]
 SEED = 7
 """Not the default: a snapshot does not contain the seed, and must not depend on it."""
+SHIPPED = crossing([(release,) for release in reversed(RELEASES)], sorted(shipped(), key="reference".__ne__))
+"""Each scenario at the newest release, and the largest at each release; in full each scenario at each release."""
 
 
-@pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize(("release", "name"), SHIPPED)
 def test_a_shipped_scenario_is_rebuilt(name: str, release: str) -> None:
     """The controller of each scenario that ships and the rebuilt one respond to every GET with the same bytes."""
     controller = controllers.shipped(name, release=Release.parse(release), seed=SEED)
@@ -31,8 +34,7 @@ def test_a_shipped_scenario_is_rebuilt(name: str, release: str) -> None:
     assert {} == differences(controller, rebuild(controller))
 
 
-@pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize(("release", "name"), SHIPPED)
 def test_a_shipped_scenario_is_rebuilt_when_everything_has_ended(name: str, release: str) -> None:
     """The same holds after an hour, when nothing is in progress any more."""
     controller = controllers.shipped(name, release=Release.parse(release), seed=SEED)
@@ -91,7 +93,9 @@ def test_a_busy_controller_is_rebuilt(release: str) -> None:
 
     There are pulls, pushes and deletions in progress, and nodes with more VMs than slots.
     """
-    for controller in busy_controllers(release):
+    # The activity and the form that a release gives it are independent: one release has all moments, the others some.
+    step = 1 if FULL or release == RELEASES[-1] else 5
+    for controller in islice(busy_controllers(release), 0, None, step):
         text = snapshot_of(controller)
         rebuilt = load_snapshot(text)
 

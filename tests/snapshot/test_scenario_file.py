@@ -38,12 +38,12 @@ def test_what_the_api_does_not_return_is_a_comment() -> None:
 
 def test_names_stand_for_ids() -> None:
     """Templates, tags, nodes and groups are referred to by name where the name is unique."""
-    data = Scenario.from_yaml(snapshot_of(controllers.shipped("default"))).data
-    (instance,) = data["instances"]
+    section = Scenario.from_yaml(snapshot_of(controllers.shipped("default"))).section
+    (instance,) = section.instances
 
-    assert ("14.5-arm64", "xcode-15", "mini-01") == (instance["template"], instance["tag"], instance["node"])
-    assert [{"version": "14.5-arm64:xcode-15"}] == data["nodes"][0]["cached"]
-    assert [["spare"], ["ios"]] == [node["groups"] for node in data["nodes"]]
+    assert ("14.5-arm64", "xcode-15", "mini-01") == (instance.template, instance.tag, instance.node)
+    assert ["14.5-arm64:xcode-15"] == [cached.version for cached in section.nodes[0].cached]
+    assert [("spare",), ("ios",)] == [node.groups for node in section.nodes]
 
 
 def test_only_get_requests_are_sent() -> None:
