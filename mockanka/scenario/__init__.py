@@ -47,7 +47,7 @@ class Scenario:
         """The scenario that ships under that name."""
         if name not in shipped():
             raise ScenarioError([f"{name}: no scenario of that name ships: {nearest(name, shipped())}"])
-        return cls.from_yaml(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), name)
+        return cls.from_yaml(resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8"), name)
 
     @classmethod
     def from_yaml(cls, text: str, source: str = "scenario") -> Scenario:
@@ -89,7 +89,7 @@ def _is_there(name: str) -> bool:
 
 def shipped() -> list[str]:
     """The names of the scenarios that ship, in order."""
-    return sorted(path.stem for path in resources.folder("scenarios").glob("*.yaml"))
+    return sorted(path.stem for path in resources.resource_folder("scenarios").glob("*.yaml"))
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:

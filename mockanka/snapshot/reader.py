@@ -42,7 +42,7 @@ class Told:
 
     def seconds(self, key: str) -> int | None:
         """The same of a number of seconds; None of 0."""
-        told = self.whole(key, high=units.LATEST // units.SECOND)
+        told = self.whole(key, high=units.MAX_MOMENT // units.SECOND)
         return told * units.SECOND if told else None
 
     def below(self, key: str) -> list[Json]:

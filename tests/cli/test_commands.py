@@ -77,13 +77,13 @@ def test_list_names_each_scenario_that_ships() -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_show_prints_the_file(name: str) -> None:
     """``scenario show`` prints a scenario as it ships, comments and all."""
-    assert resources.find(f"scenarios/{name}.yaml").read_text("utf-8") == call("scenario", "show", name).stdout
+    assert resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8") == call("scenario", "show", name).stdout
 
 
 @pytest.mark.parametrize("name", shipped())
 def test_validate_is_content_with_what_ships(name: str) -> None:
     """``scenario validate`` takes files and names, and says that they are right."""
-    file = str(resources.find(f"scenarios/{name}.yaml"))
+    file = str(resources.find_resource(f"scenarios/{name}.yaml"))
     result = call("scenario", "validate", name, file)
 
     assert (0, f"{name}: ok\n{file}: ok\n", "") == (result.exit_code, result.stdout, result.stderr)
@@ -148,7 +148,7 @@ def test_openapi_of_nonsense_is_refused(asked: str) -> None:
 
 def test_openapi_prints_the_control_api_as_it_ships() -> None:
     """``--control`` prints the other document, whatever the release."""
-    assert resources.find("openapi/control.yaml").read_text("utf-8") == call("openapi", "--control").stdout
+    assert resources.find_resource("openapi/control.yaml").read_text("utf-8") == call("openapi", "--control").stdout
 
 
 def test_releases_prints_the_page() -> None:
@@ -288,7 +288,7 @@ BAD = [
     ("--port", "http", "'http'"),
     ("--release", "1.2", "older than 1.8.0"),
     ("--release", "latest", "'latest' is no release: give one like"),
-    ("--step", "-5s", "'-5s' is less than nothing: time does not go back"),
+    ("--step", "-5s", "'-5s' is negative: time does not go back"),
     ("--step", "5", "'5' is no duration: write it like 20s, 1m30s or 250ms"),
     ("--step", "9999999h", "longer than a thousand years"),
     ("--speed", "0", "0<x<=1000000000"),

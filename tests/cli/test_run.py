@@ -279,7 +279,7 @@ def test_no_command_is_an_error_that_shows_how(args: tuple[str, ...]) -> None:
     done = run(*args)
 
     assert (2, "") == (done.returncode, done.stdout)
-    assert "the command to run stands behind --: mockanka run default -- go test ./..." in done.stderr
+    assert "the command to run goes after --: mockanka run default -- go test ./..." in done.stderr
 
 
 def test_a_command_without_dashes_is_an_error() -> None:

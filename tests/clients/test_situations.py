@@ -16,7 +16,7 @@ CACHED, COLD = "14.5-arm64", "13.6-arm64"
 
 def office(**more: Any) -> dict[str, Any]:
     """The scenario ``default`` with something more."""
-    whole = yaml.safe_load(resources.find("scenarios/default.yaml").read_text("utf-8"))
+    whole = yaml.safe_load(resources.find_resource("scenarios/default.yaml").read_text("utf-8"))
     return {**whole, **{key: [*whole.get(key, []), *each] for key, each in more.items()}}
 
 

@@ -32,7 +32,7 @@ ON_NODE = ("Started", "Pushing", "Stopping", "Stopped", "Error", "Terminating", 
 
 def office(state: str, external_id: str) -> dict[str, Any]:
     """The scenario ``default``, and in it one instance in that state, which it does not leave by itself for hours."""
-    whole = yaml.safe_load(resources.find("scenarios/default.yaml").read_text("utf-8"))
+    whole = yaml.safe_load(resources.find_resource("scenarios/default.yaml").read_text("utf-8"))
     if state == "gone":
         return {**whole, "instances": []}
     cold = state == "Pulling"

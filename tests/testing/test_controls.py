@@ -32,7 +32,7 @@ def test_advance_takes_text_and_timedelta_and_says_what_time_it_is(anka: Anka) -
 @pytest.mark.parametrize(
     ("by", "kind", "message"),
     [
-        ("-5s", ValueError, "is less than nothing"),
+        ("-5s", ValueError, "is negative"),
         (timedelta(seconds=-5), ValueError, "time does not go back"),
         ("8766000000000h", ValueError, "longer than a thousand years"),
         (timedelta(days=365_000_000), ValueError, "beyond the year 9000"),
