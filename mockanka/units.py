@@ -49,7 +49,7 @@ _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_duration(text: str) -> int:
@@ -125,7 +125,7 @@ def parse_moment(text: str) -> int:
     day, clock, fraction, zone = match.groups()
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-        whole = (moment - _EPOCH) // timedelta(seconds=1)
+        whole = (moment - EPOCH) // timedelta(seconds=1)
     except (ValueError, OverflowError) as error:
         raise ValueError(f"{text!r} is no moment: {error}") from None
     return whole * SECOND + int((fraction or "0").ljust(9, "0"))
@@ -134,7 +134,7 @@ def parse_moment(text: str) -> int:
 def format_moment(value: int) -> str:
     """Return a moment as RFC 3339 in UTC with nanoseconds, without trailing zeros, as Go's encoder writes it."""
     whole, fraction = divmod(min(value, MAX_MOMENT), SECOND)
-    text = (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    text = (EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
 
 

@@ -281,7 +281,7 @@ def test_a_node_that_goes_offline_is_shown_so_when_it_has_been_missed(anka: Anka
     ("name", "state", "kind", "message"),
     [
         ("mini-01", "drian", ValueError, "a node cannot be made 'drian': did you mean 'drain'?"),
-        ("mini-9", "offline", KeyError, "there is no one node 'mini-9': did you mean 'mini-02'?"),
+        ("mini-9", "offline", KeyError, "there is no node 'mini-9': did you mean 'mini-02'?"),
     ],
 )
 def test_a_node_cannot_be_made_what_there_is_not(
