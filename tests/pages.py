@@ -52,7 +52,7 @@ def run_sessions(page: str, folder: Path, *arguments: str) -> Iterator[tuple[str
     """
     assert f"mockanka serve {' '.join(arguments)}\n" in PAGES[page]
     with serving(*arguments) as server:
-        for command, expected in (each for session in blocks(page, "console") for each in exchanges(session)):
+        for command, expected in (exchange for session in blocks(page, "console") for exchange in exchanges(session)):
             here = command.replace("127.0.0.1:8090", f"127.0.0.1:{server.port}")
             done = subprocess.run(
                 ["bash", "-c", here], env=environment(folder), capture_output=True, text=True, check=True, timeout=60

@@ -45,8 +45,8 @@ def drawn() -> str:
 def words(picture: str) -> list[str]:
     """What is to be read in a picture, without times."""
     texts = [
-        unescape(each).replace("\N{NO-BREAK SPACE}", " ").strip()
-        for each in re.findall(r"<text[^>]*>([^<]*)<", picture)
+        unescape(text).replace("\N{NO-BREAK SPACE}", " ").strip()
+        for text in re.findall(r"<text[^>]*>([^<]*)<", picture)
     ]
     return [re.sub(r"\d+\.\d\d s", "... s", text) for text in texts if text]
 

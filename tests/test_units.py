@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka import units
-from mockanka.units import LATEST, LONGEST, SECOND
+from mockanka.units import MAX_DURATION, MAX_MOMENT, SECOND
 
 EARLIEST = units.parse_moment("0001-01-01T00:00:00Z")
 
@@ -26,7 +26,7 @@ EARLIEST = units.parse_moment("0001-01-01T00:00:00Z")
         ("7ns", 7),
         (" 5s ", 5 * SECOND),
         ("0.000000001s", 1),
-        ("8760000h", LONGEST),
+        ("8760000h", MAX_DURATION),
     ],
 )
 def test_a_duration_is_read_as_go_writes_it(text: str, nanoseconds: int) -> None:
@@ -36,7 +36,7 @@ def test_a_duration_is_read_as_go_writes_it(text: str, nanoseconds: int) -> None
 
 def test_a_duration_below_nothing_is_refused() -> None:
     """Time does not go back."""
-    with pytest.raises(ValueError, match="is less than nothing: time does not go back"):
+    with pytest.raises(ValueError, match="is negative: time does not go back"):
         units.parse_duration("-5s")
 
 
@@ -75,7 +75,7 @@ def test_a_duration_is_written_as_go_writes_it(nanoseconds: int, text: str) -> N
     assert text == units.format_duration(nanoseconds)
 
 
-@given(st.integers(0, LONGEST))
+@given(st.integers(0, MAX_DURATION))
 def test_every_duration_survives_writing(nanoseconds: int) -> None:
     """What is written of a duration is read as the same duration."""
     assert nanoseconds == units.parse_duration(units.format_duration(nanoseconds))
@@ -125,7 +125,7 @@ def test_a_bandwidth_is_read_in_bits_and_in_bytes(text: str, bits: int) -> None:
 @pytest.mark.parametrize("text", ["0bit/s", "0Gbit/s", "0.1bit/s", "0B/s"])
 def test_a_bandwidth_of_nothing_is_refused(text: str) -> None:
     """Nothing would ever arrive at zero bits per second."""
-    with pytest.raises(ValueError, match="a bandwidth is more than nothing"):
+    with pytest.raises(ValueError, match="a bandwidth must be more than zero"):
         units.parse_bandwidth(text)
 
 
@@ -150,7 +150,7 @@ def test_every_bandwidth_survives_writing(bits: int) -> None:
         ("1970-01-01t00:00:00.000000001Z", 1),
         ("1970-01-01T02:00:00+02:00", 0),
         ("1969-12-31T23:59:59.5Z", -SECOND // 2),
-        ("9999-12-31T23:59:59Z", LATEST),
+        ("9999-12-31T23:59:59Z", MAX_MOMENT),
     ],
 )
 def test_a_moment_is_read_to_the_nanosecond(text: str, nanoseconds: int) -> None:
@@ -180,7 +180,7 @@ def test_what_is_no_moment_is_refused(text: str) -> None:
         units.parse_moment(text)
 
 
-@given(st.integers(EARLIEST, LATEST))
+@given(st.integers(EARLIEST, MAX_MOMENT))
 def test_every_moment_survives_writing(nanoseconds: int) -> None:
     """What is written of a moment is read as the same moment."""
     assert nanoseconds == units.parse_moment(units.format_moment(nanoseconds))
@@ -193,7 +193,7 @@ def test_every_moment_survives_writing(nanoseconds: int) -> None:
         (1_500_000_000, "1970-01-01T00:00:01.5Z"),
         (10, "1970-01-01T00:00:00.00000001Z"),
         (EARLIEST, "0001-01-01T00:00:00Z"),
-        (LATEST * 2, "9999-12-31T23:59:59Z"),
+        (MAX_MOMENT * 2, "9999-12-31T23:59:59Z"),
     ],
 )
 def test_a_moment_is_written_as_go_writes_it(nanoseconds: int, text: str) -> None:

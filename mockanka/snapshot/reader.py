@@ -48,7 +48,7 @@ class JsonReader:
 
     def unix_time(self, key: str) -> int | None:
         """Return the nanoseconds since 1970 of a number of seconds, or None if it is 0."""
-        seconds = self.integer(key, high=units.LATEST // units.SECOND)
+        seconds = self.integer(key, high=units.MAX_MOMENT // units.SECOND)
         return seconds * units.SECOND if seconds else None
 
     def strings(self, key: str) -> list[str]:

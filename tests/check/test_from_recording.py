@@ -222,7 +222,7 @@ def test_a_url_takes_precedence_over_a_recording_in_the_environment() -> None:
     [
         ([], "give either the URL of a controller or --har with a recording"),
         (["http://127.0.0.1:1", "--har", "x"], "give either the URL of a controller or --har with a recording"),
-        (["--har", "x", "--write", "--template", "y"], "nothing is made where there is no controller"),
+        (["--har", "x", "--write", "--template", "y"], "a recording cannot be checked with --write"),
         (["--har", "no-such-file"], "cannot check: no-such-file cannot be read: No such file or directory\n"),
         (["--har", __file__], "is not a HAR file: it is not JSON"),
     ],

@@ -24,14 +24,14 @@ def test_the_table_has_every_check() -> None:
     """Its id, its level and its claim, in the catalogue's order."""
     rows = re.findall(r"^\| `([a-z-]+)` \| (must|should|note) \| (.*) \|$", PAGE, re.MULTILINE)
 
-    assert [(each.id, each.level.value, each.claim) for each in CHECKS.values()] == rows
+    assert [(check.id, check.level.value, check.claim) for check in CHECKS.values()] == rows
 
 
 def keys_of(value: Any) -> set[str]:
     """Every key there is, all through."""
     if isinstance(value, dict):
-        return set(value) | {key for each in value.values() for key in keys_of(each)}
-    return {key for each in value for key in keys_of(each)} if isinstance(value, list) else set()
+        return set(value) | {key for item in value.values() for key in keys_of(item)}
+    return {key for item in value for key in keys_of(item)} if isinstance(value, list) else set()
 
 
 def test_the_json_is_described_key_by_key() -> None:

@@ -107,6 +107,6 @@ def test_links_lead_somewhere(page: str) -> None:
     import re
 
     here = (ROOT / page).parent
-    targets = [each for each in re.findall(r"\]\(([^)#]+)\)", PAGES[page]) if "://" not in each]
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", PAGES[page]) if "://" not in target]
 
-    assert [] == [each for each in targets if not (here / each).exists()]
+    assert [] == [target for target in targets if not (here / target).exists()]

@@ -158,7 +158,7 @@ def test_an_example_fails_where_nothing_is_pulled(suite: Suite) -> None:
 def test_an_example_fails_where_nothing_can_be_started(suite: Suite, tmp_path: Path) -> None:
     """Where the controller says 503 without end, no test passes."""
     broken = tmp_path / "broken.yaml"
-    shipped = resources.find("scenarios/cold-cache.yaml").read_text("utf-8")
+    shipped = resources.find_resource("scenarios/cold-cache.yaml").read_text("utf-8")
     broken.write_text(shipped + "faults: [{match: {method: POST, path: /api/v1/vm}, do: {status: 503}}]\n", "utf-8")
     ran = suite.run(broken)
 

@@ -53,9 +53,9 @@ def fresh_environment(folder: Path, *what: str | Path) -> Path:
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
     borrowed = folder / "borrowed"
     borrowed.mkdir()
-    for each in Path(sysconfig.get_path("purelib")).iterdir():
-        if "mockanka" not in each.name:  # this one must come from what is being tested
-            (borrowed / each.name).symlink_to(each)
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if "mockanka" not in package.name:  # this one must come from what is being tested
+            (borrowed / package.name).symlink_to(package)
     (site / "borrowed.pth").write_text(f"{borrowed}\n")
     offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
     run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *what, cwd=folder)

@@ -31,7 +31,7 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_scenarios_are_valid(name: str) -> None:
     """Every scenario that ships satisfies the schema as an editor reads it."""
-    data = yaml.safe_load(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"))
+    data = yaml.safe_load(resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8"))
 
     assert [] == faults_of(data)
 

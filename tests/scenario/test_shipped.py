@@ -36,7 +36,7 @@ def test_the_promised_scenarios_ship() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_begins_with_a_line_about_itself(name: str) -> None:
     """The first line of each says what it is for."""
-    first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+    first = resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
 
     assert first.startswith("# ")
     assert first.endswith(".")

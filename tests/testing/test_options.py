@@ -1,4 +1,4 @@
-"""Scenarios and options as tests give them."""
+"""Scenarios and options as tests write them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.testing.controller import (
 )
 
 
-def test_a_scenario_is_given_by_name_path_or_data(tmp_path: Path) -> None:
-    """A shipped one's name, a file's path as text or as PathLike, and data all make the same controller."""
+def test_a_scenario_is_a_name_a_path_or_data(tmp_path: Path) -> None:
+    """A name that ships, a path as text or PathLike, and data make the same controller."""
     file = tmp_path / "small.yaml"
     file.write_text(SMALL_YAML)
     dumps = []
@@ -32,27 +32,27 @@ def test_a_scenario_is_given_by_name_path_or_data(tmp_path: Path) -> None:
         assert 100 == len(anka.nodes)
 
     assert dumps[0] == dumps[1] == dumps[2]
-    assert ["only"] == [each["name"] for each in dumps[0]["nodes"]]
+    assert ["only"] == [node["name"] for node in dumps[0]["nodes"]]
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
-    """Loading the same path gives what stands there now."""
+    """Loading a path reads the present content of the file."""
     file = tmp_path / "mine.yaml"
     file.write_text("nodes: [{name: first}]\n")
     with mockanka.serve(file) as anka:
         file.write_text("nodes: [{name: another}]\n")
         anka.load(file)
 
-        assert ["another"] == [each.name for each in anka.nodes.values()]
+        assert ["another"] == [node.name for node in anka.nodes.values()]
 
 
 def test_data_that_is_changed_later_changes_nothing() -> None:
-    """A reset begins with the scenario as it was given, whatever became of the dictionary."""
-    mine: dict[str, Any] = {"nodes": [{"name": "mine"}], "faults": [{"do": {"status": 503, "body": {"why": "a"}}}]}
-    with mockanka.serve(mine, clock="manual") as anka:
+    """A reset returns to the scenario as it was passed, even if the dictionary has changed."""
+    scenario: dict[str, Any] = {"nodes": [{"name": "mine"}], "faults": [{"do": {"status": 503, "body": {"why": "a"}}}]}
+    with mockanka.serve(scenario, clock="manual") as anka:
         before = anka.dump()
-        mine["nodes"][0]["name"] = "other"
-        mine["faults"][0]["do"]["body"]["why"] = "b"
+        scenario["nodes"][0]["name"] = "other"
+        scenario["faults"][0]["do"]["body"]["why"] = "b"
         anka.reset()
 
         assert before == anka.dump()
@@ -68,7 +68,7 @@ def test_data_that_is_changed_later_changes_nothing() -> None:
     ],
 )
 def test_a_wrong_scenario_says_what_is_wrong(given: Any, message: str) -> None:
-    """ScenarioError names the place and the nearest right word."""
+    """ScenarioError names the place and the nearest valid word."""
     with pytest.raises(mockanka.ScenarioError) as caught:
         mockanka.serve(given)
 

@@ -70,9 +70,9 @@ def test_requests_are_chosen_by_what_they_have(anka: Anka) -> None:
     send(anka, "GET", "node")
     found = anka.requests
 
-    assert [1, 2] == [each.number for each in found.where(method="POST")]
-    assert [1] == [each.number for each in found.where(method="POST").where(body={"tag": "vanilla"})]
-    assert [3] == [each.number for each in found.where(path="/api/*/node", status=200)]
+    assert [1, 2] == [request.number for request in found.where(method="POST")]
+    assert [1] == [request.number for request in found.where(method="POST").where(body={"tag": "vanilla"})]
+    assert [3] == [request.number for request in found.where(path="/api/*/node", status=200)]
     assert [] == found.where(method="DELETE")
     assert "no requests" == str(found.where(method="DELETE"))
     with pytest.raises(TypeError, match="a request has no 'verb', it has number, at, method"):
@@ -86,7 +86,7 @@ def test_requests_about_an_instance_are_those_that_started_or_named_it(anka: Ank
     send(anka, "GET", params={"id": id})
     send(anka, "DELETE", json={"id": id})
 
-    assert [1, 4, 5] == [each.number for each in anka.requests.about(id)]
+    assert [1, 4, 5] == [request.number for request in anka.requests.about(id)]
 
 
 def test_the_story_of_an_instance_has_the_requests_that_touched_it(anka: Anka) -> None:
@@ -100,8 +100,8 @@ def test_the_story_of_an_instance_has_the_requests_that_touched_it(anka: Anka) -
     story = requests.get(f"{anka.url}/_mock/instances/{id}", timeout=TIMEOUT).json()
 
     expected = [(1, "POST"), (4, "GET"), (5, "PUT"), (6, "DELETE")]
-    assert expected == [(each["number"], each["method"]) for each in story["requests"]]
-    assert expected == [(each.number, each.method) for each in anka.requests.about(id)]
+    assert expected == [(request["number"], request["method"]) for request in story["requests"]]
+    assert expected == [(request.number, request.method) for request in anka.requests.about(id)]
 
 
 def test_expect_returns_those_that_fit(anka: Anka) -> None:
@@ -109,8 +109,8 @@ def test_expect_returns_those_that_fit(anka: Anka) -> None:
     send(anka, "GET")
     send(anka, "GET")
 
-    assert [1, 2] == [each.number for each in anka.requests.expect(method="GET")]
-    assert [1, 2] == [each.number for each in anka.requests.expect(times=2, method="GET")]
+    assert [1, 2] == [request.number for request in anka.requests.expect(method="GET")]
+    assert [1, 2] == [request.number for request in anka.requests.expect(times=2, method="GET")]
     assert [] == anka.requests.expect(times=0, method="POST")
 
 
@@ -150,7 +150,7 @@ def test_what_is_no_object_lacks_all_keys(anka: Anka, there: object) -> None:
     send(anka, "POST", json=there)
     wanted = {"body": {"a": {"b": 1, "c": 2}, "d": 3}}
 
-    assert [3, 1] == [distance(each, anka.requests[0]) for each in (wanted, {"body": {}})]
+    assert [3, 1] == [distance(expected, anka.requests[0]) for expected in (wanted, {"body": {}})]
     assert 0 == distance({"method": "POST", "path": "/api/*"}, anka.requests[0])
 
 
@@ -300,7 +300,7 @@ def test_clearing_the_requests_clears_the_journal(anka: Anka) -> None:
 
     assert 1 == left_alone
     assert [] == found
-    assert [2] == [each.number for each in anka.requests]
+    assert [2] == [request.number for request in anka.requests]
 
 
 def test_the_commands_of_a_test_stand_not_in_the_journal(anka: Anka) -> None:

@@ -43,36 +43,41 @@ def test_an_event_cannot_be_changed_by_who_looks_at_it(anka: Anka) -> None:
 
 def test_an_instance_is_seen_with_all_that_is_known_of_it(anka: Anka) -> None:
     """Names, places, addresses, times and who started it."""
-    group = next(each["id"] for each in anka.dump()["groups"] if each["name"] == "ios")
-    one = anka.wait(start(anka, name="build", external_id="job-7", group_id=group, metadata={"pipeline": "x"}))
+    group_id = next(group["id"] for group in anka.dump()["groups"] if group["name"] == "ios")
+    instance = anka.wait(start(anka, name="build", external_id="job-7", group_id=group_id, metadata={"pipeline": "x"}))
 
-    assert ("Started", "", TEMPLATE, "xcode-15") == (one.state, one.message, one.template, one.tag)
-    assert ("build", "job-7", "ios", {"pipeline": "x"}) == (one.name, one.external_id, one.group, one.metadata)
-    assert ("mini-02", anka.nodes["mini-02"].id) == (one.node, one.node_id)
-    assert ("192.168.64.2", "10.0.0.12") == (one.ip, one.host_ip)
-    assert [("ssh", 22, "tcp")] == [(port.name, port.guest, port.protocol) for port in one.ports]
-    assert (START, 1, None) == (one.created, one.started_by, one.waits_for)
+    assert ("Started", "", TEMPLATE, "xcode-15") == (instance.state, instance.message, instance.template, instance.tag)
+    assert ("build", "job-7", "ios", {"pipeline": "x"}) == (
+        instance.name,
+        instance.external_id,
+        instance.group,
+        instance.metadata,
+    )
+    assert ("mini-02", anka.nodes["mini-02"].id) == (instance.node, instance.node_id)
+    assert ("192.168.64.2", "10.0.0.12") == (instance.ip, instance.host_ip)
+    assert [("ssh", 22, "tcp")] == [(port.name, port.guest, port.protocol) for port in instance.ports]
+    assert (START, 1, None) == (instance.created, instance.started_by, instance.waits_for)
 
 
 def test_an_instance_that_is_not_started_shows_no_addresses(anka: Anka) -> None:
     """Blank and empty, as the controller has them; and in words what it waits for."""
-    one = anka.instances[start(anka)]
+    instance = anka.instances[start(anka)]
 
-    assert ("", "", ()) == (one.ip, one.host_ip, one.ports)
-    assert (None, None) == (one.node, one.node_id)
-    assert "is queued until 2024-01-01T00:00:01Z" == one.waits_for
+    assert ("", "", ()) == (instance.ip, instance.host_ip, instance.ports)
+    assert (None, None) == (instance.node, instance.node_id)
+    assert "is queued until 2024-01-01T00:00:01Z" == instance.waits_for
 
 
 def test_a_pull_shows_its_progress() -> None:
     """A share from 0 to 1 that grows with time."""
     scenario = {**SMALL, "nodes": [{"name": "only", "capacity": 2}]}
     with mockanka.serve(scenario, clock="manual") as anka:
-        one = anka.wait(start(anka), "Pulling")
+        instance = anka.wait(start(anka), "Pulling")
         anka.clock.advance("40s")
 
-        assert 0.0 == one.progress
-        assert pytest.approx(0.5) == anka.instances[one.id].progress
-        assert "pulls to node only, 50%" in str(anka.instances[one.id].waits_for)
+        assert 0.0 == instance.progress
+        assert pytest.approx(0.5) == anka.instances[instance.id].progress
+        assert "pulls to node only, 50%" in str(anka.instances[instance.id].waits_for)
 
 
 def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> None:
@@ -169,7 +174,7 @@ def test_going_through_views_survives_what_is_gone_meanwhile() -> None:
         for id in list(anka.instances):
             anka.vanish(id)
 
-        assert ["Started", "Started"] == [first.state, *(each.state for each in walk)]
+        assert ["Started", "Started"] == [first.state, *(instance.state for instance in walk)]
         assert 0 == len(anka.instances)
 
 

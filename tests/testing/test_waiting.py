@@ -19,10 +19,10 @@ from tests.testing.controller import (
 
 def test_wait_goes_on_until_the_instance_is_started(anka: Anka) -> None:
     """It returns the instance as it is then; the client sees the same."""
-    one = anka.wait(start(anka))
-    body = send(anka, "GET", params={"id": one.id}).json()["body"]
+    instance = anka.wait(start(anka))
+    body = send(anka, "GET", params={"id": instance.id}).json()["body"]
 
-    assert "Started" == one.state == body["instance_state"]
+    assert "Started" == instance.state == body["instance_state"]
     assert START + timedelta(seconds=21) == anka.clock.now
 
 
