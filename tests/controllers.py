@@ -78,5 +78,5 @@ def state_of(controller: Controller) -> dict[str, object]:
         **{key: getattr(controller, key) for key in keys},
         **{part: list(getattr(controller, part).items()) for part in parts},
         "clock": (controller.clock.now(), controller.clock.mode, controller.clock.speed, controller.clock.step),
-        "queue": controller.queue.live(controller),
+        "queue": controller.queue.current_events(controller),
     }

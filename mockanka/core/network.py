@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mockanka.core.errors import BrokenMacAddress, MacAddressTaken, NoMacAddress, NoSuchVlan
 from mockanka.core.randomness import digest
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -28,7 +28,7 @@ def addresses_for(controller: Controller, request: StartRequest, ref: VersionRef
     Guess: what is refused, and how.
     """
     managed = controller.mac_addresses and controller.release.has("mac-addresses")
-    if not managed or version_of(controller, ref).suspended:
+    if not managed or get_version(controller, ref).suspended:
         return [None] * count
     taken = {one.request.mac_address for one in controller.instances.values()}
     if wanted := request.mac_address:
@@ -54,7 +54,7 @@ def pool(controller: Controller) -> list[str]:
 
 def on_vlan(controller: Controller, request: StartRequest, ref: VersionRef) -> StartRequest:
     """The request with its VLAN, as far as that counts; NoSuchVlan unless some node knows it."""
-    if version_of(controller, ref).suspended:
+    if get_version(controller, ref).suspended:
         return replace(request, vlan_tag=None)
     if request.vlan_tag and request.vlan_tag not in vlans(controller):
         raise NoSuchVlan(request.vlan_tag)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import groups, instances, pulls, usb
-from mockanka.core.templates import VersionRef, version_of
+from mockanka.core.templates import VersionRef, get_version
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -58,7 +58,7 @@ def place_waiting(controller: Controller) -> None:
 def need_of(controller: Controller, waiting: Instance) -> Need:
     request = waiting.request
     template = controller.templates[waiting.ref.template_id]
-    fixed = version_of(controller, waiting.ref).suspended  # a suspended VM keeps the size it was suspended with
+    fixed = get_version(controller, waiting.ref).suspended  # a suspended VM keeps the size it was suspended with
     return Need(
         ref=waiting.ref,
         node_id=request.node_id,

@@ -16,7 +16,7 @@ from mockanka.core.durations import transfer_time
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import FaultHit, apply_rules
-from mockanka.core.templates import File, VersionRef, note_pull, size_by_name, version_of
+from mockanka.core.templates import File, VersionRef, collect_file_sizes, get_version, record_pull
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -111,21 +111,21 @@ class PullEnded(NodeEvent):
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         pull = node.pulls.pop(self.ref)
-        named = {"template": self.ref.template_id, "tag": version_of(controller, self.ref).tag}
+        named = {"template": self.ref.template_id, "tag": get_version(controller, self.ref).tag}
         if pull.fails_at is not None:
             controller.record("pull failed", node.id, **named, message=pull.message)
             return
         node.cached[self.ref] = controller.now
-        note_pull(controller, self.ref)
+        record_pull(controller, self.ref)
         controller.record("pulled", node.id, **named)
 
 
 def begin_pull(
-    controller: Controller, node: Node, ref: VersionRef, one: Instance | None = None, blow: FaultHit | None = None
+    controller: Controller, node: Node, ref: VersionRef, one: Instance | None = None, hit: FaultHit | None = None
 ) -> Pull | None:
     """Fetch a version, for an instance or a distribution; None if the node has it all.
 
-    ``blow`` is what a fault does to it; without one, the rules for pulls are asked. Raises NodeDiskFull or
+    ``hit`` is what a fault does to it; without one, the rules for pulls are asked. Raises NodeDiskFull or
     RegistryDown, having changed nothing.
     """
     if is_cached(controller, node, ref):
@@ -133,20 +133,20 @@ def begin_pull(
         return None
     if ref in node.pulls:
         return node.pulls[ref]
-    wanted = size_by_name([version_of(controller, ref).files])
-    coming = size_by_name(pull.files for pull in node.pulls.values())
+    wanted = collect_file_sizes([get_version(controller, ref).files])
+    coming = collect_file_sizes(pull.files for pull in node.pulls.values())
     there = _stored(controller, node.cached)
     missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
     size = sum(file.size for file in missing)
     if missing:
         controller.registry.require_reachable()
     _make_room(controller, node, ref, size)
-    blow = blow or apply_rules(controller, "pull", one, node, ref)
-    ends = controller.now + transfer_time(size, blow.do.bandwidth or controller.timings.pull_bandwidth)
+    hit = hit or apply_rules(controller, "pull", one, node, ref)
+    ends = controller.now + transfer_time(size, hit.action.bandwidth or controller.timings.pull_bandwidth)
     shared = [pull for pull in node.pulls.values() if any(file.name in wanted for file in pull.files)]
     ends = max([ends, *(pull.ends for pull in shared)])
-    controller.schedule_effects(blow, ends - controller.now, one, node)
-    pull = _struck(Pull(ref, controller.now, ends, missing), blow)
+    controller.schedule_effects(hit, ends - controller.now, one, node)
+    pull = _struck(Pull(ref, controller.now, ends, missing), hit)
     for other in shared:
         if other.fails_at is not None and (pull.fails_at is None or other.fails_at < pull.fails_at):
             pull = replace(pull, fails_at=other.fails_at, message=other.message)
@@ -169,8 +169,8 @@ def continue_pull(controller: Controller, node: Node, ref: VersionRef, made: flo
     if ref in node.pulls:
         return node.pulls[ref]
     at = node.last_contact(controller.now)
-    coming = size_by_name(pull.files for pull in node.pulls.values())
-    wanted = size_by_name([version_of(controller, ref).files])
+    coming = collect_file_sizes(pull.files for pull in node.pulls.values())
+    wanted = collect_file_sizes([get_version(controller, ref).files])
     there = _stored(controller, node.cached)
     missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
     rest = int(transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
@@ -185,16 +185,16 @@ def _names(pull: Pull) -> set[str]:
     return {file.name for file in pull.files}
 
 
-def _struck(pull: Pull, blow: FaultHit) -> Pull:
+def _struck(pull: Pull, hit: FaultHit) -> Pull:
     """The pull as a fault makes it."""
-    do = blow.do
+    do = hit.action
     if do.fail is not None:
-        return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.share), message=do.fail)
-    if do.stall and do.lasts is None:
-        return replace(pull, stalled_by=blow.rule_id, stalled_at=do.share)
+        return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.fraction), message=do.fail)
+    if do.stall and do.duration is None:
+        return replace(pull, stalled_by=hit.rule_id, stalled_at=do.fraction)
     if do.stall:
-        rest = do.lasts or 0
-        return replace(pull, ends=pull.ends + rest, pauses_at=do.share, rest=rest)
+        rest = do.duration or 0
+        return replace(pull, ends=pull.ends + rest, pauses_at=do.fraction, rest=rest)
     return pull
 
 
@@ -209,7 +209,7 @@ def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
     """Nobody wants a pull of the node any more. One that others of the node lean on goes on."""
     names = {file.name for file in node.pulls[ref].files}
     others = [other for other in node.pulls if other != ref]
-    if not any(file.name in names for other in others for file in version_of(controller, other).files):
+    if not any(file.name in names for other in others for file in get_version(controller, other).files):
         del node.pulls[ref]
         controller.record("pull given up", node.id, template=ref.template_id)
 
@@ -222,7 +222,7 @@ def release_stalled_pulls(controller: Controller, node: Node, rule_id: str) -> l
     freed = [ref for ref, pull in node.pulls.items() if pull.stalled_by == rule_id]
     for ref in freed:
         pull = node.pulls[ref].resumed(controller.now)
-        wanted = size_by_name([version_of(controller, ref).files])
+        wanted = collect_file_sizes([get_version(controller, ref).files])
         before = [other for other in _before(node, ref) if any(file.name in wanted for file in other.files)]
         late = max((other.ends for other in before), default=0) - pull.ends
         node.pulls[ref] = pull = pull.delayed(late, controller.now) if late > 0 else pull
@@ -243,7 +243,7 @@ def is_cached(controller: Controller, node: Node, ref: VersionRef) -> bool:
     if not any(cached.template_id == ref.template_id for cached in node.cached):
         return False
     there = _stored(controller, node.cached)
-    return all(file.name in there for file in version_of(controller, ref).files)
+    return all(file.name in there for file in get_version(controller, ref).files)
 
 
 def disk_used(controller: Controller, node: Node, now: int) -> int:
@@ -266,12 +266,12 @@ def drop_cached_template(controller: Controller, node: Node, template_id: str) -
     meant = [ref for ref in node.cached if ref.template_id == template_id]
     for ref in sorted(meant, key=lambda each: each in in_use):
         others = _stored(controller, (other for other in node.cached if other != ref))
-        if all(file.name in others or file.name not in needed for file in version_of(controller, ref).files):
+        if all(file.name in others or file.name not in needed for file in get_version(controller, ref).files):
             del node.cached[ref]
 
 
 def _stored(controller: Controller, refs: Iterable[VersionRef]) -> dict[str, int]:
-    return size_by_name(version_of(controller, ref).files for ref in refs)
+    return collect_file_sizes(get_version(controller, ref).files for ref in refs)
 
 
 def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -> None:
@@ -286,7 +286,9 @@ def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -
     needed = {controller.instances[id].ref for id in node.occupants} | {*node.pulls, ref}
     needed_files = _stored(controller, needed)
     while free() < size:
-        idle = [old for old in kept if not any(file.name in needed_files for file in version_of(controller, old).files)]
+        idle = [
+            old for old in kept if not any(file.name in needed_files for file in get_version(controller, old).files)
+        ]
         if not idle:
             raise NodeDiskFull(node.name, size, max(0, free()))
         dropped.append(min(idle, key=lambda old: (kept[old], old)))

@@ -150,7 +150,7 @@ def _ended(
 ) -> tuple[ScriptResult, int]:
     rule = rule_for(controller.scripts, decode(encoded))
     takes = rule.takes.sample(draw(controller.seed, one.id, purpose))
-    do = apply_rules(controller, "script", one, controller.nodes.get(one.node_id or ""), one.ref).do
+    do = apply_rules(controller, "script", one, controller.nodes.get(one.node_id or ""), one.ref).action
     if do.exit is not None:
         return ScriptResult(do.exit, stdout=do.stdout, stderr=do.stderr), takes
     if do.timeout:

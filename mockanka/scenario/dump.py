@@ -52,7 +52,7 @@ def dump(controller: Controller) -> Data:
         "faults": [fault_rules.raw(rule) for rule in controller.faults],
         "counters": controller.id_counters | ({"fault": controller.faults.added} if controller.faults.added else {}),
         "placement_due": controller.placement_due or None,
-        "pending": [pending.write(at, event) for at, event in controller.queue.live(controller)],
+        "pending": [pending.write(at, event) for at, event in controller.queue.current_events(controller)],
     }
     written: Data = sections.Scenario().dump(raw)
     return written

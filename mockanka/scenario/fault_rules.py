@@ -67,7 +67,7 @@ def raw(rule: FaultRule) -> dict[str, Any]:
     return {
         "id": rule.id,
         "match": _differing(rule.match, _PLAIN.match),
-        "do": _differing(rule.do, _PLAIN.do),
+        "do": _differing(rule.action, _PLAIN.action),
         "skip": rule.skip or None,
         "times": rule.times,
         "probability": rule.probability if rule.probability < 1 else None,
@@ -103,7 +103,7 @@ def _refuse_counts(path: Path, item: Data) -> None:
 def _require_a_node(controller: Controller, path: Path, wanted: Data) -> None:
     """Refuse a rule that begins now and finds no node to strike: there is no second time."""
     match = FaultMatch(**wanted)
-    if any(match.meets_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
+    if any(match.matches_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
         return
     if not controller.nodes:
         raise InvalidScenario(path, "there are no nodes, so it would never strike")

@@ -97,7 +97,7 @@ class FaultDo(Strict):
     fail = Text()
     at = Percent()
     after = Length()
-    lasts = PositiveLength(data_key="for")
+    duration = PositiveLength(data_key="for")
     stall = Yes()
     bandwidth = Bandwidth()
     without = Choices(*OMITTABLE_FIELDS)
@@ -130,7 +130,7 @@ class Fault(Strict):
     @validates_schema(skip_on_field_errors=True)
     def _go_together(self, data: Data, **kwargs: Any) -> None:
         event = data["match"].get("event")
-        keys = {"for" if key == "lasts" else key for key in data["do"]}
+        keys = {"for" if key == "duration" else key for key in data["do"]}
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         where = "at the door" if event is None else f"at event {event}"
         wrong = _wrong(keys, kinds, where)

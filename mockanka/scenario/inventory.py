@@ -101,7 +101,7 @@ class Inventory:
         states = tuple(File(**file) for file in item.get("state_files", []))
         if "state_size" in item:
             states = (*states, File(randomness.image_file_name(seed, of.id, serial, "state"), item["state_size"]))
-        number = item.get("number", of.next_number())
+        number = item.get("number", of.next_version_number())
         if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
         ports = _rules(item.get("port_forwarding", []))

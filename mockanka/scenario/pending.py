@@ -7,7 +7,6 @@ from typing import Any
 
 from mockanka.core import (
     distributions,
-    fault_effects,
     instances,
     nodes,
     pulls,
@@ -80,9 +79,9 @@ def write(at: int, event: Event) -> dict[str, Any]:
         case distributions.DeliveryTaken() | distributions.DeliveryEnded():
             entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
             entry |= {"until": event.until} if isinstance(event, distributions.DeliveryEnded) else {}
-        case fault_effects.NodeOverrideBegan():
+        case nodes.NodeOverrideBegan():
             entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
-        case fault_effects.NodeOverrideEnded():
+        case nodes.NodeOverrideEnded():
             entry |= {"id": event.node_id, "what": event.what, "until": event.until}
         case registry.RegistryOverrideBegan():
             entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
@@ -92,9 +91,9 @@ def write(at: int, event: Event) -> dict[str, Any]:
             entry |= {"id": "license", "lasts": event.lasts}
         case LicenseRenewed():
             entry |= {"id": "license", "until": event.until}
-        case fault_effects.InstanceVanished():
+        case instances.InstanceVanished():
             entry |= {"id": event.instance_id, "lasts": event.lasts}
-        case fault_effects.InstanceReappeared() | instances.VmFullyReported():
+        case instances.InstanceReappeared() | instances.VmFullyReported():
             entry |= {"id": event.instance_id}
         case nodes.NodeUpdated():
             entry |= {"id": event.node_id, "until": event.until}
@@ -124,7 +123,7 @@ def read(entry: Mapping[str, Any]) -> Event:
                 stage = distributions.DeliveryStage(entry["stage"])
                 return distributions.DeliveryEnded(id, entry["node"], stage, entry["until"])
             case "node_override_began":
-                return fault_effects.NodeOverrideBegan(id, entry["what"], entry["lasts"])
+                return nodes.NodeOverrideBegan(id, entry["what"], entry["lasts"])
             case "registry_override_began":
                 return registry.RegistryOverrideBegan(entry["what"], entry["lasts"])
             case "registry_override_ended":
@@ -134,11 +133,11 @@ def read(entry: Mapping[str, Any]) -> Event:
             case "license_renewed":
                 return LicenseRenewed(entry["until"])
             case "node_override_ended":
-                return fault_effects.NodeOverrideEnded(id, entry["what"], entry["until"])
+                return nodes.NodeOverrideEnded(id, entry["what"], entry["until"])
             case "instance_vanished":
-                return fault_effects.InstanceVanished(id, entry["lasts"])
+                return instances.InstanceVanished(id, entry["lasts"])
             case "instance_reappeared":
-                return fault_effects.InstanceReappeared(id)
+                return instances.InstanceReappeared(id)
             case "vm_fully_reported":
                 return instances.VmFullyReported(id)
             case "node_updated":

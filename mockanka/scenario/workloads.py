@@ -252,7 +252,7 @@ class Workloads:
             fails=item.get("fails"),
             stall=Stall(**item["held"]) if "held" in item else None,
         )
-        if not (self.is_dump or self.is_seen or made.over):
+        if not (self.is_dump or self.is_seen or made.is_finished):
             raise InvalidScenario(
                 (*path, "stage"), "only done and error can be written here; leave it out to begin anew"
             )

@@ -99,7 +99,7 @@ class Gateway:
         try:
             if path.startswith("/_mock/") or path == "/_mock":
                 await self._steer(scope, receive, send)
-            elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.at_the_door:
+            elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.has_response_rules:
                 await self._poll(scope, send)
             else:
                 await self._ask(scope, receive, send)
@@ -178,7 +178,7 @@ class Gateway:
     def _fault(self, call: Call) -> FaultRule | None:
         """The rule that strikes at a request, if one does."""
         controller, entry = self.house.controller, call.entry
-        if not controller.faults.at_the_door:
+        if not controller.faults.has_response_rules:
             return None
 
         def as_json() -> object:
@@ -187,7 +187,7 @@ class Gateway:
             except ValueError:
                 return None
 
-        rule = controller.faults.at_request(
+        rule = controller.faults.match_request(
             controller.seed,
             entry.method,
             entry.path,
@@ -202,7 +202,7 @@ class Gateway:
 
     async def _spoil(self, rule: FaultRule, call: Call, receive: Receive, send: Send) -> None:
         """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
-        do, house, entry = rule.do, self.house, call.entry
+        do, house, entry = rule.action, self.house, call.entry
         older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
         heard = older is None and not response_faults.replaces(rule)
         real = self._carry_out(call, heard) if response_faults.acts(rule) else None
@@ -236,7 +236,7 @@ class Gateway:
 
         That is noted before anything goes out: the client may be back before its connection is gone.
         """
-        do, gone = rule.do, wait.gone
+        do, gone = rule.action, wait.gone
         outcome = "client left" if gone.done() else response_faults.outcome_of(rule, answer)
         if outcome:
             self._lost(entry, outcome)

@@ -45,7 +45,7 @@ class Outgoing:
 
 def acts(rule: FaultRule) -> bool:
     """Whether the controller carries out the request: unless told, not when the answer is somebody else's."""
-    do = rule.do
+    do = rule.action
     if do.refuse is not None:
         return False
     if do.acts is not None:
@@ -55,14 +55,14 @@ def acts(rule: FaultRule) -> bool:
 
 def replaces(rule: FaultRule) -> bool:
     """Whether the client hears something else than the controller says, or nothing."""
-    do = rule.do
+    do = rule.action
     given = (do.status, do.fail, do.body, do.refuse, do.connection, do.cut)
     return any(each is not None for each in given)
 
 
 def replaced(rule: FaultRule, real: Outgoing | None, failure: Callable[[str], Outgoing]) -> Outgoing:
     """The answer as the rule makes it; ``failure`` gives a FAIL with a message, as the release sends it."""
-    do = rule.do
+    do = rule.action
     if do.fail is not None:
         failed = failure(do.fail)
         return failed if do.status is None else Outgoing(do.status, failed.headers, failed.content)
@@ -78,9 +78,9 @@ def replaced(rule: FaultRule, real: Outgoing | None, failure: Callable[[str], Ou
 
 def delay_of(rule: FaultRule, seed: int) -> int:
     """How late the answer comes, in nanoseconds of the controller's time."""
-    if rule.do.delay is None:
+    if rule.action.delay is None:
         return 0
-    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
+    return rule.action.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
 
 
 async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:
@@ -91,7 +91,7 @@ async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:
 
 async def send_broken(rule: FaultRule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> None:
     """Send as much of the answer as the rule lets through, and break the connection."""
-    do = rule.do
+    do = rule.action
     if do.connection == "close":
         await hang_up(gone, send)
         return
@@ -109,7 +109,7 @@ async def send_broken(rule: FaultRule, gone: asyncio.Future[None], send: Send, a
 
 def outcome_of(rule: FaultRule, answer: Outgoing) -> str:
     """What will become of the answer, in a word, if the client does not get it as it is."""
-    do = rule.do
+    do = rule.action
     if do.connection is not None:
         return "closed" if do.connection == "close" else "reset"
     return "cut" if do.cut is not None and _sent(rule, answer) < len(answer.content) else ""
@@ -119,9 +119,9 @@ def _sent(rule: FaultRule, answer: Outgoing) -> int:
     """How many bytes of the body go out before the connection breaks."""
     whole = len(answer.content)
     return (
-        rule.do.cut.of(whole)
-        if rule.do.cut is not None
-        else int(whole * (RESET_AT if rule.do.at is None else rule.do.at))
+        rule.action.cut.of(whole)
+        if rule.action.cut is not None
+        else int(whole * (RESET_AT if rule.action.at is None else rule.action.at))
     )
 
 

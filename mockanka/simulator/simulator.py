@@ -110,7 +110,7 @@ class Simulator:
         elif fate == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:
-            transitions.vanish(self.controller, one, message or "vanished")
+            transitions.vanish_instance(self.controller, one, message or "vanished")
         self.controller.advance()
 
     def story(self, instance_id: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.instance_record import Instance, TimelineEntry
 from mockanka.core.lifecycle import InstanceState
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 from mockanka.simulator.client_report import ClientMonitor
 from mockanka.simulator.journal import Journal
 from mockanka.units import format_moment
@@ -27,7 +27,7 @@ def tell(controller: Controller, journal: Journal, watch: ClientMonitor, instanc
         "state": one.state.value,
         "message": one.message or None,
         "template": controller.templates[one.ref.template_id].name,
-        "tag": version_of(controller, one.ref).tag,
+        "tag": get_version(controller, one.ref).tag,
         "name": one.request.name,
         "external_id": one.request.external_id,
         "node": node.name if node else None,

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from mockanka import units
-from mockanka.core import fault_effects, time_control
+from mockanka.core import nodes, time_control
 from mockanka.core.clock import MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalTransition, NoSuchNode, UnknownToRelease
@@ -295,7 +295,7 @@ class Anka:
 
         def turn() -> str:
             try:
-                one = fault_effects.node_by_id_or_name(self._house.controller, name)
+                one = nodes.find_node_by_id_or_name(self._house.controller, name)
                 self._house.turn_node(one.id, state, at_once)
             except NoSuchNode:
                 known = [each.name for each in self._house.controller.nodes.values()]

@@ -219,7 +219,7 @@ def look_at_instance(controller: Controller, started_by: Callable[[str], int | N
         message=one.message,
         template=controller.templates[one.ref.template_id].name,
         template_id=one.ref.template_id,
-        tag=templates.version_of(controller, one.ref).tag,
+        tag=templates.get_version(controller, one.ref).tag,
         name=request.name,
         external_id=request.external_id,
         node=on.name if on else None,
@@ -247,7 +247,7 @@ def _timeline(one: instance_record.Instance) -> tuple[Stay, ...]:
 def look_at_node(controller: Controller, id: str) -> Node:
     one = controller.nodes[id]
     cached = [
-        f"{controller.templates[ref.template_id].name}:{templates.version_of(controller, ref).tag}"
+        f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}"
         for ref in one.cached
         if pulls.is_cached(controller, one, ref)
     ]

@@ -319,8 +319,8 @@ def test_the_event_that_ends_a_stage_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 5):
         pass_time(controller, seconds)
-        event = distributions.delivery_stage_end(made, node_of(controller).id)
-        found.append(event in [due for _, due in controller.queue.live(controller)])
+        event = distributions.delivery_stage_end_event(made, node_of(controller).id)
+        found.append(event in [due for _, due in controller.queue.current_events(controller)])
     expected = [True, True]
 
     assert expected == found

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core.controller import Controller
-from mockanka.core.events import LOG_SIZE, Event, EventLog, EventQueue
+from mockanka.core.events import MAX_LOG_ENTRIES, Event, EventLog, EventQueue
 from tests.core.builders import WARM, world
 
 
@@ -90,7 +90,7 @@ def test_sleeping_events_are_looked_past_and_stay() -> None:
         queue.put(at, Ring(str(at), sleeping=sleeping))
 
     assert 2 == queue.next_active(controller)
-    assert [0, 1, 2] == [at for at, _ in queue.live(controller)]
+    assert [0, 1, 2] == [at for at, _ in queue.current_events(controller)]
 
 
 def test_a_queue_where_all_sleep_has_nothing_next() -> None:
@@ -111,7 +111,7 @@ def test_live_events_are_listed_in_order_and_stay() -> None:
     queue.put(1, Ring("dead", living=False))
     queue.put(1, Ring("first"))
 
-    assert [(1, Ring("first")), (2, Ring("second"))] == queue.live(controller)
+    assert [(1, Ring("first")), (2, Ring("second"))] == queue.current_events(controller)
     assert 3 == len(queue)
 
 
@@ -168,11 +168,11 @@ def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None
 def test_the_log_forgets_its_oldest_lines_and_counts_on() -> None:
     """Past its size the log drops the oldest; numbers go on."""
     log = EventLog()
-    for n in range(LOG_SIZE + 5):
+    for n in range(MAX_LOG_ENTRIES + 5):
         log.add(n, "what", "whom")
     numbers = [line.number for line in log.since(0)]
-    expected = LOG_SIZE + 5
+    expected = MAX_LOG_ENTRIES + 5
 
-    assert list(range(6, LOG_SIZE + 6)) == numbers
+    assert list(range(6, MAX_LOG_ENTRIES + 6)) == numbers
     assert expected == log.count
-    assert [LOG_SIZE + 5] == [line.number for line in log.since(LOG_SIZE + 4)]
+    assert [MAX_LOG_ENTRIES + 5] == [line.number for line in log.since(MAX_LOG_ENTRIES + 4)]

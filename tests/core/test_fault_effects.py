@@ -899,7 +899,7 @@ def test_an_instance_is_out_of_sight_for_a_while(event: str) -> None:
 
 
 def vanish(controller: Controller, mine: Instance, lasts: int = 0) -> None:
-    controller.schedule(controller.now, fault_effects.InstanceVanished(mine.id, lasts))
+    controller.schedule(controller.now, instances.InstanceVanished(mine.id, lasts))
     pass_time(controller, 0)
 
 

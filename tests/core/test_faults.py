@@ -44,12 +44,12 @@ def faults(*rules: FaultRule) -> FaultRules:
 
 def ask(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
     """The id of the rule that strikes at a request without query or body."""
-    struck = rules.at_request(seed, method, path, dict, lambda: None)
+    struck = rules.match_request(seed, method, path, dict, lambda: None)
     return struck.id if struck else None
 
 
 def meets(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
-    return match.meets_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
+    return match.matches_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
 
 
 def never_read() -> NoReturn:
@@ -60,7 +60,7 @@ def test_a_rule_without_limits_strikes_each_time() -> None:
     """What says nothing of how often strikes at everything it matches."""
     mine = rule()
 
-    assert [True] * 5 == [mine.strikes(0) for _ in range(5)]
+    assert [True] * 5 == [mine.fires(0) for _ in range(5)]
     assert (5, 5) == (mine.matched, mine.applied)
 
 
@@ -68,7 +68,7 @@ def test_skip_lets_the_first_ones_through() -> None:
     """The first so many matches are counted, and not struck."""
     mine = rule(skip=2)
 
-    assert [False, False, True, True] == [mine.strikes(0) for _ in range(4)]
+    assert [False, False, True, True] == [mine.fires(0) for _ in range(4)]
     assert (4, 2) == (mine.matched, mine.applied)
 
 
@@ -76,7 +76,7 @@ def test_times_ends_a_rule() -> None:
     """After so many strikes a rule only counts what it sees."""
     mine = rule(times=2)
 
-    assert [True, True, False, False] == [mine.strikes(0) for _ in range(4)]
+    assert [True, True, False, False] == [mine.fires(0) for _ in range(4)]
     assert (4, 2) == (mine.matched, mine.applied)
 
 
@@ -84,13 +84,13 @@ def test_skip_and_times_together_are_a_window() -> None:
     """Skipped first, then struck so many times, then let through."""
     mine = rule(skip=1, times=2)
 
-    assert [False, True, True, False] == [mine.strikes(0) for _ in range(4)]
+    assert [False, True, True, False] == [mine.fires(0) for _ in range(4)]
 
 
 def test_probability_strikes_about_so_often() -> None:
     """A rule of 30% strikes at about three in ten."""
     mine = rule(probability=0.3)
-    struck = sum(mine.strikes(1) for _ in range(2000))
+    struck = sum(mine.fires(1) for _ in range(2000))
 
     assert 500 < struck < 700
     assert (2000, struck) == (mine.matched, mine.applied)
@@ -99,42 +99,42 @@ def test_probability_strikes_about_so_often() -> None:
 def test_probability_is_the_same_for_the_same_seed() -> None:
     """Draws hash seed, rule and count: the same seed gives the same strikes, another one others."""
     first, again, other = (rule(probability=0.5) for _ in range(3))
-    expected = [first.strikes(7) for _ in range(64)]
+    expected = [first.fires(7) for _ in range(64)]
 
-    assert expected == [again.strikes(7) for _ in range(64)]
-    assert expected != [other.strikes(8) for _ in range(64)]
+    assert expected == [again.fires(7) for _ in range(64)]
+    assert expected != [other.fires(8) for _ in range(64)]
 
 
 def test_a_rules_own_seed_beats_the_controllers() -> None:
     """With a seed of its own, a rule strikes at the same ones whatever the world's seed is."""
     first, again = rule(probability=0.5, seed=3), rule(probability=0.5, seed=3)
     plain = rule(probability=0.5)
-    expected = [first.strikes(1) for _ in range(64)]
+    expected = [first.fires(1) for _ in range(64)]
 
-    assert expected == [again.strikes(2) for _ in range(64)]
-    assert expected == [plain.strikes(3) for _ in range(64)]
+    assert expected == [again.fires(2) for _ in range(64)]
+    assert expected == [plain.fires(3) for _ in range(64)]
 
 
 def test_two_rules_of_one_seed_are_independent() -> None:
     """The rule's id is part of the draw, so that two of them do not strike in step."""
     first, second = rule("a", probability=0.5), rule("b", probability=0.5)
 
-    assert [first.strikes(1) for _ in range(64)] != [second.strikes(1) for _ in range(64)]
+    assert [first.fires(1) for _ in range(64)] != [second.fires(1) for _ in range(64)]
 
 
 def test_skipped_matches_do_not_move_the_draws() -> None:
     """The draw belongs to the match's number: what is skipped does not shift what comes after it."""
     plain, skipping = rule(probability=0.5), rule(probability=0.5, skip=10)
-    expected = [False] * 10 + [plain.strikes(1) for _ in range(64)][10:]
+    expected = [False] * 10 + [plain.fires(1) for _ in range(64)][10:]
 
-    assert expected == [skipping.strikes(1) for _ in range(64)]
+    assert expected == [skipping.fires(1) for _ in range(64)]
 
 
 def test_times_counts_strikes_not_matches() -> None:
     """A rule of some probability and three times goes on until it has struck three times."""
     mine = rule(probability=0.2, times=3)
 
-    assert 3 == sum(mine.strikes(5) for _ in range(1000))
+    assert 3 == sum(mine.fires(5) for _ in range(1000))
 
 
 def test_the_first_that_fires_decides() -> None:
@@ -156,7 +156,7 @@ def test_a_rule_that_does_not_match_counts_nothing() -> None:
 
 def test_no_rule_no_strike() -> None:
     """Without rules nothing is struck, and nothing is read."""
-    assert None is FaultRules().at_request(0, "GET", "/", never_read, never_read)
+    assert None is FaultRules().match_request(0, "GET", "/", never_read, never_read)
 
 
 def test_rules_of_life_are_not_asked_at_the_door() -> None:
@@ -164,18 +164,18 @@ def test_rules_of_life_are_not_asked_at_the_door() -> None:
     rules = faults(rule(match=FaultMatch(event="pull")))
 
     assert None is ask(rules)
-    assert (True, False) == (rules.in_life, rules.at_the_door)
+    assert (True, False) == (rules.has_lifecycle_rules, rules.has_response_rules)
 
 
 def test_rules_are_known_by_where_they_strike() -> None:
     """Who asks knows beforehand whether there is any rule for life, or for the door; also when some are removed."""
     rules = faults(rule("life", match=FaultMatch(event="pull")), rule("door"))
-    both = (rules.in_life, rules.at_the_door)
+    both = (rules.has_lifecycle_rules, rules.has_response_rules)
     rules.remove("life")
 
-    assert ((True, True), (False, True)) == (both, (rules.in_life, rules.at_the_door))
+    assert ((True, True), (False, True)) == (both, (rules.has_lifecycle_rules, rules.has_response_rules))
     rules.remove("door")
-    assert (False, False, 0) == (rules.in_life, rules.at_the_door, len(rules))
+    assert (False, False, 0) == (rules.has_lifecycle_rules, rules.has_response_rules, len(rules))
 
 
 def test_ids_count_all_there_ever_were() -> None:
@@ -206,16 +206,16 @@ def test_ids_count_all_there_ever_were() -> None:
 )
 def test_a_star_in_a_path_stands_for_anything(path: str, asked: str, expected: bool) -> None:
     """A path is the whole path, letter by letter; ``*`` is any part of it, also with slashes."""
-    assert expected is FaultMatch(path=path).meets_request("GET", asked, never_read, never_read)
+    assert expected is FaultMatch(path=path).matches_request("GET", asked, never_read, never_read)
 
 
 def test_query_and_body_are_read_only_when_they_matter() -> None:
     """Who matches by method or path does not cost the reading of a body; nor does who does not match by them."""
-    assert FaultMatch(method="POST").meets_request("POST", "/", never_read, never_read)
-    assert not FaultMatch(method="GET", query={"a": "b"}, body={"c": 1}).meets_request(
+    assert FaultMatch(method="POST").matches_request("POST", "/", never_read, never_read)
+    assert not FaultMatch(method="GET", query={"a": "b"}, body={"c": 1}).matches_request(
         "POST", "/", never_read, never_read
     )
-    assert not FaultMatch(query={"a": "b"}, body={"c": 1}).meets_request("POST", "/", dict, never_read)
+    assert not FaultMatch(query={"a": "b"}, body={"c": 1}).matches_request("POST", "/", dict, never_read)
 
 
 @pytest.mark.parametrize(
@@ -276,8 +276,8 @@ def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: 
     right, wrong = (ids[name] if by_id else name for name in BY_NAME_AND_ID[key])
     event = ("pull", None, node_of(controller), ref_of(controller))
 
-    assert FaultMatch(event="pull", **{key: right}).meets_event(controller, *event)  # type: ignore[arg-type]
-    assert not FaultMatch(event="pull", **{key: wrong}).meets_event(controller, *event)  # type: ignore[arg-type]
+    assert FaultMatch(event="pull", **{key: right}).matches_event(controller, *event)  # type: ignore[arg-type]
+    assert not FaultMatch(event="pull", **{key: wrong}).matches_event(controller, *event)  # type: ignore[arg-type]
 
 
 def test_a_tag_is_that_of_the_version_in_question() -> None:
@@ -286,8 +286,8 @@ def test_a_tag_is_that_of_the_version_in_question() -> None:
     base, tools = ref_of(controller, serial=0), ref_of(controller)
     match = FaultMatch(event="pull", tag="base")
 
-    assert [True, False] == [match.meets_event(controller, "pull", None, None, ref) for ref in (base, tools)]
-    assert not match.meets_event(controller, "pull", None, None, None)
+    assert [True, False] == [match.matches_event(controller, "pull", None, None, ref) for ref in (base, tools)]
+    assert not match.matches_event(controller, "pull", None, None, None)
 
 
 def test_a_group_is_the_nodes_or_the_one_asked_for() -> None:
@@ -296,10 +296,10 @@ def test_a_group_is_the_nodes_or_the_one_asked_for() -> None:
     plain, bound = one(controller), one(controller, within="yours")
     match = FaultMatch(event="start", group="yours")
 
-    assert not match.meets_event(controller, "start", plain, None, plain.ref)
-    assert match.meets_event(controller, "start", bound, None, bound.ref)
-    assert match.meets_event(controller, "start", plain, node_of(controller, "beta"), plain.ref)
-    assert not match.meets_event(controller, "start", plain, node_of(controller), plain.ref)
+    assert not match.matches_event(controller, "start", plain, None, plain.ref)
+    assert match.matches_event(controller, "start", bound, None, bound.ref)
+    assert match.matches_event(controller, "start", plain, node_of(controller, "beta"), plain.ref)
+    assert not match.matches_event(controller, "start", plain, node_of(controller), plain.ref)
 
 
 def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
@@ -309,7 +309,7 @@ def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
 
     def met(**wanted: str) -> list[bool]:
         match = FaultMatch(event="start", **wanted)  # type: ignore[arg-type]
-        return [match.meets_event(controller, "start", each, None, each.ref) for each in (mine, other)]
+        return [match.matches_event(controller, "start", each, None, each.ref) for each in (mine, other)]
 
     assert [[True, False]] * 3 == [met(instance=mine.id), met(name="mine"), met(external_id="7")]
     assert [False, False] == met(name="mine", external_id="8")
@@ -320,7 +320,7 @@ def test_an_event_is_only_met_by_its_own_rules() -> None:
     """A rule for pulls is not asked when a VM boots."""
     controller = world(LAND)
 
-    assert not FaultMatch(event="pull").meets_event(controller, "start", None, None, None)
+    assert not FaultMatch(event="pull").matches_event(controller, "start", None, None, None)
 
 
 def test_what_is_not_known_at_an_event_is_not_met() -> None:
@@ -329,7 +329,7 @@ def test_what_is_not_known_at_an_event_is_not_met() -> None:
     keys = ("instance", "name", "external_id", "template", "tag", "node", "group")
 
     assert [False] * 7 == [
-        FaultMatch(event="pull", **{key: "x"}).meets_event(controller, "pull", None, None, None)  # type: ignore[arg-type]
+        FaultMatch(event="pull", **{key: "x"}).matches_event(controller, "pull", None, None, None)  # type: ignore[arg-type]
         for key in keys
     ]
 
@@ -364,4 +364,4 @@ def test_what_goes_with_a_kind_is_something_that_can_be_done() -> None:
     kinds = [RESPONSE_FAULTS, *LIFECYCLE_FAULTS.values()]
     words = {word for table in kinds for kind, others in table.items() for word in (kind, *others)}
 
-    assert set() == {"lasts" if word == "for" else word for word in words} - fields
+    assert set() == {"duration" if word == "for" else word for word in words} - fields

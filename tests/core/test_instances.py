@@ -558,7 +558,7 @@ def test_a_removed_instance_leaves_nothing_behind() -> None:
     controller = world(WARM)
     mine = started(controller)
     save(controller, mine)
-    transitions.forget(controller, mine, "saved")
+    transitions.forget_instance(controller, mine, "saved")
     expected = ({}, {})
 
     assert expected == (controller.instances, node_of(controller).occupants)
@@ -571,7 +571,9 @@ def test_the_event_that_ends_a_phase_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 5, 15):
         pass_time(controller, seconds)
-        found.append(instances.phase_end_event(mine) in [event for _, event in controller.queue.live(controller)])
+        found.append(
+            instances.phase_end_event(mine) in [event for _, event in controller.queue.current_events(controller)]
+        )
     expected = [True, True, True]
 
     assert expected == found

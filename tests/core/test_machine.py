@@ -481,7 +481,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     def dead_events_change_nothing(self, length: int) -> None:
         with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
-        alive = without.queue.live(without)
+        alive = without.queue.current_events(without)
         without.queue = EventQueue()
         for at, event in alive:
             without.schedule(at, event)
@@ -581,18 +581,18 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def whatever_has_an_end_has_an_event_for_it(self) -> None:
         c = self.controller
-        queued = set(c.queue.live(c))
+        queued = set(c.queue.current_events(c))
         silent = {each.id for each in c.nodes.values() if each.lost_at is not None}
         for one in c.instances.values():
             if one.until is not None and (one.node_id in c.nodes or not one.holds_slot):
                 assert one.until <= c.now or (one.until, instances.phase_end_event(one)) in queued
         for save in c.save_images.values():
             if save.until is not None and save.until > c.now and save.node_id in c.nodes:
-                assert (save.until, save_images.save_stage_end(save)) in queued
+                assert (save.until, save_images.save_stage_end_event(save)) in queued
         for made in c.distributions.values():
             for id, delivery in made.deliveries.items():
                 if delivery.until is not None and delivery.until > c.now and id in c.nodes:
-                    assert (delivery.until, distributions.delivery_stage_end(made, id)) in queued
+                    assert (delivery.until, distributions.delivery_stage_end_event(made, id)) in queued
         for one in c.instances.values():
             if (until := one.restarting_until) is not None and until > c.now:
                 assert (until, restarts.RestartStageEnded(one.id, until)) in queued
@@ -600,7 +600,7 @@ class ControllerMachine(RuleBasedStateMachine):
             if (until := each.overrides.get("updating")) is not None and until > c.now:
                 ends = {
                     (until, nodes.NodeUpdated(each.id, until)),
-                    (until, fault_effects.NodeOverrideEnded(each.id, "updating", until)),
+                    (until, nodes.NodeOverrideEnded(each.id, "updating", until)),
                 }
                 assert ends & queued
             for id, until in each.removals.items():
@@ -651,12 +651,12 @@ class ControllerMachine(RuleBasedStateMachine):
     @invariant()
     def what_runs_or_pulls_has_its_files(self) -> None:
         for each in self.controller.nodes.values():
-            here = {file for ref in each.cached for file in templates.version_of(self.controller, ref).files}
+            here = {file for ref in each.cached for file in templates.get_version(self.controller, ref).files}
             coming = {file for pull in each.pulls.values() for file in pull.files}
             needed = {self.controller.instances[id].ref for id in each.occupants} | {*each.pulls}
 
             assert {
-                file for ref in needed for file in templates.version_of(self.controller, ref).files
+                file for ref in needed for file in templates.get_version(self.controller, ref).files
             } <= here | coming
 
     @invariant()
@@ -693,19 +693,19 @@ class ControllerMachine(RuleBasedStateMachine):
     def disks_are_never_overfull(self) -> None:
         for each in self.controller.nodes.values():
             reserved = sum(file.size for pull in each.pulls.values() for file in pull.files)
-            stored = {file for ref in each.cached for file in templates.version_of(self.controller, ref).files}
+            stored = {file for ref in each.cached for file in templates.get_version(self.controller, ref).files}
 
             assert sum(file.size for file in stored) + reserved + each.disk_other <= each.disk_size
 
     @invariant()
     def pushing_means_a_request_is_pending(self) -> None:
-        pending = {each.request.instance_id for each in self.controller.save_images.values() if not each.over}
+        pending = {each.request.instance_id for each in self.controller.save_images.values() if not each.is_finished}
 
         assert pending == {one.id for one in self.controller.instances.values() if one.state is InstanceState.PUSHING}
 
     @invariant()
     def a_save_image_request_waits_only_for_another(self) -> None:
-        saves = [each for each in self.controller.save_images.values() if not each.over]
+        saves = [each for each in self.controller.save_images.values() if not each.is_finished]
         targets = {each.request.template_id for each in saves}
         going = [each.request.template_id for each in saves if each.stage is not SaveStage.WAITING]
 

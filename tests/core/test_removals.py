@@ -8,18 +8,7 @@ from mockanka.core.errors import NoSuchNode, NotFound
 from mockanka.core.time_control import settle
 from mockanka.units import GB
 from tests.controllers import reload, state_of
-from tests.core.builders import (
-    happenings,
-    lose,
-    node_of,
-    one,
-    pass_time,
-    restore,
-    started,
-    states,
-    template_of,
-    world,
-)
+from tests.core.builders import happenings, lose, node_of, one, pass_time, restore, started, states, template_of, world
 
 THREE = """
 templates:
@@ -37,7 +26,7 @@ def tags(controller: Controller, name: str = "alpha") -> list[str]:
     """What a node has on its disk."""
     cached = node_of(controller, name).cached
     return [
-        f"{controller.templates[ref.template_id].name}:{templates.version_of(controller, ref).tag}" for ref in cached
+        f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}" for ref in cached
     ]
 
 

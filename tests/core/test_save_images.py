@@ -74,7 +74,7 @@ def test_an_instance_is_pushing_from_the_request_on() -> None:
     made = save(controller, mine, tag="fresh")
     expected = ("Pushing", "pending", False)
 
-    assert expected == (mine.state, made.status, made.over)
+    assert expected == (mine.state, made.status, made.is_finished)
 
 
 def test_a_push_takes_the_stop_and_what_is_new_over_the_bandwidth() -> None:
@@ -296,7 +296,7 @@ def test_pushes_to_one_template_come_one_after_the_other() -> None:
     mines = [started(controller) for _ in range(3)]
     makes = [save(controller, mine, tag=f"tag {n}") for n, mine in enumerate(mines)]
     seen = []
-    while any(not made.over for made in makes):
+    while any(not made.is_finished for made in makes):
         seen.append([made.stage.value for made in makes])
         pass_time(controller, 1)
     expected = ["base", "tools", "tag 0", "tag 1", "tag 2"]
@@ -456,7 +456,10 @@ def test_the_event_that_ends_a_stage_is_the_one_that_is_due() -> None:
     found = []
     for seconds in (0, 6):
         pass_time(controller, seconds)
-        found.append(save_images.save_stage_end(made) in [event for _, event in controller.queue.live(controller)])
+        found.append(
+            save_images.save_stage_end_event(made)
+            in [event for _, event in controller.queue.current_events(controller)]
+        )
     expected = [True, True]
 
     assert expected == found

@@ -6,7 +6,7 @@ from mockanka.core import distributions, registry, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
 from mockanka.core.registry import RegistryState
-from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, size_by_name
+from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
 from tests.controllers import state_of
 from tests.core.builders import WARM, one, pass_time, ref_of, save, started, template_of, world
@@ -78,7 +78,7 @@ def test_files_are_told_apart_by_name() -> None:
     """The same file in two lists is there once."""
     expected = {"a": 1, "b": 2, "c": 3}
 
-    assert expected == size_by_name([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
+    assert expected == collect_file_sizes([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
 
 
 def test_a_version_with_a_saved_state_is_suspended() -> None:
@@ -93,7 +93,7 @@ def test_a_version_may_have_port_rules_of_its_own() -> None:
     mac = template_of(world(THREE))
     expected = [(PortRule("ssh", 22),), (PortRule("ssh", 22),), (PortRule("web", 80),)]
 
-    assert expected == [mac.rules_of(version) for version in mac.versions]
+    assert expected == [mac.port_rules_for(version) for version in mac.versions]
 
 
 def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
@@ -101,17 +101,17 @@ def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
     mac = template_of(world(THREE))
     expected = ()
 
-    assert expected == mac.rules_of(Version(9, "quiet", (), port_forwarding=()))
+    assert expected == mac.port_rules_for(Version(9, "quiet", (), port_forwarding=()))
 
 
 def test_an_added_version_is_the_latest() -> None:
     """A version is added behind all others, and its reference leads to it."""
     controller = world(THREE)
     mac = template_of(controller)
-    added = Version(mac.next_number(), "new", (File("f", 1),))
+    added = Version(mac.next_version_number(), "new", (File("f", 1),))
     ref = mac.add(added)
 
-    assert added == templates.version_of(controller, ref) == mac.versions[-1]
+    assert added == templates.get_version(controller, ref) == mac.versions[-1]
     assert 3 == added.number
 
 
@@ -121,14 +121,14 @@ def test_the_next_number_follows_the_latest_there_is() -> None:
     revert(controller, "tools")
     expected = [1, 0]
 
-    assert expected == [template_of(controller, name).next_number() for name in ("mac", "bare")]
+    assert expected == [template_of(controller, name).next_version_number() for name in ("mac", "bare")]
 
 
 def test_live_versions_keep_their_serials() -> None:
     """Versions that are left are listed with their place in the history."""
     controller = world(THREE)
     revert(controller, "latest")
-    live = template_of(controller).live()
+    live = template_of(controller).versions_by_serial()
     expected = [(0, "base"), (1, "tools")]
 
     assert expected == [(serial, version.tag) for serial, version in live]
@@ -235,7 +235,7 @@ def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
         templates.find_template(controller, mac.id)
     with pytest.raises(NoSuchTemplate):
         templates.resolve_version(controller, mac.id, None, None)
-    assert expected == (mac.size, mac.versions, templates.in_registry(controller, ref))
+    assert expected == (mac.size, mac.versions, templates.is_in_registry(controller, ref))
 
 
 def test_a_template_is_deleted_once() -> None:
@@ -329,15 +329,15 @@ def test_a_reverted_version_lives_on_where_it_is_used() -> None:
     mine = one(controller)
     revert(controller, "tools")
 
-    assert "tools" == templates.version_of(controller, mine.ref).tag
-    assert not templates.in_registry(controller, mine.ref)
+    assert "tools" == templates.get_version(controller, mine.ref).tag
+    assert not templates.is_in_registry(controller, mine.ref)
 
 
 def test_dropping_versions_deletes_from_a_place_on() -> None:
     """Drop deletes the version at a place in the history and all behind it, the only one as well."""
     controller = world(THREE)
-    templates.drop_versions(controller, template_of(controller, "single"), 0)
-    templates.drop_versions(controller, template_of(controller), 1)
+    templates.delete_versions_from(controller, template_of(controller, "single"), 0)
+    templates.delete_versions_from(controller, template_of(controller), 1)
     expected = ([], ["base"])
 
     assert expected == (tags(controller, "single"), tags(controller))
@@ -348,7 +348,7 @@ def test_a_new_template_has_nothing() -> None:
     empty = Template("id", "name")
     expected = (0, 0, [])
 
-    assert expected == (empty.size, empty.next_number(), empty.live())
+    assert expected == (empty.size, empty.next_version_number(), empty.versions_by_serial())
 
 
 # The registry's disk.

@@ -101,7 +101,7 @@ def test_templates_mean_what_they_say(everything: Controller) -> None:
         [version.tag for version in template.versions],
     )
     assert [20 * 10**9, 28 * 10**9] == [version.size for version in template.versions]
-    assert [(PortRule("ssh", 22),)] * 2 == [template.rules_of(version) for version in template.versions]
+    assert [(PortRule("ssh", 22),)] * 2 == [template.port_rules_for(version) for version in template.versions]
 
 
 def test_nodes_mean_what_they_say(everything: Controller) -> None:
@@ -235,7 +235,7 @@ def test_ports_of_a_version_beat_those_of_its_template() -> None:
         versions: [{tag: x}, {tag: y, port_forwarding: [{name: vnc, guest_port: 5900}]}, {tag: z, own_ports: true}]
     """
     (template,) = controller_of(text).templates.values()
-    ports = [[rule.guest_port for rule in template.rules_of(version)] for version in template.versions]
+    ports = [[rule.guest_port for rule in template.port_rules_for(version)] for version in template.versions]
 
     assert [[22], [5900], []] == ports
 

@@ -422,7 +422,7 @@ def test_every_key_is_in_the_tables() -> None:
     done = {key for _, do in EVERY for key in do}
     matched = {key for match in MATCHES for key in match}
 
-    assert set(FaultAction.__dataclass_fields__) == {"lasts" if key == "for" else key for key in done}
+    assert set(FaultAction.__dataclass_fields__) == {"duration" if key == "for" else key for key in done}
     assert {*REQUEST_MATCH_KEYS, *EVENT_MATCH_KEYS} == matched
 
 
