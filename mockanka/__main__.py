@@ -1,5 +1,5 @@
 """``python -m mockanka`` is the command line."""
 
-from mockanka.cli.commands import main
+from mockanka.cli.main import main
 
 main()

@@ -1,102 +1,18 @@
-"""The commands that look at a real controller."""
+"""``mockanka check``: a real controller, or a recording, compared with the contract."""
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from mockanka import units
-from mockanka.core.release import Release
-
-if TYPE_CHECKING:
-    from mockanka.remote.client import Access
-
-    _Type = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
-else:
-    _Type = click.ParamType
-
-FILE = click.Path(dir_okay=False, path_type=Path)
-SECRET = ("token", "cert", "key", "ca", "insecure", "header")
-"""The options of ``access``, which ``access_of`` makes one thing of."""
+from mockanka.cli.options import FILE, connection_options, duration_option, read_release, take_connection
 
 
-def read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
-    try:
-        return None if value is None else Release.parse(value)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), ctx, param) from None
-
-
-def read_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """A duration such as ``10s``, or plain seconds."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value) if value.replace(".", "", 1).isdigit() else units.parse_duration(value) / units.SECOND
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), ctx, param) from None
-    if not 0 < seconds < math.inf:
-        raise click.BadParameter(f"{value} is no time: give one like 10s", ctx, param)
-    return seconds
-
-
-def duration(name: str, default: str, text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """An option that is a duration, in seconds."""
-    variable = "MOCKANKA_" + name.removeprefix("--").replace("-", "_").upper()
-    return click.option(
-        name, metavar="DURATION", callback=read_seconds, default=default, envvar=variable, show_default=True, help=text
-    )
-
-
-class _Header(_Type):
-    """A header; several stand on lines of their own in the environment."""
-
-    name = "'NAME: VALUE'"
-    envvar_list_splitter = "\n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        from mockanka.remote.client import read_header
-
-        try:
-            return read_header(value)
-        except ValueError as wrong:
-            self.fail(str(wrong), param, ctx)
-
-
-def access(function: Callable[..., Any]) -> Callable[..., Any]:
-    """How to get in: the options that all who ask a controller have in common."""
-    options = [
-        click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token; better set than typed."),
-        click.option(
-            "--cert", type=FILE, envvar="MOCKANKA_CERT", help="Client certificate in PEM, with its key or not."
-        ),
-        click.option("--key", type=FILE, envvar="MOCKANKA_KEY", help="Key of the client certificate."),
-        click.option(
-            "--header", type=_Header(), multiple=True, envvar="MOCKANKA_HEADER", help="Header to send; repeatable."
-        ),
-        click.option("--ca", type=FILE, envvar="MOCKANKA_CA", help="Certificate in PEM to trust."),
-        click.option("--insecure", is_flag=True, envvar="MOCKANKA_INSECURE", help="Trust any certificate."),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def access_of(options: dict[str, Any]) -> Access:
-    """What the options of ``access`` say, taken out of them."""
-    from mockanka.remote.client import Access
-
-    said = {name: options.pop(name) for name in SECRET}
-    return Access(headers=said.pop("header"), **said)
-
-
-@click.command()
+@click.command("check")
 @click.argument("url", required=False)
 @click.option(
     "--har",
@@ -125,11 +41,11 @@ def access_of(options: dict[str, Any]) -> Access:
     envvar="MOCKANKA_RELEASE",
     help="Release to hold it against.  [default: what its status tells]",
 )
-@access
-@duration("--timeout", "10s", "How long one request may take.")
-@duration("--limit", "30m", "How long the whole may take; removal has a minute more.")
-@duration("--start-timeout", "10m", "With --write: how long a start may take.")
-@duration("--interval", "1s", "How long to wait between two looks.")
+@connection_options
+@duration_option("--timeout", "10s", "How long one request may take.")
+@duration_option("--limit", "30m", "How long the whole may take; removal has a minute more.")
+@duration_option("--start-timeout", "10m", "With --write: how long a start may take.")
+@duration_option("--interval", "1s", "How long to wait between two looks.")
 @click.option(
     "--generated/--no-generated",
     default=True,
@@ -139,7 +55,7 @@ def access_of(options: dict[str, Any]) -> Access:
 )
 @click.option("--junit", type=FILE, envvar="MOCKANKA_JUNIT", help="File to write a JUnit report to.")
 @click.option("--json", type=FILE, envvar="MOCKANKA_JSON", help="File to write the results to, as JSON.")
-def check(
+def check_command(
     url: str | None,
     har: Path | None,
     read_only: bool,
@@ -155,9 +71,9 @@ def check(
     must be refused is asked for; all that is made has mockanka-check- in its name. Ends with 1 if something fails, and
     with 2 if it could not be run.
     """
-    made = {"--template": template, "--tag": options["tag"], "--node": options["node"]}
-    if read_only and (given := [name for name, value in made.items() if value is not None]):
-        raise click.UsageError(f"{', '.join(given)}: only with --write, which makes things")
+    write_only = {"--template": template, "--tag": options["tag"], "--node": options["node"]}
+    if read_only and (named := [name for name, value in write_only.items() if value is not None]):
+        raise click.UsageError(f"{', '.join(named)}: only with --write, which makes things")
     if not read_only and template is None:
         raise click.UsageError("--write needs --template, the template to start")
     for name in ("junit", "json"):
@@ -169,7 +85,7 @@ def check(
         raise click.UsageError("give either the URL of a controller or --har with a recording")
     if har is not None and not read_only:
         raise click.UsageError("--har: nothing is made where there is no controller; leave --write out")
-    allowed = access_of(options)
+    connection = take_connection(options)
     from mockanka.check import command
     from mockanka.check.session import Pace
     from mockanka.recording.har import NoRecording
@@ -180,15 +96,15 @@ def check(
         if har is not None:
             status = command.run_recording(har, options["release"], options["junit"], options["json"])
         else:
-            wanted = command.Wanted(str(url), allowed, template=template, limit=limit, pace=pace, **options)
+            wanted = command.Wanted(str(url), connection, template=template, limit=limit, pace=pace, **options)
             status = command.run(wanted)
-    except (Unusable, NoRecording) as wrong:
-        click.echo(f"cannot check: {wrong}", err=True)
+    except (Unusable, NoRecording) as error:
+        click.echo(f"cannot check: {error}", err=True)
         status = 2
     except KeyboardInterrupt:
         click.echo("cannot check: interrupted", err=True)
         status = 2
-    except OSError as wrong:
-        click.echo(f"cannot write {wrong.filename}: {wrong.strerror}", err=True)
+    except OSError as error:
+        click.echo(f"cannot write {error.filename}: {error.strerror}", err=True)
         status = 2
     sys.exit(status)

@@ -1,46 +1,37 @@
-"""What several commands have in common."""
+"""Steps that several commands share: listening, preparing a simulator, writing files, ending with a message."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from mockanka import __version__
+
 if TYPE_CHECKING:
     from socket import socket
 
-
-def port_option(default: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Which port to listen on."""
-    return click.option(
-        "--port",
-        type=click.IntRange(0, 65535),
-        default=default,
-        envvar="MOCKANKA_PORT",
-        show_default=True,
-        help="Port to listen on; 0 takes a free one.",
-    )
+    from mockanka.simulator.simulator import Simulator
 
 
-def bind(host: str, port: int) -> socket:
-    """A listening socket, or an end with status 2 and the reason."""
+def bind_or_exit(host: str, port: int) -> socket:
+    """Return a listening socket, or end with status 2 and the reason."""
     from mockanka.server import http_server
 
     try:
         return http_server.bind(host, port)
-    except OSError as wrong:
-        hint = "; --port 0 takes a free one" if wrong.errno == errno.EADDRINUSE else ""
-        reason = os.strerror(wrong.errno) if wrong.errno and wrong.errno > 0 else wrong.strerror
-        refuse(f"cannot listen on {host} port {port}: {reason}{hint}")
+    except OSError as error:
+        hint = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        exit_with_error(f"cannot listen on {host} port {port}: {reason}{hint}")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever sees half of it."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file by replacing it, so that no reader sees a part of it."""
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, "utf-8")
@@ -49,7 +40,31 @@ def write_whole(path: Path, text: str) -> None:
         part.unlink(missing_ok=True)
 
 
-def refuse(why: str) -> NoReturn:
-    """End with status 2 and the reason."""
-    click.echo(why, err=True)
+def exit_with_error(message: str) -> NoReturn:
+    """Print a message on standard error and end with status 2."""
+    click.echo(message, err=True)
     sys.exit(2)
+
+
+def prepare_simulator(scenario: str, host: str, ready_file: Path | None, options: dict[str, Any]) -> Simulator:
+    """Return the simulator to serve, or end with status 2 and the reason."""
+    from mockanka.scenario import Options, Scenario, ScenarioError
+    from mockanka.simulator.simulator import Simulator
+
+    if ready_file is not None and not ready_file.absolute().parent.is_dir():
+        exit_with_error(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+    if not host:
+        exit_with_error("--host: an address is needed; 0.0.0.0 listens on all")
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)  # whoever waits for it must not find the line of an earlier server
+    try:
+        return Simulator(Scenario.find(scenario), Options(**options))
+    except ScenarioError as error:
+        exit_with_error(str(error))
+
+
+def print_greeting(simulator: Simulator, scenario: str) -> None:
+    """Print the release, the scenario and the notes of a simulator on standard error."""
+    click.echo(f"mockanka {__version__}: release {simulator.controller.release}, scenario {scenario}", err=True)
+    for note in simulator.controller.notes:
+        click.echo(f"mockanka: {note}", err=True)

@@ -1,4 +1,4 @@
-"""The command that stands between a client and a controller."""
+"""``mockanka proxy``: traffic to a controller forwarded, checked and recorded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from mockanka.cli.check import FILE, access, access_of, read_release
-from mockanka.cli.common import bind, port_option, refuse, write_whole
+from mockanka.cli.common import bind_or_exit, exit_with_error, write_atomically
+from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
 
 
-@click.command()
+@click.command("proxy")
 @click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
 @port_option(8091)
 @click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
@@ -40,8 +40,8 @@ from mockanka.core.release import Release
     help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
 )
 @click.option("--ready-file", type=FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
-@access
-def proxy(
+@connection_options
+def proxy_command(
     target_url: str,
     host: str,
     port: int,
@@ -65,40 +65,40 @@ def proxy(
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
         if file is not None and not file.absolute().parent.is_dir():
-            refuse(f"{name}: there is no folder {file.absolute().parent}")
+            exit_with_error(f"{name}: there is no folder {file.absolute().parent}")
     if ready_file is not None:
         ready_file.unlink(missing_ok=True)
     try:
-        entrance = access_of(options)
-        target = passing.target_of(target_url, entrance)
-        asking = passing.Asking(target, entrance, _say)
+        connection = take_connection(options)
+        target = passing.target_of(target_url, connection)
+        asking = passing.Asking(target, connection, _log)
         known = release or asking.now()
-    except Unusable as wrong:
-        refuse(str(wrong))
-    listening = bind(host, port)
+    except Unusable as error:
+        exit_with_error(str(error))
+    listening = bind_or_exit(host, port)
     try:
         writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
-    except OSError as wrong:
+    except OSError as error:
         listening.close()
-        refuse(f"--har: {har} cannot be written: {wrong.strerror}")
-    book = passing.Book(target.base, known or asking.later, _say, writer)
+        exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
+    book = passing.Book(target.base, known or asking.later, _log, writer)
     url = http_server.url_of(listening)
 
     def ready() -> None:
         line = json.dumps({"url": url, "pid": os.getpid()})
         if ready_file is not None:
-            write_whole(ready_file, line + "\n")
+            write_atomically(ready_file, line + "\n")
         click.echo(line)
-        _say(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+        _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
 
     try:
-        report = passing.run(passing.Proxy(target, book, annotate, _say), listening, ready)
+        report = passing.run(passing.Proxy(target, book, annotate, _log), listening, ready)
     finally:
         if ready_file is not None:
             ready_file.unlink(missing_ok=True)
-    _say("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
+    _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if book.failed else 0)
 
 
-def _say(text: str) -> None:
+def _log(text: str) -> None:
     click.echo(f"mockanka: {text}", err=True)

@@ -1,4 +1,4 @@
-"""The command that writes a real controller as a scenario."""
+"""``mockanka snapshot``: a real controller written as a scenario."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NoReturn
 
 import click
 
-from mockanka.cli import check
-from mockanka.cli.common import refuse, write_whole
+from mockanka.cli.common import exit_with_error, write_atomically
+from mockanka.cli.options import connection_options, duration_option, read_release, take_connection
 from mockanka.core.release import Release
 
 STDOUT = Path("-")
 
 
-@click.command()
+@click.command("snapshot")
 @click.argument("url")
 @click.option(
     "-o",
@@ -28,13 +28,13 @@ STDOUT = Path("-")
 @click.option(
     "--release",
     metavar="RELEASE",
-    callback=check.read_release,
+    callback=read_release,
     help="Release that the controller is of.  [default: what its status tells]",
 )
-@check.access
-@check.duration("--timeout", "10s", "How long one request may take.")
-@check.duration("--limit", "5m", "How long the whole may take.")
-def snapshot(
+@connection_options
+@duration_option("--timeout", "10s", "How long one request may take.")
+@duration_option("--limit", "5m", "How long the whole may take.")
+def snapshot_command(
     url: str, output: Path, redact: bool, release: Release | None, timeout: float, limit: float, **options: Any
 ) -> None:
     """Read a real controller and write it as a scenario.
@@ -42,29 +42,29 @@ def snapshot(
     Nothing but GETs is sent. What the controller does not tell stands in the scenario as a comment. The file is written
     whole, or not at all: ends with 2 then.
     """
-    allowed = check.access_of(options)
+    connection = take_connection(options)
     folder = output.absolute().parent
     if not folder.is_dir():
-        _refuse(f"there is no folder {folder}")
+        _exit(f"there is no folder {folder}")
     from mockanka.remote.client import Unusable, connect
-    from mockanka.snapshot import snapshot as read
+    from mockanka.snapshot import snapshot
 
     try:
-        with connect(url, allowed, timeout=timeout, limit=limit) as remote:
-            text = read(remote, release, redact)
-    except Unusable as wrong:
-        _refuse(str(wrong))
+        with connect(url, connection, timeout=timeout, limit=limit) as remote:
+            text = snapshot(remote, release, redact)
+    except Unusable as error:
+        _exit(str(error))
     except KeyboardInterrupt:
-        _refuse("interrupted")
+        _exit("interrupted")
     if output == STDOUT:
         click.echo(text, nl=False)
         return
     try:
-        write_whole(output, text)
-    except OSError as wrong:
-        _refuse(f"{output} cannot be written: {wrong.strerror}")
+        write_atomically(output, text)
+    except OSError as error:
+        _exit(f"{output} cannot be written: {error.strerror}")
     click.echo(f"{output} is written: mockanka serve {output} makes a controller of it", err=True)
 
 
-def _refuse(why: str) -> NoReturn:
-    refuse(f"no snapshot: {why}")
+def _exit(reason: str) -> NoReturn:
+    exit_with_error(f"no snapshot: {reason}")

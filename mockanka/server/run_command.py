@@ -18,7 +18,7 @@ from mockanka.simulator.simulator import Simulator
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def run_command(
+def run_with_simulator(
     house: Simulator, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
 ) -> int:
     """Serve, run the command with the URLs in its environment, and return its exit status; 128 and more for a signal.

@@ -1,4 +1,4 @@
-"""Fixtures for pytest. Nothing but pytest is imported until a fixture is asked for."""
+"""Fixtures for pytest. Nothing but pytest is imported until a fixture is used."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MARKER = (
     "anka(scenario=, clock=, speed=, step=, release=, seed=, strict=): how the anka fixture's controller begins. "
     "The clock is step unless the scenario says otherwise; strict names findings of the report that fail the test."
 )
-KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict")
-ANKA = pytest.StashKey["Anka"]()
-"""Where a test keeps the controller that it has asked for, however it did."""
-PASSED = pytest.StashKey[bool]()
+MARKER_KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict")
+CONTROLLER_KEY = pytest.StashKey["Anka"]()
+"""Where a test keeps the controller that it uses, whichever fixture gave it."""
+PASSED_KEY = pytest.StashKey[bool]()
 REQUESTS_SHOWN = 20
 EVENTS_SHOWN = 50
 
@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def anka_server() -> Iterator[Anka]:
-    """The controller of this session, or of this xdist worker: one server, which each test begins anew."""
+    """The controller of this session, or of this xdist worker. Each test begins anew on the same server."""
     from mockanka.testing.anka import serve
 
     with serve("empty", clock="step") as anka:
@@ -44,89 +44,87 @@ def anka_server() -> Iterator[Anka]:
 
 @pytest.fixture
 def anka_scenario(pytestconfig: pytest.Config) -> Any:
-    """The scenario that tests begin with; override it for a module or a suite. A marker's scenario beats it."""
+    """The scenario that tests begin with. Override it for a module or a suite; a marker takes precedence."""
     return pytestconfig.getini("anka_scenario") or "default"
 
 
 @pytest.fixture
 def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) -> Iterator[Anka]:
-    """A fresh controller: ``anka.url`` is for the client under test, the rest for the test."""
-    asked = _marker(request.node)
-    strict = _strict(request, asked.pop("strict", None))
-    _begin(request, anka_server, {"scenario": anka_scenario, **asked})
-    request.node.stash[ANKA] = anka_server
-    with anka_server._reporting() as reports:
+    """A fresh controller: give ``anka.url`` to the client under test, and use the rest in the test."""
+    settings = _read_markers(request.node)
+    strict = _strict_kinds(request, settings.pop("strict", None))
+    _begin(request, anka_server, {"scenario": anka_scenario, **settings})
+    request.node.stash[CONTROLLER_KEY] = anka_server
+    with anka_server.collect_reports() as reports:
         yield anka_server
-    # Judged when everything that was built on it is gone, for that may clean up; a test that failed already, or was
-    # skipped, has more to say for itself.
-    if strict and request.node.stash.get(PASSED, False):
-        found = reports().of(strict)
-        if found:
-            pytest.fail("the client did wrong:\n" + "\n".join(f"  {each}" for each in found), pytrace=False)
+    # Checked after the fixtures that use this one, since they may clean up. A test that failed already, or was
+    # skipped, keeps its own outcome.
+    if strict and request.node.stash.get(PASSED_KEY, False):
+        findings = reports().of(strict)
+        if findings:
+            text = "\n".join(f"  {finding}" for finding in findings)
+            pytest.fail(f"the client did wrong:\n{text}", pytrace=False)
 
 
-def _begin(request: pytest.FixtureRequest, server: Anka, asked: dict[str, Any]) -> None:
-    from mockanka.testing.anka import options_of, scenario_of
-
-    scenario = asked.pop("scenario")
-    asked.setdefault("release", request.config.getini("anka_release") or None)
+def _begin(request: pytest.FixtureRequest, server: Anka, settings: dict[str, Any]) -> None:
+    scenario = settings.pop("scenario")
+    settings.setdefault("release", request.config.getini("anka_release") or None)
     # Files are looked for in the working directory, the root of the suite, and beside the test.
-    server._folders = (Path(), request.config.rootpath, request.path.parent)
+    folders = (Path(), request.config.rootpath, request.path.parent)
     try:
-        found = scenario_of(scenario, server._folders)
-        server._begin(found, options_of(**asked, default_clock="step"))
+        server.begin(scenario, folders, **settings, default_clock="step")
         return
-    except Exception as wrong:  # whatever it is, the test's author has written it
-        why = str(wrong)
-    pytest.fail(f"the anka fixture cannot begin: {why}", pytrace=False)
+    except Exception as error:  # whatever is wrong, the author of the test wrote it
+        reason = str(error)
+    pytest.fail(f"the anka fixture cannot begin: {reason}", pytrace=False)
 
 
-def _marker(item: pytest.Item) -> dict[str, Any]:
-    """What the anka markers say; the nearest to the test counts."""
-    asked: dict[str, Any] = {}
+def _read_markers(item: pytest.Item) -> dict[str, Any]:
+    """Return the settings of the anka markers; a marker nearer to the test takes precedence."""
+    settings: dict[str, Any] = {}
     for mark in reversed(list(item.iter_markers("anka"))):
-        if mark.args or set(mark.kwargs) - set(KEYS):
-            odd = ", ".join([*map(repr, mark.args), *sorted(set(mark.kwargs) - set(KEYS))])
-            pytest.fail(f"pytest.mark.anka takes {', '.join(KEYS)}, by name; not {odd}", pytrace=False)
-        asked |= mark.kwargs
-    return asked
+        if mark.args or set(mark.kwargs) - set(MARKER_KEYS):
+            unknown = ", ".join([*map(repr, mark.args), *sorted(set(mark.kwargs) - set(MARKER_KEYS))])
+            pytest.fail(f"pytest.mark.anka takes {', '.join(MARKER_KEYS)}, by name; not {unknown}", pytrace=False)
+        settings |= mark.kwargs
+    return settings
 
 
-def _strict(request: pytest.FixtureRequest, asked: Any) -> list[str]:
-    """The findings that fail the test: as the marker says, in one text, as a list, or all or none by True or False."""
+def _strict_kinds(request: pytest.FixtureRequest, strict: Any) -> list[str]:
+    """Return the kinds of findings that fail the test: from a text, a list, or True or False for all or none."""
     from mockanka.simulator.client_report import read_kinds
 
-    given = request.config.getini("anka_strict") if asked is None else asked
-    if isinstance(given, bool):
-        given = "all" if given else ""
+    kinds = request.config.getini("anka_strict") if strict is None else strict
+    if isinstance(kinds, bool):
+        kinds = "all" if kinds else ""
     try:
-        return read_kinds(given if isinstance(given, str) else " ".join(given))
-    except (TypeError, ValueError) as wrong:
-        why = str(wrong)
-    pytest.fail(f"strict, or anka_strict: {why}", pytrace=False)
+        return read_kinds(kinds if isinstance(kinds, str) else " ".join(kinds))
+    except (TypeError, ValueError) as error:
+        reason = str(error)
+    pytest.fail(f"strict, or anka_strict: {reason}", pytrace=False)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A test that fails shows what its client asked for last, and what happened."""
+    """Add the last requests and events to the report of a test that failed."""
     report = yield
     if report.when == "call":
-        item.stash[PASSED] = report.passed
-    anka = item.stash.get(ANKA, None)
-    if anka is None and "anka" not in getattr(item, "fixturenames", ()):  # else it is as an earlier test left it
+        item.stash[PASSED_KEY] = report.passed
+    anka = item.stash.get(CONTROLLER_KEY, None)
+    if anka is None and "anka" not in getattr(item, "fixturenames", ()):  # its state would be that of an earlier test
         anka = getattr(item, "funcargs", {}).get("anka_server")
     if report.failed and anka is not None:
         requests, events = anka.requests, anka.events
-        shown = [str(each) for each in requests[-REQUESTS_SHOWN:]] or ["none"]
+        shown = [str(request) for request in requests[-REQUESTS_SHOWN:]] or ["none"]
         report.sections.append((f"mockanka: the last of {len(requests)} requests", "\n".join(shown)))
-        shown = [str(each) for each in events[-EVENTS_SHOWN:]] or ["none"]
+        shown = [str(event) for event in events[-EVENTS_SHOWN:]] or ["none"]
         report.sections.append((f"mockanka: the last of {len(events)} events", "\n".join(shown)))
     return report
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """What to say when an assertion on ``anka.requests`` fails."""
-    if not any(type(each).__name__ == "Requests" for each in (left, right)):
+    """Explain an assertion on ``anka.requests`` that failed."""
+    if not any(type(operand).__name__ == "Requests" for operand in (left, right)):
         return None
     from mockanka.testing.request_log import explain
 

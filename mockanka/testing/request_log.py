@@ -1,4 +1,4 @@
-"""The journal as a test sees it: requests that can be filtered, looked for, and compared, the nearest named first."""
+"""The journal for tests: requests that can be filtered, expected and compared, with the nearest ones in messages."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex, overload
 
 from mockanka.simulator.journal import JournalEntry
-from mockanka.testing.views import moment
+from mockanka.testing.views import to_datetime
 
-__tracebackhide__ = True  # what a test did wrong it did in the test
-NEAREST = 3
-"""Requests that are named when none fits, and differences of two lists."""
-LOOKED_AT = 200
-"""Requests that are compared with a list beyond the first that does not fit."""
+__tracebackhide__ = True  # an error that a test made is shown in the test
+NEAREST_SHOWN = 3
+"""How many of the nearest requests, or of the differences of two lists, a message shows."""
+COMPARED = 200
+"""How many requests are aligned with a list after the first that does not match."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request that the controller got. ``at`` is the time of its clock, ``wall`` the wall's.
+    """A request to the controller. ``at`` is the time of its clock, ``wall`` the time of the wall.
 
-    ``body`` is what its JSON says, else text; ``status`` is None if no answer went out; ``fault`` is the id of the rule
-    that struck; ``outcome`` says what became of the answer if the client did not get it as it was made; ``seconds`` is
-    how long answering took.
+    ``body`` is parsed JSON, or text; ``status`` is None if no response was sent; ``fault`` is the id of the rule that
+    fired; ``outcome`` describes a response that did not reach the client as it was made; ``seconds`` is the time that
+    the response took.
     """
 
     number: int
@@ -43,11 +43,12 @@ class Request:
     line: str
 
     @classmethod
-    def of(cls, entry: JournalEntry) -> Request:
+    def from_entry(cls, entry: JournalEntry) -> Request:
+        """Return the view of an entry of the journal."""
         return cls(
             number=entry.number,
-            at=moment(entry.at),
-            wall=moment(entry.wall),
+            at=to_datetime(entry.at),
+            wall=to_datetime(entry.wall),
             method=entry.method,
             path=entry.path,
             query=entry.query,
@@ -68,75 +69,77 @@ class Request:
         return f"<{self.line}>"
 
 
-_NOTHING = object()
-KEYS = tuple(each.name for each in fields(Request) if each.name not in ("line", "seconds", "wall"))
+_MISSING = object()
+REQUEST_KEYS = tuple(field.name for field in fields(Request) if field.name not in ("line", "seconds", "wall"))
 
 
-class Requests(list[Any]):  # of Request; a list of anything to type checkers, for mappings are looked for in it
-    """Requests, oldest first. ``{"method": "POST", "body": {"tag": "x"}} in requests`` asks whether one fits: what is
-    named must be there, among whatever else; a path may have ``*``."""
+class Requests(list[Any]):  # of Request; Any, since type checkers else refuse to look for a mapping in it
+    """Requests, oldest first. ``{"method": "POST", "body": {"tag": "x"}} in requests`` is true if a request matches:
+    it has all that the pattern names, and may have more; a path may contain ``*``."""
 
-    def __init__(self, found: Iterable[Request] = (), clear: Callable[[], None] | None = None) -> None:
-        super().__init__(found)
+    def __init__(self, requests: Iterable[Request] = (), clear: Callable[[], None] | None = None) -> None:
+        super().__init__(requests)
         self._clear = clear
 
     def __iter__(self) -> Iterator[Request]:
         return super().__iter__()
 
     @overload
-    def __getitem__(self, place: SupportsIndex) -> Request: ...
+    def __getitem__(self, index: SupportsIndex) -> Request: ...
     @overload
-    def __getitem__(self, place: slice) -> Requests: ...
-    def __getitem__(self, place: SupportsIndex | slice) -> Request | Requests:
-        if isinstance(place, slice):
-            return Requests(super().__getitem__(place))
-        one: Request = super().__getitem__(place)
-        return one
+    def __getitem__(self, index: slice) -> Requests: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Request | Requests:
+        if isinstance(index, slice):
+            return Requests(super().__getitem__(index))
+        request: Request = super().__getitem__(index)
+        return request
 
-    def where(self, **wanted: Any) -> Requests:
-        """Those that fit: ``where(method="POST", path="/api/v1/vm", body={"tag": "x"})``."""
-        _require_known(wanted)
-        return Requests(each for each in self if not differences(wanted, each))
+    def where(self, **pattern: Any) -> Requests:
+        """Return the requests that match: ``where(method="POST", path="/api/v1/vm", body={"tag": "x"})``."""
+        _require_known_keys(pattern)
+        return Requests(request for request in self if not differences(pattern, request))
 
     def about(self, instance_id: str) -> Requests:
-        """Those that started an instance, or named it."""
-        return Requests(each for each in self if instance_id in each.instances)
+        """Return the requests that started an instance, or named it."""
+        return Requests(request for request in self if instance_id in request.instances)
 
-    def expect(self, times: int | None = None, **wanted: Any) -> Requests:
-        """Those that fit; AssertionError, with the nearest first, if there are none, or not so many."""
-        found = self.where(**wanted)
-        if len(found) == times or (times is None and found):
-            return found
-        raise AssertionError("\n".join([_count(len(found), times, wanted), *self.nearest(wanted)]))
+    def expect(self, times: int | None = None, **pattern: Any) -> Requests:
+        """Return the requests that match, at least one or exactly ``times``. Raises AssertionError with the nearest."""
+        matching = self.where(**pattern)
+        if len(matching) == times or (times is None and matching):
+            return matching
+        raise AssertionError("\n".join([_describe_count(len(matching), times, pattern), *self.nearest(pattern)]))
 
-    def nearest(self, wanted: Mapping[str, Any]) -> list[str]:
-        """The requests that come nearest to what is wanted, nearest first, each with what is different."""
+    def nearest(self, pattern: Mapping[str, Any]) -> list[str]:
+        """Return lines on the requests that are nearest to the pattern, nearest first, each with its differences."""
         if not self:
             return ["there were no requests at all"]
-        ranked = sorted(((distance(wanted, each), each) for each in self), key=lambda pair: pair[0])
-        best = [each for far, each in ranked if far == ranked[0][0]][:NEAREST]
+        ranked = sorted(((distance(pattern, request), request) for request in self), key=lambda pair: pair[0])
+        best = [request for far, request in ranked if far == ranked[0][0]][:NEAREST_SHOWN]
         lines: list[str] = []
-        for each in best:
-            lines += [f"  {each}", *(f"      {text}" for text in differences(wanted, each))]
+        for request in best:
+            lines += [f"  {request}", *(f"      {text}" for text in differences(pattern, request))]
         left = len(self) - len(best)
         return [*lines, f"  and {left} more"] if left > 0 else lines
 
     def clear(self) -> None:
-        """Forget all requests, in the journal too if these are the journal's."""
+        """Remove all requests, also from the journal if they were read from it."""
         super().clear()
         if self._clear is not None:
             self._clear()
 
-    def __contains__(self, wanted: object) -> bool:
-        if not isinstance(wanted, Mapping):
-            return super().__contains__(wanted)
-        _require_known(wanted)
-        return any(not differences(wanted, each) for each in self)
+    def __contains__(self, pattern: object) -> bool:
+        if not isinstance(pattern, Mapping):
+            return super().__contains__(pattern)
+        _require_known_keys(pattern)
+        return any(not differences(pattern, request) for request in self)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list) or isinstance(other, Requests):
             return super().__eq__(other)
-        return len(self) == len(other) and all(_fits(wanted, each) for wanted, each in zip(other, self, strict=True))
+        return len(self) == len(other) and all(
+            _matches(expected, request) for expected, request in zip(other, self, strict=True)
+        )
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -150,83 +153,85 @@ class Requests(list[Any]):  # of Request; a list of anything to type checkers, f
         return "\n".join(map(str, self)) or "no requests"
 
 
-def differences(wanted: Mapping[str, Any], there: Request) -> list[str]:
-    """What a request has otherwise than wanted, each difference in words."""
-    found: list[str] = []
-    for key, value, real in _to_compare(wanted, there):
-        found += _differ(key, value, real)
-    return found
+def differences(pattern: Mapping[str, Any], request: Request) -> list[str]:
+    """Return in words how a request differs from a pattern."""
+    texts: list[str] = []
+    for key, expected, actual in _values_to_compare(pattern, request):
+        texts += _value_differences(key, expected, actual)
+    return texts
 
 
-def distance(wanted: Mapping[str, Any], there: Request) -> int:
-    """How much of what is wanted a request has otherwise, or has not: a body that is missing lacks all its keys."""
-    return sum(_wrong(value, real) for _, value, real in _to_compare(wanted, there))
+def distance(pattern: Mapping[str, Any], request: Request) -> int:
+    """Count the values of a pattern that a request has otherwise or lacks; one without a body lacks all keys of it."""
+    return sum(_count_wrong(expected, actual) for _, expected, actual in _values_to_compare(pattern, request))
 
 
-def _to_compare(wanted: Mapping[str, Any], there: Request) -> Iterator[tuple[str, Any, Any]]:
-    for key, value in wanted.items():
-        real = getattr(there, key)
-        if not (key == "path" and isinstance(value, str) and fnmatchcase(real, value)):
-            yield key, value, real
+def _values_to_compare(pattern: Mapping[str, Any], request: Request) -> Iterator[tuple[str, Any, Any]]:
+    for key, expected in pattern.items():
+        actual = getattr(request, key)
+        if not (key == "path" and isinstance(expected, str) and fnmatchcase(actual, expected)):
+            yield key, expected, actual
 
 
 def explain(op: str, left: object, right: object) -> list[str] | None:
-    """What to say when a comparison with requests does not hold; None if it is no such comparison."""
+    """Return lines that explain why a comparison with requests failed, or None if it is no such comparison."""
     if op == "in" and isinstance(left, Mapping) and isinstance(right, Requests):
         return [f"no request fits {dict(left)!r}", *right.nearest(left)]
     if op == "not in" and isinstance(left, Mapping) and isinstance(right, Requests):
-        return [f"requests fit {dict(left)!r}", *(f"  {each}" for each in right.where(**left))]
+        return [f"requests fit {dict(left)!r}", *(f"  {request}" for request in right.where(**left))]
     if op == "==" and isinstance(right, Requests) and not isinstance(left, Requests):
         left, right = right, left
     if op != "==" or not isinstance(left, Requests) or not isinstance(right, list):
         return None
     lines = [f"{len(left)} requests, where {len(right)} are expected"] if len(left) != len(right) else []
-    return ["the requests are not as expected", *lines, *_compare(left, right)]
+    return ["the requests are not as expected", *lines, *_list_differences(left, right)]
 
 
-def _compare(found: Requests, wanted: list[Any]) -> list[str]:
-    """The first differences of two lists of which as much as possible is laid side by side."""
+def _list_differences(requests: Requests, expected: list[Any]) -> list[str]:
+    """Return lines on the first differences of two lists, which are aligned so that as much as possible matches."""
     same = 0
-    while same < min(len(found), len(wanted)) and _fits(wanted[same], found[same]):
+    while same < min(len(requests), len(expected)) and _matches(expected[same], requests[same]):
         same += 1
     lines: list[str] = []
-    pairs = _side_by_side(found[same : same + LOOKED_AT], wanted[same : same + LOOKED_AT])
-    wrong = [(place, index) for place, index, cost in pairs if cost]
-    for place, index in wrong[:NEAREST]:
-        if index is None and place is not None:
-            lines.append(f"  more than expected: {found[same + place]}")
-        elif place is None and index is not None:
-            lines.append(f"  missing: {wanted[same + index]!r}")
-        elif place is not None and index is not None:
-            there, asked = found[same + place], wanted[same + index]
-            lines += [f"request {same + place} is not as expected:", f"  {there}"]
-            lines += [f"      {text}" for text in (differences(asked, there) if isinstance(asked, Mapping) else [])]
-    more = "" if max(len(found), len(wanted)) > same + LOOKED_AT else f"{len(wrong) - NEAREST} "
-    return [*lines, f"  and {more}more differences"] if len(wrong) > NEAREST else lines
+    pairs = _align(requests[same : same + COMPARED], expected[same : same + COMPARED])
+    wrong = [(row, column) for row, column, cost in pairs if cost]
+    for row, column in wrong[:NEAREST_SHOWN]:
+        if column is None and row is not None:
+            lines.append(f"  more than expected: {requests[same + row]}")
+        elif row is None and column is not None:
+            lines.append(f"  missing: {expected[same + column]!r}")
+        elif row is not None and column is not None:
+            request, pattern = requests[same + row], expected[same + column]
+            lines += [f"request {same + row} is not as expected:", f"  {request}"]
+            texts = differences(pattern, request) if isinstance(pattern, Mapping) else []
+            lines += [f"      {text}" for text in texts]
+    more = "" if max(len(requests), len(expected)) > same + COMPARED else f"{len(wrong) - NEAREST_SHOWN} "
+    return [*lines, f"  and {more}more differences"] if len(wrong) > NEAREST_SHOWN else lines
 
 
-def _side_by_side(found: Requests, wanted: list[Any]) -> list[tuple[int | None, int | None, float]]:
-    """Places in both lists that belong together, or in one of them alone, with what is wrong there: the least in all.
+def _align(requests: Requests, expected: list[Any]) -> list[tuple[int | None, int | None, float]]:
+    """Align two lists at the least cost: the index in each, None where there is no counterpart, and the cost.
 
-    That is the edit distance, where two that do not fit cost the less the nearer they are.
+    The cost is the edit distance, in which substituting a request costs less the nearer it is.
     """
-    rows, columns = len(found), len(wanted)
-    apart = [[_apart(asked, there) for asked in wanted] for there in found]
-    rest = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    rows, columns = len(requests), len(expected)
+    substitution = [[_substitution_cost(pattern, request) for pattern in expected] for request in requests]
+    cost = [[0.0] * (columns + 1) for _ in range(rows + 1)]
     for row in range(rows, -1, -1):
         for column in range(columns, -1, -1):
-            ways = [1 + rest[row + 1][column]] if row < rows else []
-            ways += [1 + rest[row][column + 1]] if column < columns else []
-            ways += [apart[row][column] + rest[row + 1][column + 1]] if row < rows and column < columns else []
-            rest[row][column] = min(ways, default=0.0)
+            choices = [1 + cost[row + 1][column]] if row < rows else []
+            choices += [1 + cost[row][column + 1]] if column < columns else []
+            if row < rows and column < columns:
+                choices.append(substitution[row][column] + cost[row + 1][column + 1])
+            cost[row][column] = min(choices, default=0.0)
     pairs: list[tuple[int | None, int | None, float]] = []
     row = column = 0
     while row < rows or column < columns:
         both = row < rows and column < columns
-        if both and rest[row][column] == apart[row][column] + rest[row + 1][column + 1]:
-            pairs.append((row, column, apart[row][column]))
+        if both and cost[row][column] == substitution[row][column] + cost[row + 1][column + 1]:
+            pairs.append((row, column, substitution[row][column]))
             row, column = row + 1, column + 1
-        elif row < rows and rest[row][column] == 1 + rest[row + 1][column]:
+        elif row < rows and cost[row][column] == 1 + cost[row + 1][column]:
             pairs.append((row, None, 1.0))
             row += 1
         else:
@@ -235,50 +240,52 @@ def _side_by_side(found: Requests, wanted: list[Any]) -> list[tuple[int | None, 
     return pairs
 
 
-def _apart(wanted: object, there: Request) -> float:
-    """Nothing if it fits; else more than one that is missing, and less than one that is missing and one too many."""
-    if _fits(wanted, there):
+def _substitution_cost(pattern: object, request: Request) -> float:
+    """Return 0 if the request matches, else 1.5 to 2: more than an insertion or deletion, at most both."""
+    if _matches(pattern, request):
         return 0.0
-    far = distance(wanted, there) if isinstance(wanted, Mapping) else 0
+    far = distance(pattern, request) if isinstance(pattern, Mapping) else 0
     return 2 - 1 / (1 + far) if far else 2.0
 
 
-def _fits(wanted: object, there: Request) -> bool:
-    if isinstance(wanted, Mapping):
-        _require_known(wanted)
-        return not differences(wanted, there)
-    return wanted == there
+def _matches(pattern: object, request: Request) -> bool:
+    if isinstance(pattern, Mapping):
+        _require_known_keys(pattern)
+        return not differences(pattern, request)
+    return pattern == request
 
 
-def _require_known(wanted: Mapping[str, Any]) -> None:
-    for key in wanted:
-        if key not in KEYS:
-            raise TypeError(f"a request has no {key!r}, it has {', '.join(KEYS)}")
+def _require_known_keys(pattern: Mapping[str, Any]) -> None:
+    for key in pattern:
+        if key not in REQUEST_KEYS:
+            raise TypeError(f"a request has no {key!r}, it has {', '.join(REQUEST_KEYS)}")
 
 
-def _differ(path: str, wanted: Any, there: Any) -> list[str]:
-    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
-        found: list[str] = []
-        for key, value in wanted.items():
+def _value_differences(path: str, expected: Any, actual: Any) -> list[str]:
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        texts: list[str] = []
+        for key, value in expected.items():
             place = f"{path}.{key}"
-            found += _differ(place, value, there[key]) if key in there else [f"{place}: missing, wanted {value!r}"]
-        return found
-    return [] if wanted == there else [f"{path}: {there!r}, wanted {wanted!r}"]
+            texts += (
+                _value_differences(place, value, actual[key])
+                if key in actual
+                else [f"{place}: missing, wanted {value!r}"]
+            )
+        return texts
+    return [] if expected == actual else [f"{path}: {actual!r}, wanted {expected!r}"]
 
 
-def _wrong(wanted: Any, there: Any) -> int:
-    """How many values of what is wanted are not there."""
-    if not isinstance(wanted, Mapping):
-        return int(wanted != there)
-    inside = there if isinstance(there, Mapping) else {}
-    wrong = sum(
-        _wrong(value, inside[key]) if key in inside else _wrong(value, _NOTHING) for key, value in wanted.items()
-    )
-    return wrong if isinstance(there, Mapping) else max(1, wrong)
+def _count_wrong(expected: Any, actual: Any) -> int:
+    """Count the values of ``expected`` that ``actual`` has otherwise or lacks."""
+    if not isinstance(expected, Mapping):
+        return int(expected != actual)
+    values = actual if isinstance(actual, Mapping) else {}
+    wrong = sum(_count_wrong(value, values.get(key, _MISSING)) for key, value in expected.items())
+    return wrong if isinstance(actual, Mapping) else max(1, wrong)
 
 
-def _count(found: int, times: int | None, wanted: Mapping[str, Any]) -> str:
-    what = ", ".join(f"{key}={value!r}" for key, value in wanted.items())
+def _describe_count(count: int, times: int | None, pattern: Mapping[str, Any]) -> str:
+    wanted = ", ".join(f"{key}={value!r}" for key, value in pattern.items())
     if times is None:
-        return f"no request fits {what}; the nearest are"
-    return f"{found} request{' fits' if found == 1 else 's fit'} {what}, where {times} are expected; the nearest are"
+        return f"no request fits {wanted}; the nearest are"
+    return f"{count} request{' fits' if count == 1 else 's fit'} {wanted}, where {times} are expected; the nearest are"

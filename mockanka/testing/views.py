@@ -1,4 +1,4 @@
-"""What a test sees of the controller: plain, typed, read-only, and as it is at the moment it looks."""
+"""Read-only views of a controller for tests: plain typed values, made anew each time they are read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from mockanka.core.events import LogEntry
 from mockanka.scenario.source import nearest
 from mockanka.simulator import timeline
 
-__tracebackhide__ = True  # what a test did wrong it did in the test
+__tracebackhide__ = True  # an error that a test made is shown in the test
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def moment(at: int) -> datetime:
-    """A moment of the controller's clock, to the microsecond."""
-    return EPOCH + timedelta(microseconds=at // 1000)
+def to_datetime(nanoseconds: int) -> datetime:
+    """Return a time of the controller's clock, to the microsecond."""
+    return EPOCH + timedelta(microseconds=nanoseconds // 1000)
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port of the guest and the one of the node that leads to it."""
+    """A port of the guest, and the port of the node that forwards to it."""
 
     name: str
     guest: int
@@ -34,7 +34,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Stay:
-    """A state an instance was in: from when to when, and what brought it there. ``end`` is None for the present one."""
+    """A state of an instance, with its start, its end, and its cause. ``end`` is None for the present state."""
 
     state: str
     start: datetime
@@ -46,8 +46,8 @@ class Stay:
 class Instance:
     """An instance. ``template``, ``node`` and ``group`` are names; ``progress`` is 0 to 1.
 
-    ``waits_for`` says in words what it waits for now; ``started_by`` is the number of the request that started it.
-    ``ip``, ``host_ip`` and ``ports`` are what the controller shows: blank and empty until it is Started.
+    ``waits_for`` is the reason why it waits, as a text; ``started_by`` is the number of the request that started it.
+    ``ip``, ``host_ip`` and ``ports`` are as the controller shows them: empty until the instance is Started.
     """
 
     id: str
@@ -74,8 +74,8 @@ class Instance:
 
 @dataclass(frozen=True)
 class Node:
-    """A node. ``running`` counts its VMs, ``instances`` are the ids of those that hold a slot, ``cached`` are
-    ``template:tag``; ``reports`` is False while it is lost, also before it is shown as Offline."""
+    """A node. ``running`` is the number of its VMs, ``instances`` the ids of those that hold a slot, ``cached`` are
+    ``template:tag``; ``reports`` is False from the moment it is lost, also before it is shown as Offline."""
 
     id: str
     name: str
@@ -92,7 +92,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Template:
-    """A template of the registry; ``tags`` stand oldest first, ``size`` is bytes."""
+    """A template of the registry. ``tags`` are sorted from oldest to newest, ``size`` is in bytes."""
 
     id: str
     name: str
@@ -103,7 +103,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened."""
+    """An entry of the event log."""
 
     number: int
     at: datetime
@@ -112,8 +112,9 @@ class Event:
     detail: Mapping[str, object]
 
     @classmethod
-    def of(cls, line: LogEntry) -> Event:
-        return cls(line.number, moment(line.at), line.what, line.subject, dict(line.detail))
+    def from_entry(cls, entry: LogEntry) -> Event:
+        """Return the view of an entry of the event log."""
+        return cls(entry.number, to_datetime(entry.at), entry.what, entry.subject, dict(entry.detail))
 
     def __str__(self) -> str:
         detail = ", ".join(f"{key}: {value}" for key, value in self.detail.items())
@@ -124,148 +125,152 @@ View = TypeVar("View")
 
 
 @dataclass(frozen=True)
-class Look(Generic[View]):
-    """The ids and names of some things, and how one of them is looked at; ``gone`` are those whose story is kept."""
+class ViewSource(Generic[View]):
+    """The names of some entities by id, and how to view one; ``forgotten`` ones are not listed, but can be viewed."""
 
     names: Mapping[str, str]
-    at: Callable[[str], View]
-    gone: Collection[str] = ()
+    view: Callable[[str], View]
+    forgotten: Collection[str] = ()
+
+
+Reader = Callable[[Callable[[ViewSource[View]], Any]], Any]
+"""Calls a function with the source of some views, while nothing else touches the controller."""
 
 
 class Views(Mapping[str, View], Generic[View]):
-    """Things by id, or by a name that only one of them has. Each look is a new one, and sees one moment.
+    """Views of entities by id, or by a name that is unique. Each access reads the controller anew.
 
-    What is gone of late is still found by its id, as it was last; it is not ``in`` it, and not gone through.
+    Recently forgotten entities are found by id, in their last state; they are neither ``in`` it nor iterated.
     """
 
-    def __init__(self, what: str, ask: Callable[[Callable[[Look[View]], Any]], Any]) -> None:
-        self._what = what
-        self._ask = ask
-        """Has something done with a look at the things, where nothing else happens meanwhile."""
+    def __init__(self, kind: str, read: Reader[View]) -> None:
+        self._kind = kind
+        self._read = read
 
     def __getitem__(self, key: str) -> View:
-        def find(look: Look[View]) -> View:
-            return look.at(key if key in look.gone else id_of(self._what, look.names, key))
+        def find(source: ViewSource[View]) -> View:
+            return source.view(key if key in source.forgotten else find_id(self._kind, source.names, key))
 
-        view: View = self._ask(find)
+        view: View = self._read(find)
         return view
 
     def __contains__(self, key: object) -> bool:
-        return bool(self._ask(lambda look: isinstance(key, str) and _is_there(look.names, key)))
+        return bool(self._read(lambda source: isinstance(key, str) and len(_matching_ids(source.names, key)) == 1))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """One of those that are there, else the default."""
+        """Return the view of an entity that exists, else the default."""
         if key not in self:
             return default
         return self[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._ask(lambda look: list(look.names)))
+        return iter(self._read(lambda source: list(source.names)))
 
     def __len__(self) -> int:
-        return len(self._ask(lambda look: look.names))
+        return len(self._read(lambda source: source.names))
 
     def items(self) -> ItemsView[str, View]:
-        """All of them, as they are at one moment."""
+        """Return all ids and views, read at one moment."""
         return self._all().items()
 
     def values(self) -> ValuesView[View]:
-        """All of them, as they are at one moment."""
+        """Return all views, read at one moment."""
         return self._all().values()
 
     def _all(self) -> dict[str, View]:
-        every: dict[str, View] = self._ask(lambda look: {id: look.at(id) for id in look.names})
-        return every
+        views: dict[str, View] = self._read(lambda source: {id: source.view(id) for id in source.names})
+        return views
 
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{id!r}: {view!r}' for id, view in self.items())}}}"
 
 
-def id_of(what: str, names: Mapping[str, str], key: str) -> str:
-    """The id that is meant by an id, or by a name that only one has. KeyError names the nearest."""
-    found = _meant(names, key)
-    if len(found) != 1:
-        several = "it is the name of several"
-        hint = several if found else nearest(key, [name or id for id, name in names.items()])
-        raise KeyError(f"there is no {what} {key!r}: {hint}")
-    return found[0]
+def find_id(kind: str, names: Mapping[str, str], key: str) -> str:
+    """Return the id for an id, or for a name that is unique. Raises KeyError, which names the nearest."""
+    ids = _matching_ids(names, key)
+    if len(ids) != 1:
+        ambiguous = "it is the name of several"
+        hint = ambiguous if ids else nearest(key, [name or id for id, name in names.items()])
+        raise KeyError(f"there is no {kind} {key!r}: {hint}")
+    return ids[0]
 
 
-def _meant(names: Mapping[str, str], key: str) -> list[str]:
+def _matching_ids(names: Mapping[str, str], key: str) -> list[str]:
     return [key] if key in names else [id for id, name in names.items() if name and name == key]
 
 
-def _is_there(names: Mapping[str, str], key: str) -> bool:
-    return len(_meant(names, key)) == 1
+def names_by_id(controller: Controller, kind: str) -> dict[str, str]:
+    """Return the names of all ``instances``, ``nodes`` or ``templates`` by their ids."""
+    if kind == "instances":
+        return {instance.id: instance.request.name or "" for instance in controller.instances.values()}
+    if kind == "nodes":
+        return {node.id: node.name for node in controller.nodes.values()}
+    return {template.id: template.name for template in controller.templates.values() if not template.deleted}
 
 
-def names_of(controller: Controller, what: str) -> dict[str, str]:
-    """Ids and names of all ``instances``, ``nodes`` or ``templates`` there are."""
-    if what == "instances":
-        return {one.id: one.request.name or "" for one in controller.instances.values()}
-    if what == "nodes":
-        return {each.id: each.name for each in controller.nodes.values()}
-    return {each.id: each.name for each in controller.templates.values() if not each.deleted}
-
-
-def look_at_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
-    one = controller.instances.get(id) or controller.forgotten[id]
-    request, vm = one.request, one.shown_vm
-    on, group = controller.nodes.get(one.shown_node_id or ""), controller.groups.get(request.group_id or "")
-    ports = () if vm is None or "port_forwarding" in one.unreported else vm.ports
+def view_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
+    """Return the view of an instance that exists or was recently forgotten."""
+    instance = controller.instances.get(id) or controller.forgotten[id]
+    request, vm = instance.request, instance.shown_vm
+    node = controller.nodes.get(instance.shown_node_id or "")
+    group = controller.groups.get(request.group_id or "")
+    ports = () if vm is None or "port_forwarding" in instance.unreported else vm.ports
     return Instance(
-        id=one.id,
-        state=one.state.value,
-        message=one.message,
-        template=controller.templates[one.ref.template_id].name,
-        template_id=one.ref.template_id,
-        tag=templates.get_version(controller, one.ref).tag,
+        id=instance.id,
+        state=instance.state.value,
+        message=instance.message,
+        template=controller.templates[instance.ref.template_id].name,
+        template_id=instance.ref.template_id,
+        tag=templates.get_version(controller, instance.ref).tag,
         name=request.name,
         external_id=request.external_id,
-        node=on.name if on else None,
-        node_id=one.shown_node_id,
+        node=node.name if node else None,
+        node_id=instance.shown_node_id,
         group=group.name if group else request.group_id,
-        progress=one.progress(controller),
-        created=moment(one.created),
-        ip="" if vm is None or "ip" in one.unreported else vm.ip,
-        host_ip="" if vm is None or "host_ip" in one.unreported else vm.host_ip,
+        progress=instance.progress(controller),
+        created=to_datetime(instance.created),
+        ip="" if vm is None or "ip" in instance.unreported else vm.ip,
+        host_ip="" if vm is None or "host_ip" in instance.unreported else vm.host_ip,
         ports=tuple(Port(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
         metadata=dict(request.metadata),
-        waits_for=timeline.why_it_waits(controller, one),
+        waits_for=timeline.why_it_waits(controller, instance),
         started_by=started_by(id),
-        timeline=_timeline(one),
+        timeline=_view_timeline(instance),
     )
 
 
-def _timeline(one: instance_record.Instance) -> tuple[Stay, ...]:
+def _view_timeline(instance: instance_record.Instance) -> tuple[Stay, ...]:
     return tuple(
-        Stay(stay.state.value, moment(stay.since), None if end is None else moment(end), stay.cause)
-        for stay, end in timeline.stays(one)
+        Stay(entry.state.value, to_datetime(entry.since), None if end is None else to_datetime(end), entry.cause)
+        for entry, end in timeline.stays(instance)
     )
 
 
-def look_at_node(controller: Controller, id: str) -> Node:
-    one = controller.nodes[id]
+def view_node(controller: Controller, id: str) -> Node:
+    """Return the view of a node."""
+    node = controller.nodes[id]
     cached = [
         f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}"
-        for ref in one.cached
-        if pulls.is_cached(controller, one, ref)
+        for ref in node.cached
+        if pulls.is_cached(controller, node, ref)
     ]
     return Node(
-        id=one.id,
-        name=one.name,
-        ip=one.ip,
-        state=one.state(controller.now).value,
-        capacity=one.capacity,
-        running=nodes.running_load(controller, one).vm_count,
-        instances=tuple(one.occupants),
+        id=node.id,
+        name=node.name,
+        ip=node.ip,
+        state=node.state(controller.now).value,
+        capacity=node.capacity,
+        running=nodes.running_load(controller, node).vm_count,
+        instances=tuple(node.occupants),
         cached=tuple(cached),
-        groups=tuple(controller.groups[group].name for group in one.groups),
-        reports=one.lost_at is None,
-        takes_work=one.takes_work and not one.manual_vms,
+        groups=tuple(controller.groups[group_id].name for group_id in node.groups),
+        reports=node.lost_at is None,
+        takes_work=node.takes_work and not node.manual_vms,
     )
 
 
-def look_at_template(controller: Controller, id: str) -> Template:
-    one = controller.templates[id]
-    return Template(one.id, one.name, one.arch, one.size, tuple(version.tag for version in one.versions))
+def view_template(controller: Controller, id: str) -> Template:
+    """Return the view of a template."""
+    template = controller.templates[id]
+    tags = tuple(version.tag for version in template.versions)
+    return Template(template.id, template.name, template.arch, template.size, tags)

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import mockanka
 from mockanka.check.catalog import CHECKS
-from mockanka.cli.commands import main
+from mockanka.cli.main import main
 from tests.check.proxied import plain_proxy
 from tests.remote.test_client import WHOLE, listening
 

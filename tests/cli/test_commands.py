@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from mockanka import __version__, resources
-from mockanka.cli.commands import main
+from mockanka.cli.main import main
 from mockanka.contract import document, fidelity_page
 from mockanka.contract.releases_page import page
 from mockanka.core.release import DEFAULT_RELEASE, Release
@@ -185,8 +185,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 def test_help_loads_nothing_heavy() -> None:
     """Asking for help does not load what only serving needs."""
     code = (
-        "import sys; from mockanka.cli.commands import main; "
-        "main(['--help'], standalone_mode=False); print(*sys.modules)"
+        "import sys; from mockanka.cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}

@@ -10,9 +10,9 @@ import yaml
 
 from mockanka.check.catalog import CHECKS
 from mockanka.check.results import Left
-from mockanka.cli.check import check
-from mockanka.cli.proxy import proxy
-from mockanka.cli.snapshot import snapshot
+from mockanka.cli.check import check_command
+from mockanka.cli.proxy import proxy_command
+from mockanka.cli.snapshot import snapshot_command
 from tests.check.simulated import Simulated, checked
 from tests.pages import PAGES, blocks
 from tests.picture import COMMAND, PICTURE, drawn, words
@@ -48,8 +48,8 @@ def test_the_json_is_described_key_by_key() -> None:
 
 def test_the_options_it_names_are_there() -> None:
     """Each of them is one of the commands'."""
-    params = [*check.params, *proxy.params, *snapshot.params]
-    known = {name for each in params for name in (*each.opts, *each.secondary_opts)}
+    params = [*check_command.params, *proxy_command.params, *snapshot_command.params]
+    known = {name for param in params for name in (*param.opts, *param.secondary_opts)}
 
     assert set() == set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAGE)) - known
 

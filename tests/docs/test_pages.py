@@ -14,7 +14,7 @@ from mockanka.control import LINKS
 from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 from mockanka.scenario import Scenario
 from mockanka.simulator.client_report import KINDS
-from mockanka.testing.pytest_plugin import KEYS
+from mockanka.testing.pytest_plugin import MARKER_KEYS
 from tests.pages import PAGES, ROOT, all_blocks, blocks, environment, run_sessions
 
 LAND = (ROOT / "scenarios" / "default.yaml").read_text("utf-8")
@@ -96,7 +96,7 @@ def test_every_key_of_the_marker_is_described() -> None:
     """The page on fixtures, or the marker's own text, names each key."""
     assert set() == {
         key
-        for key in KEYS
+        for key in MARKER_KEYS
         if f"{key}=" not in PAGES["docs/fixtures.md"] and f"`{key}`" not in PAGES["docs/fixtures.md"]
     }
 

@@ -934,7 +934,7 @@ BREAKS: list[dict[str, object]] = [
 def test_what_can_be_read_after_broken_answers_is_as_described() -> None:
     """The journal of a real server conforms, whatever became of the answers, and knows every outcome but one."""
     with mockanka.serve("default", clock="manual") as anka:
-        body = {"vmid": next(iter(anka._house.controller.templates)), "name": "x" * 70_000}
+        body = {"vmid": next(iter(anka._simulator.controller.templates)), "name": "x" * 70_000}
         for do in BREAKS:
             anka.faults.add(match={"path": "/api/v1/vm"}, do=do, times=1)
             for method in ("POST", "GET"):

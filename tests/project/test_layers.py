@@ -95,7 +95,7 @@ def test_scenarios_load_no_flask() -> None:
 
 def test_the_command_line_loads_only_what_it_needs() -> None:
     """Asking for help need not wait for what only some command needs."""
-    assert not loaded_by("mockanka.cli.commands") & {
+    assert not loaded_by("mockanka.cli.main") & {
         *("flask", "werkzeug", "marshmallow", "yaml", "uvicorn"),
         *("httpx", "jsonschema", "rich", "junitparser"),
     }

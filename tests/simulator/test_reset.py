@@ -490,7 +490,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        lost = anka._house.watch.lost
+        lost = anka._simulator.watch.lost
 
         def watched(entry: Any) -> None:
             try:
@@ -499,7 +499,7 @@ def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
                 wrong.append(repr(error))
                 raise
 
-        anka._house.watch.lost = watched  # type: ignore[method-assign]
+        anka._simulator.watch.lost = watched  # type: ignore[method-assign]
         with closing(send(anka, "POST", wanted)) as connection:
             assert connection.recv(65536)
             anka.reset()

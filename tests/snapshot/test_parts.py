@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import mockanka
-from mockanka.cli.commands import main
+from mockanka.cli.main import main
 from mockanka.scenario import Scenario
 from mockanka.snapshot.commented_yaml import Noted, write
 from mockanka.snapshot.file_sizes import Sum, sizes_of

@@ -115,7 +115,7 @@ def test_stopping_twice_is_fine() -> None:
         anka.stop()
         anka.stop()
 
-    assert [] == [each for each in own_threads() if each is anka._thread._thread]
+    assert [] == [each for each in own_threads() if each is anka._handle._thread._thread]
 
 
 def test_a_client_that_is_still_connected_does_not_keep_it() -> None:

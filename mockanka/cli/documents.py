@@ -1,0 +1,48 @@
+"""``mockanka openapi``, ``releases`` and ``fidelity``: documents about the contract."""
+
+from __future__ import annotations
+
+import click
+
+from mockanka import resources
+from mockanka.cli.options import read_release
+from mockanka.core.release import DEFAULT_RELEASE, Release
+
+
+@click.command("openapi")
+@click.option(
+    "--release",
+    metavar="RELEASE",
+    callback=read_release,
+    default=str(DEFAULT_RELEASE),
+    envvar="MOCKANKA_RELEASE",
+    show_default=True,
+    help="Controller release to describe.",
+)
+@click.option("--control", is_flag=True, help="Print the document of the control API under /_mock instead.")
+def openapi_command(release: Release, control: bool) -> None:
+    """Print the contract of a release, an OpenAPI 3.1 document."""
+    if control:
+        click.echo(resources.find("openapi/control.yaml").read_text("utf-8"), nl=False)
+        return
+    from mockanka.contract import document
+
+    if release != release.known:
+        click.echo(f"release {release} is not known: what follows is {release.known}, the nearest lower one", err=True)
+    click.echo(document.dump(document.at_release(document.load(), release.known)), nl=False)
+
+
+@click.command("releases")
+def releases_command() -> None:
+    """Print what came with which release, as a page of Markdown."""
+    from mockanka.contract.releases_page import page
+
+    click.echo(page(), nl=False)
+
+
+@click.command("fidelity")
+def fidelity_command() -> None:
+    """Print how each thing in the contract is known, as a page of Markdown."""
+    from mockanka.contract.fidelity_page import page
+
+    click.echo(page(), nl=False)

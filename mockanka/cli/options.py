@@ -1,0 +1,191 @@
+"""Options that several commands have, and how their values are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mockanka import units
+from mockanka.core.release import DEFAULT_RELEASE, Release
+
+if TYPE_CHECKING:
+    from mockanka.remote.client import Access
+
+    _HeaderType = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
+else:
+    _HeaderType = click.ParamType
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+CONNECTION_OPTIONS = ("token", "cert", "key", "ca", "insecure", "header")
+"""The parameters that ``connection_options`` adds, and ``take_connection`` takes."""
+
+
+def read_release(ctx: click.Context, param: click.Parameter, value: str | None) -> Release | None:
+    """Read a release such as ``1.50.1``."""
+    try:
+        return None if value is None else Release.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def read_duration(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Read a duration such as ``10s``, in nanoseconds."""
+    try:
+        return None if value is None else units.parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def read_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Read a duration such as ``10s``, or a plain number of seconds, in seconds."""
+    if value is None:
+        return None
+    try:
+        seconds = float(value) if value.replace(".", "", 1).isdigit() else units.parse_duration(value) / units.SECOND
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    if not 0 < seconds < math.inf:
+        raise click.BadParameter(f"{value} is no time: give one like 10s", ctx, param)
+    return seconds
+
+
+def read_speed(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """Read the speed of a clock, a finite number."""
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is no speed: give a number like 60", ctx, param)
+    return value
+
+
+def read_finding_kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
+    """Read kinds of findings of the client report, separated by commas."""
+    from mockanka.simulator.client_report import read_kinds
+
+    try:
+        return None if value is None else read_kinds(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+def port_option(default: int) -> Decorator:
+    """Return the option ``--port`` with that default."""
+    return click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=default,
+        envvar="MOCKANKA_PORT",
+        show_default=True,
+        help="Port to listen on; 0 takes a free one.",
+    )
+
+
+def duration_option(name: str, default: str, text: str) -> Decorator:
+    """Return an option for a duration, read in seconds."""
+    variable = "MOCKANKA_" + name.removeprefix("--").replace("-", "_").upper()
+    return click.option(
+        name, metavar="DURATION", callback=read_seconds, default=default, envvar=variable, show_default=True, help=text
+    )
+
+
+SERVING_OPTIONS = [
+    click.option(
+        "--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on."
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(-(2**63), 2**63 - 1),
+        envvar="MOCKANKA_SEED",
+        help="Seed of all ids and draws.  [default: the scenario's, else 0]",
+    ),
+    click.option(
+        "--release",
+        metavar="RELEASE",
+        callback=read_release,
+        envvar="MOCKANKA_RELEASE",
+        help=f"Controller release to simulate.  [default: the scenario's, else {DEFAULT_RELEASE}]",
+    ),
+    click.option(
+        "--clock",
+        type=click.Choice(["real", "manual", "step"]),
+        envvar="MOCKANKA_CLOCK",
+        help="real runs by itself, manual moves when told, step with each request.  "
+        "[default: the scenario's, else real]",
+    ),
+    click.option(
+        "--speed",
+        type=click.FloatRange(0, 1e9, min_open=True),
+        callback=read_speed,
+        envvar="MOCKANKA_SPEED",
+        help="How fast a real clock runs; 60 lets a minute pass each second.  [default: the scenario's, else 1]",
+    ),
+    click.option(
+        "--step",
+        metavar="DURATION",
+        callback=read_duration,
+        envvar="MOCKANKA_STEP",
+        help="How far a step clock moves.  [default: the scenario's, else 5s]",
+    ),
+    click.option(
+        "--ready-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="MOCKANKA_READY_FILE",
+        help="File to write the ready line to as well.",
+    ),
+]
+"""The options that serve and run have in common, in the order in which help shows them."""
+
+
+def serving_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that serve and run have in common."""
+    return _with_options(SERVING_OPTIONS, function)
+
+
+class _Header(_HeaderType):
+    """A header, ``NAME: VALUE``. In the environment, several are separated by line ends."""
+
+    name = "'NAME: VALUE'"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        from mockanka.remote.client import read_header
+
+        try:
+            return read_header(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of all commands that connect to a controller."""
+    options = [
+        click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token; better set than typed."),
+        click.option(
+            "--cert", type=FILE, envvar="MOCKANKA_CERT", help="Client certificate in PEM, with its key or not."
+        ),
+        click.option("--key", type=FILE, envvar="MOCKANKA_KEY", help="Key of the client certificate."),
+        click.option(
+            "--header", type=_Header(), multiple=True, envvar="MOCKANKA_HEADER", help="Header to send; repeatable."
+        ),
+        click.option("--ca", type=FILE, envvar="MOCKANKA_CA", help="Certificate in PEM to trust."),
+        click.option("--insecure", is_flag=True, envvar="MOCKANKA_INSECURE", help="Trust any certificate."),
+    ]
+    return _with_options(options, function)
+
+
+def _with_options(options: Sequence[Decorator], function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def take_connection(options: dict[str, Any]) -> Access:
+    """Take the values of ``connection_options`` out of the parameters of a command."""
+    from mockanka.remote.client import Access
+
+    values = {name: options.pop(name) for name in CONNECTION_OPTIONS}
+    return Access(headers=values.pop("header"), **values)

@@ -1,0 +1,119 @@
+"""``mockanka run``: a command with a controller of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mockanka.cli.common import bind_or_exit, prepare_simulator, print_greeting, write_atomically
+from mockanka.cli.options import port_option, read_finding_kinds, serving_options
+
+MISSING_COMMAND = "the command to run stands behind --: mockanka run default -- go test ./..."
+
+
+class _CommandAfterDashes(click.Command):
+    """A command whose own arguments end at ``--``; the rest is the command to run, in ``ctx.obj``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, command = args, []
+        if "--" in args:
+            index = args.index("--")
+            own, command = args[:index], args[index + 1 :]
+        ctx.obj = command
+        try:
+            return super().parse_args(ctx, own)
+        except click.UsageError as error:
+            if "--" in args or isinstance(error, click.BadParameter):
+                raise
+            raise click.UsageError(f"{error.message}; {MISSING_COMMAND}", ctx) from None
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND [ARG ...]"]
+
+
+@click.command("run", cls=_CommandAfterDashes)
+@click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
+@port_option(0)
+@click.option(
+    "--strict",
+    is_flag=True,
+    envvar="MOCKANKA_STRICT",
+    help="End with 1 when the command succeeded and the report has findings.",
+)
+@click.option(
+    "--strict-on",
+    metavar="FINDINGS",
+    callback=read_finding_kinds,
+    envvar="MOCKANKA_STRICT_ON",
+    help="Be strict on these alone, such as leaks,hammering.",
+)
+@serving_options
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    /,
+    scenario: str,
+    host: str,
+    port: int,
+    strict: bool,
+    strict_on: list[str] | None,
+    ready_file: Path | None,
+    **options: Any,
+) -> None:
+    """Run a command against a controller of its own, and end with its status.
+
+    The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which answers also
+    while a fault has the first refuse connections. What the client did wrong, before every reset and after, is
+    printed on standard error at the end.
+    """
+    from mockanka.server.run_command import run_with_simulator
+    from mockanka.simulator.client_report import KINDS, Report
+
+    command = _command_of(ctx)
+    simulator = prepare_simulator(scenario, host, ready_file, options)
+    listening = [bind_or_exit(host, port), bind_or_exit(host, 0)]
+
+    def ready(url: str, control_url: str) -> None:
+        if ready_file is not None:
+            line = {"url": url, "pid": os.getpid(), "control_url": control_url}
+            write_atomically(ready_file, json.dumps(line) + "\n")
+        print_greeting(simulator, scenario)
+
+    reports: list[Report] = []
+    simulator.before_reset.append(lambda: reports.append(simulator.report()))
+    try:
+        status = run_with_simulator(simulator, listening, command, ready)
+    except OSError as error:
+        click.echo(f"cannot run {command[0]}: {error.strerror}", err=True)
+        sys.exit(126)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+    report = Report.together([*reports, simulator.report()])
+    click.echo(str(report), err=True)
+    kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
+    found = report.of(kinds)
+    if status == 0 and found:
+        named = ", ".join(dict.fromkeys(finding.kind for finding in found))
+        click.echo(f"mockanka: the command succeeded; ends with 1 for {named}", err=True)
+        status = 1
+    sys.exit(status)
+
+
+def _command_of(ctx: click.Context) -> list[str]:
+    """Return the command to run, or end with the status that a shell would give."""
+    command: list[str] = ctx.obj
+    if not command:
+        raise click.UsageError(MISSING_COMMAND, ctx)
+    if shutil.which(command[0]) is None:
+        exists = Path(command[0]).exists()
+        why = "it is not executable" if exists else "there is no such command"
+        click.echo(f"cannot run {command[0]}: {why}", err=True)
+        sys.exit(126 if exists else 127)
+    return command

@@ -1,0 +1,68 @@
+"""``mockanka scenario``: the scenarios that ship, and checks of others."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from mockanka import resources
+from mockanka.cli.common import exit_with_error
+
+
+@click.group("scenario")
+def scenario_group() -> None:
+    """Look at the scenarios that ship, and check your own."""
+
+
+@scenario_group.command("list")
+def list_command() -> None:
+    """List the scenarios that ship."""
+    from mockanka.scenario import shipped
+
+    for name in shipped():
+        first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+        click.echo(f"{name:<13} {first.removeprefix('# ')}")
+
+
+@scenario_group.command("show")
+@click.argument("name")
+def show_command(name: str) -> None:
+    """Print a scenario that ships."""
+    from mockanka.scenario import ScenarioError, shipped
+    from mockanka.scenario.source import nearest
+
+    if name not in shipped():
+        exit_with_error(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
+    click.echo(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
+
+
+@scenario_group.command("validate")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+def validate_command(files: tuple[str, ...]) -> None:
+    """Check scenarios. Ends with status 2 if any is broken.
+
+    Every wrong key and value is named; where there is none, the first thing that does not fit together.
+    """
+    from mockanka.scenario import Scenario, ScenarioError
+
+    broken = False
+    for name in files:
+        try:
+            notes = Scenario.find(name).controller().notes
+            click.echo(f"{name}: ok")
+            for note in notes:
+                click.echo(f"{name}: {note}", err=True)
+        except ScenarioError as error:
+            broken = True
+            click.echo(str(error), err=True)
+    sys.exit(2 if broken else 0)
+
+
+@scenario_group.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from mockanka.scenario.json_schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))

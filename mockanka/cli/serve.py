@@ -1,0 +1,55 @@
+"""``mockanka serve``: a controller until a signal."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mockanka.cli.common import bind_or_exit, exit_with_error, prepare_simulator, print_greeting, write_atomically
+from mockanka.cli.options import port_option, serving_options
+
+
+@click.command("serve")
+@click.argument("scenario", default="default", envvar="MOCKANKA_SCENARIO")
+@port_option(8090)
+@click.option(
+    "--control-port",
+    type=click.IntRange(0, 65535),
+    envvar="MOCKANKA_CONTROL_PORT",
+    help="A second port, which answers also while a fault has the first refuse connections.",
+)
+@serving_options
+def serve_command(
+    scenario: str, host: str, port: int, control_port: int | None, ready_file: Path | None, **options: Any
+) -> None:
+    """Serve a controller until SIGINT or SIGTERM.
+
+    SCENARIO is a file, or the name of a scenario that ships. Once requests are answered, one line of JSON with the
+    URL and the process id is printed on standard output.
+    """
+    from mockanka.server import http_server
+
+    if control_port and control_port == port:
+        exit_with_error("--control-port: must be another than --port")
+    simulator = prepare_simulator(scenario, host, ready_file, options)
+    ports = [port] if control_port is None else [port, control_port]
+    listening = [bind_or_exit(host, number) for number in ports]
+
+    def ready(url: str, control_url: str) -> None:
+        line: dict[str, object] = {"url": url, "pid": os.getpid()}
+        if control_port is not None:
+            line["control_url"] = control_url
+        if ready_file is not None:
+            write_atomically(ready_file, json.dumps(line) + "\n")
+        click.echo(json.dumps(line))
+        print_greeting(simulator, scenario)
+
+    try:
+        http_server.run(simulator, listening, ready)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
