@@ -49,7 +49,7 @@ def shipped(name: str, **options: object) -> Controller:
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
-def put_in_force(controller: Controller, rule: FaultRule) -> None:
+def add_rule(controller: Controller, rule: FaultRule) -> None:
     """Add a rule; one that strikes when it begins does so now."""
     controller.faults.add(rule)
     fault_effects.apply_begin_rule(controller, rule)

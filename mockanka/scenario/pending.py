@@ -5,16 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mockanka.core import (
-    distributions,
-    instances,
-    nodes,
-    pulls,
-    registry,
-    removals,
-    restarts,
-    save_images,
-)
+from mockanka.core import distributions, instances, nodes, pulls, registry, removals, restarts, save_images
 from mockanka.core.events import Event
 from mockanka.core.license import LicenseExpired, LicenseRenewed
 from mockanka.core.templates import VersionRef

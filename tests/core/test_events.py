@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mockanka.core.controller import Controller
 from mockanka.core.events import MAX_LOG_ENTRIES, Event, EventLog, EventQueue
-from tests.core.builders import WARM, world
+from tests.core.builders import WARM, build_controller
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def test_nothing_is_due_in_an_empty_queue() -> None:
 
 def test_dead_events_in_front_are_dropped() -> None:
     """Dropping the dead ends at the first that lives; those behind it stay."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     queue = EventQueue()
     for at, living in enumerate([False, False, True, False]):
         queue.put(at, Ring("", living))
@@ -84,7 +84,7 @@ def test_dead_events_in_front_are_dropped() -> None:
 
 def test_sleeping_events_are_looked_past_and_stay() -> None:
     """The next event that will happen is behind those that sleep, and looking for it loses none of them."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     queue = EventQueue()
     for at, sleeping in enumerate([True, True, False]):
         queue.put(at, Ring(str(at), sleeping=sleeping))
@@ -95,7 +95,7 @@ def test_sleeping_events_are_looked_past_and_stay() -> None:
 
 def test_a_queue_where_all_sleep_has_nothing_next() -> None:
     """Nothing is going to happen, and nothing is settling, while every event sleeps."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(1, Ring("", sleeping=True))
 
@@ -105,7 +105,7 @@ def test_a_queue_where_all_sleep_has_nothing_next() -> None:
 
 def test_live_events_are_listed_in_order_and_stay() -> None:
     """The list of live events leaves out the dead and takes nothing out of the queue."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(2, Ring("second"))
     queue.put(1, Ring("dead", living=False))
@@ -117,7 +117,7 @@ def test_live_events_are_listed_in_order_and_stay() -> None:
 
 def test_a_dead_event_settles_nothing() -> None:
     """Only a living event that settles something keeps the queue from being settled."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(1, Ring("dead", living=False))
     queue.put(1, Ring("not awaited", awaited=False))
@@ -130,12 +130,12 @@ def test_a_dead_event_settles_nothing() -> None:
 
 def test_an_event_is_awaited_unless_it_says_otherwise() -> None:
     """By default something gets somewhere by an event."""
-    assert Plain().makes_progress(world(WARM))
+    assert Plain().makes_progress(build_controller(WARM))
 
 
 def test_a_dead_event_does_nothing() -> None:
     """The controller passes over an event that no longer matters."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     controller.schedule(controller.now, Ring("dead", living=False))
     controller.schedule(controller.now, Ring("alive"))
     controller.advance()

@@ -20,26 +20,26 @@ from mockanka.core.scripts import ScriptResult
 from mockanka.scenario import fault_rules
 from mockanka.scenario.fault_sections import Fault
 from mockanka.units import SECOND
-from tests.controllers import put_in_force, reload, state_of
+from tests.controllers import add_rule, reload, state_of
 from tests.core.builders import (
     COLD,
     PAIR,
     WARM,
-    happenings,
-    life,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    count_log_entries,
+    lose_node,
+    node_named,
+    node_names,
     pass_time,
-    ref_of,
-    restore,
-    save,
-    start,
-    started,
+    restore_node,
+    save_instance,
+    start_instance,
+    start_instances,
+    started_instance,
+    state_history,
     states,
-    template_of,
-    where,
-    world,
+    template_named,
+    version_ref,
 )
 
 COLD_PAIR = PAIR.replace(", cached: [mac]", "")
@@ -54,7 +54,7 @@ def strike(controller: Controller, event: str, do: str, **match: str) -> FaultRu
     made = fault_rules.make(
         controller, (), Fault().load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
     )
-    put_in_force(controller, made)
+    add_rule(controller, made)
     return made
 
 
@@ -78,25 +78,25 @@ def whole(controller: Controller) -> dict[str, object]:
 
 
 def condition(controller: Controller, name: str = "alpha") -> str:
-    return node_of(controller, name).state(controller.now).value
+    return node_named(controller, name).state(controller.now).value
 
 
 def ended(controller: Controller, mine: Instance, seconds: float = 400) -> list[tuple[float, str]]:
     pass_time(controller, seconds)
-    return life(controller, mine)
+    return state_history(controller, mine)
 
 
 def sent(controller: Controller) -> tuple[distributions.Distribution, Delivery]:
     """A distribution to alpha, and what the node makes of it."""
-    alpha = node_of(controller).id
-    made = distributions.create_distribution(controller, template_of(controller).id, node_ids=[alpha])
+    alpha = node_named(controller).id
+    made = distributions.create_distribution(controller, template_named(controller).id, node_ids=[alpha])
     return made, made.deliveries[alpha]
 
 
 def pushing(controller: Controller, seconds: float = 7) -> tuple[Instance, SaveImage]:
     """A save image request, a few seconds on; 5 s to stop, then a push of some 6 s."""
-    mine = started(controller)
-    made = save(controller, mine)
+    mine = started_instance(controller)
+    made = save_instance(controller, mine)
     pass_time(controller, seconds)
     return mine, made
 
@@ -106,9 +106,9 @@ def pushing(controller: Controller, seconds: float = 7) -> tuple[Instance, SaveI
 
 def test_scheduling_fails() -> None:
     """An instance that fails while it is scheduled is Error when it would have been queued, with the message."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "schedule", "{fail: no luck}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Error")] == ended(controller, mine)
     assert ("no luck", None, None) == (mine.message, mine.vm, mine.node_id)
@@ -116,18 +116,18 @@ def test_scheduling_fails() -> None:
 
 def test_scheduling_stalls_for_a_while() -> None:
     """A stall of 30 s comes on top of the scheduling."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "schedule", "{stall: true, for: 30s}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (51.0, "Started")] == ended(controller, mine)
 
 
 def test_scheduling_stalls_for_good_until_the_rule_is_removed() -> None:
     """Nothing moves for a year; the rule removed, what is left of the scheduling passes and all goes on."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "schedule", "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 365 * 24 * 3600)
     before = states(mine)
     lift(controller, rule)
@@ -140,9 +140,9 @@ def test_scheduling_stalls_for_good_until_the_rule_is_removed() -> None:
 
 def test_a_stalled_instance_does_not_hold_up_the_next() -> None:
     """A rule of one time strikes the first only; the second overtakes it."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     limited(controller, 1, "schedule", "{stall: true}")
-    first, second = start(controller, count=2)
+    first, second = start_instances(controller, count=2)
     pass_time(controller, 100)
 
     assert ["Scheduling", "Started"] == states(first, second)
@@ -150,9 +150,9 @@ def test_a_stalled_instance_does_not_hold_up_the_next() -> None:
 
 def test_why_a_held_one_never_starts_is_told() -> None:
     """Who waits for an instance that a rule holds in Scheduling is told of the rule, not of free nodes."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "schedule", "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     with pytest.raises(time_control.Never, match=f"held in Scheduling by {rule.id}"):
         time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
@@ -163,22 +163,22 @@ def test_why_a_held_one_never_starts_is_told() -> None:
 @pytest.mark.parametrize(("at", "seconds", "progress"), [("0%", 1.0, 0.0), ("40%", 7.0, 0.4), ("100%", 16.0, 1.0)])
 def test_a_pull_fails_at_a_share_of_its_way(at: str, seconds: float, progress: float) -> None:
     """Error comes at that share of the pull, with the message, and the progress it had come to stays."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", f"{{fail: broken pipe, at: {at}}}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (seconds, "Error")] == ended(controller, mine)
     assert ("broken pipe", progress) == (mine.message, mine.progress(controller))
-    alpha = node_of(controller)
+    alpha = node_named(controller)
     assert ({}, {}, {}) == (alpha.pulls, alpha.cached, alpha.occupants)
 
 
 def test_after_a_failed_pull_the_next_begins_anew() -> None:
     """A pull that failed leaves nothing cached, so who comes next pulls it all."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     limited(controller, 1, "pull", "{fail: no, at: 90%}")
-    ended(controller, one(controller))
-    second = one(controller)
+    ended(controller, start_instance(controller))
+    second = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(controller, second)
 
@@ -186,9 +186,9 @@ def test_after_a_failed_pull_the_next_begins_anew() -> None:
 @pytest.mark.parametrize(("seconds", "progress"), [(7, 0.4), (10, 0.4), (36.9, 0.4), (40, 0.6), (46, 1.0), (100, 1.0)])
 def test_a_pull_stalls_for_a_while_at_a_share_of_its_way(seconds: float, progress: float) -> None:
     """A pull that rests 30 s at 40% stands there, then goes on at its own speed."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{stall: true, at: 40%, for: 30s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, seconds)
 
     assert progress == pytest.approx(mine.progress(controller), abs=1e-9)
@@ -197,9 +197,9 @@ def test_a_pull_stalls_for_a_while_at_a_share_of_its_way(seconds: float, progres
 
 def test_a_pull_is_held_at_a_share_of_its_way() -> None:
     """It comes to 40% at its own speed and stays there."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{stall: true, at: 40%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     seen = []
     for seconds in (4, 3, 3, 1000):
         pass_time(controller, seconds)
@@ -212,9 +212,9 @@ def test_a_pull_is_held_at_a_share_of_its_way() -> None:
 @pytest.mark.parametrize(("held", "rest"), [(2, 13), (6, 9), (100, 9)])
 def test_a_pull_that_is_let_go_goes_on_from_where_it_is(held: float, rest: float) -> None:
     """Its progress neither jumps nor falls, and what was left to pull is pulled; before the share nothing is lost."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     rule = strike(controller, "pull", "{stall: true, at: 40%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 1 + held)
     before = mine.progress(controller)
     lift(controller, rule)
@@ -228,9 +228,9 @@ def test_a_pull_that_is_let_go_goes_on_from_where_it_is(held: float, rest: float
 
 def test_a_slow_pull_takes_longer() -> None:
     """15 GB at 1 Gbit/s are 120 s, and progress is even over them."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{bandwidth: 1Gbit/s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 61)
 
     assert 0.5 == mine.progress(controller)
@@ -240,11 +240,11 @@ def test_a_slow_pull_takes_longer() -> None:
 @pytest.mark.parametrize("do", ["{fail: no, at: 80%}", "{stall: true, at: 80%}", "{stall: true, for: 1m}"])
 def test_those_who_share_a_pull_share_its_fate(do: str) -> None:
     """An instance that joins a pull, and a distribution of the same version, end as the first one does."""
-    controller = world(COLD.replace("capacity: 2", "capacity: 3"))
+    controller = build_controller(COLD.replace("capacity: 2", "capacity: 3"))
     rule = strike(controller, "pull", do)
-    first = one(controller)
+    first = start_instance(controller)
     pass_time(controller, 3)
-    second = one(controller)
+    second = start_instance(controller)
     made, delivery = sent(controller)
     pass_time(controller, 3)
 
@@ -252,7 +252,7 @@ def test_those_who_share_a_pull_share_its_fate(do: str) -> None:
     for seconds in (1, 5, 5, 30, 40, 400):
         pass_time(controller, seconds)
         assert first.progress(controller) == second.progress(controller)
-        assert first.progress(controller) == made.progress(controller, node_of(controller).id)
+        assert first.progress(controller) == made.progress(controller, node_named(controller).id)
         assert (first.state, first.message) == (second.state, second.message)
         assert ("no" if "fail" in do and first.state is InstanceState.ERROR else "") == delivery.error
     assert ("Error" if "fail" in do else "Started" if "for" in do else "Pulling") == first.state
@@ -260,28 +260,28 @@ def test_those_who_share_a_pull_share_its_fate(do: str) -> None:
 
 def test_a_pull_of_shared_layers_fails_with_the_one_that_fetches_them() -> None:
     """What waits for layers that never come fails when they do, with the same message."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{fail: no base, at: 50%}", tag="base")
-    first = one(controller, tag="base")
+    first = start_instance(controller, tag="base")
     pass_time(controller, 2)
-    second = one(controller, tag="tools")
+    second = start_instance(controller, tag="tools")
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Error")] == ended(controller, first)
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (4.0, "Error")] == life(controller, second)
+    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (4.0, "Error")] == state_history(controller, second)
     assert ("no base", "no base") == (first.message, second.message)
 
 
 def test_a_pull_of_shared_layers_is_held_and_let_go_with_the_one_that_fetches_them() -> None:
     """What waits for layers that are held is held, and is never through before they are there."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     rule = strike(controller, "pull", "{stall: true, at: 50%}", tag="base")
-    first = one(controller, tag="base")
+    first = start_instance(controller, tag="base")
     pass_time(controller, 2)
-    second = one(controller, tag="tools")
+    second = start_instance(controller, tag="tools")
     pass_time(controller, 100)
     before = [each.progress(controller) for each in (first, second)]
     lift(controller, rule)
-    lower, upper = node_of(controller).pulls.values()
+    lower, upper = node_named(controller).pulls.values()
 
     assert ([0.5, 0.5], before) == (before, [each.progress(controller) for each in (first, second)])
     assert controller.now + 5 * SECOND == lower.ends
@@ -292,11 +292,11 @@ def test_a_pull_of_shared_layers_is_held_and_let_go_with_the_one_that_fetches_th
 
 def test_a_pull_with_its_own_fault_leaves_the_shared_one_alone() -> None:
     """The pull of the upper layer fails by itself; the lower one goes on."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{fail: no tools, at: 50%}", tag="tools")
-    first = one(controller, tag="base")
+    first = start_instance(controller, tag="base")
     pass_time(controller, 2)
-    second = one(controller, tag="tools")
+    second = start_instance(controller, tag="tools")
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (11.0, "Scheduling"), (31.0, "Started")] == ended(controller, first)
     assert ("Error", "no tools") == (second.state, second.message)
@@ -305,9 +305,9 @@ def test_a_pull_with_its_own_fault_leaves_the_shared_one_alone() -> None:
 @pytest.mark.parametrize(("stall", "seconds"), [("{stall: true, at: 40%}", 100), ("{stall: true, for: 1m}", 30)])
 def test_a_resting_pull_that_is_broken_off_keeps_its_progress(stall: str, seconds: float) -> None:
     """The registry goes down while a pull rests: it fails with the progress that was seen, and does not jump."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", stall)
-    mine = one(controller)
+    mine = start_instance(controller)
     made, delivery = sent(controller)
     pass_time(controller, seconds)
     before = mine.progress(controller)
@@ -315,16 +315,16 @@ def test_a_resting_pull_that_is_broken_off_keeps_its_progress(stall: str, second
     pass_time(controller, 0)
 
     assert ("Error", DOWN, before) == (mine.state, mine.message, mine.progress(controller))
-    assert (DOWN, before) == (delivery.error, made.progress(controller, node_of(controller).id))
+    assert (DOWN, before) == (delivery.error, made.progress(controller, node_named(controller).id))
 
 
 def test_progress_never_falls_when_several_rules_meet_in_one_pull() -> None:
     """A pull that rests by itself and is held by another one: let go early, it goes on from where it is."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     rule = strike(controller, "pull", "{stall: true, at: 40%}", tag="base")
     strike(controller, "pull", "{stall: true, at: 90%, for: 30s}", tag="tools")
-    start(controller, tag="base")
-    second = one(controller, tag="tools")
+    start_instances(controller, tag="base")
+    second = start_instance(controller, tag="tools")
     pass_time(controller, 6)
     before = second.progress(controller)
     lift(controller, rule)
@@ -334,11 +334,11 @@ def test_progress_never_falls_when_several_rules_meet_in_one_pull() -> None:
 
 def test_a_pull_that_fails_itself_is_not_saved_by_one_that_is_held() -> None:
     """It fails at its own time, though layers it waits for are held for good."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{stall: true}", tag="base")
     strike(controller, "pull", "{fail: 'no', at: 50%}", tag="tools")
-    start(controller, tag="base")
-    second = one(controller, tag="tools")
+    start_instances(controller, tag="base")
+    second = start_instance(controller, tag="tools")
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Error")] == ended(controller, second)
 
@@ -348,25 +348,25 @@ def test_a_pull_that_fails_itself_is_not_saved_by_one_that_is_held() -> None:
 
 def test_a_failed_pull_is_tried_again_on_another_node() -> None:
     """With a retry the instance goes back to Scheduling, gives its slot back and pulls on the other node."""
-    controller = world(RETRY + COLD_PAIR)
+    controller = build_controller(RETRY + COLD_PAIR)
     limited(controller, 1, "pull", "{fail: no, at: 40%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 6.9)
-    first = where(controller, mine)
+    first = node_names(controller, mine)
     pass_time(controller, 0.1)
 
-    assert (["alpha"], ["beta"]) == (first, where(controller, mine))
+    assert (["alpha"], ["beta"]) == (first, node_names(controller, mine))
     again = [(7.0, "Scheduling"), (7.0, "Pulling")]
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), *again, (22.0, "Scheduling"), (42.0, "Started")]
     assert expected == ended(controller, mine)
-    assert ({}, [mine.id]) == (node_of(controller).occupants, list(node_of(controller, "beta").occupants))
+    assert ({}, [mine.id]) == (node_named(controller).occupants, list(node_named(controller, "beta").occupants))
 
 
 def test_without_another_node_the_same_one_tries_again() -> None:
     """One that failed is taken last, not never."""
-    controller = world(RETRY + COLD)
+    controller = build_controller(RETRY + COLD)
     limited(controller, 1, "pull", "{fail: no, at: 40%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     again = [(7.0, "Scheduling"), (7.0, "Pulling")]
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), *again, (22.0, "Scheduling"), (42.0, "Started")]
 
@@ -376,66 +376,66 @@ def test_without_another_node_the_same_one_tries_again() -> None:
 @pytest.mark.parametrize("retries", [0, 1, 2, 3])
 def test_when_all_retries_are_used_it_is_error(retries: int) -> None:
     """So many nodes may fail; the next failure is the instance's."""
-    controller = world(f"controller: {{retries: {retries}}}\n" + COLD_PAIR)
+    controller = build_controller(f"controller: {{retries: {retries}}}\n" + COLD_PAIR)
     strike(controller, "pull", "{fail: broken, at: 40%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     seconds = 1 + 6 * (retries + 1)
 
     assert (seconds, "Error") == ended(controller, mine)[-1]
-    assert (retries, "broken") == (happenings(controller, "start retried"), mine.message)
+    assert (retries, "broken") == (count_log_entries(controller, "start retried"), mine.message)
     assert [{}, {}] == [each.occupants for each in controller.nodes.values()]
 
 
 def test_a_failed_boot_is_tried_again_and_stays_scheduling() -> None:
     """Nothing is seen of a boot that failed and was tried again but the time it took."""
-    controller = world(RETRY + PAIR)
+    controller = build_controller(RETRY + PAIR)
     limited(controller, 1, "start", "{fail: no, at: 50%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 12)
 
-    assert (["Scheduling"], ["beta"]) == (states(mine), where(controller, mine))
-    assert ({}, [mine.id]) == (node_of(controller).occupants, list(node_of(controller, "beta").occupants))
+    assert (["Scheduling"], ["beta"]) == (states(mine), node_names(controller, mine))
+    assert ({}, [mine.id]) == (node_named(controller).occupants, list(node_named(controller, "beta").occupants))
     assert [(0.0, "Scheduling"), (31.0, "Started")] == ended(controller, mine)
 
 
 def test_a_boot_that_failed_after_a_pull_is_tried_again() -> None:
     """The other node pulls anew; the first has the template now, and is passed over all the same."""
-    controller = world(RETRY + COLD_PAIR)
+    controller = build_controller(RETRY + COLD_PAIR)
     limited(controller, 1, "start", "{fail: no, at: 50%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     first = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling")]
     expected = [*first, (26.0, "Pulling"), (41.0, "Scheduling"), (61.0, "Started")]
 
     assert expected == ended(controller, mine)
-    assert ["beta"] == where(controller, mine)
+    assert ["beta"] == node_names(controller, mine)
 
 
 def test_a_retry_waits_for_a_slot() -> None:
     """With the other node full it goes back to where it was, once the slot is free."""
-    controller = world(RETRY + PAIR)
+    controller = build_controller(RETRY + PAIR)
     limited(controller, 1, "start", "{fail: no}", node="alpha")
-    first = one(controller, on="beta")
-    mine = one(controller)
+    first = start_instance(controller, on="beta")
+    mine = start_instance(controller)
     pass_time(controller, 100)
 
-    assert (["Started", "Started"], ["beta", "alpha"]) == (states(first, mine), where(controller, first, mine))
+    assert (["Started", "Started"], ["beta", "alpha"]) == (states(first, mine), node_names(controller, first, mine))
 
 
 def test_a_pinned_instance_is_tried_again_on_its_node() -> None:
     """Who is bound to a node has no other."""
-    controller = world(RETRY + PAIR)
+    controller = build_controller(RETRY + PAIR)
     limited(controller, 1, "start", "{fail: no, at: 50%}")
-    mine = one(controller, on="alpha")
+    mine = start_instance(controller, on="alpha")
 
     assert [(0.0, "Scheduling"), (31.0, "Started")] == ended(controller, mine)
-    assert ["alpha"] == where(controller, mine)
+    assert ["alpha"] == node_names(controller, mine)
 
 
 def test_a_retry_gives_its_device_back() -> None:
     """A USB device that was claimed for a start that failed is free for the retry."""
-    controller = world(RETRY + WARM.replace("capacity: 2", "capacity: 2, usb: [phone]"))
+    controller = build_controller(RETRY + WARM.replace("capacity: 2", "capacity: 2, usb: [phone]"))
     limited(controller, 1, "start", "{fail: no}")
-    mine = one(controller, usb_device="phone")
+    mine = start_instance(controller, usb_device="phone")
     pass_time(controller, 100)
 
     assert "Started" == mine.state
@@ -444,27 +444,27 @@ def test_a_retry_gives_its_device_back() -> None:
 
 def test_scheduling_that_fails_is_not_tried_again() -> None:
     """No node has failed, so no other node can do better."""
-    controller = world(RETRY + PAIR)
+    controller = build_controller(RETRY + PAIR)
     strike(controller, "schedule", "{fail: no}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Error")] == ended(controller, mine)
 
 
 def test_the_registry_being_down_uses_the_retries_up() -> None:
     """Each node that finds the registry down has failed; then it is Error, all in one moment."""
-    controller = world(RETRY + COLD_PAIR)
+    controller = build_controller(RETRY + COLD_PAIR)
     strike(controller, "begin", "{registry: down}")
     pass_time(controller, 1)
-    made = StartRequest(template_of(controller).id)
+    made = StartRequest(template_named(controller).id)
     with pytest.raises(RegistryDown):
         instances.start_instances(controller, made)
     controller.registry.state = RegistryState.UP
-    mine = one(controller)
+    mine = start_instance(controller)
     controller.registry.state = RegistryState.DOWN
 
     assert [(0.0, "Scheduling"), (1.0, "Error")] == ended(controller, mine)
-    assert (DOWN, 1) == (mine.message, happenings(controller, "start retried"))
+    assert (DOWN, 1) == (mine.message, count_log_entries(controller, "start retried"))
 
 
 # Booting.
@@ -473,32 +473,32 @@ def test_the_registry_being_down_uses_the_retries_up() -> None:
 @pytest.mark.parametrize(("at", "seconds"), [("0%", 1.0), ("50%", 11.0), ("100%", 21.0)])
 def test_a_boot_fails_at_a_share_of_its_way(at: str, seconds: float) -> None:
     """Error at that share of the boot, with the message; no VM was ever seen, and the slot is free."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", f"{{fail: no hypervisor, at: {at}}}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (seconds, "Error")] == ended(controller, mine)
-    assert ("no hypervisor", None, {}) == (mine.message, mine.shown_vm, node_of(controller).occupants)
+    assert ("no hypervisor", None, {}) == (mine.message, mine.shown_vm, node_named(controller).occupants)
 
 
 def test_a_boot_stalls_for_a_while() -> None:
     """A stall comes on top of the boot."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{stall: true, for: 1m}")
 
-    assert [(0.0, "Scheduling"), (81.0, "Started")] == ended(controller, one(controller))
+    assert [(0.0, "Scheduling"), (81.0, "Started")] == ended(controller, start_instance(controller))
 
 
 def test_a_held_boot_goes_on_when_the_rule_is_removed() -> None:
     """Held, it keeps its slot; let go, it takes a boot's time."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     rule = strike(controller, "start", "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 1000)
 
     assert (["Scheduling"], [mine.id], 1.0) == (
         states(mine),
-        list(node_of(controller).occupants),
+        list(node_named(controller).occupants),
         mine.progress(controller),
     )
     lift(controller, rule)
@@ -510,10 +510,10 @@ def test_a_held_boot_goes_on_when_the_rule_is_removed() -> None:
 
 def test_another_rules_removal_lets_nothing_go() -> None:
     """Only the rule that holds it lets it go."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{stall: true}")
     other = strike(controller, "start", "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 100)
     lift(controller, other)
     pass_time(controller, 100)
@@ -523,9 +523,9 @@ def test_another_rules_removal_lets_nothing_go() -> None:
 
 def test_a_node_may_lack_to_report_parts_of_a_vm_for_good() -> None:
     """Started comes as ever; what is not reported is noted, and stays so."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{without: [ip, port_forwarding]}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (21.0, "Started")] == ended(controller, mine, 10_000)
     assert ("ip", "port_forwarding") == mine.unreported
@@ -533,9 +533,9 @@ def test_a_node_may_lack_to_report_parts_of_a_vm_for_good() -> None:
 
 def test_a_node_may_lack_to_report_parts_of_a_vm_for_a_while() -> None:
     """They are reported so long after it was Started, to the second."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{without: ip, for: 10s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 30.9)
     before, revision = mine.unreported, mine.revision
     pass_time(controller, 0.1)
@@ -546,9 +546,9 @@ def test_a_node_may_lack_to_report_parts_of_a_vm_for_a_while() -> None:
 
 def test_a_rule_that_let_parts_go_unreported_is_no_hold() -> None:
     """What it has done stays done when it is removed, and nothing waits for it."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "start", "{without: ip}")
-    mine = one(controller)
+    mine = start_instance(controller)
     time_control.settle(controller)
     lift(controller, rule)
 
@@ -560,20 +560,20 @@ def test_a_rule_that_let_parts_go_unreported_is_no_hold() -> None:
 
 def test_a_started_one_fails_after_a_while() -> None:
     """Error 30 s after Started, with the message; the VM shows as failed, and the slot is free."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", "{fail: panic, after: 30s}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (21.0, "Started"), (51.0, "Error")] == ended(controller, mine)
     assert mine.vm is not None
-    assert ("panic", "failed", {}) == (mine.message, mine.vm.status, node_of(controller).occupants)
+    assert ("panic", "failed", {}) == (mine.message, mine.vm.status, node_named(controller).occupants)
 
 
 def test_a_started_one_stops_after_a_while() -> None:
     """Its VM shuts down 30 s after Started: Stopping, then Stopped."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", "{stop: true, after: 30s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     expected = [(0.0, "Scheduling"), (21.0, "Started"), (51.0, "Stopping"), (56.0, "Stopped")]
 
     assert expected == ended(controller, mine)
@@ -581,17 +581,17 @@ def test_a_started_one_stops_after_a_while() -> None:
 
 def test_without_after_it_happens_at_once() -> None:
     """Fails in the moment in which it was Started."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", "{fail: panic}")
 
-    assert [(0.0, "Scheduling"), (21.0, "Started"), (21.0, "Error")] == ended(controller, one(controller))
+    assert [(0.0, "Scheduling"), (21.0, "Started"), (21.0, "Error")] == ended(controller, start_instance(controller))
 
 
 def test_a_started_one_is_waited_for_no_longer() -> None:
     """It is Started, so settling does not wait for its failure an hour later."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", "{fail: panic, after: 1h}")
-    mine = one(controller)
+    mine = start_instance(controller)
     begin = controller.now
     time_control.settle(controller)
 
@@ -600,7 +600,7 @@ def test_a_started_one_is_waited_for_no_longer() -> None:
 
 def test_an_instance_that_a_scenario_starts_with_is_struck_too() -> None:
     """It counts as Started from the beginning."""
-    controller = world(
+    controller = build_controller(
         WARM + "instances: [{template: mac, node: alpha}]\n"
         "faults: [{match: {event: started}, do: {fail: panic, after: 10s}}]\n"
     )
@@ -614,7 +614,7 @@ def test_an_instance_that_a_scenario_starts_with_is_struck_too() -> None:
 
 def test_terminating_forestalls_a_failure() -> None:
     """Who is terminated before it would have failed is not in Error."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", "{fail: panic, after: 30s}")
     mine = started_at_once(controller)
     instances.terminate_instance(controller, mine.id)
@@ -624,7 +624,7 @@ def test_terminating_forestalls_a_failure() -> None:
 
 
 def started_at_once(controller: Controller) -> Instance:
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 21)
     assert "Started" == mine.state
     return mine
@@ -633,13 +633,13 @@ def started_at_once(controller: Controller) -> Instance:
 @pytest.mark.parametrize("do", ["{fail: panic, after: 30s}", "{stop: true, after: 30s}"])
 def test_a_failure_on_a_lost_node_comes_with_its_return(do: str) -> None:
     """What a lost node would report is reported when it is back."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "started", do)
     mine = started_at_once(controller)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
     before = states(mine)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
 
     assert (["Started"], ["Error" if "fail" in do else "Stopping"]) == (before, states(mine))
@@ -651,9 +651,9 @@ def test_a_failure_on_a_lost_node_comes_with_its_return(do: str) -> None:
 @pytest.mark.parametrize("times", [1, 3])
 def test_a_request_to_terminate_is_ignored_so_often(times: int) -> None:
     """The first requests do nothing, the next one is obeyed."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     limited(controller, times, "terminate", "{ignore: true}")
-    mine = started(controller)
+    mine = started_instance(controller)
     before = state_of(controller)
     for _ in range(times):
         instances.terminate_instance(controller, mine.id)
@@ -665,12 +665,12 @@ def test_a_request_to_terminate_is_ignored_so_often(times: int) -> None:
 
 def test_a_confirmation_comes_late() -> None:
     """The node confirms 30 s later than it would."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "terminate", "{stall: true, for: 30s}")
-    mine = started(controller)
+    mine = started_instance(controller)
     instances.terminate_instance(controller, mine.id)
     pass_time(controller, 34.9)
-    before = (states(mine), len(node_of(controller).occupants))
+    before = (states(mine), len(node_named(controller).occupants))
     pass_time(controller, 0.1)
 
     assert ((["Terminating"], 1), ["Terminated"]) == (before, states(mine))
@@ -679,24 +679,24 @@ def test_a_confirmation_comes_late() -> None:
 @pytest.mark.parametrize("do", ["{stall: true}", "{stall: true, for: 2m}"])
 def test_a_confirmation_that_does_not_come_in_time_is_done_without(do: str) -> None:
     """Nobody confirms: the instance is forgotten from Terminating, 60 s after the request, and its slot is free."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "terminate", do)
-    mine = started(controller)
+    mine = started_instance(controller)
     asked = controller.now
     instances.terminate_instance(controller, mine.id)
     pass_time(controller, 59.9)
     before = states(mine)
     pass_time(controller, 0.1)
 
-    assert (["Terminating"], False, {}) == (before, mine.id in controller.instances, node_of(controller).occupants)
+    assert (["Terminating"], False, {}) == (before, mine.id in controller.instances, node_named(controller).occupants)
     assert (InstanceState.GONE, asked + 60 * SECOND) == (mine.state, mine.timeline[-1].since)
 
 
 def test_a_held_confirmation_comes_when_the_rule_is_removed() -> None:
     """A rule that kept the node from confirming is removed: it confirms, as it would have."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "terminate", "{stall: true}")
-    mine = started(controller)
+    mine = started_instance(controller)
     instances.terminate_instance(controller, mine.id)
     pass_time(controller, 20)
     lift(controller, rule)
@@ -715,9 +715,9 @@ HELD = {
 @pytest.mark.parametrize("event", HELD)
 def test_who_is_held_can_be_terminated(event: str) -> None:
     """DELETE is taken in every state; nothing of the hold is left, also not when the rule goes."""
-    controller = world(HELD[event])
+    controller = build_controller(HELD[event])
     rule = strike(controller, event, "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 30)
     instances.terminate_instance(controller, mine.id)
     lift(controller, rule)
@@ -725,12 +725,12 @@ def test_who_is_held_can_be_terminated(event: str) -> None:
 
     assert ("Terminating" if event == "schedule" else "Terminated") == mine.state
     pass_time(controller, 100)
-    assert ({}, {}) == (controller.instances, node_of(controller).occupants)
+    assert ({}, {}) == (controller.instances, node_named(controller).occupants)
 
 
 def test_a_held_push_can_be_terminated() -> None:
     """The request ends in error with the instance."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "save_image", "{stall: true}")
     mine, made = pushing(controller)
     instances.terminate_instance(controller, mine.id)
@@ -747,18 +747,18 @@ def test_a_held_push_can_be_terminated() -> None:
 @pytest.mark.parametrize("when", ["away", "back"])
 def test_a_held_one_on_a_node_that_was_lost_goes_on_when_let_go(event: str, seconds: float, when: str) -> None:
     """The rule removed while the node is away, or when it is back: it goes on, and is Started."""
-    controller = world(HELD[event])
+    controller = build_controller(HELD[event])
     rule = strike(controller, event, "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 30)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 10)
     before = mine.progress(controller)
     if when == "away":
         lift(controller, rule)
     pass_time(controller, 40)
     assert before == mine.progress(controller)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
     assert before <= mine.progress(controller)
     if when == "back":
@@ -776,16 +776,16 @@ def test_a_held_one_on_a_node_that_was_lost_goes_on_when_let_go(event: str, seco
 @pytest.mark.parametrize("end", ["lost", "deleted"])
 def test_a_held_one_is_error_with_its_node(event: str, end: str) -> None:
     """A node that is given up takes what is held with it; the rule's removal brings nothing back."""
-    controller = world(HELD[event])
+    controller = build_controller(HELD[event])
     rule = strike(controller, event, "{stall: true, at: 40%}" if event == "pull" else "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 30)
     before = mine.progress(controller)
     if end == "lost":
-        lose(controller)
+        lose_node(controller)
         pass_time(controller, 120)
     else:
-        nodes.delete_node(controller, node_of(controller).id)
+        nodes.delete_node(controller, node_named(controller).id)
     lift(controller, rule)
     pass_time(controller, 100)
 
@@ -795,11 +795,11 @@ def test_a_held_one_is_error_with_its_node(event: str, end: str) -> None:
 
 def test_a_held_delivery_fails_when_its_node_is_deleted() -> None:
     """A node that is no more will never deliver, whether a rule held it or not; its progress stays."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "distribute", "{stall: true, at: 40%}")
     made, delivery = sent(controller)
     pass_time(controller, 100)
-    alpha = node_of(controller).id
+    alpha = node_named(controller).id
     nodes.delete_node(controller, alpha)
 
     assert ("failed", "node alpha was deleted") == (delivery.stage, delivery.error)
@@ -808,24 +808,24 @@ def test_a_held_delivery_fails_when_its_node_is_deleted() -> None:
 
 def test_a_held_push_on_a_node_that_is_deleted_is_error() -> None:
     """Request and instance end with the node."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "save_image", "{stall: true}")
     mine, made = pushing(controller)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
 
     assert ("Error", "error", []) == (mine.state, made.status, list(fault_effects.describe_stalls(controller)))
 
 
 def test_what_a_lost_node_had_pulled_already_is_pulled() -> None:
     """The registry goes down when a lost node's pull is through: that changes nothing any more."""
-    controller = world(COLD)
-    mine = one(controller)
+    controller = build_controller(COLD)
+    mine = start_instance(controller)
     pass_time(controller, 3)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 40)
     strike(controller, "begin", "{registry: down}")
     pass_time(controller, 1)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 30)
 
     assert ("Started", "") == (mine.state, mine.message)
@@ -833,10 +833,10 @@ def test_what_a_lost_node_had_pulled_already_is_pulled() -> None:
 
 def test_an_orphan_waits_for_nothing() -> None:
     """Nobody is left to confirm that an instance of a deleted node ended, so it has no end of a phase before it."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
     instances.terminate_instance(controller, mine.id)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
 
     assert ("Terminating", None) == (mine.state, mine.until)
 
@@ -856,9 +856,9 @@ VANISH_AT = {
 def test_an_instance_vanishes(event: str, after: int) -> None:
     """From one moment to the next nobody knows it, and its slot is free."""
     text, begins = VANISH_AT[event]
-    controller = world(text)
+    controller = build_controller(text)
     strike(controller, event, f"{{vanish: true, after: {after}s}}")
-    mine = one(controller)
+    mine = start_instance(controller)
     if event == "schedule":
         begins = 0.0
     pass_time(controller, max(0.0, begins + after - 0.001))
@@ -866,7 +866,7 @@ def test_an_instance_vanishes(event: str, after: int) -> None:
     pass_time(controller, 0.001)
 
     assert mine.id not in controller.instances
-    assert (InstanceState.GONE, {}) == (mine.state, node_of(controller).occupants)
+    assert (InstanceState.GONE, {}) == (mine.state, node_named(controller).occupants)
     assert mine.id in controller.forgotten
     with pytest.raises(NotFound):
         instances.find_instance(controller, mine.id)
@@ -878,11 +878,11 @@ def test_an_instance_vanishes(event: str, after: int) -> None:
 def test_an_instance_is_out_of_sight_for_a_while(event: str) -> None:
     """Hidden it lives on, holds its slot, and is seen again; its life is what it would have been."""
     text, _ = VANISH_AT[event]
-    plain = world(text)
-    expected = ended(plain, one(plain))
-    controller = world(text)
+    plain = build_controller(text)
+    expected = ended(plain, start_instance(plain))
+    controller = build_controller(text)
     strike(controller, event, "{vanish: true, after: 1s, for: 30s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     hidden = 0
     for _ in range(100):
         pass_time(controller, 1)
@@ -894,7 +894,7 @@ def test_an_instance_is_out_of_sight_for_a_while(event: str) -> None:
                 instances.terminate_instance(controller, mine.id)
 
     assert (30, False) == (hidden, mine.hidden)
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, mine)
     assert mine is instances.find_instance(controller, mine.id)
 
 
@@ -906,17 +906,17 @@ def vanish(controller: Controller, mine: Instance, lasts: int = 0) -> None:
 def brought_to(controller: Controller, state: InstanceState) -> Instance:
     """An instance in that state, halfway through it."""
     if state is InstanceState.SCHEDULING:
-        return one(controller)
+        return start_instance(controller)
     if state is InstanceState.PULLING:
-        mine = one(controller, "other")
+        mine = start_instance(controller, "other")
         pass_time(controller, 5)
         return mine
-    mine = started(controller)
+    mine = started_instance(controller)
     if state is InstanceState.STOPPING or state is InstanceState.STOPPED:
         instances.stop_instance(controller, mine.id)
         pass_time(controller, 10 if state is InstanceState.STOPPED else 1)
     elif state is InstanceState.PUSHING:
-        save(controller, mine)
+        save_instance(controller, mine)
         pass_time(controller, 7)
     elif state is InstanceState.ERROR:
         failures.fail_instance(controller, mine, "x")
@@ -933,12 +933,12 @@ TWO = WARM.replace("nodes:", "  - {name: other, versions: [{tag: only, size: 9GB
 @pytest.mark.parametrize("state", EVERY)
 def test_it_may_vanish_in_every_state(state: InstanceState) -> None:
     """Whatever it was about to be does not happen any more, and nothing is left of it."""
-    controller = world(TWO)
+    controller = build_controller(TWO)
     mine = brought_to(controller, state)
     assert state is mine.state
     vanish(controller, mine)
 
-    assert ({}, [], {}) == (controller.instances, controller.waiting, node_of(controller).occupants)
+    assert ({}, [], {}) == (controller.instances, controller.waiting, node_named(controller).occupants)
     pass_time(controller, 1000)
     assert ({}, True) == (controller.instances, controller.idle)
     assert all(each.status == "error" for each in controller.save_images.values())
@@ -947,24 +947,24 @@ def test_it_may_vanish_in_every_state(state: InstanceState) -> None:
 @pytest.mark.parametrize("state", EVERY)
 def test_it_may_be_out_of_sight_in_every_state(state: InstanceState) -> None:
     """Hidden for a while, it goes through the same states at the same times."""
-    plain = world(TWO)
+    plain = build_controller(TWO)
     expected = ended(plain, brought_to(plain, state))
-    controller = world(TWO)
+    controller = build_controller(TWO)
     mine = brought_to(controller, state)
     vanish(controller, mine, 8 * SECOND)
     pass_time(controller, 400)
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, mine)
     assert [] == [each for each in controller.instances.values() if each.hidden]
 
 
 def test_the_next_push_begins_when_one_vanishes() -> None:
     """A request that waited for the push of an instance that vanished has its turn."""
-    controller = world(WARM)
-    first, second = start(controller, count=2)
+    controller = build_controller(WARM)
+    first, second = start_instances(controller, count=2)
     pass_time(controller, 100)
-    save(controller, first, tag="a")
-    waiting = save(controller, second, tag="b")
+    save_instance(controller, first, tag="a")
+    waiting = save_instance(controller, second, tag="b")
     pass_time(controller, 7)
     vanish(controller, first)
     pass_time(controller, 100)
@@ -974,10 +974,10 @@ def test_the_next_push_begins_when_one_vanishes() -> None:
 
 def test_an_instance_out_of_sight_still_stops() -> None:
     """One rule hides it, another lets its VM shut down: it is Stopped when it is seen again."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{vanish: true, after: 30s, for: 1m}")
     strike(controller, "started", "{stop: true, after: 20s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     expected = [(0.0, "Scheduling"), (21.0, "Started"), (41.0, "Stopping"), (46.0, "Stopped")]
 
     assert expected == ended(controller, mine)
@@ -988,8 +988,8 @@ def test_an_instance_out_of_sight_still_stops() -> None:
 
 def test_a_push_fails_at_a_share_of_its_way() -> None:
     """The request is in error with the message, and the instance runs on."""
-    controller = world(WARM)
-    _, expected = pushing(world(WARM))
+    controller = build_controller(WARM)
+    _, expected = pushing(build_controller(WARM))
     assert expected.until is not None
     strike(controller, "save_image", "{fail: no route, at: 50%}")
     mine, made = pushing(controller)
@@ -1000,13 +1000,13 @@ def test_a_push_fails_at_a_share_of_its_way() -> None:
     pass_time(controller, 60)
     assert made.error is not None
     assert ("Started", "error", "no route") == (mine.state, made.status, made.error.message)
-    assert 2 == len(template_of(controller).versions)
+    assert 2 == len(template_named(controller).versions)
 
 
 def test_a_push_stalls_for_a_while() -> None:
     """A stall comes on top of the push."""
-    _, expected = pushing(world(WARM))
-    controller = world(WARM)
+    _, expected = pushing(build_controller(WARM))
+    controller = build_controller(WARM)
     strike(controller, "save_image", "{stall: true, for: 30s}")
     _, made = pushing(controller)
 
@@ -1017,11 +1017,11 @@ def test_a_push_stalls_for_a_while() -> None:
 
 def test_a_held_push_goes_on_when_the_rule_is_removed() -> None:
     """Held it stays pending, and the next request to its target waits; let go, both are done."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = limited(controller, 1, "save_image", "{stall: true}")
-    first, second = start(controller, count=2)
+    first, second = start_instances(controller, count=2)
     pass_time(controller, 100)
-    saves = [save(controller, first, tag="a"), save(controller, second, tag="b")]
+    saves = [save_instance(controller, first, tag="a"), save_instance(controller, second, tag="b")]
     pass_time(controller, 1000)
     before = [each.status for each in saves]
     lift(controller, rule)
@@ -1033,7 +1033,7 @@ def test_a_held_push_goes_on_when_the_rule_is_removed() -> None:
 @pytest.mark.parametrize(("what", "message"), [("down", DOWN), ("full", "no space left on the registry")])
 def test_a_push_begins_at_a_registry_in_trouble(what: str, message: str) -> None:
     """With the registry down or full when the push would begin, the request is in error, and the instance runs on."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     mine, made = pushing(controller, 2)
     strike(controller, "begin", f"{{registry: {what}}}")
     pass_time(controller, 10)
@@ -1045,7 +1045,7 @@ def test_a_push_begins_at_a_registry_in_trouble(what: str, message: str) -> None
 @pytest.mark.parametrize(("what", "status"), [("down", "error"), ("full", "done")])
 def test_a_registry_in_trouble_while_a_push_goes_on(what: str, status: str) -> None:
     """Down, it breaks the push off at once; full is found at the beginning of a push only."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     mine, made = pushing(controller)
     strike(controller, "begin", f"{{registry: {what}}}")
     pass_time(controller, 0)
@@ -1061,7 +1061,7 @@ def test_a_registry_in_trouble_while_a_push_goes_on(what: str, status: str) -> N
 
 def test_a_delivery_fails_at_a_share_of_its_way() -> None:
     """At 40% of the pull, with the message."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "distribute", "{fail: no, at: 40%}")
     made, delivery = sent(controller)
     pass_time(controller, 6.9)
@@ -1069,12 +1069,12 @@ def test_a_delivery_fails_at_a_share_of_its_way() -> None:
     pass_time(controller, 0.1)
 
     assert ("pulling", "failed", "no") == (before, delivery.stage, delivery.error)
-    assert 0.4 == made.progress(controller, node_of(controller).id)
+    assert 0.4 == made.progress(controller, node_named(controller).id)
 
 
 def test_a_delivery_that_has_nothing_to_pull_fails_all_the_same() -> None:
     """The node has it all, and fails."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "distribute", "{fail: no, at: 40%}")
     _, delivery = sent(controller)
     pass_time(controller, 1)
@@ -1085,7 +1085,7 @@ def test_a_delivery_that_has_nothing_to_pull_fails_all_the_same() -> None:
 @pytest.mark.parametrize(("do", "seconds"), [("{stall: true, at: 40%, for: 30s}", 46), ("{bandwidth: 1Gbit/s}", 121)])
 def test_a_delivery_takes_longer(do: str, seconds: float) -> None:
     """It rests, or is slow, and is done to the second."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "distribute", do)
     _, delivery = sent(controller)
     pass_time(controller, seconds - 0.1)
@@ -1097,15 +1097,15 @@ def test_a_delivery_takes_longer(do: str, seconds: float) -> None:
 
 def test_a_held_delivery_goes_on_when_the_rule_is_removed() -> None:
     """From 40% on, in the 9 s that are left; who waits for the same version does so with it."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     rule = strike(controller, "distribute", "{stall: true, at: 40%}")
     made, delivery = sent(controller)
     pass_time(controller, 50)
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 50)
     lift(controller, rule)
 
-    assert [0.4, 0.4] == [mine.progress(controller), made.progress(controller, node_of(controller).id)]
+    assert [0.4, 0.4] == [mine.progress(controller), made.progress(controller, node_named(controller).id)]
     pass_time(controller, 8.9)
     assert "pulling" == delivery.stage
     pass_time(controller, 0.1)
@@ -1116,7 +1116,7 @@ def test_a_held_delivery_goes_on_when_the_rule_is_removed() -> None:
 
 def test_a_rule_for_pulls_strikes_at_a_delivery_too() -> None:
     """A distribution pulls; a rule for pulls means it as well."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{fail: no}")
     _, delivery = sent(controller)
     pass_time(controller, 2)
@@ -1140,16 +1140,16 @@ def test_a_rule_for_pulls_strikes_at_a_delivery_too() -> None:
 )
 def test_a_node_turns_and_is_back(what: str, state: str) -> None:
     """It takes no work, shows its state, and takes work again when the time is over, to the second."""
-    controller = world(NEW + WARM)
+    controller = build_controller(NEW + WARM)
     strike(controller, "begin", f"{{node: {what}, after: 10s, for: 5m}}")
     pass_time(controller, 10)
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 299.9)
 
     assert (state, "Scheduling", None) == (condition(controller), mine.state, mine.node_id)
     assert mine.waits_for
     pass_time(controller, 0.1)
-    assert ("Active", ["alpha"]) == (condition(controller), where(controller, mine))
+    assert ("Active", ["alpha"]) == (condition(controller), node_names(controller, mine))
     pass_time(controller, 20)
     assert "Started" == mine.state
 
@@ -1157,9 +1157,9 @@ def test_a_node_turns_and_is_back(what: str, state: str) -> None:
 @pytest.mark.parametrize("what", ["drain", "unhealthy", "updating", "unlicensed", "full"])
 def test_what_runs_on_a_node_that_turns_runs_on(what: str) -> None:
     """Only new work is refused; a start that is under way goes on, too."""
-    controller = world(NEW + WARM)
-    mine = started(controller)
-    booting = one(controller)
+    controller = build_controller(NEW + WARM)
+    mine = started_instance(controller)
+    booting = start_instance(controller)
     pass_time(controller, 5)
     strike(controller, "begin", f"{{node: {what}}}")
     pass_time(controller, 100)
@@ -1169,21 +1169,21 @@ def test_what_runs_on_a_node_that_turns_runs_on(what: str) -> None:
 
 def test_a_full_node_is_full_of_vms_started_by_hand() -> None:
     """They take the slots that were free, and are gone when it is online again."""
-    controller = world(WARM)
-    started(controller)
+    controller = build_controller(WARM)
+    started_instance(controller)
     strike(controller, "begin", "{node: full, for: 1m}")
     pass_time(controller, 0)
-    full = nodes.running_load(controller, node_of(controller)).vm_count
+    full = nodes.running_load(controller, node_named(controller)).vm_count
     pass_time(controller, 60)
 
-    assert (2, 1) == (full, nodes.running_load(controller, node_of(controller)).vm_count)
+    assert (2, 1) == (full, nodes.running_load(controller, node_named(controller)).vm_count)
 
 
 def test_a_node_that_is_offline_too_long_takes_its_instances_with_it() -> None:
     """They are Error when the controller gives the node up; a short absence costs nothing."""
     for lasts, expected in (("30s", "Started"), ("10m", "Error")):
-        controller = world(WARM)
-        mine = started(controller)
+        controller = build_controller(WARM)
+        mine = started_instance(controller)
         strike(controller, "begin", f"{{node: offline, for: {lasts}}}")
         pass_time(controller, 700)
 
@@ -1194,7 +1194,7 @@ def test_a_rule_that_begins_means_the_nodes_it_names() -> None:
     """By name, by group, or all of them."""
     text = PAIR + "groups: [{name: mine, nodes: [beta]}]\n"
     for match, expected in (({"node": "alpha"}, [True, False]), ({"group": "mine"}, [False, True]), ({}, [True] * 2)):
-        controller = world(text)
+        controller = build_controller(text)
         strike(controller, "begin", "{node: updating}", **match)
         pass_time(controller, 0)
 
@@ -1204,13 +1204,13 @@ def test_a_rule_that_begins_means_the_nodes_it_names() -> None:
 @pytest.mark.parametrize(("event", "begins", "length"), [("pull", 1, 15), ("start", 1, 20)])
 def test_a_node_turns_at_a_share_of_what_it_does(event: str, begins: float, length: float) -> None:
     """Offline at 40% of a pull or a boot: nothing more is heard of it until it is back."""
-    controller = world(HELD[event])
+    controller = build_controller(HELD[event])
     limited(controller, 1, event, "{node: offline, at: 40%, for: 60s}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, begins + 0.4 * length - 0.001)
-    before = node_of(controller).lost_at
+    before = node_named(controller).lost_at
     pass_time(controller, 0.001)
-    lost = node_of(controller).lost_at
+    lost = node_named(controller).lost_at
     pass_time(controller, 59)
 
     assert (None, controller.now - 59 * SECOND) == (before, lost)
@@ -1222,13 +1222,13 @@ def test_a_node_turns_at_a_share_of_what_it_does(event: str, begins: float, leng
 
 def test_a_node_turns_after_an_instance_started_on_it() -> None:
     """A rule that drains the node of whoever is Started."""
-    controller = world(NEW + PAIR)
+    controller = build_controller(NEW + PAIR)
     strike(controller, "started", "{node: drain, after: 10s, for: 1m}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 31)
 
     assert (["alpha"], "Drain Mode", "Active") == (
-        where(controller, mine),
+        node_names(controller, mine),
         condition(controller),
         condition(controller, "beta"),
     )
@@ -1238,10 +1238,10 @@ def test_a_node_turns_after_an_instance_started_on_it() -> None:
 
 def test_a_node_that_is_deleted_does_not_come_back() -> None:
     """Its return is nobody's any more."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
     strike(controller, "begin", "{node: offline, for: 1m}", node="alpha")
     pass_time(controller, 10)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 100)
 
     assert ["beta"] == [each.name for each in controller.nodes.values()]
@@ -1252,46 +1252,46 @@ def test_a_node_that_is_deleted_does_not_come_back() -> None:
 
 def test_the_registry_goes_down_in_the_middle_of_a_pull() -> None:
     """The pull fails then, with the progress it had; when it is up again all is as before."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     limited(controller, 1, "pull", "{registry: down, at: 40%, for: 1m}")
-    mine = one(controller)
+    mine = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (7.0, "Error")] == ended(controller, mine, 66.9)
     assert (DOWN, 0.4, "down") == (mine.message, mine.progress(controller), controller.registry.state)
     pass_time(controller, 0.1)
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(
-        controller, one(controller)
+        controller, start_instance(controller)
     )
 
 
 def test_a_full_registry_does_not_disturb_a_pull() -> None:
     """Nothing is pushed, so nothing fails."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{registry: full, at: 40%}")
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == ended(
-        controller, one(controller)
+        controller, start_instance(controller)
     )
 
 
 def test_the_registry_goes_down_in_the_moment_a_pull_ends() -> None:
     """At 100% the pull is either through or broken off, and its instance with it; nothing is left over."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{registry: down, at: 100%}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 100)
 
     assert mine.state in (InstanceState.STARTED, InstanceState.ERROR)
     assert ({}, mine.state is InstanceState.STARTED) == (
-        node_of(controller).pulls,
-        ref_of(controller) in node_of(controller).cached,
+        node_named(controller).pulls,
+        version_ref(controller) in node_named(controller).cached,
     )
 
 
 def test_what_is_cached_needs_no_registry() -> None:
     """A scheduled start of a cached template goes on while the registry is down."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     strike(controller, "begin", "{registry: down}")
 
     assert [(0.0, "Scheduling"), (21.0, "Started")] == ended(controller, mine)
@@ -1299,7 +1299,7 @@ def test_what_is_cached_needs_no_registry() -> None:
 
 def test_a_delivery_finds_the_registry_down() -> None:
     """It fails when the node takes its task."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     _, delivery = sent(controller)
     strike(controller, "begin", "{registry: down}")
     pass_time(controller, 2)
@@ -1309,12 +1309,12 @@ def test_a_delivery_finds_the_registry_down() -> None:
 
 def test_the_licence_expires_and_is_renewed() -> None:
     """Nodes that were Active are unlicensed and start nothing; those in another state stay in it."""
-    controller = world(PAIR)
-    nodes.set_node_state(controller, node_of(controller, "beta").id, NodeState.UPDATING)
-    running = started(controller)
+    controller = build_controller(PAIR)
+    nodes.set_node_state(controller, node_named(controller, "beta").id, NodeState.UPDATING)
+    running = started_instance(controller)
     strike(controller, "begin", "{license: expired, after: 10s, for: 1h}")
     pass_time(controller, 10)
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 3599)
 
     assert ["Inactive (Invalid License)", "Updating"] == [condition(controller), condition(controller, "beta")]
@@ -1325,10 +1325,10 @@ def test_the_licence_expires_and_is_renewed() -> None:
 
 def test_settling_waits_for_a_licence_that_is_renewed() -> None:
     """Somebody waits for it, so it brings something on its way."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{license: expired, for: 1h}")
     pass_time(controller, 1)
-    mine = one(controller)
+    mine = start_instance(controller)
     time_control.settle(controller)
 
     assert "Started" == mine.state
@@ -1348,7 +1348,7 @@ NEVER = {
 @pytest.mark.parametrize("event", NEVER)
 def test_settling_that_would_never_end_says_so_and_changes_nothing(event: str) -> None:
     """Never names what is held and by which rule; time, life, rules and counts are as they were."""
-    controller = world(NEVER[event])
+    controller = build_controller(NEVER[event])
     rule = strike(controller, event, "{stall: true}")
     if event == "save_image":
         _, made = pushing(controller, 1)
@@ -1356,7 +1356,7 @@ def test_settling_that_would_never_end_says_so_and_changes_nothing(event: str) -
     elif event == "distribute":
         named = sent(controller)[0].id
     else:
-        named = one(controller).id
+        named = start_instance(controller).id
     before = copy.deepcopy(whole(controller))
     with pytest.raises(time_control.Never) as never:
         time_control.settle(controller)
@@ -1372,11 +1372,11 @@ def test_settling_that_would_never_end_says_so_and_changes_nothing(event: str) -
 
 def test_settling_past_a_hold_that_ends_by_itself_is_fine() -> None:
     """A held boot on a node that is given up is Error, so nothing is held in the end."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "start", "{stall: true}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 10)
-    lose(controller)
+    lose_node(controller)
     time_control.settle(controller)
 
     assert "Error" == mine.state
@@ -1384,10 +1384,10 @@ def test_settling_past_a_hold_that_ends_by_itself_is_fine() -> None:
 
 def test_settling_names_everything_that_is_held() -> None:
     """Two rules, two holds, one message."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
     limited(controller, 1, "schedule", "{stall: true}")
     strike(controller, "start", "{stall: true}")
-    mine, other = start(controller, count=2)
+    mine, other = start_instances(controller, count=2)
     with pytest.raises(time_control.Never) as never:
         time_control.settle(controller)
 
@@ -1396,24 +1396,24 @@ def test_settling_names_everything_that_is_held() -> None:
 
 def test_held_says_at_which_share() -> None:
     """A pull's hold names the share at which it stands, a distribution's the node."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "distribute", "{stall: true, at: 40%}")
     made, _ = sent(controller)
     pass_time(controller, 5)
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 5)
 
     assert [
         f"the pull of instance {mine.id} is held at 40% by fault-1",
-        f"distribution {made.id} to node {node_of(controller).id} is held by fault-1",
+        f"distribution {made.id} to node {node_named(controller).id} is held by fault-1",
     ] == [text for _, text in fault_effects.describe_stalls(controller)]
 
 
 def test_removing_a_rule_that_holds_nothing_changes_nothing_else() -> None:
     """Only the rule is gone."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "pull", "{stall: true}")
-    one(controller)
+    start_instance(controller)
     pass_time(controller, 5)
     before = state_of(controller)
     lift(controller, rule)
@@ -1427,12 +1427,12 @@ MONITORED = NEW + WARM + "scripts: [{match: fail, return_code: 3, stderr: boom, 
 
 
 def monitored(controller: Controller, **wanted: Any) -> Instance:
-    return one(controller, startup_script=FAIL, script_monitoring=True, **wanted)
+    return start_instance(controller, startup_script=FAIL, script_monitoring=True, **wanted)
 
 
 def test_a_monitored_script_that_succeeds_delays_started() -> None:
     """The boot and the script, 20 s and 4 s; what it left is kept."""
-    controller = world(MONITORED.replace("return_code: 3", "return_code: 0"))
+    controller = build_controller(MONITORED.replace("return_code: 3", "return_code: 0"))
     mine = monitored(controller)
 
     assert [(0.0, "Scheduling"), (25.0, "Started")] == ended(controller, mine)
@@ -1444,22 +1444,22 @@ def test_a_monitored_script_that_succeeds_delays_started() -> None:
 )
 def test_a_monitored_script_that_fails_is_error(handler: int, status: str, slots: int) -> None:
     """Error with the exit code; the VM is stopped, kept running in its slot, or deleted."""
-    controller = world(MONITORED)
+    controller = build_controller(MONITORED)
     mine = monitored(controller, script_fail_handler=handler)
 
     assert [(0.0, "Scheduling"), (25.0, "Error")] == ended(controller, mine)
     assert "startup script exit code 3" == mine.message
-    assert slots == len(node_of(controller).occupants)
-    assert slots == nodes.running_load(controller, node_of(controller)).vm_count
+    assert slots == len(node_named(controller).occupants)
+    assert slots == nodes.running_load(controller, node_named(controller)).vm_count
     assert status == (mine.vm.status if mine.vm else "deleted")
     instances.terminate_instance(controller, mine.id)
     pass_time(controller, 100)
-    assert ({}, {}) == (controller.instances, node_of(controller).occupants)
+    assert ({}, {}) == (controller.instances, node_named(controller).occupants)
 
 
 def test_a_monitored_script_has_its_time() -> None:
     """Past its timeout it is ended with -1."""
-    controller = world(MONITORED)
+    controller = build_controller(MONITORED)
     mine = monitored(controller, script_timeout=2 * SECOND)
 
     assert [(0.0, "Scheduling"), (23.0, "Error")] == ended(controller, mine)
@@ -1468,8 +1468,8 @@ def test_a_monitored_script_has_its_time() -> None:
 
 def test_a_script_that_is_not_monitored_is_not_heard_of() -> None:
     """Started after the boot; nothing is kept."""
-    controller = world(MONITORED)
-    mine = one(controller, startup_script=FAIL)
+    controller = build_controller(MONITORED)
+    mine = start_instance(controller, startup_script=FAIL)
 
     assert ([(0.0, "Scheduling"), (21.0, "Started")], None) == (ended(controller, mine), mine.script)
 
@@ -1477,7 +1477,7 @@ def test_a_script_that_is_not_monitored_is_not_heard_of() -> None:
 @pytest.mark.parametrize("code", [0, 7])
 def test_a_rule_decides_how_a_script_ends(code: int) -> None:
     """Its exit code, stdout and stderr are the rule's, its time its own."""
-    controller = world(MONITORED)
+    controller = build_controller(MONITORED)
     strike(controller, "script", f"{{exit: {code}, stdout: out, stderr: err}}")
     mine = monitored(controller)
 
@@ -1487,7 +1487,7 @@ def test_a_rule_decides_how_a_script_ends(code: int) -> None:
 
 def test_a_rule_lets_a_script_time_out() -> None:
     """It takes all the time it has, 90 s unless the request says, and ends with -1."""
-    controller = world(MONITORED)
+    controller = build_controller(MONITORED)
     strike(controller, "script", "{timeout: true, stdout: half}")
     mine = monitored(controller)
 
@@ -1497,9 +1497,9 @@ def test_a_rule_lets_a_script_time_out() -> None:
 
 def test_a_rule_strikes_at_the_script_of_a_save_image_request() -> None:
     """It is a script as any; what it left is the request's."""
-    controller = world(MONITORED)
+    controller = build_controller(MONITORED)
     strike(controller, "script", "{exit: 9, stderr: err}")
-    made = save(controller, started(controller), script=FAIL)
+    made = save_instance(controller, started_instance(controller), script=FAIL)
     pass_time(controller, 1)
 
     assert ScriptResult(9, stderr="err") == made.script_result
@@ -1507,7 +1507,7 @@ def test_a_rule_strikes_at_the_script_of_a_save_image_request() -> None:
 
 def test_a_stall_holds_the_script_with_the_boot() -> None:
     """Both are one phase, which is held, and let go."""
-    controller = world(MONITORED.replace("return_code: 3", "return_code: 0"))
+    controller = build_controller(MONITORED.replace("return_code: 3", "return_code: 0"))
     rule = strike(controller, "start", "{stall: true}")
     mine = monitored(controller)
     pass_time(controller, 1000)
@@ -1521,14 +1521,14 @@ def test_a_stall_holds_the_script_with_the_boot() -> None:
 
 def test_a_failed_script_is_not_tried_again() -> None:
     """The VM was up: a retry is for starts that failed."""
-    controller = world(MONITORED.replace("release: 1.32.0", "release: 1.32.0, retries: 3"))
+    controller = build_controller(MONITORED.replace("release: 1.32.0", "release: 1.32.0, retries: 3"))
 
     assert [(0.0, "Scheduling"), (25.0, "Error")] == ended(controller, monitored(controller))
 
 
 def test_a_scenario_cannot_monitor_scripts_before_the_release_that_does() -> None:
     """At 1.8.0 nobody hears of a script's end, also of one that a scenario has monitored."""
-    controller = world(
+    controller = build_controller(
         "controller: {release: 1.8.0}\n"
         + WARM
         + f"instances: [{{template: mac, startup_script: {FAIL}, script_monitoring: true}}]\n"
@@ -1545,9 +1545,9 @@ def test_a_scenario_cannot_monitor_scripts_before_the_release_that_does() -> Non
 
 def test_rules_strike_only_whom_they_mean() -> None:
     """By name, template, node and so on; the others live as ever."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
     strike(controller, "start", "{fail: no}", name="mine")
-    mine, other = one(controller, name="mine"), one(controller, name="other")
+    mine, other = start_instance(controller, name="mine"), start_instance(controller, name="other")
     pass_time(controller, 100)
 
     assert ["Error", "Started"] == states(mine, other)
@@ -1555,10 +1555,10 @@ def test_rules_strike_only_whom_they_mean() -> None:
 
 def test_one_event_is_struck_by_one_rule() -> None:
     """The first that fires decides; the next has its turn at the next instance."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     first = limited(controller, 1, "start", "{fail: first}")
     second = strike(controller, "start", "{fail: second}")
-    mine, other = start(controller, count=2)
+    mine, other = start_instances(controller, count=2)
     pass_time(controller, 100)
 
     assert ["first", "second"] == [mine.message, other.message]
@@ -1567,11 +1567,11 @@ def test_one_event_is_struck_by_one_rule() -> None:
 
 def test_a_rule_is_asked_once_for_each_pull() -> None:
     """Who joins a pull, and who has it cached, asks nothing."""
-    controller = world(COLD.replace("capacity: 2", "capacity: 5"))
+    controller = build_controller(COLD.replace("capacity: 2", "capacity: 5"))
     rule = strike(controller, "pull", "{bandwidth: 8Gbit/s}")
-    start(controller, count=3)
+    start_instances(controller, count=3)
     pass_time(controller, 100)
-    start(controller, count=2)
+    start_instances(controller, count=2)
     pass_time(controller, 100)
 
     assert (1, 1) == (rule.matched, rule.applied)
@@ -1579,7 +1579,7 @@ def test_a_rule_is_asked_once_for_each_pull() -> None:
 
 def test_what_a_rule_has_done_stays_done() -> None:
     """A rule that was removed neither heals a node nor takes back what it has in store."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "started", "{fail: panic, after: 30s}")
     mine = started_at_once(controller)
     lift(controller, rule)
@@ -1589,36 +1589,36 @@ def test_what_a_rule_has_done_stays_done() -> None:
 
 def test_every_blow_is_told() -> None:
     """The log says which rule struck at what, and what was let go."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     rule = strike(controller, "start", "{stall: true}")
-    one(controller)
+    start_instance(controller)
     pass_time(controller, 5)
     lift(controller, rule)
 
-    assert (1, 1, 1) == tuple(happenings(controller, what) for what in ("fault", "let go", "fault removed"))
+    assert (1, 1, 1) == tuple(count_log_entries(controller, what) for what in ("fault", "let go", "fault removed"))
 
 
 def test_a_disk_that_is_full_uses_the_retries_too() -> None:
     """No room on one node, room on the other: the second one starts it."""
-    controller = world(RETRY + COLD_PAIR.replace("alpha, capacity: 1", "alpha, capacity: 1, disk: 70GB"))
-    mine = one(controller)
+    controller = build_controller(RETRY + COLD_PAIR.replace("alpha, capacity: 1", "alpha, capacity: 1, disk: 70GB"))
+    mine = start_instance(controller)
     pass_time(controller, 100)
 
     assert (["Started"], ["beta"], 1) == (
         states(mine),
-        where(controller, mine),
-        happenings(controller, "start retried"),
+        node_names(controller, mine),
+        count_log_entries(controller, "start retried"),
     )
 
 
 def test_disk_grows_with_a_held_pull_and_no_further() -> None:
     """At 40% of 15 GB, 6 GB are on the disk, however long it is held."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     strike(controller, "pull", "{stall: true, at: 40%}")
-    start(controller)
+    start_instances(controller)
     pass_time(controller, 100)
 
-    assert 6_000_000_000 == pulls.disk_used(controller, node_of(controller), controller.now)
+    assert 6_000_000_000 == pulls.disk_used(controller, node_named(controller), controller.now)
 
 
 # Turns that end, and what they leave alone.
@@ -1626,21 +1626,21 @@ def test_disk_grows_with_a_held_pull_and_no_further() -> None:
 
 def test_the_end_of_one_turn_leaves_another_alone() -> None:
     """A node that is offline for ten minutes is not back when a minute of Updating is over."""
-    controller = world(WARM + NEW)
+    controller = build_controller(WARM + NEW)
     strike(controller, "begin", "{node: offline, for: 10m}")
     strike(controller, "begin", "{node: updating, after: 1m, for: 1m}")
     pass_time(controller, 130)
-    lost = node_of(controller).lost_at
+    lost = node_named(controller).lost_at
     pass_time(controller, 480)
 
     assert lost is not None
-    assert (None, NodeState.ACTIVE) == (node_of(controller).lost_at, node_of(controller).condition)
+    assert (None, NodeState.ACTIVE) == (node_named(controller).lost_at, node_named(controller).condition)
 
 
 def test_a_renewed_licence_leaves_nodes_alone_that_it_had_not_struck() -> None:
     """Who was unlicensed by hand stays so."""
-    controller = world(PAIR)
-    nodes.override_node(controller, node_of(controller, "beta").id, "unlicensed")
+    controller = build_controller(PAIR)
+    nodes.override_node(controller, node_named(controller, "beta").id, "unlicensed")
     strike(controller, "begin", "{license: expired, for: 1m}")
     pass_time(controller, 61)
 
@@ -1658,7 +1658,7 @@ SHOWN = {
 
 def shows(controller: Controller, what: str) -> bool:
     """Whether the first node is what a rule made of it."""
-    return bool(node_of(controller).manual_vms) if what == "full" else condition(controller) == SHOWN[what]
+    return bool(node_named(controller).manual_vms) if what == "full" else condition(controller) == SHOWN[what]
 
 
 @pytest.mark.parametrize("what", [*SHOWN, "full"])
@@ -1672,7 +1672,7 @@ def shows(controller: Controller, what: str) -> bool:
 )
 def test_what_two_rules_make_of_a_node_lasts_until_both_are_over(what: str, first: str, second: str, ends: int) -> None:
     """It is back at the later of the two ends, and not before, whichever rule began first."""
-    controller = world(NEW + WARM)
+    controller = build_controller(NEW + WARM)
     for each in (first, second):
         strike(controller, "begin", f"{{node: {what}, {each}}}")
     pass_time(controller, ends * 60 - 1)
@@ -1680,7 +1680,7 @@ def test_what_two_rules_make_of_a_node_lasts_until_both_are_over(what: str, firs
     pass_time(controller, 1)
 
     assert (True, False) == (before, shows(controller, what))
-    assert (True, 0) == (node_of(controller).takes_work, node_of(controller).manual_vms)
+    assert (True, 0) == (node_named(controller).takes_work, node_named(controller).manual_vms)
 
 
 @pytest.mark.parametrize("what", [*SHOWN, "full"])
@@ -1689,7 +1689,7 @@ def test_what_two_rules_make_of_a_node_lasts_until_both_are_over(what: str, firs
 )
 def test_what_a_rule_makes_of_a_node_for_good_no_other_rule_ends(what: str, order: tuple[str, str]) -> None:
     """One of the two has no end: a day later it is still so, by a dump as well, until the node is online by hand."""
-    controller = world(NEW + WARM)
+    controller = build_controller(NEW + WARM)
     for each in order:
         strike(controller, "begin", f"{{node: {what}, {each}}}")
     pass_time(controller, 360)
@@ -1698,14 +1698,14 @@ def test_what_a_rule_makes_of_a_node_for_good_no_other_rule_ends(what: str, orde
         pass_time(each, 24 * 3600)
 
         assert shows(each, what)
-        nodes.override_node(each, node_of(each).id, "online")
+        nodes.override_node(each, node_named(each).id, "online")
         assert not shows(each, what)
-        assert {} == node_of(each).overrides
+        assert {} == node_named(each).overrides
 
 
 def test_a_state_that_comes_to_its_end_shows_the_one_below_it() -> None:
     """Unlicensed for a while in an hour of Updating: Updating again, then Active."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{node: updating, for: 1h}")
     strike(controller, "begin", "{node: unlicensed, after: 10m, for: 10m}")
     seen = []
@@ -1720,7 +1720,7 @@ def test_a_state_that_comes_to_its_end_shows_the_one_below_it() -> None:
 def test_what_a_node_is_from_the_beginning_no_rule_ends(given: str) -> None:
     """The scenario says so, and a rule that makes the same of it for a minute is over in a minute."""
     what = {"state: Updating": "updating", "state: Offline": "offline", "by_hand: 1": "full"}[given]
-    controller = world(WARM.replace("capacity: 2", f"capacity: 2, {given}"))
+    controller = build_controller(WARM.replace("capacity: 2", f"capacity: 2, {given}"))
     strike(controller, "begin", f"{{node: {what}, for: 1m}}")
     pass_time(controller, 120)
 
@@ -1729,10 +1729,10 @@ def test_what_a_node_is_from_the_beginning_no_rule_ends(given: str) -> None:
 
 def test_an_end_that_was_overtaken_by_hand_ends_nothing_later() -> None:
     """Online by hand, then Updating anew: the first rule's end is nobody's any more."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{node: updating, for: 10m}")
     pass_time(controller, 60)
-    nodes.override_node(controller, node_of(controller).id, "online")
+    nodes.override_node(controller, node_named(controller).id, "online")
     strike(controller, "begin", "{node: updating, for: 1h}")
     pass_time(controller, 1200)
 
@@ -1741,10 +1741,10 @@ def test_an_end_that_was_overtaken_by_hand_ends_nothing_later() -> None:
 
 def test_an_end_that_was_put_off_is_not_waited_for() -> None:
     """A node that is offline for good by one rule does not come back by another, so settling does not wait for it."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{node: offline, for: 1h}")
     strike(controller, "begin", "{node: offline}")
-    one(controller)
+    start_instance(controller)
     pass_time(controller, 200)
     before = controller.now
     time_control.settle(controller)
@@ -1765,7 +1765,7 @@ def test_what_rules_make_of_the_registry_lasts_as_long_as_one_wants_it(
     first: str, second: str, seen: list[str]
 ) -> None:
     """After 6, 12 and 70 minutes, with a dump in between: nothing is lifted by the end of something else."""
-    controller = world(COLD)
+    controller = build_controller(COLD)
     for each in (first, second):
         strike(controller, "begin", each)
     states = []
@@ -1787,7 +1787,7 @@ def test_what_rules_make_of_the_registry_lasts_as_long_as_one_wants_it(
 )
 def test_a_licence_that_expired_twice_is_renewed_once(first: str, second: str, seen: list[bool]) -> None:
     """After 6, 12 and 70 minutes, with a dump in between: nodes are Active when no rule wants it expired."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
     for each in (first, second):
         strike(controller, "begin", f"{{license: expired, {each}}}")
     active = []
@@ -1802,7 +1802,7 @@ def test_a_licence_that_expired_twice_is_renewed_once(first: str, second: str, s
 
 def test_a_node_that_was_updated_while_the_licence_was_expired_is_unlicensed() -> None:
     """It becomes Active when the licence is renewed, and not before."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{node: updating, for: 5m}")
     strike(controller, "begin", "{license: expired, after: 1m, for: 10m}")
     seen = []
@@ -1815,19 +1815,22 @@ def test_a_node_that_was_updated_while_the_licence_was_expired_is_unlicensed() -
 
 def test_a_full_node_is_full_in_every_slot() -> None:
     """A node of three slots, one of them taken: two VMs are started by hand."""
-    controller = world(WARM.replace("capacity: 2", "capacity: 3"))
-    started(controller)
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 3"))
+    started_instance(controller)
     strike(controller, "begin", "{node: full}")
     pass_time(controller, 0)
 
-    assert (3, 2) == (nodes.running_load(controller, node_of(controller)).vm_count, node_of(controller).manual_vms)
+    assert (3, 2) == (
+        nodes.running_load(controller, node_named(controller)).vm_count,
+        node_named(controller).manual_vms,
+    )
 
 
 def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:
     """What was started by hand is gone then, and nothing else has changed."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     strike(controller, "begin", "{node: full, for: 1m}")
-    waiting = one(controller)
+    waiting = start_instance(controller)
     pass_time(controller, 30)
     before = waiting.state
     pass_time(controller, 60)
@@ -1837,9 +1840,9 @@ def test_a_node_that_is_full_for_a_while_takes_work_again() -> None:
 
 def test_a_pull_of_nothing_may_rest() -> None:
     """A version without bytes that a fault rests is Pulling for that long, and then goes on."""
-    controller = world("templates: [{name: mac, versions: [{tag: v, size: 0}]}]\nnodes: [{name: alpha}]\n")
+    controller = build_controller("templates: [{name: mac, versions: [{tag: v, size: 0}]}]\nnodes: [{name: alpha}]\n")
     strike(controller, "pull", "{stall: true, at: 10%, for: 20m}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 5)
     resting = (mine.state, mine.progress(controller))
     pass_time(controller, 1300)
@@ -1850,9 +1853,9 @@ def test_a_pull_of_nothing_may_rest() -> None:
 
 def test_a_retry_stands_in_the_timeline() -> None:
     """With what failed."""
-    controller = world(PAIR + RETRY)
+    controller = build_controller(PAIR + RETRY)
     limited(controller, 1, "start", "{fail: boom}")
-    mine = one(controller)
+    mine = start_instance(controller)
     pass_time(controller, 60)
 
     assert ["requested", "start failed, and is tried again: boom", "VM is up"] == [stay.cause for stay in mine.timeline]
@@ -1860,8 +1863,8 @@ def test_a_retry_stands_in_the_timeline() -> None:
 
 def test_settling_at_the_end_of_time_changes_nothing() -> None:
     """What would come after the year 9000 never comes, and that is said."""
-    controller = world(COLD + "clock: {start: '8999-12-31T23:59:59Z'}\n")
-    one(controller)
+    controller = build_controller(COLD + "clock: {start: '8999-12-31T23:59:59Z'}\n")
+    start_instance(controller)
     before = copy.deepcopy(whole(controller))
     with pytest.raises(time_control.Never, match="beyond the year 9000"):
         time_control.settle(controller)
@@ -1871,10 +1874,10 @@ def test_settling_at_the_end_of_time_changes_nothing() -> None:
 
 def test_why_a_held_push_waits_is_told() -> None:
     """By its instance, whose wait for an end names the fault."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
     strike(controller, "save_image", "{stall: true}")
-    save(controller, mine, tag="x")
+    save_instance(controller, mine, tag="x")
     pass_time(controller, 60)
     with pytest.raises(time_control.Never, match=r"is held by fault-1"):
         time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
@@ -1882,8 +1885,8 @@ def test_why_a_held_push_waits_is_told() -> None:
 
 def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
     """An instance that boots shows its node's heartbeat; that the boot fails is later news than that."""
-    controller = world("controller: {retries: 1}\n" + PAIR)
-    mine = one(controller)
+    controller = build_controller("controller: {retries: 1}\n" + PAIR)
+    mine = start_instance(controller)
     pass_time(controller, 18)
     before = mine.updated(controller)
     failures.fail_start(controller, mine, "no hypervisor")

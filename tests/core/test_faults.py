@@ -16,7 +16,7 @@ from mockanka.core.faults import (
     FaultRules,
     apply_rules,
 )
-from tests.core.builders import happenings, node_of, one, ref_of, world
+from tests.core.builders import build_controller, count_log_entries, node_named, start_instance, version_ref
 
 LAND = """
 templates:
@@ -266,7 +266,7 @@ BY_NAME_AND_ID = {
 @pytest.mark.parametrize("by_id", [False, True])
 def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: bool) -> None:
     """Either says which one is meant; another one is not."""
-    controller = world(LAND)
+    controller = build_controller(LAND)
     things: dict[str, Mapping[str, Any]] = {
         "template": controller.templates,
         "node": controller.nodes,
@@ -274,7 +274,7 @@ def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: 
     }
     ids = {each.name: id for id, each in things[key].items()}
     right, wrong = (ids[name] if by_id else name for name in BY_NAME_AND_ID[key])
-    event = ("pull", None, node_of(controller), ref_of(controller))
+    event = ("pull", None, node_named(controller), version_ref(controller))
 
     assert FaultMatch(event="pull", **{key: right}).matches_event(controller, *event)  # type: ignore[arg-type]
     assert not FaultMatch(event="pull", **{key: wrong}).matches_event(controller, *event)  # type: ignore[arg-type]
@@ -282,8 +282,8 @@ def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: 
 
 def test_a_tag_is_that_of_the_version_in_question() -> None:
     """A tag matches the version that is pulled or started, not all of its template's."""
-    controller = world(LAND)
-    base, tools = ref_of(controller, serial=0), ref_of(controller)
+    controller = build_controller(LAND)
+    base, tools = version_ref(controller, serial=0), version_ref(controller)
     match = FaultMatch(event="pull", tag="base")
 
     assert [True, False] == [match.matches_event(controller, "pull", None, None, ref) for ref in (base, tools)]
@@ -292,20 +292,20 @@ def test_a_tag_is_that_of_the_version_in_question() -> None:
 
 def test_a_group_is_the_nodes_or_the_one_asked_for() -> None:
     """While an instance has no node, its group is the one it was asked into; then its node's groups count too."""
-    controller = world(LAND)
-    plain, bound = one(controller), one(controller, within="yours")
+    controller = build_controller(LAND)
+    plain, bound = start_instance(controller), start_instance(controller, within="yours")
     match = FaultMatch(event="start", group="yours")
 
     assert not match.matches_event(controller, "start", plain, None, plain.ref)
     assert match.matches_event(controller, "start", bound, None, bound.ref)
-    assert match.matches_event(controller, "start", plain, node_of(controller, "beta"), plain.ref)
-    assert not match.matches_event(controller, "start", plain, node_of(controller), plain.ref)
+    assert match.matches_event(controller, "start", plain, node_named(controller, "beta"), plain.ref)
+    assert not match.matches_event(controller, "start", plain, node_named(controller), plain.ref)
 
 
 def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
     """Each of the three says which one is meant; all that are given must be right."""
-    controller = world(LAND)
-    mine, other = one(controller, name="mine", external_id="7"), one(controller)
+    controller = build_controller(LAND)
+    mine, other = start_instance(controller, name="mine", external_id="7"), start_instance(controller)
 
     def met(**wanted: str) -> list[bool]:
         match = FaultMatch(event="start", **wanted)  # type: ignore[arg-type]
@@ -318,14 +318,14 @@ def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
 
 def test_an_event_is_only_met_by_its_own_rules() -> None:
     """A rule for pulls is not asked when a VM boots."""
-    controller = world(LAND)
+    controller = build_controller(LAND)
 
     assert not FaultMatch(event="pull").matches_event(controller, "start", None, None, None)
 
 
 def test_what_is_not_known_at_an_event_is_not_met() -> None:
     """A rule that names an instance does not strike where there is none."""
-    controller = world(LAND)
+    controller = build_controller(LAND)
     keys = ("instance", "name", "external_id", "template", "tag", "node", "group")
 
     assert [False] * 7 == [
@@ -336,16 +336,16 @@ def test_what_is_not_known_at_an_event_is_not_met() -> None:
 
 def test_strike_says_what_the_rule_does_and_notes_it() -> None:
     """A strike in life is told in the log, with the rule, the event, the instance and the node."""
-    controller = world(LAND)
+    controller = build_controller(LAND)
     controller.faults.add(rule("boom", FaultAction(fail="no"), match=FaultMatch(event="pull"), times=1))
-    mine, alpha = one(controller), node_of(controller)
+    mine, alpha = start_instance(controller), node_named(controller)
     blow = apply_rules(controller, "pull", mine, alpha, mine.ref)
     (line,) = [each for each in controller.log.since(0) if each.what == "fault"]
 
     assert ("boom", FaultAction(fail="no")) == blow
     assert ("boom", {"at_event": "pull", "instance": mine.id, "node": alpha.id}) == (line.subject, line.detail)
     assert NO_HIT is apply_rules(controller, "pull", mine, alpha, mine.ref)
-    assert 1 == happenings(controller, "fault")
+    assert 1 == count_log_entries(controller, "fault")
 
 
 def test_a_part_is_a_share_or_a_number_of_bytes() -> None:

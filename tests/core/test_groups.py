@@ -7,7 +7,17 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchGroup, NoSuchNode, NotFound
 from mockanka.core.release import Release
 from tests.controllers import state_of
-from tests.core.builders import fall_back, group_of, node_of, one, pass_time, started, states, where, world
+from tests.core.builders import (
+    build_controller,
+    group_named,
+    node_named,
+    node_names,
+    pass_time,
+    set_fallback,
+    start_instance,
+    started_instance,
+    states,
+)
 
 GROUPS = """
 templates:
@@ -23,13 +33,13 @@ groups:
 
 
 def chain(controller: Controller, name: str) -> list[str]:
-    return [each.name for each in groups.fallback_chain(controller, group_of(controller, name).id)]
+    return [each.name for each in groups.fallback_chain(controller, group_named(controller, name).id)]
 
 
 def test_a_new_group_has_no_nodes() -> None:
     """A group is created with its name, description and fallback, and no node is in it."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     made = groups.create_group(controller, "new", "fresh", second.id)
 
     assert ("new", "fresh", second.id) == (made.name, made.description, made.fallback_id)
@@ -39,7 +49,7 @@ def test_a_new_group_has_no_nodes() -> None:
 
 def test_names_of_groups_need_not_differ() -> None:
     """Two groups may have one name; their ids differ."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
 
     assert groups.create_group(controller, "same").id != groups.create_group(controller, "same").id
 
@@ -47,12 +57,12 @@ def test_names_of_groups_need_not_differ() -> None:
 @pytest.mark.parametrize("blank", ["", None])
 def test_a_blank_fallback_is_none(blank: str | None) -> None:
     """Clients send a blank fallback for none."""
-    assert groups.create_group(world(GROUPS), "new", fallback_id=blank).fallback_id is None
+    assert groups.create_group(build_controller(GROUPS), "new", fallback_id=blank).fallback_id is None
 
 
 def test_a_group_cannot_fall_back_to_nothing_known() -> None:
     """An unknown fallback is refused, and no group is made."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
         groups.create_group(controller, "new", fallback_id="nobody")
 
@@ -61,8 +71,8 @@ def test_a_group_cannot_fall_back_to_nothing_known() -> None:
 
 def test_find_knows_groups_by_id() -> None:
     """Find gives the group of that id, or says Not found."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
 
     assert first is groups.find_group(controller, first.id) is groups.require_group(controller, first.id)
     with pytest.raises(NotFound):
@@ -72,7 +82,7 @@ def test_find_knows_groups_by_id() -> None:
 def test_who_leans_on_a_group_needs_it() -> None:
     """A request that leans on an unknown group is told which."""
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
-        groups.require_group(world(GROUPS), "nobody")
+        groups.require_group(build_controller(GROUPS), "nobody")
 
 
 @pytest.mark.parametrize(
@@ -85,8 +95,8 @@ def test_who_leans_on_a_group_needs_it() -> None:
 )
 def test_an_update_changes_what_it_names(changes: dict[str, str | None], expected: tuple[str, str]) -> None:
     """What is not among the changes stays."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     groups.update_group(controller, second.id, changes)
 
     assert expected == (second.name, second.description)
@@ -94,8 +104,8 @@ def test_an_update_changes_what_it_names(changes: dict[str, str | None], expecte
 
 def test_an_update_takes_a_fallback_away() -> None:
     """A blank fallback in an update is none from then on."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
     groups.update_group(controller, first.id, {"fallback_id": ""})
 
     assert first.fallback_id is None
@@ -103,8 +113,8 @@ def test_an_update_takes_a_fallback_away() -> None:
 
 def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
     """A refused update leaves the other changes undone as well."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
     with pytest.raises(NoSuchGroup):
         groups.update_group(controller, first.id, {"name": "renamed", "fallback_id": "nobody"})
 
@@ -114,42 +124,42 @@ def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
 def test_an_update_of_an_unknown_group_is_not_found() -> None:
     """There must be something to update."""
     with pytest.raises(NotFound):
-        groups.update_group(world(GROUPS), "nobody", {"name": "renamed"})
+        groups.update_group(build_controller(GROUPS), "nobody", {"name": "renamed"})
 
 
 def test_a_new_fallback_lets_the_waiting_go_on() -> None:
     """An instance that waits for a group is placed when the group gets a fallback with room."""
-    controller = world(GROUPS)
-    mine = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    mine = start_instance(controller, within="third")
     pass_time(controller, 10)
     before = states(mine)
-    fall_back(controller, "third", "second")
+    set_fallback(controller, "third", "second")
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"], ["beta"])
 
-    assert expected == (before, states(mine), where(controller, mine))
+    assert expected == (before, states(mine), node_names(controller, mine))
 
 
 def test_a_deleted_group_leaves_nothing_dangling() -> None:
     """Nodes leave a deleted group, and who fell back to it falls back to none (G)."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     groups.delete_group(controller, second.id)
     expected = []
 
     assert second.id not in controller.groups
-    assert group_of(controller, "first").fallback_id is None
-    assert expected == node_of(controller, "beta").groups
+    assert group_named(controller, "first").fallback_id is None
+    assert expected == node_named(controller, "beta").groups
 
 
 def test_a_group_in_use_may_be_deleted() -> None:
     """An instance that runs for the group runs on; one that waits for it waits on (G)."""
-    controller = world(GROUPS)
-    running = started(controller, within="second")
-    waiting = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    running = started_instance(controller, within="second")
+    waiting = start_instance(controller, within="third")
     pass_time(controller, 10)
     for name in ("second", "third"):
-        groups.delete_group(controller, group_of(controller, name).id)
+        groups.delete_group(controller, group_named(controller, name).id)
     pass_time(controller, 100)
     expected = ["Started", "Scheduling"]
 
@@ -159,12 +169,12 @@ def test_a_group_in_use_may_be_deleted() -> None:
 def test_an_unknown_group_cannot_be_deleted() -> None:
     """There must be something to delete."""
     with pytest.raises(NotFound):
-        groups.delete_group(world(GROUPS), "nobody")
+        groups.delete_group(build_controller(GROUPS), "nobody")
 
 
 def test_every_node_joins_every_group() -> None:
     """Before 1.39 joining names groups and nodes, and each node is in each group afterwards, once."""
-    controller = world(GROUPS, release=Release.parse("1.38.0"))
+    controller = build_controller(GROUPS, release=Release.parse("1.38.0"))
     ids = [each.id for each in controller.groups.values()]
     groups.add_nodes(controller, [*ids, *ids], list(controller.nodes))
 
@@ -175,7 +185,7 @@ def test_every_node_joins_every_group() -> None:
 
 def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
     """Of the nodes that are named the others stay where they are (A10)."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
     ids = [each.id for each in controller.groups.values()]
     before = [sorted(node.groups) for node in controller.nodes.values()]
     groups.add_nodes(controller, ids, list(controller.nodes))
@@ -188,33 +198,33 @@ def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
 
 def test_a_joining_node_takes_the_waiting() -> None:
     """An instance that waits for a group is placed when a node joins it."""
-    controller = world(GROUPS)
-    mine = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    mine = start_instance(controller, within="third")
     pass_time(controller, 10)
-    groups.add_nodes(controller, [group_of(controller, "third").id], [node_of(controller, "beta").id])
+    groups.add_nodes(controller, [group_named(controller, "third").id], [node_named(controller, "beta").id])
     pass_time(controller, 20)
     expected = (["Started"], ["beta"])
 
-    assert expected == (states(mine), where(controller, mine))
+    assert expected == (states(mine), node_names(controller, mine))
 
 
 def test_nodes_leave_groups_and_their_vms_run_on() -> None:
     """A node that left a group is not in it; what runs there goes on."""
-    controller = world(GROUPS)
-    running = started(controller, within="first")
-    groups.remove_nodes(controller, [group_of(controller, "first").id], [node_of(controller).id])
+    controller = build_controller(GROUPS)
+    running = started_instance(controller, within="first")
+    groups.remove_nodes(controller, [group_named(controller, "first").id], [node_named(controller).id])
     pass_time(controller, 10)
     expected = ([], ["Started"])
 
-    assert expected == (node_of(controller).groups, states(running))
+    assert expected == (node_named(controller).groups, states(running))
 
 
 @pytest.mark.parametrize("release", ["1.38.0", "1.39.0"])
 @pytest.mark.parametrize("operation", [groups.add_nodes, groups.remove_nodes])
 def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) -> None:
     """One unknown group or node among the known, and nothing changes."""
-    controller = world(GROUPS, release=Release.parse(release))
-    known_group, known_node = group_of(controller, "first").id, node_of(controller).id
+    controller = build_controller(GROUPS, release=Release.parse(release))
+    known_group, known_node = group_named(controller, "first").id, node_named(controller).id
     before = repr(state_of(controller))
     assert callable(operation)
     with pytest.raises(NoSuchGroup):
@@ -227,8 +237,8 @@ def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) 
 
 def test_a_chain_goes_from_fallback_to_fallback() -> None:
     """The group itself comes first, then its fallback, then that one's."""
-    controller = world(GROUPS)
-    fall_back(controller, "second", "third")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "second", "third")
     expected = ["first", "second", "third"]
 
     assert expected == chain(controller, "first")
@@ -236,9 +246,9 @@ def test_a_chain_goes_from_fallback_to_fallback() -> None:
 
 def test_a_cycle_ends_where_it_began() -> None:
     """Groups that fall back in a circle are each asked once, whichever comes first."""
-    controller = world(GROUPS)
-    fall_back(controller, "second", "third")
-    fall_back(controller, "third", "first")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "second", "third")
+    set_fallback(controller, "third", "first")
     expected = ["second", "third", "first"]
 
     assert expected == chain(controller, "second")
@@ -246,8 +256,8 @@ def test_a_cycle_ends_where_it_began() -> None:
 
 def test_a_group_that_falls_back_to_itself_is_asked_once() -> None:
     """The shortest circle is one group."""
-    controller = world(GROUPS)
-    fall_back(controller, "third", "third")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "third", "third")
     expected = ["third"]
 
     assert expected == chain(controller, "third")
@@ -257,4 +267,4 @@ def test_the_chain_of_an_unknown_group_is_empty() -> None:
     """Who waits for a deleted group has nowhere to go."""
     expected = []
 
-    assert expected == list(groups.fallback_chain(world(GROUPS), "nobody"))
+    assert expected == list(groups.fallback_chain(build_controller(GROUPS), "nobody"))

@@ -40,7 +40,7 @@ from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, fault_rules
 from mockanka.scenario.fault_sections import Fault
 from mockanka.units import SECOND
-from tests.controllers import CORNERS, put_in_force, reload, state_of
+from tests.controllers import CORNERS, add_rule, reload, state_of
 
 LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
@@ -122,9 +122,9 @@ class Watch:
     """Who was on a node when its limits were last changed: they may be too many."""
 
 
-def add_rule(controller: Controller, item: dict[str, Any]) -> None:
+def add_fault_item(controller: Controller, item: dict[str, Any]) -> None:
     """Add a rule; what it names may have been deleted meanwhile, as in a dump."""
-    put_in_force(controller, fault_rules.make(controller, (), Fault().load(item), is_dump=True))
+    add_rule(controller, fault_rules.make(controller, (), Fault().load(item), is_dump=True))
 
 
 def copy_of_the_end(controller: Controller) -> Controller:
@@ -406,7 +406,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(which=st.integers(0, len(FAULTS) - 1))
     def add_a_fault(self, which: int) -> None:
         if len(self.controller.faults) < 4:
-            self.do(lambda c: add_rule(c, FAULTS[which]))
+            self.do(lambda c: add_fault_item(c, FAULTS[which]))
 
     @precondition(lambda self: len(self.controller.faults))
     @rule(pick=PICK)

@@ -12,17 +12,17 @@ from tests.core.builders import (
     COLD,
     PAIR,
     WARM,
-    life,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    lose_node,
+    node_named,
     pass_time,
-    ref_of,
-    restore,
-    start,
-    started,
+    restore_node,
+    start_instance,
+    start_instances,
+    started_instance,
+    state_history,
     states,
-    world,
+    version_ref,
 )
 
 SIZED = """
@@ -35,8 +35,8 @@ nodes:
 
 def test_an_empty_node_has_nothing_running() -> None:
     """Without instances all that is derived from them is zero."""
-    controller = world(SIZED)
-    alpha = node_of(controller)
+    controller = build_controller(SIZED)
+    alpha = node_named(controller)
 
     assert NodeLoad(0, 0, 0) == nodes.running_load(controller, alpha)
     assert 0 == nodes.ram_util(controller, alpha)
@@ -44,29 +44,29 @@ def test_an_empty_node_has_nothing_running() -> None:
 
 def test_load_counts_what_runs() -> None:
     """VMs, their cores and their RAM in MB are those of the running VMs, with what requests asked for."""
-    controller = world(SIZED)
-    start(controller)
-    start(controller, vcpu=1, vram=1000)
+    controller = build_controller(SIZED)
+    start_instances(controller)
+    start_instances(controller, vcpu=1, vram=1000)
     pass_time(controller, 60)
     expected = 5096 / 16384
 
-    assert NodeLoad(2, 4, 5096) == nodes.running_load(controller, node_of(controller))
-    assert expected == nodes.ram_util(controller, node_of(controller))
+    assert NodeLoad(2, 4, 5096) == nodes.running_load(controller, node_named(controller))
+    assert expected == nodes.ram_util(controller, node_named(controller))
 
 
 def test_load_leaves_out_what_is_not_up_yet_or_no_more() -> None:
     """A booting VM does not count; a stopping and a terminating one do, until they are off the node."""
-    controller = world(SIZED)
+    controller = build_controller(SIZED)
     counts = []
-    stopping, leaving, _ = start(controller, count=3)
+    stopping, leaving, _ = start_instances(controller, count=3)
     for seconds in (5, 30):
         pass_time(controller, seconds)
-        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
+        counts.append(nodes.running_load(controller, node_named(controller)).vm_count)
     instances.stop_instance(controller, stopping.id)
     instances.terminate_instance(controller, leaving.id)
     for seconds in (1, 10):
         pass_time(controller, seconds)
-        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
+        counts.append(nodes.running_load(controller, node_named(controller)).vm_count)
     expected = [0, 3, 3, 1]
 
     assert expected == counts
@@ -74,40 +74,40 @@ def test_load_leaves_out_what_is_not_up_yet_or_no_more() -> None:
 
 def test_ram_util_of_a_node_without_ram_is_nothing() -> None:
     """A node that claims no RAM has nothing to use."""
-    controller = world(SIZED)
+    controller = build_controller(SIZED)
 
     assert 0 == nodes.ram_util(controller, Node("id", "name", "ip", ram=0))
 
 
 def test_cpu_util_grows_with_what_runs_and_never_passes_one() -> None:
     """The host's load is a little noise when idle, more with each core in use, and at most 1."""
-    controller = world(SIZED)
-    idle = nodes.cpu_util(controller, node_of(controller))
-    start(controller, count=3, vcpu=60)
+    controller = build_controller(SIZED)
+    idle = nodes.cpu_util(controller, node_named(controller))
+    start_instances(controller, count=3, vcpu=60)
     pass_time(controller, 60)
 
     assert 0 < idle < 0.1
-    assert 1 == nodes.cpu_util(controller, node_of(controller))
+    assert 1 == nodes.cpu_util(controller, node_named(controller))
 
 
 def test_cpu_util_changes_with_the_heartbeat_only() -> None:
     """Between two heartbeats nobody reported anything new."""
-    controller = world(SIZED)
+    controller = build_controller(SIZED)
     seen = set()
     for _ in range(500):
         pass_time(controller, 0.1)
-        seen.add(nodes.cpu_util(controller, node_of(controller)))
+        seen.add(nodes.cpu_util(controller, node_named(controller)))
 
     assert 10 <= len(seen) <= 11
 
 
 def test_a_node_reports_every_five_seconds() -> None:
     """The last heartbeat is never more than its period ago, and never to come."""
-    controller = world(SIZED)
+    controller = build_controller(SIZED)
     ages = []
     for _ in range(100):
         pass_time(controller, 0.37)
-        ages.append(controller.now - node_of(controller).heartbeat(controller))
+        ages.append(controller.now - node_named(controller).heartbeat(controller))
     expected = 0
 
     assert expected <= min(ages)
@@ -116,7 +116,7 @@ def test_a_node_reports_every_five_seconds() -> None:
 
 def test_nodes_do_not_report_in_step() -> None:
     """Each node has a beat of its own."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
     expected = 2
 
     assert expected == len({each.heartbeat(controller) for each in controller.nodes.values()})
@@ -145,12 +145,12 @@ def test_a_tiny_node_has_no_ram_to_give() -> None:
 
 def test_disk_use_follows_what_is_cached() -> None:
     """A pull adds to what the node's disk holds."""
-    controller = world(COLD)
-    before = pulls.disk_used(controller, node_of(controller), controller.now)
-    started(controller)
+    controller = build_controller(COLD)
+    before = pulls.disk_used(controller, node_named(controller), controller.now)
+    started_instance(controller)
     expected = (0, 15 * GB)
 
-    assert expected == (before, pulls.disk_used(controller, node_of(controller), controller.now))
+    assert expected == (before, pulls.disk_used(controller, node_named(controller), controller.now))
 
 
 # Configuration and states.
@@ -158,8 +158,8 @@ def test_disk_use_follows_what_is_cached() -> None:
 
 def test_a_node_is_found_by_its_id() -> None:
     """Find gives the node of that id, or says Not found."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
 
     assert alpha is nodes.find_node(controller, alpha.id)
     with pytest.raises(NotFound, match=r"^Not found$"):
@@ -168,8 +168,8 @@ def test_a_node_is_found_by_its_id() -> None:
 
 def test_configuration_changes_what_it_names() -> None:
     """Settings that are not named stay."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
     nodes.configure_node(controller, alpha.id, {"name": "omega", "vcpu_override": 3})
     expected = ("omega", 3, 2, "number")
 
@@ -178,9 +178,9 @@ def test_configuration_changes_what_it_names() -> None:
 
 def test_a_new_address_is_that_of_the_vms_as_well() -> None:
     """VMs that run on the node show its new address."""
-    controller = world(WARM)
-    mine = started(controller)
-    nodes.configure_node(controller, node_of(controller).id, {"ip": "10.8.8.8"})
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    nodes.configure_node(controller, node_named(controller).id, {"ip": "10.8.8.8"})
 
     assert mine.vm
     assert "10.8.8.8" == mine.vm.host_ip
@@ -188,10 +188,10 @@ def test_a_new_address_is_that_of_the_vms_as_well() -> None:
 
 def test_vms_above_a_lowered_capacity_run_on() -> None:
     """Lowering the capacity stops nobody."""
-    controller = world(WARM)
-    several = start(controller, count=2)
+    controller = build_controller(WARM)
+    several = start_instances(controller, count=2)
     pass_time(controller, 60)
-    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
     pass_time(controller, 60)
     expected = ["Started", "Started"]
 
@@ -201,9 +201,9 @@ def test_vms_above_a_lowered_capacity_run_on() -> None:
 @pytest.mark.parametrize("state", [NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED, NodeState.ACTIVE])
 def test_a_node_can_be_made_anything_but_offline(state: NodeState) -> None:
     """The state that was set is the one shown, and VMs run on."""
-    controller = world(WARM)
-    mine = started(controller)
-    alpha = node_of(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    alpha = node_named(controller)
     nodes.set_node_state(controller, alpha.id, state)
     pass_time(controller, 60)
 
@@ -213,17 +213,17 @@ def test_a_node_can_be_made_anything_but_offline(state: NodeState) -> None:
 
 def test_offline_cannot_be_set() -> None:
     """A node is Offline by being lost, and in no other way."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
 
     with pytest.raises(ValueError, match="by being lost"):
-        nodes.set_node_state(controller, node_of(controller).id, NodeState.OFFLINE)
+        nodes.set_node_state(controller, node_named(controller).id, NodeState.OFFLINE)
 
 
 @pytest.mark.parametrize("operation", [nodes.delete_node, nodes.lose_node, nodes.restore_node])
 def test_an_unknown_node_is_not_found(operation: object) -> None:
     """Nothing can be done to a node that is not there."""
     assert callable(operation)
-    controller = world(WARM)
+    controller = build_controller(WARM)
 
     with pytest.raises(NotFound):
         operation(controller, "nobody")
@@ -238,11 +238,11 @@ def test_an_unknown_node_is_not_found(operation: object) -> None:
 
 def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
     """Until then it is shown as it was; to the nanosecond."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     pass_time(controller, 33)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
     last = alpha.heartbeat(controller)
-    lose(controller)
+    lose_node(controller)
     deadline = last + 120 * SECOND
     seen = []
     for at in (deadline - 1, deadline):
@@ -257,11 +257,11 @@ def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
 
 def test_instances_of_an_offline_node_go_to_error_with_a_message() -> None:
     """At the moment the node is Offline, and not before, what lives on it is in Error."""
-    controller = world(WARM)
-    up = started(controller)
-    booting = one(controller)
+    controller = build_controller(WARM)
+    up = started_instance(controller)
+    booting = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 110)
     before = states(up, booting)
     pass_time(controller, 10)
@@ -269,94 +269,94 @@ def test_instances_of_an_offline_node_go_to_error_with_a_message() -> None:
 
     assert expected == (before, states(up, booting))
     assert up.message == booting.message == "node alpha is offline"
-    assert up.since == booting.since == node_of(controller).timeout_at
+    assert up.since == booting.since == node_named(controller).timeout_at
 
 
 def test_losing_a_lost_node_does_not_begin_anew() -> None:
     """The two minutes count from the first loss."""
-    controller = world(WARM)
-    lose(controller)
-    deadline = node_of(controller).timeout_at
+    controller = build_controller(WARM)
+    lose_node(controller)
+    deadline = node_named(controller).timeout_at
     pass_time(controller, 60)
-    lose(controller)
+    lose_node(controller)
 
-    assert deadline == node_of(controller).timeout_at
+    assert deadline == node_named(controller).timeout_at
 
 
 def test_restoring_a_node_that_is_not_lost_does_nothing() -> None:
     """A node that is there cannot come back."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     lines = controller.log.count
-    restore(controller)
+    restore_node(controller)
 
     assert lines == controller.log.count
 
 
 def test_a_node_back_in_time_was_never_offline() -> None:
     """Back before two minutes are over, the node and its instances are as they were, also after them."""
-    controller = world(WARM)
-    mine = started(controller)
-    lose(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    lose_node(controller)
     pass_time(controller, 100)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 500)
     expected = ("Started", NodeState.ACTIVE)
 
-    assert expected == (mine.state, node_of(controller).state(controller.now))
+    assert expected == (mine.state, node_named(controller).state(controller.now))
 
 
 def test_a_boot_that_came_due_while_lost_is_reported_on_return() -> None:
     """The instance is Started when the node is back, at that moment and not before."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
     expected = [(0.0, "Scheduling"), (65.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, mine)
 
 
 def test_a_pull_that_came_due_while_lost_is_reported_on_return() -> None:
     """The pull is through when the node is back, and the VM boots from then on."""
-    controller = world(COLD)
-    mine = one(controller)
+    controller = build_controller(COLD)
+    mine = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (65.0, "Scheduling"), (85.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, mine)
 
 
 def test_a_boot_not_yet_due_when_the_node_is_back_takes_no_longer() -> None:
     """A short silence goes unnoticed."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 5)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (21.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, mine)
 
 
 def test_progress_is_frozen_while_the_node_is_lost() -> None:
     """Nobody knows how far a silent node has come; when it is back progress is where time has brought it."""
-    controller = world(COLD)
-    mine = one(controller)
+    controller = build_controller(COLD)
+    mine = start_instance(controller)
     pass_time(controller, 4)
-    lose(controller)
+    lose_node(controller)
     seen = [mine.progress(controller)]
     pass_time(controller, 3)
     seen.append(mine.progress(controller))
-    restore(controller)
+    restore_node(controller)
     seen.append(mine.progress(controller))
 
     assert pytest.approx([3 / 15, 3 / 15, 6 / 15]) == seen
@@ -364,39 +364,39 @@ def test_progress_is_frozen_while_the_node_is_lost() -> None:
 
 def test_a_node_back_after_it_was_offline_takes_work_again() -> None:
     """What went to Error stays there; the node is Active, empty, and takes the next."""
-    controller = world(WARM)
-    mine = started(controller)
-    lose(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    lose_node(controller)
     pass_time(controller, 300)
-    restore(controller)
-    fresh = started(controller)
+    restore_node(controller)
+    fresh = started_instance(controller)
     expected = ["Error", "Started"]
 
     assert expected == states(mine, fresh)
-    assert NodeState.ACTIVE is node_of(controller).state(controller.now)
-    assert [fresh.id] == list(node_of(controller).occupants)
+    assert NodeState.ACTIVE is node_named(controller).state(controller.now)
+    assert [fresh.id] == list(node_named(controller).occupants)
 
 
 def test_a_restored_node_shows_the_condition_it_had() -> None:
     """A node that was updating when it was lost still is when it is back."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
-    lose(controller)
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.UPDATING)
+    lose_node(controller)
     pass_time(controller, 300)
-    offline = node_of(controller).state(controller.now)
-    restore(controller)
+    offline = node_named(controller).state(controller.now)
+    restore_node(controller)
     expected = (NodeState.OFFLINE, NodeState.UPDATING)
 
-    assert expected == (offline, node_of(controller).state(controller.now))
+    assert expected == (offline, node_named(controller).state(controller.now))
 
 
 def test_the_last_moment_known_of_a_lost_node_is_its_loss() -> None:
     """Of a node that reports, everything up to now is known."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
     pass_time(controller, 10)
     before = alpha.last_contact(controller.now)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 10)
 
     assert controller.now - 10 * SECOND == before == alpha.last_contact(controller.now)
@@ -407,11 +407,11 @@ def test_the_last_moment_known_of_a_lost_node_is_its_loss() -> None:
 
 def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
     """A deleted node is unknown, and what lived on it is in Error with a message, also while it was pulling."""
-    controller = world(COLD)
-    up = started(controller)
-    pulling = one(controller, tag="base")
+    controller = build_controller(COLD)
+    up = started_instance(controller)
+    pulling = start_instance(controller, tag="base")
     pass_time(controller, 1)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
     nodes.delete_node(controller, alpha.id)
     pass_time(controller, 300)
     expected = ["Error", "Error"]
@@ -423,10 +423,10 @@ def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
 
 def test_a_pull_on_a_deleted_node_ends_nowhere() -> None:
     """What was on its way to a node that is no more does no harm."""
-    controller = world(COLD)
-    mine = one(controller)
+    controller = build_controller(COLD)
+    mine = start_instance(controller)
     pass_time(controller, 8.5)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
     expected = ("Error", 0.5)
 
@@ -435,26 +435,26 @@ def test_a_pull_on_a_deleted_node_ends_nowhere() -> None:
 
 def test_terminating_on_a_deleted_node_ends_without_confirmation() -> None:
     """With nobody left to confirm it, an instance is Terminating until it is forgotten."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
     instances.terminate_instance(controller, mine.id)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 100)
     expected = ["Started", "Terminating", "gone"]
 
-    assert expected == [state for _, state in life(controller, mine)][1:]
+    assert expected == [state for _, state in state_history(controller, mine)][1:]
 
 
 def test_a_deleted_node_that_was_lost_is_not_offline_later() -> None:
     """The deadline of a node that is no more passes without notice."""
-    controller = world(PAIR)
-    mine = started(controller, on="alpha")
-    lose(controller)
-    nodes.delete_node(controller, node_of(controller).id)
+    controller = build_controller(PAIR)
+    mine = started_instance(controller, on="alpha")
+    lose_node(controller)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
 
     assert "node alpha was deleted" == mine.message
-    assert ref_of(controller) in node_of(controller, "beta").cached
+    assert version_ref(controller) in node_named(controller, "beta").cached
 
 
 # Drain Mode, and agents that fetch their package again.
@@ -462,27 +462,27 @@ def test_a_deleted_node_that_was_lost_is_not_offline_later() -> None:
 
 def test_drain_mode_is_a_setting() -> None:
     """A node in Drain Mode takes no work; what runs on it runs on, and afterwards it takes work again."""
-    controller = world(WARM)
-    running = started(controller)
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
-    waiting = one(controller)
+    controller = build_controller(WARM)
+    running = started_instance(controller)
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": True})
+    waiting = start_instance(controller)
     pass_time(controller, 100)
-    drained = (node_of(controller).condition, *states(running, waiting))
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
+    drained = (node_named(controller).condition, *states(running, waiting))
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": False})
     pass_time(controller, 100)
 
     assert ("Drain Mode", "Started", "Scheduling") == drained
-    assert ("Active", "Started", "Started") == (node_of(controller).condition, *states(running, waiting))
+    assert ("Active", "Started", "Started") == (node_named(controller).condition, *states(running, waiting))
 
 
 @pytest.mark.parametrize("condition", [NodeState.UNHEALTHY, NodeState.UPDATING, NodeState.UNLICENSED])
 def test_ending_drain_mode_ends_no_other_state(condition: NodeState) -> None:
     """A node that is something else stays so."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, condition)
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, condition)
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": False})
 
-    assert condition == node_of(controller).condition
+    assert condition == node_named(controller).condition
 
 
 TWO = WARM + "  - {name: beta, state: Unhealthy}\n  - {name: gamma}\n"
@@ -490,54 +490,54 @@ TWO = WARM + "  - {name: beta, state: Unhealthy}\n  - {name: gamma}\n"
 
 def test_all_agents_fetch_their_package_again() -> None:
     """Active nodes are Updating for half a minute and take no work; VMs run on, and other nodes show nothing."""
-    controller = world(TWO)
-    running = started(controller)
-    lose(controller, "gamma")
+    controller = build_controller(TWO)
+    running = started_instance(controller)
+    lose_node(controller, "gamma")
     nodes.update_agents(controller)
-    waiting = one(controller)
+    waiting = start_instance(controller)
     before = [each.condition.value for each in controller.nodes.values()]
     pass_time(controller, 29.9)
-    still = (node_of(controller).condition, *states(running, waiting))
+    still = (node_named(controller).condition, *states(running, waiting))
     pass_time(controller, 0.1)
 
     assert ["Updating", "Unhealthy", "Active"] == before
     assert ("Updating", "Started", "Scheduling") == still
-    assert ("Active", None) == (node_of(controller).condition, node_of(controller).overrides.get("updating"))
+    assert ("Active", None) == (node_named(controller).condition, node_named(controller).overrides.get("updating"))
     pass_time(controller, 20)
     assert ["Started"] == states(waiting)
 
 
 def test_an_update_during_an_update_changes_nothing() -> None:
     """A node that fetches its package already goes on as it was."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
-    until = node_of(controller).overrides.get("updating")
+    until = node_named(controller).overrides.get("updating")
     pass_time(controller, 10)
     nodes.update_agents(controller)
 
-    assert until == node_of(controller).overrides.get("updating")
+    assert until == node_named(controller).overrides.get("updating")
 
 
 def test_a_node_that_was_lost_while_updating_is_active_when_it_is_back() -> None:
     """Its update came to its end meanwhile."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    silent = node_of(controller).condition
-    restore(controller)
+    silent = node_named(controller).condition
+    restore_node(controller)
     pass_time(controller, 0)
 
-    assert ("Updating", "Active") == (silent, node_of(controller).condition)
+    assert ("Updating", "Active") == (silent, node_named(controller).condition)
 
 
 def test_an_update_survives_a_dump() -> None:
     """It ends in the loaded controller as in the first."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
     pass_time(controller, 10)
     loaded = reload(controller)
     before = state_of(controller) == state_of(loaded)
     pass_time(loaded, 20)
 
-    assert (True, "Active") == (before, node_of(loaded).condition)
+    assert (True, "Active") == (before, node_named(loaded).condition)

@@ -8,19 +8,19 @@ from mockanka.core.release import Release
 from tests.core.builders import (
     PAIR,
     WARM,
-    fall_back,
-    group_of,
-    happenings,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    count_log_entries,
+    group_named,
+    lose_node,
+    node_named,
+    node_names,
     pass_time,
-    restore,
-    start,
+    restore_node,
+    set_fallback,
+    start_instance,
+    start_instances,
     states,
-    template_of,
-    where,
-    world,
+    template_named,
 )
 
 MAC = """
@@ -35,10 +35,10 @@ FULL = WARM.replace("capacity: 2", "capacity: 1") + TAKEN
 
 def placed(text: str, **wanted: object) -> str | None:
     """The name of the node that takes one instance in that world."""
-    controller = world(MAC + text)
-    mine = one(controller, **wanted)  # type: ignore[arg-type]
+    controller = build_controller(MAC + text)
+    mine = start_instance(controller, **wanted)  # type: ignore[arg-type]
     pass_time(controller, 1)
-    return where(controller, mine)[0]
+    return node_names(controller, mine)[0]
 
 
 # What a node is.
@@ -58,17 +58,17 @@ nodes:
 @pytest.mark.parametrize(("template", "nodes"), [("arm", ["b-arm", "b-arm", "c-any"]), ("intel", ["a-intel"] * 3)])
 def test_a_node_takes_templates_of_its_kind(template: str, nodes: list[str]) -> None:
     """One that says what it is takes nothing else; one that does not takes anything."""
-    controller = world(ARMS)
-    several = start(controller, template, count=3)
+    controller = build_controller(ARMS)
+    several = start_instances(controller, template, count=3)
     pass_time(controller, 1)
 
-    assert nodes == sorted(name or "" for name in where(controller, *several))
+    assert nodes == sorted(name or "" for name in node_names(controller, *several))
 
 
 def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
     """It waits, with the reason."""
-    controller = world(ARMS)
-    several = start(controller, "arm", count=4)
+    controller = build_controller(ARMS)
+    several = start_instances(controller, "arm", count=4)
     pass_time(controller, 1)
 
     assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [each.waits_for for each in several]
@@ -76,12 +76,12 @@ def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
 
 def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
     """What it shows then; where there are none, arm64 (a guess)."""
-    controller = world(ARMS)
+    controller = build_controller(ARMS)
     kinds = [nodes.host_arch(controller, each) for each in controller.nodes.values()]
-    alone = world("nodes: [{name: alpha}]")
+    alone = build_controller("nodes: [{name: alpha}]")
 
     assert ["amd64", "arm64", "arm64"] == kinds
-    assert "arm64" == nodes.host_arch(alone, node_of(alone))
+    assert "arm64" == nodes.host_arch(alone, node_named(alone))
 
 
 # The order of nodes: each rule where it alone decides.
@@ -146,18 +146,18 @@ nodes:
 
 def test_a_cached_version_counts_only_if_it_has_all_layers() -> None:
     """A node that has but the lower layer of a version comes with those that have nothing; the later has both."""
-    controller = world("""
+    controller = build_controller("""
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
 nodes:
   - {name: alpha, capacity: 1, cached: ["mac:base"]}
   - {name: beta, capacity: 1, cached: ["mac:tools"]}
 """)
-    lower, upper = one(controller, tag="base"), one(controller, tag="tools")
+    lower, upper = start_instance(controller, tag="base"), start_instance(controller, tag="tools")
     pass_time(controller, 1)
     expected = ["alpha", "beta"]
 
-    assert expected == where(controller, lower, upper)
+    assert expected == node_names(controller, lower, upper)
 
 
 # The order of instances.
@@ -165,8 +165,8 @@ nodes:
 
 def test_the_more_urgent_goes_first() -> None:
     """Of two that wait for one slot the one with the lower priority gets it, though it came later."""
-    controller = world(WARM.replace("capacity: 2", "capacity: 1"))
-    plain, urgent = one(controller), one(controller, priority=1)
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
+    plain, urgent = start_instance(controller), start_instance(controller, priority=1)
     pass_time(controller, 30)
     expected = ["Scheduling", "Started"]
 
@@ -175,8 +175,8 @@ def test_the_more_urgent_goes_first() -> None:
 
 def test_among_equals_the_older_goes_first() -> None:
     """Of two with one priority the older gets the slot."""
-    controller = world(WARM.replace("capacity: 2", "capacity: 1"))
-    older, newer = start(controller, count=2)
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
+    older, newer = start_instances(controller, count=2)
     pass_time(controller, 30)
     expected = ["Started", "Scheduling"]
 
@@ -185,10 +185,10 @@ def test_among_equals_the_older_goes_first() -> None:
 
 def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
     """One that took longer to be queued still goes before a newer one that has been waiting for longer."""
-    controller = world(FULL)
-    occupant, older = next(iter(controller.instances.values())), one(controller)
+    controller = build_controller(FULL)
+    occupant, older = next(iter(controller.instances.values())), start_instance(controller)
     pass_time(controller, 0.5)
-    newer = one(controller)
+    newer = start_instance(controller)
     pass_time(controller, 10)
     instances.terminate_instance(controller, occupant.id)
     pass_time(controller, 30)
@@ -199,8 +199,8 @@ def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
 
 def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
     """Of all that wait the one with the lowest priority gets the slot that becomes free."""
-    controller = world(FULL)
-    waiting = [one(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
+    controller = build_controller(FULL)
+    waiting = [start_instance(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
     pass_time(controller, 10)
     instances.terminate_instance(controller, next(iter(controller.instances)))
     pass_time(controller, 30)
@@ -211,8 +211,8 @@ def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
 
 def test_one_that_cannot_be_placed_holds_up_nobody() -> None:
     """Behind an urgent instance without a node the others are placed all the same."""
-    controller = world(PAIR + "instances: [{template: mac, node: alpha}]\n")
-    stuck, behind = one(controller, on="alpha", priority=1), one(controller)
+    controller = build_controller(PAIR + "instances: [{template: mac, node: alpha}]\n")
+    stuck, behind = start_instance(controller, on="alpha", priority=1), start_instance(controller)
     pass_time(controller, 30)
     expected = ["Scheduling", "Started"]
 
@@ -224,12 +224,12 @@ def test_one_that_cannot_be_placed_holds_up_nobody() -> None:
 
 def test_a_pinned_instance_runs_on_its_node_alone() -> None:
     """A pin beats the cache; while its node is full a pinned instance waits, though another is empty."""
-    controller = world(PAIR)
-    first, second = start(controller, count=2, on="beta")
+    controller = build_controller(PAIR)
+    first, second = start_instances(controller, count=2, on="beta")
     pass_time(controller, 30)
     expected = ["beta", None]
 
-    assert expected == where(controller, first, second)
+    assert expected == node_names(controller, first, second)
     assert ["Started", "Scheduling"] == states(first, second)
 
 
@@ -269,12 +269,12 @@ nodes:
 
 def test_a_node_that_becomes_active_takes_the_waiting() -> None:
     """An instance waits for the only node to finish its update."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.UPDATING)
+    mine = start_instance(controller)
     pass_time(controller, 30)
     before = states(mine)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.ACTIVE)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.ACTIVE)
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"])
 
@@ -283,12 +283,12 @@ def test_a_node_that_becomes_active_takes_the_waiting() -> None:
 
 def test_a_silent_node_takes_no_work_though_it_is_still_active() -> None:
     """A lost node asks for nothing, also in the two minutes before it is Offline; when it is back it does."""
-    controller = world(WARM)
-    lose(controller)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    lose_node(controller)
+    mine = start_instance(controller)
     pass_time(controller, 30)
-    seen = (node_of(controller).state(controller.now), *states(mine))
-    restore(controller)
+    seen = (node_named(controller).state(controller.now), *states(mine))
+    restore_node(controller)
     pass_time(controller, 20)
     expected = (NodeState.ACTIVE, "Scheduling", ["Started"])
 
@@ -311,8 +311,8 @@ nodes:
 
 def test_a_node_takes_as_many_as_its_capacity() -> None:
     """In number mode capacity says how many; vCPUs do not matter."""
-    controller = world(MAC + "nodes: [{name: alpha, cpus: 1, ram: 1, capacity: 3}]\n")
-    several = start(controller, count=4)
+    controller = build_controller(MAC + "nodes: [{name: alpha, cpus: 1, ram: 1, capacity: 3}]\n")
+    several = start_instances(controller, count=4)
     pass_time(controller, 60)
     expected = ["Started", "Started", "Started", "Scheduling"]
 
@@ -321,23 +321,23 @@ def test_a_node_takes_as_many_as_its_capacity() -> None:
 
 def test_a_pulling_instance_holds_its_slot() -> None:
     """While the first still pulls a second finds no slot."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1}]\n")
-    pulling, waiting = start(controller, count=2)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1}]\n")
+    pulling, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
     expected = ["Pulling", "Scheduling"]
 
     assert expected == states(pulling, waiting)
-    assert [None] == where(controller, waiting)
+    assert [None] == node_names(controller, waiting)
 
 
 def test_a_booting_instance_holds_its_slot() -> None:
     """While the first still boots a second finds no slot."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [mac]}]\n")
-    booting, waiting = start(controller, count=2)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [mac]}]\n")
+    booting, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
     expected = ["alpha", None]
 
-    assert expected == where(controller, booting, waiting)
+    assert expected == node_names(controller, booting, waiting)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_a_booting_instance_holds_its_slot() -> None:
 )
 def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) -> None:
     """In resource mode a node takes what fits its vCPUs and RAM, and capacity does not matter (C7)."""
-    controller = world(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
-    several = start(controller, count=8)
+    controller = build_controller(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
+    several = start_instances(controller, count=8)
     pass_time(controller, 60)
 
     assert expected == states(*several).count("Started")
@@ -362,8 +362,12 @@ def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) ->
 def test_what_a_request_asks_for_counts_in_resource_mode() -> None:
     """If the node is told to count it, from 1.50 on; what is left is too little for another of its kind."""
     nodes = "nodes: [{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: true}]\n"
-    controller = world(MAC + nodes)
-    large, too_large, small = one(controller, vcpu=6), one(controller, vcpu=6), one(controller)
+    controller = build_controller(MAC + nodes)
+    large, too_large, small = (
+        start_instance(controller, vcpu=6),
+        start_instance(controller, vcpu=6),
+        start_instance(controller),
+    )
     pass_time(controller, 60)
     expected = ["Started", "Scheduling", "Started"]
 
@@ -374,8 +378,8 @@ def test_what_a_request_asks_for_counts_in_resource_mode() -> None:
 def test_what_the_template_has_counts_in_resource_mode(told: str, release: str) -> None:
     """Unless it is told otherwise, and before 1.50 in any case, a node takes no notice of what requests ask for."""
     nodes = f"nodes: [{{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: {told}}}]\n"
-    controller = world(MAC + nodes, release=Release.parse(release))
-    several = [one(controller, vcpu=6) for _ in range(5)]
+    controller = build_controller(MAC + nodes, release=Release.parse(release))
+    several = [start_instance(controller, vcpu=6) for _ in range(5)]
     pass_time(controller, 60)
 
     assert ["Started"] * 4 + ["Scheduling"] == states(*several)
@@ -383,8 +387,8 @@ def test_what_the_template_has_counts_in_resource_mode(told: str, release: str) 
 
 def test_a_suspended_template_keeps_its_size() -> None:
     """vCPU and vRAM of a request do not count for a VM that was suspended (A1)."""
-    controller = world(MAC)
-    need = placement.need_of(controller, one(controller, "suspended", vcpu=6, vram=9000))
+    controller = build_controller(MAC)
+    need = placement.need_of(controller, start_instance(controller, "suspended", vcpu=6, vram=9000))
     expected = (2, 4096)
 
     assert expected == (need.asked_vcpus, need.asked_vram)
@@ -392,10 +396,10 @@ def test_a_suspended_template_keeps_its_size() -> None:
 
 def test_a_need_is_all_that_placement_asks() -> None:
     """A need names version, pin, group, device and VLAN of the request, and what its VM is: size and kind."""
-    controller = world(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
-    node_of(controller, "beta").vlans = ("12",)
-    mine = one(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
-    bound_to = (mine.ref, node_of(controller, "beta").id, group_of(controller, "mine").id, None)
+    controller = build_controller(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
+    node_named(controller, "beta").vlans = ("12",)
+    mine = start_instance(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
+    bound_to = (mine.ref, node_named(controller, "beta").id, group_named(controller, "mine").id, None)
     expected = (*bound_to, 2, 4096, 3, 5000, (), "amd64", "12")
 
     assert expected == placement.need_of(controller, mine)
@@ -403,7 +407,7 @@ def test_a_need_is_all_that_placement_asks() -> None:
 
 def test_free_slots_say_how_many_more_of_its_kind() -> None:
     """Free slots are what is left by number, or by the scarcer of vCPUs and RAM."""
-    controller = world(
+    controller = build_controller(
         MAC
         + """
 nodes:
@@ -414,7 +418,7 @@ instances:
   - {template: mac, node: beta}
 """
     )
-    need = placement.need_of(controller, one(controller))
+    need = placement.need_of(controller, start_instance(controller))
     expected = [2, 2]
 
     assert expected == [placement.free_slots(controller, each, need) for each in controller.nodes.values()]
@@ -422,12 +426,12 @@ instances:
 
 def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
     """A node above its capacity takes nobody until enough have gone."""
-    controller = world(FULL.replace("capacity: 1", "capacity: 2"))
-    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
-    mine = one(controller)
+    controller = build_controller(FULL.replace("capacity: 1", "capacity: 2"))
+    nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
+    mine = start_instance(controller)
     pass_time(controller, 30)
 
-    assert -1 == placement.free_slots(controller, node_of(controller), placement.need_of(controller, mine))
+    assert -1 == placement.free_slots(controller, node_named(controller), placement.need_of(controller, mine))
     assert ["Scheduling"] == states(mine)
 
 
@@ -449,60 +453,62 @@ groups:
 
 def test_a_full_group_hands_on_to_its_fallback_and_that_to_the_next() -> None:
     """Each group is asked when the one before is full; after the last an instance waits, outside nothing is asked."""
-    controller = world(MAC + CHAIN)
-    several = start(controller, count=4, within="first")
+    controller = build_controller(MAC + CHAIN)
+    several = start_instances(controller, count=4, within="first")
     pass_time(controller, 60)
     expected = ["delta", "gamma", "beta", None]
 
-    assert expected == where(controller, *several)
+    assert expected == node_names(controller, *several)
 
 
 def test_a_fallback_is_not_asked_while_the_group_has_room() -> None:
     """A node of the group takes it, though one of the fallback has the template cached."""
-    controller = world(MAC + CHAIN.replace("{name: gamma, capacity: 1}", "{name: gamma, capacity: 1, cached: [mac]}"))
-    mine = one(controller, within="first")
+    controller = build_controller(
+        MAC + CHAIN.replace("{name: gamma, capacity: 1}", "{name: gamma, capacity: 1, cached: [mac]}")
+    )
+    mine = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["delta"] == where(controller, mine)
+    assert ["delta"] == node_names(controller, mine)
 
 
 @pytest.mark.parametrize("change", ["state: Updating", "state: Offline", "capacity_mode: resource, cpus: 1, ram: 4"])
 def test_a_group_is_full_when_none_of_its_nodes_may_take_it(change: str) -> None:
     """A group whose nodes are busy, silent or too small is full."""
-    controller = world(MAC + CHAIN.replace("{name: delta,", f"{{name: delta, {change},"))
-    mine = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN.replace("{name: delta,", f"{{name: delta, {change},"))
+    mine = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == where(controller, mine)
+    assert ["gamma"] == node_names(controller, mine)
 
 
 def test_a_group_without_the_device_is_full() -> None:
     """A device that only the fallback has is found there."""
-    controller = world(MAC + CHAIN.replace("{name: beta,", "{name: beta, usb: [phone],"))
-    mine = one(controller, within="first", usb_device="phone")
+    controller = build_controller(MAC + CHAIN.replace("{name: beta,", "{name: beta, usb: [phone],"))
+    mine = start_instance(controller, within="first", usb_device="phone")
     pass_time(controller, 1)
 
-    assert ["beta"] == where(controller, mine)
+    assert ["beta"] == node_names(controller, mine)
 
 
 def test_an_empty_group_is_full() -> None:
     """A group without nodes hands on at once."""
-    controller = world(MAC + CHAIN.replace("nodes: [delta]", "nodes: []"))
-    mine = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN.replace("nodes: [delta]", "nodes: []"))
+    mine = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == where(controller, mine)
+    assert ["gamma"] == node_names(controller, mine)
 
 
 def test_a_cycle_of_full_groups_ends() -> None:
     """Groups that fall back in a circle are each asked once; then the instance waits."""
-    controller = world(MAC + CHAIN)
-    fall_back(controller, "third", "first")
-    several = start(controller, count=4, within="second")
+    controller = build_controller(MAC + CHAIN)
+    set_fallback(controller, "third", "first")
+    several = start_instances(controller, count=4, within="second")
     pass_time(controller, 60)
     expected = ["gamma", "beta", "delta", None]
 
-    assert expected == where(controller, *several)
+    assert expected == node_names(controller, *several)
 
 
 # Choosing, refusing, waiting.
@@ -510,25 +516,28 @@ def test_a_cycle_of_full_groups_ends() -> None:
 
 def test_choose_is_the_rule_and_changes_nothing() -> None:
     """The node chosen is the one that would take it; asked again it is the same."""
-    controller = world(PAIR)
-    need = placement.need_of(controller, one(controller))
+    controller = build_controller(PAIR)
+    need = placement.need_of(controller, start_instance(controller))
     chosen = placement.choose(controller, need)
 
-    assert chosen is node_of(controller, "alpha") is placement.choose(controller, need)
+    assert chosen is node_named(controller, "alpha") is placement.choose(controller, need)
 
 
 def test_choose_finds_none_where_there_is_none() -> None:
     """With every node full nobody is chosen."""
-    controller = world(FULL)
+    controller = build_controller(FULL)
 
-    assert placement.choose(controller, placement.need_of(controller, one(controller))) is None
+    assert placement.choose(controller, placement.need_of(controller, start_instance(controller))) is None
 
 
 def test_nobody_is_refused_who_is_taken() -> None:
     """A node that takes an instance gives no reason."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
 
-    assert placement.refusal(controller, node_of(controller), placement.need_of(controller, one(controller))) is None
+    assert (
+        placement.refusal(controller, node_named(controller), placement.need_of(controller, start_instance(controller)))
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -559,8 +568,8 @@ def test_nobody_is_refused_who_is_taken() -> None:
 )
 def test_who_waits_says_why(text: str, wanted: dict[str, str], expected: str) -> None:
     """The reason names what every node lacks, and how many lack it."""
-    controller = world(text)
-    mine = one(controller, **wanted)
+    controller = build_controller(text)
+    mine = start_instance(controller, **wanted)
     pass_time(controller, 30)
 
     assert ["Scheduling"] == states(mine)
@@ -569,9 +578,9 @@ def test_who_waits_says_why(text: str, wanted: dict[str, str], expected: str) ->
 
 def test_who_waits_for_a_deleted_node_says_so() -> None:
     """The reason names a pinned node that is no more."""
-    controller = world(FULL)
-    mine = one(controller, on="alpha")
-    id = node_of(controller).id
+    controller = build_controller(FULL)
+    mine = start_instance(controller, on="alpha")
+    id = node_named(controller).id
     pass_time(controller, 10)
     nodes.delete_node(controller, id)
     pass_time(controller, 10)
@@ -581,9 +590,9 @@ def test_who_waits_for_a_deleted_node_says_so() -> None:
 
 def test_who_waits_for_a_deleted_group_says_so() -> None:
     """The reason names a group that is no more."""
-    controller = world(FULL + "groups: [{name: mine, nodes: [alpha]}]\n")
-    mine = one(controller, within="mine")
-    id = group_of(controller, "mine").id
+    controller = build_controller(FULL + "groups: [{name: mine, nodes: [alpha]}]\n")
+    mine = start_instance(controller, within="mine")
+    id = group_named(controller, "mine").id
     pass_time(controller, 10)
     groups.delete_group(controller, id)
     pass_time(controller, 10)
@@ -593,8 +602,8 @@ def test_who_waits_for_a_deleted_group_says_so() -> None:
 
 def test_with_no_capacity_an_instance_waits_for_ever() -> None:
     """Nothing ends the wait but capacity (C7)."""
-    controller = world(FULL)
-    mine = one(controller)
+    controller = build_controller(FULL)
+    mine = start_instance(controller)
     pass_time(controller, 30 * 24 * 3600)
 
     assert ["Scheduling"] == states(mine)
@@ -605,15 +614,15 @@ def test_with_no_capacity_an_instance_waits_for_ever() -> None:
     [
         lambda c: instances.terminate_instance(c, next(iter(c.instances))),
         lambda c: instances.stop_instance(c, next(iter(c.instances))),
-        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity": 2}),
-        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity_mode": "resource"}),
+        lambda c: nodes.configure_node(c, node_named(c).id, {"capacity": 2}),
+        lambda c: nodes.configure_node(c, node_named(c).id, {"capacity_mode": "resource"}),
     ],
     ids=["terminate", "stop", "capacity", "mode"],
 )
 def test_a_slot_that_becomes_free_is_taken(event: object) -> None:
     """An instance that waits is placed when a slot is given back, or a node gets larger."""
-    controller = world(FULL)
-    mine = one(controller)
+    controller = build_controller(FULL)
+    mine = start_instance(controller)
     pass_time(controller, 30)
     before = states(mine)
     assert callable(event)
@@ -626,22 +635,22 @@ def test_a_slot_that_becomes_free_is_taken(event: object) -> None:
 
 def test_place_waiting_places_as_many_as_it_can() -> None:
     """One round gives every waiting instance a node, as far as there is one."""
-    controller = world(PAIR)
-    several = start(controller, count=3)
+    controller = build_controller(PAIR)
+    several = start_instances(controller, count=3)
     pass_time(controller, 1)
     controller.nodes["new"] = nodes.Node("new", "zeta", "10.9.9.9", capacity=1)
     placement.place_waiting(controller)
     expected = ["alpha", "beta", "zeta"]
 
-    assert expected == where(controller, *several)
+    assert expected == node_names(controller, *several)
     assert [] == controller.waiting
 
 
 def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
     """An instance whose template is gone is in Error; the slot it was given goes to the next in line."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
-    doomed, next_one = one(controller), one(controller, "suspended")
-    templates.delete_template(controller, template_of(controller).id)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
+    doomed, next_one = start_instance(controller), start_instance(controller, "suspended")
+    templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 30)
     expected = ["Error", "Started"]
 
@@ -651,31 +660,33 @@ def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
 
 def test_placing_is_told_in_the_log() -> None:
     """Each placement is a line of the log."""
-    controller = world(PAIR)
-    start(controller, count=3)
+    controller = build_controller(PAIR)
+    start_instances(controller, count=3)
     pass_time(controller, 5)
 
-    assert 2 == happenings(controller, "placed")
+    assert 2 == count_log_entries(controller, "placed")
 
 
 def test_the_node_freed_by_one_group_serves_who_falls_back_to_it() -> None:
     """One that waits for a full chain gets the first slot that becomes free in any group of it."""
-    controller = world(MAC + CHAIN)
-    several = start(controller, count=3, within="first")
-    late = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN)
+    several = start_instances(controller, count=3, within="first")
+    late = start_instance(controller, within="first")
     pass_time(controller, 60)
     instances.terminate_instance(controller, several[2].id)
     pass_time(controller, 60)
     expected = (["Started"], ["beta"])
 
-    assert expected == (states(late), where(controller, late))
+    assert expected == (states(late), node_names(controller, late))
 
 
 def test_sizes_are_not_forgotten_between_rounds() -> None:
     """A large instance waits while small ones come and go, and is placed as soon as it fits."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 2, ram: 64, cached: [mac]}]\n")
-    first, second = start(controller, count=2)
-    large = one(controller, vcpu=4)
+    controller = build_controller(
+        MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 2, ram: 64, cached: [mac]}]\n"
+    )
+    first, second = start_instances(controller, count=2)
+    large = start_instance(controller, vcpu=4)
     pass_time(controller, 60)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)

@@ -8,7 +8,18 @@ from mockanka.core.errors import NoSuchNode, NotFound
 from mockanka.core.time_control import settle
 from mockanka.units import GB
 from tests.controllers import reload, state_of
-from tests.core.builders import happenings, lose, node_of, one, pass_time, restore, started, states, template_of, world
+from tests.core.builders import (
+    build_controller,
+    count_log_entries,
+    lose_node,
+    node_named,
+    pass_time,
+    restore_node,
+    start_instance,
+    started_instance,
+    states,
+    template_named,
+)
 
 THREE = """
 templates:
@@ -24,7 +35,7 @@ nodes:
 
 def tags(controller: Controller, name: str = "alpha") -> list[str]:
     """What a node has on its disk."""
-    cached = node_of(controller, name).cached
+    cached = node_named(controller, name).cached
     return [
         f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}" for ref in cached
     ]
@@ -32,14 +43,14 @@ def tags(controller: Controller, name: str = "alpha") -> list[str]:
 
 def remove(controller: Controller, *nodes: str, name: str = "mac") -> list[str]:
     """The names of the nodes that were asked."""
-    ids = [node_of(controller, each).id for each in nodes]
-    asked = removals.request_removal(controller, template_of(controller, name).id, ids)
+    ids = [node_named(controller, each).id for each in nodes]
+    asked = removals.request_removal(controller, template_named(controller, name).id, ids)
     return [controller.nodes[id].name for id in asked]
 
 
 def test_all_versions_go_from_the_nodes_that_have_some() -> None:
     """Those nodes are asked, and take them off with their next task; other templates stay."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     asked = remove(controller)
     before = tags(controller)
     pass_time(controller, 1)
@@ -47,12 +58,15 @@ def test_all_versions_go_from_the_nodes_that_have_some() -> None:
     assert ["alpha", "beta"] == asked
     assert ["mac:base", "mac:tools", "other:only"] == before
     assert (["other:only"], [], ["other:only"]) == tuple(tags(controller, each) for each in ("alpha", "beta", "gamma"))
-    assert (1, 2) == (happenings(controller, "template removal"), happenings(controller, "template removed"))
+    assert (1, 2) == (
+        count_log_entries(controller, "template removal"),
+        count_log_entries(controller, "template removed"),
+    )
 
 
 def test_named_nodes_alone_are_asked() -> None:
     """Each once, also one that has nothing of it."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     asked = remove(controller, "gamma", "beta", "gamma")
     pass_time(controller, 1)
 
@@ -62,10 +76,10 @@ def test_named_nodes_alone_are_asked() -> None:
 
 def test_the_registry_keeps_it() -> None:
     """It can be pulled again."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     remove(controller)
     pass_time(controller, 1)
-    mine = one(controller, on="beta")
+    mine = start_instance(controller, on="beta")
     pass_time(controller, 10)
 
     assert ["Pulling"] == states(mine)
@@ -73,8 +87,8 @@ def test_the_registry_keeps_it() -> None:
 
 def test_a_template_that_left_the_registry_can_be_removed() -> None:
     """What is still on the disks goes."""
-    controller = world(THREE)
-    templates.delete_template(controller, template_of(controller).id)
+    controller = build_controller(THREE)
+    templates.delete_template(controller, template_named(controller).id)
     remove(controller)
     pass_time(controller, 1)
 
@@ -83,12 +97,12 @@ def test_a_template_that_left_the_registry_can_be_removed() -> None:
 
 def test_what_never_was_is_refused() -> None:
     """An unknown template is not found, an unknown node named; nothing is asked of anybody."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     before = repr(state_of(controller))
     with pytest.raises(NotFound):
         removals.request_removal(controller, "nothing")
     with pytest.raises(NoSuchNode, match=r"^No such node nobody$"):
-        removals.request_removal(controller, template_of(controller).id, [node_of(controller).id, "nobody"])
+        removals.request_removal(controller, template_named(controller).id, [node_named(controller).id, "nobody"])
 
     assert before == repr(state_of(controller))
 
@@ -96,8 +110,8 @@ def test_what_never_was_is_refused() -> None:
 @pytest.mark.parametrize(("tag", "left"), [("base", ["mac:base"]), ("tools", ["mac:tools"])])
 def test_what_a_vm_runs_on_stays(tag: str, left: list[str]) -> None:
     """The version of a VM is left, and no other of the template that it does not need."""
-    controller = world(THREE)
-    started(controller, on="alpha", tag=tag)
+    controller = build_controller(THREE)
+    started_instance(controller, on="alpha", tag=tag)
     remove(controller, "alpha")
     pass_time(controller, 1)
 
@@ -106,8 +120,8 @@ def test_what_a_vm_runs_on_stays(tag: str, left: list[str]) -> None:
 
 def test_a_vm_of_a_version_that_came_with_another_keeps_its_layers() -> None:
     """A VM of the lower version runs on what was pulled for the higher one; the upper layer goes alone."""
-    controller = world(THREE.replace('"mac:base", "mac:tools", other', '"mac:tools"'))
-    mine = started(controller, on="alpha", tag="base")
+    controller = build_controller(THREE.replace('"mac:base", "mac:tools", other', '"mac:tools"'))
+    mine = started_instance(controller, on="alpha", tag="base")
     remove(controller, "alpha")
     pass_time(controller, 1)
 
@@ -116,8 +130,8 @@ def test_a_vm_of_a_version_that_came_with_another_keeps_its_layers() -> None:
 
 def test_layers_that_a_pull_leans_on_stay() -> None:
     """A pull that fetches the upper layer alone needs the lower one when it is through."""
-    controller = world(THREE)
-    mine = one(controller, on="beta", tag="tools")
+    controller = build_controller(THREE)
+    mine = start_instance(controller, on="beta", tag="tools")
     pass_time(controller, 2)
     remove(controller, "beta")
     pass_time(controller, 100)
@@ -127,8 +141,8 @@ def test_layers_that_a_pull_leans_on_stay() -> None:
 
 def test_the_disk_is_free_afterwards() -> None:
     """What was taken off takes no room."""
-    controller = world(THREE)
-    alpha = node_of(controller)
+    controller = build_controller(THREE)
+    alpha = node_named(controller)
 
     before = pulls.disk_used(controller, alpha, controller.now)
     remove(controller)
@@ -139,12 +153,12 @@ def test_the_disk_is_free_afterwards() -> None:
 
 def test_a_lost_node_removes_when_it_is_back() -> None:
     """It hears of nothing while it is silent."""
-    controller = world(THREE)
-    lose(controller, "beta")
+    controller = build_controller(THREE)
+    lose_node(controller, "beta")
     remove(controller)
     pass_time(controller, 60)
     silent = tags(controller, "beta")
-    restore(controller, "beta")
+    restore_node(controller, "beta")
     pass_time(controller, 0)
 
     assert (["mac:base"], []) == (silent, tags(controller, "beta"))
@@ -153,22 +167,22 @@ def test_a_lost_node_removes_when_it_is_back() -> None:
 @pytest.mark.parametrize("seconds", [0, 0.5, 1])
 def test_a_removal_survives_a_dump(seconds: float) -> None:
     """What a node is to take off it takes off in the loaded controller as well."""
-    controller = world(THREE)
-    lose(controller, "beta")
+    controller = build_controller(THREE)
+    lose_node(controller, "beta")
     remove(controller)
     pass_time(controller, seconds)
     loaded = reload(controller)
 
     assert state_of(controller) == state_of(loaded)
     for each in (controller, loaded):
-        restore(each, "beta")
+        restore_node(each, "beta")
         pass_time(each, 10)
         assert [] == tags(each, "beta")
 
 
 def test_settling_waits_for_a_removal() -> None:
     """It is on its way."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     remove(controller)
     settle(controller)
 

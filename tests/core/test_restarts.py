@@ -15,7 +15,19 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.time_control import Never, settle, wait_for
 from mockanka.units import SECOND
 from tests.controllers import reload, state_of
-from tests.core.builders import WARM, happenings, life, lose, node_of, one, pass_time, restore, started, states, world
+from tests.core.builders import (
+    WARM,
+    build_controller,
+    count_log_entries,
+    lose_node,
+    node_named,
+    pass_time,
+    restore_node,
+    start_instance,
+    started_instance,
+    state_history,
+    states,
+)
 
 LOUD, QUIET = "1.46.0", "1.47.0"
 """The last release that shows an instance as Error while its VM restarts, and the first that does not."""
@@ -23,8 +35,8 @@ DEVICES = WARM.replace("capacity: 2", "capacity: 2, usb: [{name: phone, location
 
 
 def running(release: str = QUIET, text: str = WARM, **wanted: object) -> tuple[Controller, Instance]:
-    controller = world(text, release=Release.parse(release))
-    return controller, started(controller, **wanted)
+    controller = build_controller(text, release=Release.parse(release))
+    return controller, started_instance(controller, **wanted)
 
 
 def vm_status(one: Instance) -> str:
@@ -43,8 +55,8 @@ def test_a_vm_stops_and_is_up_again() -> None:
 
     before, between = ("Started", "running", ""), ("Started", "stopped", STOPPED)
     assert [before, before, between, between, ("Started", "running", STOPPED)] == seen
-    assert [mine.id] == list(node_of(controller).occupants)
-    assert [1, 1, 1] == [happenings(controller, what) for what in ("restart", "VM stopped", "VM restarted")]
+    assert [mine.id] == list(node_named(controller).occupants)
+    assert [1, 1, 1] == [count_log_entries(controller, what) for what in ("restart", "VM stopped", "VM restarted")]
 
 
 def test_the_message_that_stays_is_the_one_that_was_seen() -> None:
@@ -58,7 +70,7 @@ def test_before_1_47_the_instance_is_error_meanwhile() -> None:
     restarts.restart_vm(controller, mine.id)
     pass_time(controller, 100)
 
-    assert [(205.0, "Error"), (225.0, "Started")] == life(controller, mine)[-2:]
+    assert [(205.0, "Error"), (225.0, "Started")] == state_history(controller, mine)[-2:]
     assert STOPPED == mine.message
 
 
@@ -94,13 +106,13 @@ def test_another_restart_restarts_again() -> None:
         restarts.restart_vm(controller, mine.id)
         pass_time(controller, 100)
 
-    assert (["Started"], 3) == (states(mine), happenings(controller, "VM restarted"))
+    assert (["Started"], 3) == (states(mine), count_log_entries(controller, "VM restarted"))
 
 
 def test_only_a_started_instance_is_restarted() -> None:
     """An unknown one is not found, one that is not Started is refused with its state."""
-    controller = world(WARM)
-    waiting = one(controller)
+    controller = build_controller(WARM)
+    waiting = start_instance(controller)
     with pytest.raises(NotFound):
         restarts.restart_vm(controller, "nobody")
     with pytest.raises(NotRunning, match=r"state is Scheduling$"):
@@ -129,13 +141,13 @@ def test_a_restart_may_give_another_password_and_a_device() -> None:
 
     assert mine.vm is not None
     assert ("secret", "phone") == (mine.vm.vnc_password, mine.request.usb_device)
-    assert mine.usb == node_of(controller).usb[0]
+    assert mine.usb == node_named(controller).usb[0]
 
 
 def test_a_device_that_is_taken_refuses_the_restart() -> None:
     """Somebody else has it; nothing changes. Who has it itself may name it again."""
     controller, holder = running(text=DEVICES, usb_device="phone")
-    other = started(controller)
+    other = started_instance(controller)
     before = repr(state_of(controller))
     with pytest.raises(NoFreeUsbDevice):
         restarts.restart_vm(controller, other.id, "phone")
@@ -156,7 +168,7 @@ def test_a_termination_ends_a_restart(release: str, seconds: float) -> None:
     pass_time(controller, 30)
 
     assert (["Terminated"], None) == (states(mine), mine.restarting_until)
-    assert 0 == happenings(controller, "VM restarted")
+    assert 0 == count_log_entries(controller, "VM restarted")
 
 
 @pytest.mark.parametrize("release", [LOUD, QUIET])
@@ -164,10 +176,10 @@ def test_a_lost_node_tells_of_the_restart_when_it_is_back(release: str) -> None:
     """Each stage that came to its end meanwhile is over then, and the next begins."""
     controller, mine = running(release)
     restarts.restart_vm(controller, mine.id)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
     silent = vm_status(mine)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
     back = vm_status(mine)
     pass_time(controller, 20)
@@ -182,12 +194,12 @@ def test_a_node_that_is_given_up_takes_the_restart_with_it(release: str) -> None
     controller, mine = running(release)
     restarts.restart_vm(controller, mine.id)
     pass_time(controller, 10)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 300)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 300)
 
-    assert (["Error"], None, {}) == (states(mine), mine.restarting_until, node_of(controller).occupants)
+    assert (["Error"], None, {}) == (states(mine), mine.restarting_until, node_named(controller).occupants)
 
 
 @pytest.mark.parametrize("release", [LOUD, QUIET])
@@ -196,7 +208,7 @@ def test_a_deleted_node_takes_the_restart_with_it(release: str) -> None:
     controller, mine = running(release)
     restarts.restart_vm(controller, mine.id)
     pass_time(controller, 10)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
 
     assert (["Error"], None) == (states(mine), mine.restarting_until)

@@ -22,7 +22,7 @@ from mockanka.core.scripts import (
     rule_for,
 )
 from mockanka.units import SECOND
-from tests.core.builders import node_of, one, pass_time, started, world
+from tests.core.builders import build_controller, node_named, pass_time, start_instance, started_instance
 
 # Offsets as Go's encoding/base64 names them: that of the byte that cannot be, counted with line breaks; for input
 # that ends too early that of its last group of four; for what follows the padding that of its first byte.
@@ -165,18 +165,18 @@ def test_a_script_of_10_mb_is_taken_and_no_longer_one() -> None:
 )
 def test_a_start_with_a_script_that_cannot_run_is_refused(script: str, refusal: Refusal, monitored: bool) -> None:
     """Monitored or not, nothing is started."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     with pytest.raises(type(refusal), match=f"^{refusal}$"):
-        one(controller, startup_script=script, script_monitoring=monitored)
+        start_instance(controller, startup_script=script, script_monitoring=monitored)
 
     assert {} == controller.instances
 
 
 def ran(release: str, stdout: str, stderr: str = "") -> ScriptResult:
     """What a monitored startup script leaves that writes so much."""
-    controller = world(RUN, release=Release.parse(release))
+    controller = build_controller(RUN, release=Release.parse(release))
     controller.scripts = (ScriptRule("", 0, stdout, stderr),)
-    mine = started(controller, startup_script="QUJD", script_monitoring=True)
+    mine = started_instance(controller, startup_script="QUJD", script_monitoring=True)
     assert mine.script is not None
     return mine.script
 
@@ -224,9 +224,9 @@ def test_the_fail_handler_decides_what_becomes_of_the_vm(
     release: str, handler: int, status: str, address: bool, occupied: bool
 ) -> None:
     """Stopped, kept or deleted; a kept one keeps its slot. Before 1.49 nothing leads to a VM that is not kept."""
-    controller = world(RUN, release=Release.parse(release))
+    controller = build_controller(RUN, release=Release.parse(release))
     controller.scripts = (ScriptRule("", 3),)
-    mine = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=handler)
+    mine = start_instance(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=handler)
     pass_time(controller, 100)
 
     assert ("Error", "startup script exit code 3") == (mine.state, mine.message)
@@ -236,23 +236,23 @@ def test_the_fail_handler_decides_what_becomes_of_the_vm(
 
 def test_a_kept_vm_is_terminated_by_its_node() -> None:
     """It holds its slot until then, and is Terminated, not only forgotten."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     controller.scripts = (ScriptRule("", 3),)
-    mine = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
+    mine = start_instance(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
     pass_time(controller, 100)
     instances.terminate_instance(controller, mine.id)
     pass_time(controller, 5)
 
-    assert ("Terminated", {}) == (mine.state, node_of(controller).occupants)
+    assert ("Terminated", {}) == (mine.state, node_named(controller).occupants)
 
 
 @pytest.mark.parametrize(("limit", "code"), [(4, -1), (5, 0)])
 def test_a_script_that_takes_too_long_is_ended(limit: int, code: int) -> None:
     """Its VM is up 20 s after the start, and so much later as the script takes, or may take."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     controller.scripts = (ScriptRule("", 0, "", "", seconds(5)),)
     wanted = {"startup_script": "QUJD", "script_monitoring": True, "script_timeout": limit * SECOND}
-    mine = one(controller, **wanted)
+    mine = start_instance(controller, **wanted)
     pass_time(controller, 21 + limit - 0.1)
     before = mine.state.value
     pass_time(controller, 0.1)

@@ -9,7 +9,16 @@ from mockanka.core.registry import RegistryState
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
 from tests.controllers import state_of
-from tests.core.builders import WARM, one, pass_time, ref_of, save, started, template_of, world
+from tests.core.builders import (
+    WARM,
+    build_controller,
+    pass_time,
+    save_instance,
+    start_instance,
+    started_instance,
+    template_named,
+    version_ref,
+)
 
 THREE = """
 templates:
@@ -29,15 +38,15 @@ templates:
 
 
 def tags(controller: Controller, name: str = "mac") -> list[str]:
-    return [version.tag for version in template_of(controller, name).versions]
+    return [version.tag for version in template_named(controller, name).versions]
 
 
 def numbers(controller: Controller, name: str = "mac") -> list[int]:
-    return [version.number for version in template_of(controller, name).versions]
+    return [version.number for version in template_named(controller, name).versions]
 
 
 def revert(controller: Controller, tag: str | None = None, number: int | None = None, name: str = "mac") -> None:
-    templates.revert_template(controller, template_of(controller, name).id, tag, number)
+    templates.revert_template(controller, template_named(controller, name).id, tag, number)
 
 
 # Versions, files and sizes.
@@ -45,8 +54,8 @@ def revert(controller: Controller, tag: str | None = None, number: int | None = 
 
 def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
     """Numbers count up from 0; without a selector the last version is meant (A11)."""
-    controller = world(THREE)
-    id = template_of(controller).id
+    controller = build_controller(THREE)
+    id = template_named(controller).id
 
     assert list(range(3)) == numbers(controller)
     assert VersionRef(id, 2) == templates.resolve_version(controller, id, None, None)
@@ -54,7 +63,7 @@ def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
 
 def test_images_stand_newest_first() -> None:
     """A version's images are its own layer and below it those of the version before (A11)."""
-    versions = template_of(world(THREE)).versions
+    versions = template_named(build_controller(THREE)).versions
 
     assert versions[1].images[1:] == versions[0].images
     assert versions[2].images[1:] == versions[1].images
@@ -64,14 +73,14 @@ def test_the_size_of_a_version_is_that_of_its_files() -> None:
     """A version is as large as its layers and its saved state together."""
     expected = [10 * GB, 17 * GB, 16 * GB]
 
-    assert expected == [version.size for version in template_of(world(THREE)).versions]
+    assert expected == [version.size for version in template_named(build_controller(THREE)).versions]
 
 
 def test_the_size_of_a_template_counts_shared_layers_once() -> None:
     """A template is as large as the union of all its versions' files (A11)."""
     expected = 18 * GB
 
-    assert expected == template_of(world(THREE)).size
+    assert expected == template_named(build_controller(THREE)).size
 
 
 def test_files_are_told_apart_by_name() -> None:
@@ -85,12 +94,12 @@ def test_a_version_with_a_saved_state_is_suspended() -> None:
     """VMs of a version that has state files resume from them."""
     expected = [False, True, False]
 
-    assert expected == [version.suspended for version in template_of(world(THREE)).versions]
+    assert expected == [version.suspended for version in template_named(build_controller(THREE)).versions]
 
 
 def test_a_version_may_have_port_rules_of_its_own() -> None:
     """A version without rules of its own has those of its template."""
-    mac = template_of(world(THREE))
+    mac = template_named(build_controller(THREE))
     expected = [(PortRule("ssh", 22),), (PortRule("ssh", 22),), (PortRule("web", 80),)]
 
     assert expected == [mac.port_rules_for(version) for version in mac.versions]
@@ -98,7 +107,7 @@ def test_a_version_may_have_port_rules_of_its_own() -> None:
 
 def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
     """No rules of its own, said outright, beats those of the template."""
-    mac = template_of(world(THREE))
+    mac = template_named(build_controller(THREE))
     expected = ()
 
     assert expected == mac.port_rules_for(Version(9, "quiet", (), port_forwarding=()))
@@ -106,8 +115,8 @@ def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
 
 def test_an_added_version_is_the_latest() -> None:
     """A version is added behind all others, and its reference leads to it."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
     added = Version(mac.next_version_number(), "new", (File("f", 1),))
     ref = mac.add(added)
 
@@ -117,18 +126,18 @@ def test_an_added_version_is_the_latest() -> None:
 
 def test_the_next_number_follows_the_latest_there_is() -> None:
     """After a revert numbers go on from what is left; a template without versions begins at 0."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     revert(controller, "tools")
     expected = [1, 0]
 
-    assert expected == [template_of(controller, name).next_version_number() for name in ("mac", "bare")]
+    assert expected == [template_named(controller, name).next_version_number() for name in ("mac", "bare")]
 
 
 def test_live_versions_keep_their_serials() -> None:
     """Versions that are left are listed with their place in the history."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     revert(controller, "latest")
-    live = template_of(controller).versions_by_serial()
+    live = template_named(controller).versions_by_serial()
     expected = [(0, "base"), (1, "tools")]
 
     assert expected == [(serial, version.tag) for serial, version in live]
@@ -139,8 +148,8 @@ def test_live_versions_keep_their_serials() -> None:
 
 def test_a_template_is_found_by_its_id() -> None:
     """Find gives the template of that id."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert mac is templates.find_template(controller, mac.id)
 
@@ -148,45 +157,45 @@ def test_a_template_is_found_by_its_id() -> None:
 def test_an_unknown_template_is_not_found() -> None:
     """An id that names nothing is refused with the words of the wire."""
     with pytest.raises(NotFound, match=r"^Not found$"):
-        templates.find_template(world(THREE), "nobody")
+        templates.find_template(build_controller(THREE), "nobody")
 
 
 def test_a_tag_means_its_version() -> None:
     """A tag picks the version that has it."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", None)
 
 
 def test_a_number_means_its_version() -> None:
     """A number, also 0, picks the version that has it."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 0) == templates.resolve_version(controller, mac.id, None, 0)
 
 
 def test_a_tag_beats_a_number() -> None:
     """If both are given the tag counts."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", 0)
 
 
 def test_a_blank_tag_is_no_tag() -> None:
     """Clients send a blank tag for none."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 2) == templates.resolve_version(controller, mac.id, "", None)
 
 
 def test_a_tag_that_is_there_twice_means_the_newer() -> None:
     """Of two versions of one tag the later is meant."""
-    controller = world(THREE)
-    twice = template_of(controller, "twice")
+    controller = build_controller(THREE)
+    twice = template_named(controller, "twice")
 
     assert VersionRef(twice.id, 2) == templates.resolve_version(controller, twice.id, "same", None)
 
@@ -202,8 +211,8 @@ def test_a_tag_that_is_there_twice_means_the_newer() -> None:
 )
 def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
     """An unknown tag, an unknown number and a template without versions have each a refusal of their own."""
-    controller = world(THREE)
-    id = template_of(controller, name).id
+    controller = build_controller(THREE)
+    id = template_named(controller, name).id
 
     with pytest.raises(type(refusal), match=f"^{refusal}$"):
         templates.resolve_version(controller, id, tag, number)
@@ -212,7 +221,7 @@ def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | 
 def test_an_unknown_template_is_not_in_the_registry() -> None:
     """Who wants to use a template that is not there hears what the controller says then (A0.4)."""
     with pytest.raises(NoSuchTemplate, match=r"^VM not in the registry$"):
-        templates.resolve_version(world(THREE), "nobody", None, None)
+        templates.resolve_version(build_controller(THREE), "nobody", None, None)
 
 
 def test_the_refusal_of_a_tag_is_plain_text() -> None:
@@ -225,9 +234,9 @@ def test_the_refusal_of_a_tag_is_plain_text() -> None:
 
 def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
     """After a delete the template is neither found nor used, and has no size."""
-    controller = world(THREE)
-    mac = template_of(controller)
-    ref = ref_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
+    ref = version_ref(controller)
     templates.delete_template(controller, mac.id)
     expected = (0, [], False)
 
@@ -240,8 +249,8 @@ def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
 
 def test_a_template_is_deleted_once() -> None:
     """Deleting what is gone, or never was, is Not found."""
-    controller = world(THREE)
-    id = template_of(controller).id
+    controller = build_controller(THREE)
+    id = template_named(controller).id
     templates.delete_template(controller, id)
 
     for unknown in (id, "nobody"):
@@ -251,9 +260,9 @@ def test_a_template_is_deleted_once() -> None:
 
 def test_a_template_in_use_may_be_deleted() -> None:
     """A running instance and the copy on the node stay as they are (C12)."""
-    controller = world(WARM)
-    mine = started(controller)
-    templates.delete_template(controller, template_of(controller).id)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 300)
 
     assert "Started" == mine.state
@@ -280,7 +289,7 @@ def test_a_revert_deletes_the_named_version_and_every_later_one(
     tag: str | None, number: int | None, left: list[str]
 ) -> None:
     """By tag, by number, or the latest if none is named; the named one goes too (B1, B2)."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     revert(controller, tag, number)
 
     assert left == tags(controller)
@@ -288,17 +297,17 @@ def test_a_revert_deletes_the_named_version_and_every_later_one(
 
 def test_a_revert_shrinks_the_template() -> None:
     """The layers of deleted versions no longer count."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     revert(controller, "tools")
     expected = 10 * GB
 
-    assert expected == template_of(controller).size
+    assert expected == template_named(controller).size
 
 
 @pytest.mark.parametrize("tag", [None, "only"])
 def test_the_only_version_is_not_reverted(tag: str | None) -> None:
     """A revert that asks for the only version is refused and changes nothing (G)."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     before = repr(state_of(controller))
     with pytest.raises(OnlyVersion, match=r"^Cannot revert only: it is the template's only version$"):
         revert(controller, tag, name="single")
@@ -309,7 +318,7 @@ def test_the_only_version_is_not_reverted(tag: str | None) -> None:
 @pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
 def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
     """An unknown selector is refused and nothing is deleted."""
-    controller = world(THREE)
+    controller = build_controller(THREE)
     with pytest.raises(kind):
         revert(controller, tag, number)
     expected = 3
@@ -320,13 +329,13 @@ def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int |
 def test_a_revert_of_an_unknown_template_is_not_found() -> None:
     """There must be something to revert."""
     with pytest.raises(NotFound):
-        templates.revert_template(world(THREE), "nobody")
+        templates.revert_template(build_controller(THREE), "nobody")
 
 
 def test_a_reverted_version_lives_on_where_it_is_used() -> None:
     """The version of an instance can be told though the registry no longer has it."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     revert(controller, "tools")
 
     assert "tools" == templates.get_version(controller, mine.ref).tag
@@ -335,9 +344,9 @@ def test_a_reverted_version_lives_on_where_it_is_used() -> None:
 
 def test_dropping_versions_deletes_from_a_place_on() -> None:
     """Drop deletes the version at a place in the history and all behind it, the only one as well."""
-    controller = world(THREE)
-    templates.delete_versions_from(controller, template_of(controller, "single"), 0)
-    templates.delete_versions_from(controller, template_of(controller), 1)
+    controller = build_controller(THREE)
+    templates.delete_versions_from(controller, template_named(controller, "single"), 0)
+    templates.delete_versions_from(controller, template_named(controller), 1)
     expected = ([], ["base"])
 
     assert expected == (tags(controller, "single"), tags(controller))
@@ -364,26 +373,26 @@ nodes: [{name: alpha, cached: [mac]}]
 
 def test_the_disk_of_the_registry_holds_each_file_once() -> None:
     """Free is what is left of it."""
-    assert (24 * GB, 40 * GB) == registry.disk_space(world(DISK))
+    assert (24 * GB, 40 * GB) == registry.disk_space(build_controller(DISK))
 
 
 def test_a_deleted_template_leaves_room() -> None:
     """Its files are gone from the registry."""
-    controller = world(DISK)
-    templates.delete_template(controller, template_of(controller).id)
+    controller = build_controller(DISK)
+    templates.delete_template(controller, template_named(controller).id)
 
     assert (39 * GB, 40 * GB) == registry.disk_space(controller)
 
 
 def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
     """Nobody hears of less than nothing."""
-    assert (0, 5 * GB) == registry.disk_space(world(DISK.replace("40GB", "5GB")))
+    assert (0, 5 * GB) == registry.disk_space(build_controller(DISK.replace("40GB", "5GB")))
 
 
 @pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
 def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
     """As a fault makes it."""
-    controller = world(DISK)
+    controller = build_controller(DISK)
     controller.registry.state = RegistryState(state)
 
     assert (free, 40 * GB) == registry.disk_space(controller)
@@ -391,7 +400,7 @@ def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
 
 def test_a_registry_that_is_down_does_not_tell() -> None:
     """It cannot be asked."""
-    controller = world(DISK)
+    controller = build_controller(DISK)
     controller.registry.state = RegistryState.DOWN
     with pytest.raises(RegistryDown):
         registry.disk_space(controller)
@@ -400,9 +409,9 @@ def test_a_registry_that_is_down_does_not_tell() -> None:
 @pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
 def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
     """One that does not fit ends in an error, and the instance runs on."""
-    controller = world(DISK.replace("40GB", size))
-    mine = started(controller)
-    made = save(controller, mine, tag="fresh", suspend=False)
+    controller = build_controller(DISK.replace("40GB", size))
+    mine = started_instance(controller)
+    made = save_instance(controller, mine, tag="fresh", suspend=False)
     pass_time(controller, 100)
 
     assert state == made.status
@@ -414,18 +423,18 @@ def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
 
 def test_a_version_tells_when_it_came_and_was_pulled() -> None:
     """Pushed with the scenario or by a save image request; pulled when a node last had all of it."""
-    controller = world(DISK)
+    controller = build_controller(DISK)
     begun = controller.now
-    (base, tools) = template_of(controller).versions
-    save(controller, started(controller), tag="fresh", suspend=False)
+    (base, tools) = template_named(controller).versions
+    save_instance(controller, started_instance(controller), tag="fresh", suspend=False)
     pass_time(controller, 100)
-    distributions.create_distribution(controller, template_of(controller, "other").id)
+    distributions.create_distribution(controller, template_named(controller, "other").id)
     pass_time(controller, 100)
-    fresh = template_of(controller).versions[-1]
-    other = template_of(controller, "other")
+    fresh = template_named(controller).versions[-1]
+    other = template_named(controller, "other")
 
     assert (begun, begun, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
-    assert begun < fresh.pushed == template_of(controller).pushed
+    assert begun < fresh.pushed == template_named(controller).pushed
     assert (begun, other.pulled) == (other.pushed, other.versions[0].pulled)
     assert begun < other.pulled
-    assert 0 == template_of(controller).pulled
+    assert 0 == template_named(controller).pulled

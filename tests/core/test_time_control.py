@@ -7,15 +7,24 @@ from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.time_control import END_OF_TIME, Never
 from mockanka.units import SECOND
-from tests.core.builders import COLD, WARM, lose, node_of, one, pass_time, started, world
+from tests.core.builders import (
+    COLD,
+    WARM,
+    build_controller,
+    lose_node,
+    node_named,
+    pass_time,
+    start_instance,
+    started_instance,
+)
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 
 
 def test_time_is_advanced_by_a_length() -> None:
     """Everything due in that length happens, and now is as much later."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     before = controller.now
     time_control.advance_by(controller, 21 * SECOND)
 
@@ -24,7 +33,7 @@ def test_time_is_advanced_by_a_length() -> None:
 
 def test_time_is_advanced_by_nothing() -> None:
     """A length of nothing lives through what is due now."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     before = controller.now
     time_control.advance_by(controller, 0)
 
@@ -33,7 +42,7 @@ def test_time_is_advanced_by_nothing() -> None:
 
 def test_time_does_not_go_back() -> None:
     """A negative length is refused and nothing moves."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     before = controller.now
     with pytest.raises(ValueError, match="time does not go back"):
         time_control.advance_by(controller, -1)
@@ -43,7 +52,7 @@ def test_time_does_not_go_back() -> None:
 
 def test_time_ends_with_the_year_9000() -> None:
     """What leads beyond the last moment that can be written is refused; up to it time moves."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     with pytest.raises(ValueError, match="beyond the year 9000"):
         time_control.advance_by(controller, END_OF_TIME - controller.now + 1)
     time_control.advance_by(controller, END_OF_TIME - controller.now)
@@ -54,8 +63,8 @@ def test_time_ends_with_the_year_9000() -> None:
 
 def test_next_goes_to_the_next_event_and_no_further() -> None:
     """Each step is one moment at which something happens; with nothing left there is no step."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     begun, seen = controller.now, []
     while time_control.advance_to_next(controller):
         seen.append(((controller.now - begun) / SECOND, mine.state.value))
@@ -67,8 +76,8 @@ def test_next_goes_to_the_next_event_and_no_further() -> None:
 
 def test_next_passes_over_dead_events() -> None:
     """What no longer matters is no next event."""
-    controller = world(WARM)
-    mine = one(controller)
+    controller = build_controller(WARM)
+    mine = start_instance(controller)
     instances.terminate_instance(controller, mine.id)
     begun = controller.now
     moved = time_control.advance_to_next(controller)
@@ -79,8 +88,8 @@ def test_next_passes_over_dead_events() -> None:
 
 def test_settle_goes_on_until_all_are_where_they_are_going() -> None:
     """Pulling and booting are over afterwards; being forgotten is not waited for."""
-    controller = world(COLD)
-    mine, leaving = started(controller), started(controller)
+    controller = build_controller(COLD)
+    mine, leaving = started_instance(controller), started_instance(controller)
     instances.terminate_instance(controller, leaving.id)
     begun = controller.now
     time_control.settle(controller)
@@ -92,8 +101,8 @@ def test_settle_goes_on_until_all_are_where_they_are_going() -> None:
 
 def test_settle_does_not_wait_for_capacity() -> None:
     """Who has no node is not on its way; settling ends."""
-    controller = world(FULL)
-    mine = one(controller)
+    controller = build_controller(FULL)
+    mine = start_instance(controller)
     time_control.settle(controller)
     expected = ("Scheduling", True)
 
@@ -102,9 +111,9 @@ def test_settle_does_not_wait_for_capacity() -> None:
 
 def test_settle_waits_for_a_lost_node_to_be_given_up() -> None:
     """Instances of a lost node are on their way to Error."""
-    controller = world(WARM)
-    mine = started(controller)
-    lose(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    lose_node(controller)
     time_control.settle(controller)
 
     assert "Error" == mine.state
@@ -112,8 +121,8 @@ def test_settle_waits_for_a_lost_node_to_be_given_up() -> None:
 
 def test_waiting_for_a_state_goes_there_and_no_further() -> None:
     """Time stops the moment the instance is in the state."""
-    controller = world(COLD)
-    mine = one(controller)
+    controller = build_controller(COLD)
+    mine = start_instance(controller)
     begun = controller.now
     time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
@@ -122,8 +131,8 @@ def test_waiting_for_a_state_goes_there_and_no_further() -> None:
 
 def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
     """An instance that is there need not move."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
     begun = controller.now
     time_control.wait_for(controller, mine.id, InstanceState.STARTED)
 
@@ -133,13 +142,13 @@ def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
 def test_waiting_for_an_unknown_instance_is_not_found() -> None:
     """There must be somebody to wait for."""
     with pytest.raises(NotFound):
-        time_control.wait_for(world(WARM), "nobody", InstanceState.STARTED)
+        time_control.wait_for(build_controller(WARM), "nobody", InstanceState.STARTED)
 
 
 def test_waiting_for_what_cannot_be_ends_at_once() -> None:
     """A state that the life cycle does not lead to is never waited for."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
     begun = controller.now
     with pytest.raises(Never, match=r"^an instance that is Started is never Pulling$"):
         time_control.wait_for(controller, mine.id, InstanceState.PULLING)
@@ -149,9 +158,9 @@ def test_waiting_for_what_cannot_be_ends_at_once() -> None:
 
 def test_waiting_for_an_instance_in_error_says_its_message() -> None:
     """Who waits for a failed instance hears why it failed."""
-    controller = world(WARM)
-    mine = started(controller)
-    nodes.delete_node(controller, node_of(controller).id)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
+    nodes.delete_node(controller, node_named(controller).id)
 
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(node alpha was deleted\)$"):
         time_control.wait_for(controller, mine.id, InstanceState.STARTED)
@@ -159,8 +168,8 @@ def test_waiting_for_an_instance_in_error_says_its_message() -> None:
 
 def test_waiting_without_capacity_says_what_is_missing() -> None:
     """Who waits for an instance without a node hears why there is none."""
-    controller = world(FULL)
-    mine = one(controller)
+    controller = build_controller(FULL)
+    mine = start_instance(controller)
 
     with pytest.raises(Never, match=rf"^instance {mine.id} stays Scheduling: no free slot \(1 node\)$"):
         time_control.wait_for(controller, mine.id, InstanceState.STARTED)
@@ -168,8 +177,8 @@ def test_waiting_without_capacity_says_what_is_missing() -> None:
 
 def test_waiting_for_one_that_vanishes_says_so() -> None:
     """A never-placed instance is gone without having been Terminated."""
-    controller = world(FULL)
-    mine = one(controller)
+    controller = build_controller(FULL)
+    mine = start_instance(controller)
     instances.terminate_instance(controller, mine.id)
 
     with pytest.raises(Never, match=f"^instance {mine.id} is gone without having been Terminated$"):
@@ -178,8 +187,8 @@ def test_waiting_for_one_that_vanishes_says_so() -> None:
 
 def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
     """A Started instance terminates only when it is told to."""
-    controller = world(WARM)
-    mine = started(controller)
+    controller = build_controller(WARM)
+    mine = started_instance(controller)
 
     with pytest.raises(Never, match=r"stays Started: nothing is on its way$"):
         time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
@@ -187,11 +196,11 @@ def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
 
 def test_why_it_stays_knows_lost_nodes_and_missing_ones() -> None:
     """The reason is the silent node, the missing capacity, or that nothing happens by itself."""
-    controller = world(WARM)
-    up = started(controller)
+    controller = build_controller(WARM)
+    up = started_instance(controller)
     resting = time_control.why_not_reached(controller, up)
-    lose(controller)
-    waiting = one(controller)
+    lose_node(controller)
+    waiting = start_instance(controller)
     pass_time(controller, 5)
 
     assert "nothing is on its way" == resting

@@ -5,7 +5,15 @@ import pytest
 from mockanka.core import instances, usb
 from mockanka.core.errors import NoSuchUsbDevice
 from mockanka.core.usb import Availability, UsbDevice
-from tests.core.builders import lose, node_of, one, pass_time, start, states, world
+from tests.core.builders import (
+    build_controller,
+    lose_node,
+    node_named,
+    pass_time,
+    start_instance,
+    start_instances,
+    states,
+)
 
 DEVICES = """
 templates:
@@ -27,8 +35,8 @@ def test_a_device_answers_to_its_name_and_its_location(wanted: str, answers: boo
 
 def test_nothing_is_claimed_where_nothing_runs() -> None:
     """A node without instances has all its devices free."""
-    controller = world(DEVICES)
-    alpha = node_of(controller)
+    controller = build_controller(DEVICES)
+    alpha = node_named(controller)
 
     assert set() == usb.claimed(controller, alpha)
     assert alpha.usb[0] == usb.free_device(controller, alpha, "phone")
@@ -36,10 +44,10 @@ def test_nothing_is_claimed_where_nothing_runs() -> None:
 
 def test_an_instance_claims_one_device() -> None:
     """Whoever asks for a name gets one device of that name, and the next gets its twin."""
-    controller = world(DEVICES)
-    first, second = start(controller, count=2, usb_device="phone")
+    controller = build_controller(DEVICES)
+    first, second = start_instances(controller, count=2, usb_device="phone")
     pass_time(controller, 1)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
 
     assert {"111", "222"} == {device.location for device in usb.claimed(controller, alpha)}
     assert first.usb != second.usb
@@ -48,8 +56,8 @@ def test_an_instance_claims_one_device() -> None:
 
 def test_a_location_claims_that_very_device() -> None:
     """Who asks for a location id gets the device there, though its twin comes first."""
-    controller = world(DEVICES)
-    mine = one(controller, usb_device="222")
+    controller = build_controller(DEVICES)
+    mine = start_instance(controller, usb_device="222")
     pass_time(controller, 1)
 
     assert mine.usb == UsbDevice("phone", "222")
@@ -57,8 +65,8 @@ def test_a_location_claims_that_very_device() -> None:
 
 def test_the_third_of_two_devices_waits_until_one_is_free() -> None:
     """With all devices taken an instance waits in Scheduling, and is placed when one is given back (C10)."""
-    controller = world(DEVICES)
-    first, _, third = start(controller, count=3, usb_device="phone")
+    controller = build_controller(DEVICES)
+    first, _, third = start_instances(controller, count=3, usb_device="phone")
     pass_time(controller, 100)
     before = states(third)
     instances.terminate_instance(controller, first.id)
@@ -70,8 +78,8 @@ def test_the_third_of_two_devices_waits_until_one_is_free() -> None:
 
 def test_a_device_somewhere_is_enough_to_be_asked_for() -> None:
     """Whether a device is free does not matter to whether it exists."""
-    controller = world(DEVICES)
-    one(controller, usb_device="watch")
+    controller = build_controller(DEVICES)
+    start_instance(controller, usb_device="watch")
     pass_time(controller, 1)
 
     usb.require_usb_device(controller, "watch")
@@ -81,13 +89,13 @@ def test_a_device_somewhere_is_enough_to_be_asked_for() -> None:
 def test_a_device_that_no_node_has_is_refused() -> None:
     """Nobody can wait for a device that does not exist."""
     with pytest.raises(NoSuchUsbDevice, match=r"^No such USB device toaster$"):
-        usb.require_usb_device(world(DEVICES), "toaster")
+        usb.require_usb_device(build_controller(DEVICES), "toaster")
 
 
 def test_availability_counts_by_name_in_order() -> None:
     """Free and taken devices are counted by name over all nodes."""
-    controller = world(DEVICES)
-    start(controller, usb_device="phone")
+    controller = build_controller(DEVICES)
+    start_instances(controller, usb_device="phone")
     pass_time(controller, 1)
     expected = {"phone": Availability(1, 1), "tablet": Availability(1, 0), "watch": Availability(1, 0)}
 
@@ -97,8 +105,8 @@ def test_availability_counts_by_name_in_order() -> None:
 
 def test_a_lost_nodes_devices_count_until_it_is_offline() -> None:
     """The devices of a node vanish from the count when the node is Offline, not before."""
-    controller = world(DEVICES)
-    lose(controller, "beta")
+    controller = build_controller(DEVICES)
+    lose_node(controller, "beta")
     pass_time(controller, 60)
     before = sorted(usb.availability(controller))
     pass_time(controller, 70)

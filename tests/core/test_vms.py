@@ -8,7 +8,15 @@ from mockanka.core import instances
 from mockanka.core.release import Release
 from mockanka.core.templates import PortRule
 from mockanka.core.vms import PortForward, Vm
-from tests.core.builders import node_of, one, pass_time, start, started, template_of, world
+from tests.core.builders import (
+    build_controller,
+    node_named,
+    pass_time,
+    start_instance,
+    start_instances,
+    started_instance,
+    template_named,
+)
 
 PORTS = """
 templates:
@@ -25,8 +33,8 @@ nodes:
 
 def vms(text: str = PORTS, count: int = 1, **wanted: object) -> list[Vm]:
     """The VMs of instances that are up."""
-    controller = world(text)
-    several = start(controller, count=count, **{"tag": "stopped", **wanted})  # type: ignore[arg-type]
+    controller = build_controller(text)
+    several = start_instances(controller, count=count, **{"tag": "stopped", **wanted})  # type: ignore[arg-type]
     pass_time(controller, 60)
     return [each.shown_vm for each in several if each.shown_vm]
 
@@ -67,9 +75,9 @@ def test_vms_on_a_node_share_neither_address_nor_port() -> None:
 
 def test_a_port_that_a_rule_asks_for_goes_to_no_other() -> None:
     """Also when the next free one would be it, and its rule comes later."""
-    controller = world(PORTS)
+    controller = build_controller(PORTS)
     rules = (PortRule("a", 22), PortRule("b", 80, 10000), PortRule("c", 81))
-    mine = started(controller, ports=rules)
+    mine = started_instance(controller, ports=rules)
 
     assert mine.vm is not None
     assert [10001, 10000, 10002] == [port.host_port for port in mine.vm.ports]
@@ -77,8 +85,8 @@ def test_a_port_that_a_rule_asks_for_goes_to_no_other() -> None:
 
 def test_vms_on_two_nodes_may_have_the_same_ports() -> None:
     """Each node picks for itself."""
-    controller = world(PORTS)
-    several = [started(controller, on=name) for name in ("alpha", "beta")]
+    controller = build_controller(PORTS)
+    several = [started_instance(controller, on=name) for name in ("alpha", "beta")]
     expected = 1
 
     assert expected == len({each.vm.vnc_port for each in several if each.vm})
@@ -86,12 +94,12 @@ def test_vms_on_two_nodes_may_have_the_same_ports() -> None:
 
 def test_a_port_is_used_again_when_it_is_free() -> None:
     """The next VM gets the lowest port that nobody has."""
-    controller = world(PORTS)
-    first, second = start(controller, count=2, on="alpha")
+    controller = build_controller(PORTS)
+    first, second = start_instances(controller, count=2, on="alpha")
     pass_time(controller, 60)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
-    third = started(controller, on="alpha")
+    third = started_instance(controller, on="alpha")
     expected = (5901, 5902)
 
     assert third.vm
@@ -136,8 +144,8 @@ ARM = PORTS.replace("    cpus: 4", "    arch: arm64\n    cpus: 4")
 )
 def test_apple_silicon_has_no_vnc_port(text: str, release: str, port: int) -> None:
     """From 1.24 on a VM of that kind shows 0 (A2.3)."""
-    controller = world(text, release=Release.parse(release))
-    mine = started(controller, on="alpha", tag="stopped")
+    controller = build_controller(text, release=Release.parse(release))
+    mine = started_instance(controller, on="alpha", tag="stopped")
 
     assert mine.vm
     assert port == mine.vm.vnc_port
@@ -191,13 +199,13 @@ def test_a_request_may_name_its_vm(pattern: str, expected: str) -> None:
 )
 def test_the_variables_of_a_name_come_with_their_releases(release: str, known: str) -> None:
     """Nodes and the tag from 1.25 on, the instance from 1.27 on; before, their names stay as they are (B42)."""
-    controller = world(PORTS, release=Release.parse(release))
+    controller = build_controller(PORTS, release=Release.parse(release))
     every = "$template_name $template_id $node_id $node_name $tag $instance_id"
-    mine = started(controller, on="beta", tag="stopped", name_template=every)
+    mine = started_instance(controller, on="beta", tag="stopped", name_template=every)
     values = {
         "$template_name": "mac",
-        "$template_id": template_of(controller).id,
-        "$node_id": node_of(controller, "beta").id,
+        "$template_id": template_named(controller).id,
+        "$node_id": node_named(controller, "beta").id,
         "$node_name": "beta",
         "$tag": "stopped",
         "$instance_id": mine.id,
@@ -210,8 +218,10 @@ def test_the_variables_of_a_name_come_with_their_releases(release: str, known: s
 
 def test_the_longest_variable_counts() -> None:
     """One name may begin with another's, and what comes in is not looked at again."""
-    controller = world(PORTS.replace("name: mac\n", "name: $ts\n").replace("mac:", "$ts:"))
-    mine = started(controller, template="$ts", on="alpha", tag="stopped", name_template="$template_names-$tagged")
+    controller = build_controller(PORTS.replace("name: mac\n", "name: $ts\n").replace("mac:", "$ts:"))
+    mine = started_instance(
+        controller, template="$ts", on="alpha", tag="stopped", name_template="$template_names-$tagged"
+    )
 
     assert mine.vm
     assert "mgmtManaged-$tss-stoppedged" == mine.vm.name
@@ -219,11 +229,11 @@ def test_the_longest_variable_counts() -> None:
 
 def test_a_name_may_hold_the_templates_id() -> None:
     """$template_id is the id of the template."""
-    controller = world(PORTS)
-    mine = started(controller, name_template="$template_id")
+    controller = build_controller(PORTS)
+    mine = started_instance(controller, name_template="$template_id")
 
     assert mine.vm
-    assert f"mgmtManaged-{template_of(controller).id}" == mine.vm.name
+    assert f"mgmtManaged-{template_named(controller).id}" == mine.vm.name
 
 
 def test_vms_cloned_at_one_moment_differ_in_name_and_uuid() -> None:
@@ -235,7 +245,7 @@ def test_vms_cloned_at_one_moment_differ_in_name_and_uuid() -> None:
 
 def test_the_same_seed_makes_the_same_vms() -> None:
     """VMs are repeated with their world, and are others in another."""
-    again, other = [one(world(PORTS, seed=seed)).id for seed in (0, 1)]
+    again, other = [start_instance(build_controller(PORTS, seed=seed)).id for seed in (0, 1)]
 
     assert vms(count=3) == vms(count=3)
     assert again != other

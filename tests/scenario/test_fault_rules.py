@@ -15,7 +15,7 @@ from mockanka.core.operations import OPERATION_METHODS
 from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, fault_rules, to_yaml
 from mockanka.scenario.fault_sections import ALL_OPERATIONS, Fault
-from tests.controllers import CORNERS, controller_of, pass_time, put_in_force, state_of
+from tests.controllers import CORNERS, add_rule, controller_of, pass_time, state_of
 
 LAND = """\
 templates:
@@ -210,7 +210,7 @@ def test_a_rule_that_begins_and_meets_no_node_has_not_struck() -> None:
     controller = controller_of(LAND + rule("{do: {status: 500}}"))
     given = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
     made = fault_rules.make(controller, (), Fault().load(given), is_dump=True)
-    put_in_force(controller, made)
+    add_rule(controller, made)
 
     assert (0, 0) == (made.matched, made.applied)
     assert not [line for line in controller.log.since(0) if line.what == "fault"]
