@@ -1,5 +1,6 @@
 """The controller: its time, its ids, its line of waiting instances, and that all of it can be repeated."""
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from mockanka.core import distributions, groups, instances, nodes, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.events import Event, EventQueue
 from mockanka.units import SECOND
-from tests.controllers import CORNERS, controller_of, shipped, state_of
+from tests.controllers import CORNERS, controller_of, shipped, state_of, state_with_rules
 from tests.core.builders import (
     COLD,
     PAIR,
@@ -35,22 +36,22 @@ YEAR = 365 * 24 * 3600
 
 def a_busy_day(controller: Controller) -> None:
     """A bit of everything."""
-    several = [
+    batch = [
         start_instance(controller, name, **wanted)
         for name in ("layered", "suspended", "bulky")
         for wanted in ({}, {"priority": 1})
     ]
     pass_time(controller, 100)
-    instances.terminate_instance(controller, several[0].id)
+    instances.terminate_instance(controller, batch[0].id)
     distributions.create_distribution(controller, template_named(controller, "layered").id)
     lose_node(controller, "pair")
     pass_time(controller, 60)
     restore_node(controller, "pair")
     pass_time(controller, 200)
     groups.create_group(controller, "new")
-    for each in several:
-        if each.state == "Started":
-            save_instance(controller, each, "", new_template_name="saved", script="ZmFpbA==")
+    for instance in batch:
+        if instance.state == "Started":
+            save_instance(controller, instance, "", new_template_name="saved", script="ZmFpbA==")
             break
     start_instances(controller, "layered", count=5)
     pass_time(controller, 33.3)
@@ -60,8 +61,8 @@ def a_busy_day(controller: Controller) -> None:
 # Repetition.
 
 
-def test_the_same_seed_and_requests_give_the_same_byte_for_byte() -> None:
-    """Two controllers that went through the same are equal in everything, log and all."""
+def test_the_same_seed_and_operations_give_the_same_state() -> None:
+    """Two controllers that went through the same operations are equal, log included."""
     first, second = controller_of(CORNERS), controller_of(CORNERS)
     for controller in (first, second):
         a_busy_day(controller)
@@ -81,8 +82,8 @@ def test_another_seed_gives_other_ids() -> None:
 
 
 @given(st.lists(st.integers(0, 20 * SECOND), max_size=12))
-def test_how_often_time_is_looked_at_makes_no_difference(lengths: list[int]) -> None:
-    """Many small advances lead where one large one leads."""
+def test_many_small_advances_equal_one_large_advance(lengths: list[int]) -> None:
+    """The state is the same in both cases."""
     often, once = controller_of(CORNERS), controller_of(CORNERS)
     for controller in (often, once):
         start_instances(controller, "layered", count=3)
@@ -95,8 +96,8 @@ def test_how_often_time_is_looked_at_makes_no_difference(lengths: list[int]) -> 
 
 
 @pytest.mark.parametrize("name", ["default", "busy", "fleet"])
-def test_a_year_passes_with_few_events(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Heartbeats and progress are no events: a year of a world at rest takes hardly any, and ends."""
+def test_a_year_at_rest_has_few_events(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heartbeats and progress are no events, so a year without work takes hardly any."""
     controller = shipped(name)
     pass_time(controller, 24 * 3600)
     handled: list[tuple[int, Event]] = []
@@ -114,8 +115,8 @@ def test_a_year_passes_with_few_events(name: str, monkeypatch: pytest.MonkeyPatc
     assert len(handled) < 100
 
 
-def test_a_year_of_work_at_once_is_what_it_would_have_been() -> None:
-    """What was due on the first day happened on the first day, though nobody looked for a year."""
+def test_events_happen_at_their_own_time_in_one_long_advance() -> None:
+    """What was due in the first hour is logged at the same times if the clock advances a year at once."""
     looked, asleep = controller_of(CORNERS), controller_of(CORNERS)
     for controller in (looked, asleep):
         a_busy_day(controller)
@@ -129,8 +130,8 @@ def test_a_year_of_work_at_once_is_what_it_would_have_been() -> None:
 # Ids.
 
 
-def test_minted_ids_look_like_the_real_ones_and_never_repeat() -> None:
-    """Ids have the controller's odd variant; each kind counts by itself (A0.2)."""
+def test_new_ids_have_the_controllers_format_and_never_repeat() -> None:
+    """Ids have the variant of the controller; each kind has a counter of its own (A0.2)."""
     controller = build_controller(WARM)
     ids = [controller.new_id(kind) for kind in ("instance", "group") for _ in range(50)]
     for id in ids:
@@ -141,14 +142,14 @@ def test_minted_ids_look_like_the_real_ones_and_never_repeat() -> None:
     assert {"instance": 50, "group": 50} == controller.id_counters
 
 
-def test_every_id_the_controller_makes_has_its_variant() -> None:
-    """Instances, requests, groups, distributions and save image requests have ids of one shape."""
+def test_all_entities_have_ids_in_the_controllers_format() -> None:
+    """Instances, requests, groups, distributions and save image requests have ids of one format."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
-    ids = [mine.id, mine.inflight_id, groups.create_group(controller, "g").id]
+    instance = started_instance(controller)
+    ids = [instance.id, instance.inflight_id, groups.create_group(controller, "g").id]
     ids += [
         distributions.create_distribution(controller, template_named(controller).id).id,
-        save_instance(controller, mine).id,
+        save_instance(controller, instance).id,
     ]
 
     for id in ids:
@@ -159,36 +160,36 @@ def test_every_id_the_controller_makes_has_its_variant() -> None:
 
 
 def test_events_happen_at_their_own_time() -> None:
-    """However far time jumps, each thing happens when it was due."""
+    """However far the clock advances, each event happens when it was due."""
     controller = build_controller(COLD)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, YEAR)
 
-    assert mine.created + 36 * SECOND == mine.since
+    assert instance.created + 36 * SECOND == instance.since
 
 
-def test_nothing_moves_without_advance() -> None:
-    """The clock alone makes nothing happen."""
+def test_nothing_happens_without_advance() -> None:
+    """The clock alone changes neither state nor time of the controller."""
     controller = build_controller(WARM)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     before = controller.now
     controller.clock.advance(YEAR * SECOND)
 
-    assert ("Scheduling", before) == (mine.state, controller.now)
+    assert ("Scheduling", before) == (instance.state, controller.now)
 
 
-def test_all_of_a_moment_happens_before_the_waiting_look_for_a_node() -> None:
-    """Two queued at one moment compete, and the more urgent gets the slot, though it was queued later."""
+def test_placement_comes_after_all_events_of_a_moment() -> None:
+    """Of three instances queued at one moment the most urgent gets the slot, though it was queued last."""
     controller = build_controller(PAIR)
-    several = [start_instance(controller, on="alpha", priority=priority) for priority in (3, 2, 1)]
+    batch = [start_instance(controller, on="alpha", priority=priority) for priority in (3, 2, 1)]
     pass_time(controller, 30)
     expected = ["Scheduling", "Scheduling", "Started"]
 
-    assert expected == [each.state.value for each in several]
+    assert expected == [instance.state.value for instance in batch]
 
 
-def test_next_due_is_the_next_thing_that_changes_anything() -> None:
-    """Nothing is due at rest; with an instance on its way it is the end of its phase."""
+def test_next_due_is_the_time_of_the_next_change() -> None:
+    """It is None at rest, and the end of the phase of an instance that starts."""
     controller = build_controller(WARM)
     before = controller.next_due()
     start_instance(controller)
@@ -198,7 +199,7 @@ def test_next_due_is_the_next_thing_that_changes_anything() -> None:
 
 
 def test_next_due_is_now_while_placement_is_due() -> None:
-    """A change that may let somebody be placed counts as something that happens now."""
+    """A change that may let a waiting instance be placed counts as due now."""
     controller = build_controller(FULL)
     start_instance(controller)
     pass_time(controller, 5)
@@ -208,15 +209,15 @@ def test_next_due_is_now_while_placement_is_due() -> None:
     assert (None, controller.now) == (rest, controller.next_due())
 
 
-def test_idle_is_when_nothing_is_on_its_way() -> None:
-    """A booting instance is on its way; a waiting, a running and a terminated one are not."""
+def test_idle_means_that_nothing_makes_progress() -> None:
+    """A booting or terminating instance makes progress; a Started and a Terminated one do not."""
     controller = build_controller(WARM)
     seen = [controller.idle]
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     seen.append(controller.idle)
     pass_time(controller, 30)
     seen.append(controller.idle)
-    instances.terminate_instance(controller, mine.id)
+    instances.terminate_instance(controller, instance.id)
     seen.append(controller.idle)
     pass_time(controller, 10)
     seen.append(controller.idle)
@@ -225,8 +226,8 @@ def test_idle_is_when_nothing_is_on_its_way() -> None:
     assert expected == seen
 
 
-def test_a_pull_keeps_the_controller_from_being_idle() -> None:
-    """A distribution that is on its way is waited for."""
+def test_the_controller_is_not_idle_during_a_pull() -> None:
+    """A distribution makes progress."""
     controller = build_controller(COLD)
     distributions.create_distribution(controller, template_named(controller).id)
     pass_time(controller, 5)
@@ -240,43 +241,43 @@ def test_a_pull_keeps_the_controller_from_being_idle() -> None:
 # The line.
 
 
-def test_the_line_is_in_order_of_priority_and_age() -> None:
-    """Who waits stands in line by priority, and among equals by age."""
+def test_waiting_instances_are_ordered_by_priority_and_age() -> None:
+    """Among equal priorities the older instance comes first."""
     controller = build_controller(FULL)
-    several = [start_instance(controller, priority=priority) for priority in (5, 1, 5, 1)]
+    batch = [start_instance(controller, priority=priority) for priority in (5, 1, 5, 1)]
     pass_time(controller, 5)
 
-    assert [several[index].id for index in (1, 3, 0, 2)] == [id for _, _, id in controller.waiting]
+    assert [batch[index].id for index in (1, 3, 0, 2)] == [id for _, _, id in controller.waiting]
 
 
-def test_who_waits_no_more_leaves_the_line() -> None:
-    """Terminating takes an instance out of the line; taking out one that does not stand there does nothing."""
+def test_a_terminated_instance_does_not_wait_any_more() -> None:
+    """Removing an instance that does not wait does nothing."""
     controller = build_controller(FULL)
-    several = start_instances(controller, count=3)
+    batch = start_instances(controller, count=3)
     pass_time(controller, 5)
-    instances.terminate_instance(controller, several[1].id)
-    controller.dequeue(several[1])
+    instances.terminate_instance(controller, batch[1].id)
+    controller.dequeue(batch[1])
 
-    assert [several[0].id, several[2].id] == [id for _, _, id in controller.waiting]
+    assert [batch[0].id, batch[2].id] == [id for _, _, id in controller.waiting]
 
 
-def test_waiting_makes_placement_due() -> None:
-    """Whoever joins the line is looked at next."""
+def test_an_instance_that_begins_to_wait_makes_placement_due() -> None:
+    """It is the next that is tried."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     before = controller.placement_due
-    controller.enqueue(mine)
+    controller.enqueue(instance)
     expected = (False, True)
 
     assert expected == (before, controller.placement_due)
-    assert [mine.id] == [id for _, _, id in controller.waiting]
+    assert [instance.id] == [id for _, _, id in controller.waiting]
 
 
 # Revisions and the log.
 
 
-def test_every_touch_is_a_new_revision() -> None:
-    """What is said of an instance is new with each touch."""
+def test_every_change_is_a_new_revision() -> None:
+    """A changed instance has a higher revision than any other."""
     controller = build_controller(FULL)
     first, second = start_instances(controller, count=2)
     controller.mark_changed(first)
@@ -284,8 +285,8 @@ def test_every_touch_is_a_new_revision() -> None:
     assert controller.revision == first.revision > second.revision
 
 
-def test_what_happened_is_logged_with_its_time() -> None:
-    """The log has the moment that something was due, not that of the look at it."""
+def test_log_entries_have_the_time_of_their_event() -> None:
+    """It is the time at which the event was due, not that of the advance."""
     controller = build_controller(COLD)
     start_instance(controller)
     begun = controller.now
@@ -299,8 +300,8 @@ def test_what_happened_is_logged_with_its_time() -> None:
 # Becoming another.
 
 
-def test_a_controller_becomes_another_on_the_spot() -> None:
-    """Who holds the old one holds the new one; nothing of the old is left."""
+def test_a_controller_takes_over_the_state_of_another() -> None:
+    """Nothing of its old state is left."""
     controller, other = build_controller(COLD), build_controller(PAIR, seed=9)
     start_instance(controller)
     expected = repr(state_of(other))
@@ -309,8 +310,8 @@ def test_a_controller_becomes_another_on_the_spot() -> None:
     assert expected == repr(state_of(controller))
 
 
-def test_the_revision_goes_on_when_a_controller_becomes_another() -> None:
-    """No answer kept from before fits what is there afterwards."""
+def test_revisions_continue_when_a_controller_takes_over_another() -> None:
+    """No answer that was kept before has the revision of a new state."""
     controller, other = build_controller(FULL), build_controller(FULL)
     start_instances(controller, count=5)
     fresh = start_instance(other)
@@ -320,10 +321,21 @@ def test_the_revision_goes_on_when_a_controller_becomes_another() -> None:
     assert controller.revision >= fresh.revision > before
 
 
-def test_settings_of_the_scenario_are_the_controllers() -> None:
-    """Seed, licence and timings are what they were said to be."""
+def test_the_controller_has_the_settings_of_its_scenario() -> None:
+    """Seed, licence and timings are those of the scenario."""
     controller = build_controller(WARM + "controller: {license: basic}\n", seed=7)
     expected = (7, "basic")
 
     assert expected == (controller.seed, controller.license.tier)
     assert replace(controller.timings) == controller.timings
+
+
+def test_settling_at_the_end_of_time_changes_nothing() -> None:
+    """What would happen after the year 9000 never does, and Never says so."""
+    controller = build_controller(COLD + "clock: {start: '8999-12-31T23:59:59Z'}\n")
+    start_instance(controller)
+    before = copy.deepcopy(state_with_rules(controller))
+    with pytest.raises(time_control.Never, match="beyond the year 9000"):
+        time_control.settle(controller)
+
+    assert before == state_with_rules(controller)

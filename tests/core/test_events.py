@@ -44,8 +44,8 @@ class Plain(Event):
 
 
 @given(st.lists(st.integers(0, 5)))
-def test_the_queue_gives_by_time_and_then_by_age(times: list[int]) -> None:
-    """Earlier events come first, and of one moment those that were put in first."""
+def test_the_queue_is_ordered_by_time_and_then_by_age(times: list[int]) -> None:
+    """Events of the same time come in the order in which they were added."""
     queue = EventQueue()
     for number, at in enumerate(times):
         queue.put(at, Ring(str(number)))
@@ -54,8 +54,8 @@ def test_the_queue_gives_by_time_and_then_by_age(times: list[int]) -> None:
     assert sorted((at, number) for number, at in enumerate(times)) == [(at, int(each.name)) for at, each in popped]
 
 
-def test_the_queue_knows_when_the_next_is_due() -> None:
-    """The next due time is that of the earliest event."""
+def test_next_due_is_the_time_of_the_earliest_event() -> None:
+    """Not that of the event which was added first."""
     queue = EventQueue()
     queue.put(9, Ring("late"))
     queue.put(3, Ring("early"))
@@ -71,8 +71,8 @@ def test_nothing_is_due_in_an_empty_queue() -> None:
     assert 0 == len(queue)
 
 
-def test_dead_events_in_front_are_dropped() -> None:
-    """Dropping the dead ends at the first that lives; those behind it stay."""
+def test_events_at_the_front_that_are_not_current_are_dropped() -> None:
+    """The first current event and all behind it stay."""
     controller = build_controller(WARM)
     queue = EventQueue()
     for at, living in enumerate([False, False, True, False]):
@@ -82,8 +82,8 @@ def test_dead_events_in_front_are_dropped() -> None:
     assert 2 == len(queue)
 
 
-def test_sleeping_events_are_looked_past_and_stay() -> None:
-    """The next event that will happen is behind those that sleep, and looking for it loses none of them."""
+def test_deferred_events_are_skipped_and_stay() -> None:
+    """The next active event is behind deferred ones, which stay in the queue."""
     controller = build_controller(WARM)
     queue = EventQueue()
     for at, sleeping in enumerate([True, True, False]):
@@ -93,8 +93,8 @@ def test_sleeping_events_are_looked_past_and_stay() -> None:
     assert [0, 1, 2] == [at for at, _ in queue.current_events(controller)]
 
 
-def test_a_queue_where_all_sleep_has_nothing_next() -> None:
-    """Nothing is going to happen, and nothing is settling, while every event sleeps."""
+def test_a_queue_of_deferred_events_has_no_active_event() -> None:
+    """Nothing is due, and nothing makes progress."""
     controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(1, Ring("", sleeping=True))
@@ -103,8 +103,8 @@ def test_a_queue_where_all_sleep_has_nothing_next() -> None:
     assert not queue.has_progress(controller)
 
 
-def test_live_events_are_listed_in_order_and_stay() -> None:
-    """The list of live events leaves out the dead and takes nothing out of the queue."""
+def test_current_events_are_listed_in_order_and_stay() -> None:
+    """The list leaves out events that are not current, and removes nothing from the queue."""
     controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(2, Ring("second"))
@@ -115,8 +115,8 @@ def test_live_events_are_listed_in_order_and_stay() -> None:
     assert 3 == len(queue)
 
 
-def test_a_dead_event_settles_nothing() -> None:
-    """Only a living event that settles something keeps the queue from being settled."""
+def test_an_event_that_is_not_current_makes_no_progress() -> None:
+    """Only a current event that makes progress counts."""
     controller = build_controller(WARM)
     queue = EventQueue()
     queue.put(1, Ring("dead", living=False))
@@ -128,13 +128,13 @@ def test_a_dead_event_settles_nothing() -> None:
     assert expected == (before, queue.has_progress(controller))
 
 
-def test_an_event_is_awaited_unless_it_says_otherwise() -> None:
-    """By default something gets somewhere by an event."""
+def test_an_event_makes_progress_by_default() -> None:
+    """An event class may say otherwise."""
     assert Plain().makes_progress(build_controller(WARM))
 
 
-def test_a_dead_event_does_nothing() -> None:
-    """The controller passes over an event that no longer matters."""
+def test_an_event_that_is_not_current_is_not_applied() -> None:
+    """The controller drops it when it is due."""
     controller = build_controller(WARM)
     controller.schedule(controller.now, Ring("dead", living=False))
     controller.schedule(controller.now, Ring("alive"))
@@ -144,8 +144,8 @@ def test_a_dead_event_does_nothing() -> None:
     assert expected == [line.subject for line in controller.log.since(0) if line.what == "rang"]
 
 
-def test_the_log_numbers_its_lines_from_one() -> None:
-    """Lines are counted, and each keeps its moment, its subject and its detail."""
+def test_log_entries_are_numbered_from_one() -> None:
+    """Each keeps its time, its subject and its details."""
     log = EventLog()
     log.add(10, "made", "a", size=3)
     log.add(11, "lost", "b")
@@ -156,8 +156,8 @@ def test_the_log_numbers_its_lines_from_one() -> None:
 
 
 @given(st.integers(0, 30), st.integers(0, 40))
-def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None:
-    """Asked for what came since a number, the log gives those with larger ones."""
+def test_the_log_yields_the_entries_after_a_number(count: int, number: int) -> None:
+    """Those with larger numbers, in order."""
     log = EventLog()
     for n in range(count):
         log.add(n, "what", "whom")
@@ -165,8 +165,8 @@ def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None
     assert list(range(number + 1, count + 1)) == [line.number for line in log.since(number)]
 
 
-def test_the_log_forgets_its_oldest_lines_and_counts_on() -> None:
-    """Past its size the log drops the oldest; numbers go on."""
+def test_the_log_drops_its_oldest_entries_and_counts_on() -> None:
+    """Past its size the oldest entries go; numbers continue."""
     log = EventLog()
     for n in range(MAX_LOG_ENTRIES + 5):
         log.add(n, "what", "whom")

@@ -66,7 +66,7 @@ def test_a_group_cannot_fall_back_to_nothing_known() -> None:
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
         groups.create_group(controller, "new", fallback_id="nobody")
 
-    assert not any(each.name == "new" for each in controller.groups.values())
+    assert not any(group.name == "new" for group in controller.groups.values())
 
 
 def test_find_knows_groups_by_id() -> None:
@@ -175,7 +175,7 @@ def test_an_unknown_group_cannot_be_deleted() -> None:
 def test_every_node_joins_every_group() -> None:
     """Before 1.39 joining names groups and nodes, and each node is in each group afterwards, once."""
     controller = build_controller(GROUPS, release=Release.parse("1.38.0"))
-    ids = [each.id for each in controller.groups.values()]
+    ids = [group.id for group in controller.groups.values()]
     groups.add_nodes(controller, [*ids, *ids], list(controller.nodes))
 
     assert [sorted(ids)] * 2 == [sorted(node.groups) for node in controller.nodes.values()]
@@ -186,7 +186,7 @@ def test_every_node_joins_every_group() -> None:
 def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
     """Of the nodes that are named the others stay where they are (A10)."""
     controller = build_controller(GROUPS)
-    ids = [each.id for each in controller.groups.values()]
+    ids = [group.id for group in controller.groups.values()]
     before = [sorted(node.groups) for node in controller.nodes.values()]
     groups.add_nodes(controller, ids, list(controller.nodes))
     joined = [sorted(node.groups) for node in controller.nodes.values()]

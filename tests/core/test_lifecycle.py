@@ -36,43 +36,43 @@ def reachable(start: InstanceState) -> set[InstanceState]:
     return found
 
 
-def test_the_legal_moves_are_data_and_these() -> None:
-    """The table of moves is that of the facts (C2), with the guesses that the code marks as such."""
+def test_the_table_of_transitions_is_that_of_the_facts() -> None:
+    """It has the transitions of C2, and the guesses that the code marks as such."""
     assert PAIRS == {(before, after) for before, afters in LEGAL_TRANSITIONS.items() for after in afters}
 
 
 @pytest.mark.parametrize(("before", "after"), sorted(PAIRS))
-def test_a_legal_move_passes(before: InstanceState, after: InstanceState) -> None:
-    """What stands in the table is not objected to."""
+def test_a_legal_transition_passes(before: InstanceState, after: InstanceState) -> None:
+    """check_transition raises nothing."""
     check_transition(before, after)
 
 
 @pytest.mark.parametrize(("before", "after"), [pair for pair in ALL_PAIRS if pair not in PAIRS])
-def test_an_illegal_move_is_an_internal_error_that_names_it(before: InstanceState, after: InstanceState) -> None:
-    """What does not stand in the table raises IllegalMove with both states."""
+def test_an_illegal_transition_raises_an_error_that_names_it(before: InstanceState, after: InstanceState) -> None:
+    """IllegalTransition has both states in its text."""
     with pytest.raises(IllegalTransition, match=f"^{before} -> {after}$"):
         check_transition(before, after)
 
 
-def test_an_illegal_move_is_no_refusal() -> None:
-    """A client cannot be told of an illegal move as of its own mistake."""
+def test_an_illegal_transition_is_no_refusal() -> None:
+    """It is an error of mockanka, not one of the client's that an answer could report."""
     assert not issubclass(IllegalTransition, Refusal)
 
 
 @pytest.mark.parametrize("state", [state for state in InstanceState if state is not InstanceState.GONE])
-def test_every_state_leads_to_being_gone(state: InstanceState) -> None:
-    """There is a way out of every state."""
+def test_every_state_leads_to_gone(state: InstanceState) -> None:
+    """Every state has a way out."""
     assert InstanceState.GONE in reachable(state)
 
 
 @pytest.mark.parametrize("state", [InstanceState.TERMINATING, InstanceState.TERMINATED])
-def test_from_terminating_nothing_leads_back(state: InstanceState) -> None:
-    """After a request to terminate an instance is Terminated or gone, and nothing else ever (C1)."""
+def test_nothing_leads_back_from_terminating(state: InstanceState) -> None:
+    """After a request to terminate, an instance is Terminated or gone, and nothing else (C1)."""
     assert reachable(state) <= {InstanceState.TERMINATED, InstanceState.GONE}
 
 
-def test_a_node_has_the_states_of_the_wire() -> None:
-    """Node states are spelled as the controller spells them (C5)."""
+def test_node_states_have_the_names_of_the_api() -> None:
+    """They are spelled as the controller spells them (C5)."""
     expected = ["Active", "Drain Mode", "Inactive (Invalid License)", "Offline", "Unhealthy", "Updating"]
 
     assert expected == sorted(NodeState)

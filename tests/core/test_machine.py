@@ -40,7 +40,7 @@ from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, fault_rules
 from mockanka.scenario.fault_sections import Fault
 from mockanka.units import SECOND
-from tests.controllers import CORNERS, add_rule, reload, state_of
+from tests.controllers import CORNERS, add_rule, reload, state_with_rules
 
 LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
@@ -99,15 +99,6 @@ FAULTS: list[dict[str, Any]] = [
 """Rules for this world, a kind each."""
 
 
-def whole(controller: Controller) -> dict[str, object]:
-    """The state, with the rules and what they counted."""
-    return {
-        **state_of(controller),
-        "faults": list(controller.faults),
-        "added": controller.faults.added,
-    }
-
-
 @dataclass
 class Watch:
     """What the invariants remember from step to step."""
@@ -163,10 +154,10 @@ class ControllerMachine(RuleBasedStateMachine):
         self.controller = WORLD.controller(self.options)
         self.controller.retries = retries
         self.watch = Watch()
-        for each in self.controller.instances.values():
-            self.watch.states[each.id] = each.state
-            if each.state is InstanceState.STARTED:
-                self.watch.started.add(each.id)
+        for instance in self.controller.instances.values():
+            self.watch.states[instance.id] = instance.state
+            if instance.state is InstanceState.STARTED:
+                self.watch.started.add(instance.id)
         self.template_ids = list(self.controller.templates)
         self.node_ids = list(self.controller.nodes)
         self.group_ids = list(self.controller.groups)
@@ -174,17 +165,17 @@ class ControllerMachine(RuleBasedStateMachine):
     def do(self, operation: Callable[[Controller], object]) -> None:
         """Carry out an operation and remember it; a refusal must leave everything as it was."""
         self.journal.append(operation)
-        before = copy.deepcopy(whole(self.controller))
+        before = copy.deepcopy(state_with_rules(self.controller))
         try:
             operation(self.controller)
         except (Refusal, time_control.Never):
-            assert before == whole(self.controller), "a refusal changed something"
+            assert before == state_with_rules(self.controller), "a refusal changed something"
 
     def has(self, *features: str) -> bool:
         return all(map(self.controller.release.has, features))
 
     def some(self, pick: int, *states: InstanceState) -> str:
-        ids = [each.id for each in self.controller.instances.values() if not states or each.state in states]
+        ids = [instance.id for instance in self.controller.instances.values() if not states or instance.state in states]
         return ids[pick % len(ids)] if ids else "nobody"
 
     # Operations.
@@ -282,13 +273,13 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
     def terminate_early(self, phase: str, pick: int) -> None:
         phases: dict[str, Callable[[instances.Instance], bool]] = {
-            "booting": lambda one: one.booting,
-            "pulling": lambda one: one.pulling,
-            "waiting": lambda one: one.state is InstanceState.SCHEDULING,
-            "pushing": lambda one: one.state is InstanceState.PUSHING,
-            "restarting": lambda one: one.restarting_until is not None,
+            "booting": lambda instance: instance.booting,
+            "pulling": lambda instance: instance.pulling,
+            "waiting": lambda instance: instance.state is InstanceState.SCHEDULING,
+            "pushing": lambda instance: instance.state is InstanceState.PUSHING,
+            "restarting": lambda instance: instance.restarting_until is not None,
         }
-        ids = [one.id for one in self.controller.instances.values() if phases[phase](one)]
+        ids = [instance.id for instance in self.controller.instances.values() if phases[phase](instance)]
         id = ids[pick % len(ids)] if ids else "nobody"
         self.do(lambda c: instances.terminate_instance(c, id))
 
@@ -297,7 +288,9 @@ class ControllerMachine(RuleBasedStateMachine):
         id = self.some(pick)
         self.do(lambda c: instances.update_instance(c, id, {"name": name, "metadata": {"n": value}}))
 
-    @precondition(lambda self: any(each.state is InstanceState.STARTED for each in self.controller.instances.values()))
+    @precondition(
+        lambda self: any(instance.state is InstanceState.STARTED for instance in self.controller.instances.values())
+    )
     @rule(pick=PICK)
     def stop(self, pick: int) -> None:
         id = self.some(pick, InstanceState.STARTED)
@@ -386,7 +379,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.do(operations[trouble])
 
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
-        id, ids = self.group_ids[pick], [self.node_ids[each] for each in nodes]
+        id, ids = self.group_ids[pick], [self.node_ids[pick] for pick in nodes]
         if fallback is None:
             self.do(lambda c: groups.remove_nodes(c, [id], ids))
         else:
@@ -411,7 +404,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.controller.faults))
     @rule(pick=PICK)
     def remove_a_fault(self, pick: int) -> None:
-        ids = [each.id for each in self.controller.faults]
+        ids = [rule.id for rule in self.controller.faults]
         id = ids[pick % len(ids)]
         progress = self._progress()
         self.do(lambda c: fault_effects.remove_rule(c, id))
@@ -422,8 +415,12 @@ class ControllerMachine(RuleBasedStateMachine):
     def _progress(self) -> list[float]:
         c = self.controller
         return [
-            *(each.progress(c) for each in c.instances.values()),
-            *(made.progress(c, id) for made in c.distributions.values() for id in made.deliveries),
+            *(instance.progress(c) for instance in c.instances.values()),
+            *(
+                distribution.progress(c, id)
+                for distribution in c.distributions.values()
+                for id in distribution.deliveries
+            ),
         ]
 
     # Time.
@@ -477,7 +474,7 @@ class ControllerMachine(RuleBasedStateMachine):
         left_alone.clock.advance(length // 5 * 5)
         left_alone.advance()
 
-        assert whole(left_alone) == whole(polled)
+        assert state_with_rules(left_alone) == state_with_rules(polled)
 
     def dead_events_change_nothing(self, length: int) -> None:
         with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
@@ -488,7 +485,7 @@ class ControllerMachine(RuleBasedStateMachine):
         for controller in (with_dead, without):
             time_control.advance_by(controller, length)
 
-        assert whole(without) == whole(with_dead)
+        assert state_with_rules(without) == state_with_rules(with_dead)
 
     # What always holds.
 
@@ -516,20 +513,20 @@ class ControllerMachine(RuleBasedStateMachine):
                 self.watch.states[line.subject] = after
                 if after is InstanceState.STARTED:
                     self.watch.started.add(line.subject)
-        for each in self.controller.instances.values():
-            assert self.watch.states[each.id] is each.state, "a state changed and the log does not know"
+        for instance in self.controller.instances.values():
+            assert self.watch.states[instance.id] is instance.state, "a state changed and the log does not know"
 
     @invariant()
     def no_node_above_its_capacity(self) -> None:
-        for each in self.controller.nodes.values():
-            if set(each.occupants) <= self.watch.tolerated.get(each.id, set()):
+        for node in self.controller.nodes.values():
+            if set(node.occupants) <= self.watch.tolerated.get(node.id, set()):
                 continue
-            if each.capacity_mode == "number":
-                assert len(each.occupants) <= each.capacity
+            if node.capacity_mode == "number":
+                assert len(node.occupants) <= node.capacity
             else:
-                needs = [need_of(self.controller, self.controller.instances[id]) for id in each.occupants]
-                assert sum(need.vcpus for need in needs) <= each.vcpu_limit
-                assert sum(need.vram for need in needs) <= each.vram_limit
+                needs = [need_of(self.controller, self.controller.instances[id]) for id in node.occupants]
+                assert sum(need.vcpus for need in needs) <= node.vcpu_limit
+                assert sum(need.vram for need in needs) <= node.vram_limit
 
     @invariant()
     def node_counters_equal_what_runs(self) -> None:
@@ -541,14 +538,16 @@ class ControllerMachine(RuleBasedStateMachine):
             InstanceState.TERMINATING,
             InstanceState.ERROR,
         )
-        for each in self.controller.nodes.values():
-            here = [one for one in self.controller.instances.values() if one.node_id == each.id]
-            vms = [one.vm for one in here if one.vm and one.holds_slot and one.state in running]
+        for node in self.controller.nodes.values():
+            here = [instance for instance in self.controller.instances.values() if instance.node_id == node.id]
+            vms = [
+                instance.vm for instance in here if instance.vm and instance.holds_slot and instance.state in running
+            ]
 
-            assert set(each.occupants) == {one.id for one in here if one.holds_slot}
+            assert set(node.occupants) == {instance.id for instance in here if instance.holds_slot}
             # A node that is full by a fault runs VMs that were started by hand.
-            count = len(vms) + each.manual_vms
-            assert nodes.running_load(self.controller, each) == (
+            count = len(vms) + node.manual_vms
+            assert nodes.running_load(self.controller, node) == (
                 count,
                 sum(v.cpus for v in vms),
                 sum(v.ram for v in vms),
@@ -556,64 +555,66 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @invariant()
     def progress_never_falls(self) -> None:
-        for each in self.controller.instances.values():
-            progress = each.progress(self.controller)
+        for instance in self.controller.instances.values():
+            progress = instance.progress(self.controller)
             # Another node that tries again pulls from the beginning.
-            tried = (each.id, len(each.failed_on))
+            tried = (instance.id, len(instance.failed_on))
 
             assert self.watch.progress.get(tried, 0.0) <= progress <= 1.0
             self.watch.progress[tried] = progress
-        for made in self.controller.distributions.values():
-            for node_id in made.deliveries:
-                progress = made.progress(self.controller, node_id)
+        for distribution in self.controller.distributions.values():
+            for node_id in distribution.deliveries:
+                progress = distribution.progress(self.controller, node_id)
 
-                assert self.watch.deliveries.get((made.id, node_id), 0.0) <= progress <= 1.0
-                self.watch.deliveries[made.id, node_id] = progress
+                assert self.watch.deliveries.get((distribution.id, node_id), 0.0) <= progress <= 1.0
+                self.watch.deliveries[distribution.id, node_id] = progress
 
     @invariant()
     def the_time_of_the_last_update_never_falls(self) -> None:
-        for each in self.controller.instances.values():
-            updated = each.updated(self.controller)
+        for instance in self.controller.instances.values():
+            updated = instance.updated(self.controller)
 
-            assert self.watch.updated.get(each.id, 0) <= updated <= self.controller.now
-            self.watch.updated[each.id] = updated
+            assert self.watch.updated.get(instance.id, 0) <= updated <= self.controller.now
+            self.watch.updated[instance.id] = updated
 
     @invariant()
     def whatever_has_an_end_has_an_event_for_it(self) -> None:
         c = self.controller
         queued = set(c.queue.current_events(c))
-        silent = {each.id for each in c.nodes.values() if each.lost_at is not None}
-        for one in c.instances.values():
-            if one.until is not None and (one.node_id in c.nodes or not one.holds_slot):
-                assert one.until <= c.now or (one.until, instances.phase_end_event(one)) in queued
+        silent = {node.id for node in c.nodes.values() if node.lost_at is not None}
+        for instance in c.instances.values():
+            if instance.until is not None and (instance.node_id in c.nodes or not instance.holds_slot):
+                assert instance.until <= c.now or (instance.until, instances.phase_end_event(instance)) in queued
         for save in c.save_images.values():
             if save.until is not None and save.until > c.now and save.node_id in c.nodes:
                 assert (save.until, save_images.save_stage_end_event(save)) in queued
-        for made in c.distributions.values():
-            for id, delivery in made.deliveries.items():
+        for distribution in c.distributions.values():
+            for id, delivery in distribution.deliveries.items():
                 if delivery.until is not None and delivery.until > c.now and id in c.nodes:
-                    assert (delivery.until, distributions.delivery_stage_end_event(made, id)) in queued
-        for one in c.instances.values():
-            if (until := one.restarting_until) is not None and until > c.now:
-                assert (until, restarts.RestartStageEnded(one.id, until)) in queued
-        for each in c.nodes.values():
-            if (until := each.overrides.get("updating")) is not None and until > c.now:
+                    assert (delivery.until, distributions.delivery_stage_end_event(distribution, id)) in queued
+        for instance in c.instances.values():
+            if (until := instance.restarting_until) is not None and until > c.now:
+                assert (until, restarts.RestartStageEnded(instance.id, until)) in queued
+        for node in c.nodes.values():
+            if (until := node.overrides.get("updating")) is not None and until > c.now:
                 ends = {
-                    (until, nodes.NodeUpdated(each.id, until)),
-                    (until, nodes.NodeOverrideEnded(each.id, "updating", until)),
+                    (until, nodes.NodeUpdated(node.id, until)),
+                    (until, nodes.NodeOverrideEnded(node.id, "updating", until)),
                 }
                 assert ends & queued
-            for id, until in each.removals.items():
-                assert until <= c.now or (until, removals.TemplateRemoved(each.id, id, until)) in queued
-        for each in c.nodes.values():
-            for pull in each.pulls.values():
+            for id, until in node.removals.items():
+                assert until <= c.now or (until, removals.TemplateRemoved(node.id, id, until)) in queued
+        for node in c.nodes.values():
+            for pull in node.pulls.values():
                 if not pull.stalled_by:  # what a fault holds for good has no end
-                    assert pull.over <= c.now or (pull.over, PullEnded(each.id, pull.ref, pull.over)) in queued
+                    assert pull.over <= c.now or (pull.over, PullEnded(node.id, pull.ref, pull.over)) in queued
         if not silent:
-            assert not [one for one in c.instances.values() if one.until is not None and one.until < c.now]
-            assert not [one for one in c.instances.values() if (one.restarting_until or c.now) < c.now]
-            assert not [each for each in c.nodes.values() if (each.overrides.get("updating") or c.now) < c.now]
-            assert not [each for each in c.nodes.values() if min(each.removals.values(), default=c.now) < c.now]
+            assert not [
+                instance for instance in c.instances.values() if instance.until is not None and instance.until < c.now
+            ]
+            assert not [instance for instance in c.instances.values() if (instance.restarting_until or c.now) < c.now]
+            assert not [node for node in c.nodes.values() if (node.overrides.get("updating") or c.now) < c.now]
+            assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
 
     @invariant()
     def answers_at_hand_are_fresh(self) -> None:
@@ -624,36 +625,40 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_usb_device_claimed_twice(self) -> None:
-        for each in self.controller.nodes.values():
-            claims = [device for id in each.occupants if (device := self.controller.instances[id].usb)]
+        for node in self.controller.nodes.values():
+            claims = [device for id in node.occupants if (device := self.controller.instances[id].usb)]
 
             assert len(set(claims)) == len(claims)
-            assert set(claims) <= set(each.usb)
+            assert set(claims) <= set(node.usb)
         for count in usb.availability(self.controller).values():
             assert count.available >= 0
 
     @invariant()
     def no_mac_address_given_twice(self) -> None:
-        given = [one.request.mac_address for one in self.controller.instances.values() if one.request.mac_address]
+        given = [
+            instance.request.mac_address
+            for instance in self.controller.instances.values()
+            if instance.request.mac_address
+        ]
 
         assert len(set(given)) == len(given)
         assert not given or self.has("mac-addresses")
 
     @invariant()
     def an_instance_is_where_it_may_be(self) -> None:
-        for each in self.controller.nodes.values():
-            for id in each.occupants:
+        for node in self.controller.nodes.values():
+            for id in node.occupants:
                 need = need_of(self.controller, self.controller.instances[id])
 
-                assert each.arch in ("", need.arch)
-                assert not need.vlan or need.vlan in each.vlans
+                assert node.arch in ("", need.arch)
+                assert not need.vlan or need.vlan in node.vlans
 
     @invariant()
     def what_runs_or_pulls_has_its_files(self) -> None:
-        for each in self.controller.nodes.values():
-            here = {file for ref in each.cached for file in templates.get_version(self.controller, ref).files}
-            coming = {file for pull in each.pulls.values() for file in pull.files}
-            needed = {self.controller.instances[id].ref for id in each.occupants} | {*each.pulls}
+        for node in self.controller.nodes.values():
+            here = {file for ref in node.cached for file in templates.get_version(self.controller, ref).files}
+            coming = {file for pull in node.pulls.values() for file in pull.files}
+            needed = {self.controller.instances[id].ref for id in node.occupants} | {*node.pulls}
 
             assert {
                 file for ref in needed for file in templates.get_version(self.controller, ref).files
@@ -661,29 +666,29 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_restart_is_under_way_only_where_there_is_a_vm(self) -> None:
-        for one in self.controller.instances.values():
-            if one.restarting_until is not None:
-                assert one.vm is not None
-                assert one.holds_slot
-                assert one.state is InstanceState.STARTED or (
-                    one.state is InstanceState.ERROR and not self.has("quiet-restart")
+        for instance in self.controller.instances.values():
+            if instance.restarting_until is not None:
+                assert instance.vm is not None
+                assert instance.holds_slot
+                assert instance.state is InstanceState.STARTED or (
+                    instance.state is InstanceState.ERROR and not self.has("quiet-restart")
                 )
-                assert one.vm.status in ("running", "stopped")
-            elif one.state is InstanceState.STARTED:
-                assert one.vm is not None
-                assert one.vm.status == "running"
+                assert instance.vm.status in ("running", "stopped")
+            elif instance.state is InstanceState.STARTED:
+                assert instance.vm is not None
+                assert instance.vm.status == "running"
 
     @invariant()
     def template_size_is_the_union_of_its_layers(self) -> None:
-        for each in self.controller.templates.values():
-            union = {file for version in each.versions for file in version.images + version.state_files}
+        for template in self.controller.templates.values():
+            union = {file for version in template.versions for file in version.images + version.state_files}
 
-            assert each.size == sum(file.size for file in union)
+            assert template.size == sum(file.size for file in union)
 
     @invariant()
     def vms_on_a_node_share_no_port(self) -> None:
-        for each in self.controller.nodes.values():
-            vms = [vm for id in each.occupants if (vm := self.controller.instances[id].vm)]
+        for node in self.controller.nodes.values():
+            vms = [vm for id in node.occupants if (vm := self.controller.instances[id].vm)]
             ports = [port.host_port for vm in vms for port in vm.ports]
 
             assert len(set(ports)) == len(ports)
@@ -691,23 +696,25 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @invariant()
     def disks_are_never_overfull(self) -> None:
-        for each in self.controller.nodes.values():
-            reserved = sum(file.size for pull in each.pulls.values() for file in pull.files)
-            stored = {file for ref in each.cached for file in templates.get_version(self.controller, ref).files}
+        for node in self.controller.nodes.values():
+            reserved = sum(file.size for pull in node.pulls.values() for file in pull.files)
+            stored = {file for ref in node.cached for file in templates.get_version(self.controller, ref).files}
 
-            assert sum(file.size for file in stored) + reserved + each.disk_other <= each.disk_size
+            assert sum(file.size for file in stored) + reserved + node.disk_other <= node.disk_size
 
     @invariant()
     def pushing_means_a_request_is_pending(self) -> None:
-        pending = {each.request.instance_id for each in self.controller.save_images.values() if not each.is_finished}
+        pending = {save.request.instance_id for save in self.controller.save_images.values() if not save.is_finished}
 
-        assert pending == {one.id for one in self.controller.instances.values() if one.state is InstanceState.PUSHING}
+        assert pending == {
+            instance.id for instance in self.controller.instances.values() if instance.state is InstanceState.PUSHING
+        }
 
     @invariant()
     def a_save_image_request_waits_only_for_another(self) -> None:
-        saves = [each for each in self.controller.save_images.values() if not each.is_finished]
-        targets = {each.request.template_id for each in saves}
-        going = [each.request.template_id for each in saves if each.stage is not SaveStage.WAITING]
+        saves = [save for save in self.controller.save_images.values() if not save.is_finished]
+        targets = {save.request.template_id for save in saves}
+        going = [save.request.template_id for save in saves if save.stage is not SaveStage.WAITING]
 
         assert targets == set(going)
         assert len({target for target in going if target}) == len([target for target in going if target])
@@ -716,15 +723,15 @@ class ControllerMachine(RuleBasedStateMachine):
     def a_vm_shows_only_after_it_was_up(self) -> None:
         """Started, or its monitored script has failed."""
         self._note_moves()
-        for each in self.controller.instances.values():
-            failed = each.script is not None and each.script.return_code != 0
-            assert each.shown_vm is None or each.id in self.watch.started or failed
+        for instance in self.controller.instances.values():
+            failed = instance.script is not None and instance.script.return_code != 0
+            assert instance.shown_vm is None or instance.id in self.watch.started or failed
 
     @invariant()
     def dump_and_load_is_equal(self) -> None:
         loaded = reload(self.controller)
 
-        assert whole(self.controller) == whole(loaded)
+        assert state_with_rules(self.controller) == state_with_rules(loaded)
 
     def teardown(self) -> None:
         """The same seed and the same operations give the same state, though dumps were loaded in between."""
@@ -738,7 +745,7 @@ class ControllerMachine(RuleBasedStateMachine):
             except (Refusal, time_control.Never):
                 continue
 
-        assert whole(again) == whole(self.controller)
+        assert state_with_rules(again) == state_with_rules(self.controller)
 
 
 TestController = ControllerMachine.TestCase

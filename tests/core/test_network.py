@@ -35,7 +35,7 @@ MINE = "0A:1B:2C:3D:4E:5F"
 
 
 def addresses(controller: Controller) -> list[str | None]:
-    return [each.request.mac_address for each in controller.instances.values()]
+    return [instance.request.mac_address for instance in controller.instances.values()]
 
 
 def test_the_pool_has_as_many_addresses_as_the_scenario_says() -> None:

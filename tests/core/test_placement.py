@@ -77,7 +77,7 @@ def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
 def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
     """What it shows then; where there are none, arm64 (a guess)."""
     controller = build_controller(ARMS)
-    kinds = [nodes.host_arch(controller, each) for each in controller.nodes.values()]
+    kinds = [nodes.host_arch(controller, node) for node in controller.nodes.values()]
     alone = build_controller("nodes: [{name: alpha}]")
 
     assert ["amd64", "arm64", "arm64"] == kinds
@@ -421,7 +421,7 @@ instances:
     need = placement.need_of(controller, start_instance(controller))
     expected = [2, 2]
 
-    assert expected == [placement.free_slots(controller, each, need) for each in controller.nodes.values()]
+    assert expected == [placement.free_slots(controller, node, need) for node in controller.nodes.values()]
 
 
 def test_a_lowered_capacity_leaves_less_than_nothing() -> None:

@@ -2,10 +2,9 @@
 
 import pytest
 
-from mockanka.core import distributions, registry, templates
+from mockanka.core import distributions, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
-from mockanka.core.registry import RegistryState
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
 from tests.controllers import state_of
@@ -52,8 +51,8 @@ def revert(controller: Controller, tag: str | None = None, number: int | None = 
 # Versions, files and sizes.
 
 
-def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
-    """Numbers count up from 0; without a selector the last version is meant (A11)."""
+def test_version_numbers_ascend_from_zero() -> None:
+    """Without a tag or a number the last version is meant (A11)."""
     controller = build_controller(THREE)
     id = template_named(controller).id
 
@@ -61,8 +60,8 @@ def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
     assert VersionRef(id, 2) == templates.resolve_version(controller, id, None, None)
 
 
-def test_images_stand_newest_first() -> None:
-    """A version's images are its own layer and below it those of the version before (A11)."""
+def test_images_are_newest_first() -> None:
+    """A version's images are its own layer, and then those of the version before (A11)."""
     versions = template_named(build_controller(THREE)).versions
 
     assert versions[1].images[1:] == versions[0].images
@@ -70,21 +69,21 @@ def test_images_stand_newest_first() -> None:
 
 
 def test_the_size_of_a_version_is_that_of_its_files() -> None:
-    """A version is as large as its layers and its saved state together."""
+    """It is the sum of its layers and its saved state."""
     expected = [10 * GB, 17 * GB, 16 * GB]
 
     assert expected == [version.size for version in template_named(build_controller(THREE)).versions]
 
 
 def test_the_size_of_a_template_counts_shared_layers_once() -> None:
-    """A template is as large as the union of all its versions' files (A11)."""
+    """It is the size of the union of all its versions' files (A11)."""
     expected = 18 * GB
 
     assert expected == template_named(build_controller(THREE)).size
 
 
-def test_files_are_told_apart_by_name() -> None:
-    """The same file in two lists is there once."""
+def test_files_are_identified_by_name() -> None:
+    """A file that is in two lists counts once."""
     expected = {"a": 1, "b": 2, "c": 3}
 
     assert expected == collect_file_sizes([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
@@ -105,8 +104,8 @@ def test_a_version_may_have_port_rules_of_its_own() -> None:
     assert expected == [mac.port_rules_for(version) for version in mac.versions]
 
 
-def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
-    """No rules of its own, said outright, beats those of the template."""
+def test_a_version_with_an_empty_list_of_rules_forwards_nothing() -> None:
+    """An empty list replaces the rules of the template."""
     mac = template_named(build_controller(THREE))
     expected = ()
 
@@ -114,7 +113,7 @@ def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
 
 
 def test_an_added_version_is_the_latest() -> None:
-    """A version is added behind all others, and its reference leads to it."""
+    """It comes after all others, and its reference leads to it."""
     controller = build_controller(THREE)
     mac = template_named(controller)
     added = Version(mac.next_version_number(), "new", (File("f", 1),))
@@ -124,8 +123,8 @@ def test_an_added_version_is_the_latest() -> None:
     assert 3 == added.number
 
 
-def test_the_next_number_follows_the_latest_there_is() -> None:
-    """After a revert numbers go on from what is left; a template without versions begins at 0."""
+def test_the_next_number_follows_the_latest_version() -> None:
+    """After a revert, numbers continue from the latest version that is left; without versions they begin at 0."""
     controller = build_controller(THREE)
     revert(controller, "tools")
     expected = [1, 0]
@@ -133,8 +132,8 @@ def test_the_next_number_follows_the_latest_there_is() -> None:
     assert expected == [template_named(controller, name).next_version_number() for name in ("mac", "bare")]
 
 
-def test_live_versions_keep_their_serials() -> None:
-    """Versions that are left are listed with their place in the history."""
+def test_versions_keep_their_serials() -> None:
+    """The versions that are left are listed with their place in the history."""
     controller = build_controller(THREE)
     revert(controller, "latest")
     live = template_named(controller).versions_by_serial()
@@ -147,7 +146,7 @@ def test_live_versions_keep_their_serials() -> None:
 
 
 def test_a_template_is_found_by_its_id() -> None:
-    """Find gives the template of that id."""
+    """find_template returns the template with that id."""
     controller = build_controller(THREE)
     mac = template_named(controller)
 
@@ -155,28 +154,28 @@ def test_a_template_is_found_by_its_id() -> None:
 
 
 def test_an_unknown_template_is_not_found() -> None:
-    """An id that names nothing is refused with the words of the wire."""
+    """The refusal has the text of the API."""
     with pytest.raises(NotFound, match=r"^Not found$"):
         templates.find_template(build_controller(THREE), "nobody")
 
 
-def test_a_tag_means_its_version() -> None:
-    """A tag picks the version that has it."""
+def test_a_tag_selects_its_version() -> None:
+    """The version with that tag is returned."""
     controller = build_controller(THREE)
     mac = template_named(controller)
 
     assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", None)
 
 
-def test_a_number_means_its_version() -> None:
-    """A number, also 0, picks the version that has it."""
+def test_a_number_selects_its_version() -> None:
+    """The version with that number is returned, 0 included."""
     controller = build_controller(THREE)
     mac = template_named(controller)
 
     assert VersionRef(mac.id, 0) == templates.resolve_version(controller, mac.id, None, 0)
 
 
-def test_a_tag_beats_a_number() -> None:
+def test_a_tag_takes_precedence_over_a_number() -> None:
     """If both are given the tag counts."""
     controller = build_controller(THREE)
     mac = template_named(controller)
@@ -192,8 +191,8 @@ def test_a_blank_tag_is_no_tag() -> None:
     assert VersionRef(mac.id, 2) == templates.resolve_version(controller, mac.id, "", None)
 
 
-def test_a_tag_that_is_there_twice_means_the_newer() -> None:
-    """Of two versions of one tag the later is meant."""
+def test_a_duplicate_tag_selects_the_newer_version() -> None:
+    """Of two versions with one tag the later is meant."""
     controller = build_controller(THREE)
     twice = template_named(controller, "twice")
 
@@ -209,8 +208,8 @@ def test_a_tag_that_is_there_twice_means_the_newer() -> None:
         ("bare", "any", None, NoSuchTag("any")),
     ],
 )
-def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
-    """An unknown tag, an unknown number and a template without versions have each a refusal of their own."""
+def test_unknown_tags_and_numbers_are_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
+    """An unknown tag, an unknown number and a template without versions each have a refusal of their own."""
     controller = build_controller(THREE)
     id = template_named(controller, name).id
 
@@ -218,14 +217,14 @@ def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | 
         templates.resolve_version(controller, id, tag, number)
 
 
-def test_an_unknown_template_is_not_in_the_registry() -> None:
-    """Who wants to use a template that is not there hears what the controller says then (A0.4)."""
+def test_the_use_of_an_unknown_template_is_refused() -> None:
+    """The text differs from that of a search (A0.4)."""
     with pytest.raises(NoSuchTemplate, match=r"^VM not in the registry$"):
         templates.resolve_version(build_controller(THREE), "nobody", None, None)
 
 
 def test_the_refusal_of_a_tag_is_plain_text() -> None:
-    """The tag stands in the refusal without quotes, for clients compare the whole (A0.4)."""
+    """The tag has no quotes in it, because clients compare the whole text (A0.4)."""
     assert "No such tag 15.0" == str(NoSuchTag("15.0"))
 
 
@@ -248,7 +247,7 @@ def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
 
 
 def test_a_template_is_deleted_once() -> None:
-    """Deleting what is gone, or never was, is Not found."""
+    """A template that is deleted already, or never existed, is not found."""
     controller = build_controller(THREE)
     id = template_named(controller).id
     templates.delete_template(controller, id)
@@ -259,14 +258,14 @@ def test_a_template_is_deleted_once() -> None:
 
 
 def test_a_template_in_use_may_be_deleted() -> None:
-    """A running instance and the copy on the node stay as they are (C12)."""
+    """A running instance and the cached copy on the node stay as they are (C12)."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
     templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 300)
 
-    assert "Started" == mine.state
-    assert mine.ref in controller.nodes[mine.node_id or ""].cached
+    assert "Started" == instance.state
+    assert instance.ref in controller.nodes[instance.node_id or ""].cached
 
 
 # Reverting.
@@ -288,7 +287,7 @@ def test_a_template_in_use_may_be_deleted() -> None:
 def test_a_revert_deletes_the_named_version_and_every_later_one(
     tag: str | None, number: int | None, left: list[str]
 ) -> None:
-    """By tag, by number, or the latest if none is named; the named one goes too (B1, B2)."""
+    """By tag, by number, or the latest if none is named; the named version goes too (B1, B2)."""
     controller = build_controller(THREE)
     revert(controller, tag, number)
 
@@ -306,7 +305,7 @@ def test_a_revert_shrinks_the_template() -> None:
 
 @pytest.mark.parametrize("tag", [None, "only"])
 def test_the_only_version_is_not_reverted(tag: str | None) -> None:
-    """A revert that asks for the only version is refused and changes nothing (G)."""
+    """A revert of the only version is refused and changes nothing (G)."""
     controller = build_controller(THREE)
     before = repr(state_of(controller))
     with pytest.raises(OnlyVersion, match=r"^Cannot revert only: it is the template's only version$"):
@@ -316,8 +315,8 @@ def test_the_only_version_is_not_reverted(tag: str | None) -> None:
 
 
 @pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
-def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
-    """An unknown selector is refused and nothing is deleted."""
+def test_a_revert_of_an_unknown_version_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
+    """Nothing is deleted."""
     controller = build_controller(THREE)
     with pytest.raises(kind):
         revert(controller, tag, number)
@@ -327,23 +326,23 @@ def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int |
 
 
 def test_a_revert_of_an_unknown_template_is_not_found() -> None:
-    """There must be something to revert."""
+    """The revert is refused."""
     with pytest.raises(NotFound):
         templates.revert_template(build_controller(THREE), "nobody")
 
 
-def test_a_reverted_version_lives_on_where_it_is_used() -> None:
-    """The version of an instance can be told though the registry no longer has it."""
+def test_a_reverted_version_stays_known_to_its_instances() -> None:
+    """The version of an instance has its tag though it is not in the registry any more."""
     controller = build_controller(WARM)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     revert(controller, "tools")
 
-    assert "tools" == templates.get_version(controller, mine.ref).tag
-    assert not templates.is_in_registry(controller, mine.ref)
+    assert "tools" == templates.get_version(controller, instance.ref).tag
+    assert not templates.is_in_registry(controller, instance.ref)
 
 
-def test_dropping_versions_deletes_from_a_place_on() -> None:
-    """Drop deletes the version at a place in the history and all behind it, the only one as well."""
+def test_versions_are_deleted_from_a_serial_on() -> None:
+    """The version at a place in the history and all later ones are deleted, even the only one."""
     controller = build_controller(THREE)
     templates.delete_versions_from(controller, template_named(controller, "single"), 0)
     templates.delete_versions_from(controller, template_named(controller), 1)
@@ -352,15 +351,15 @@ def test_dropping_versions_deletes_from_a_place_on() -> None:
     assert expected == (tags(controller, "single"), tags(controller))
 
 
-def test_a_new_template_has_nothing() -> None:
-    """A template without versions has no size and begins its numbers at 0."""
+def test_a_template_without_versions_is_empty() -> None:
+    """It has no size, and its numbers begin at 0."""
     empty = Template("id", "name")
     expected = (0, 0, [])
 
     assert expected == (empty.size, empty.next_version_number(), empty.versions_by_serial())
 
 
-# The registry's disk.
+# Times of pushes and pulls.
 
 DISK = """
 controller: {registry_disk: 40GB, saved_size: 4GB}
@@ -371,58 +370,8 @@ nodes: [{name: alpha, cached: [mac]}]
 """
 
 
-def test_the_disk_of_the_registry_holds_each_file_once() -> None:
-    """Free is what is left of it."""
-    assert (24 * GB, 40 * GB) == registry.disk_space(build_controller(DISK))
-
-
-def test_a_deleted_template_leaves_room() -> None:
-    """Its files are gone from the registry."""
-    controller = build_controller(DISK)
-    templates.delete_template(controller, template_named(controller).id)
-
-    assert (39 * GB, 40 * GB) == registry.disk_space(controller)
-
-
-def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
-    """Nobody hears of less than nothing."""
-    assert (0, 5 * GB) == registry.disk_space(build_controller(DISK.replace("40GB", "5GB")))
-
-
-@pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
-def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
-    """As a fault makes it."""
-    controller = build_controller(DISK)
-    controller.registry.state = RegistryState(state)
-
-    assert (free, 40 * GB) == registry.disk_space(controller)
-
-
-def test_a_registry_that_is_down_does_not_tell() -> None:
-    """It cannot be asked."""
-    controller = build_controller(DISK)
-    controller.registry.state = RegistryState.DOWN
-    with pytest.raises(RegistryDown):
-        registry.disk_space(controller)
-
-
-@pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
-def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
-    """One that does not fit ends in an error, and the instance runs on."""
-    controller = build_controller(DISK.replace("40GB", size))
-    mine = started_instance(controller)
-    made = save_instance(controller, mine, tag="fresh", suspend=False)
-    pass_time(controller, 100)
-
-    assert state == made.status
-    assert (state == "error") == (mine.id in controller.instances)
-
-
-# When versions come and go.
-
-
-def test_a_version_tells_when_it_came_and_was_pulled() -> None:
-    """Pushed with the scenario or by a save image request; pulled when a node last had all of it."""
+def test_a_version_has_the_times_of_its_push_and_last_pull() -> None:
+    """Pushed with the scenario or by a save image request; pulled when a node last finished a pull."""
     controller = build_controller(DISK)
     begun = controller.now
     (base, tools) = template_named(controller).versions
