@@ -311,7 +311,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2), tag=TAGS, nodes=st.lists(st.integers(0, 3), max_size=2, unique=True))
     def distribute(self, which: int, tag: str | None, nodes: list[int]) -> None:
-        ids = [self.node_ids[pick] for pick in nodes]
+        ids = [self.node_ids[index] for index in nodes]
         self.do(lambda c: distributions.create_distribution(c, self.template_ids[which], tag, None, ids))
 
     def cancel_a_distribution(self, pick: int) -> None:
@@ -321,7 +321,7 @@ class ControllerMachine(RuleBasedStateMachine):
             self.do(lambda c: distributions.cancel_distribution(c, id))
 
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
-        ids = [self.node_ids[pick] for pick in nodes]
+        ids = [self.node_ids[index] for index in nodes]
         if self.has("template-removal"):
             self.do(lambda c: removals.request_removal(c, self.template_ids[which], ids))
 
@@ -379,7 +379,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.do(operations[trouble])
 
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
-        id, ids = self.group_ids[pick], [self.node_ids[pick] for pick in nodes]
+        id, ids = self.group_ids[pick], [self.node_ids[index] for index in nodes]
         if fallback is None:
             self.do(lambda c: groups.remove_nodes(c, [id], ids))
         else:
