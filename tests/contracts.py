@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from mockanka.contract.document import METHODS, at_release, load
+from mockanka.contract.document import OPENAPI_METHODS, at_release, load_document
 from mockanka.core.release import Release
 
 RELEASES = ("1.8.0", "1.24.0", "1.32.0", "1.43.0", "1.50.1")
@@ -23,7 +23,7 @@ JSON = "application/json"
 @cache
 def whole() -> dict[str, Any]:
     """The document of all releases."""
-    return load()
+    return load_document()
 
 
 @cache
@@ -81,7 +81,7 @@ class Contract:
         return {
             item[method]["operationId"]: pointer("paths", path, method)
             for path, item in self.document["paths"].items()
-            for method in METHODS
+            for method in OPENAPI_METHODS
             if method in item
         }
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from mockanka.check.console import rendered
-from mockanka.check.runner import Plan, check
+from mockanka.check.console import render_results
+from mockanka.check.runner import CheckPlan, check_controller
 from mockanka.check.session import Pace
-from mockanka.check.write_checks import find_target
-from mockanka.remote.client import connect
-from tests.check.simulated import Simulated
+from mockanka.check.write_checks import find_write_target
+from mockanka.remote.client import ControllerClient
+from tests.check.simulated import SimulatedController
 
 PICTURE = Path(__file__).parent.parent / "docs" / "check.svg"
 URL = "http://anka.example:8090"
@@ -29,14 +29,14 @@ WIDTH = 100
 
 def drawn() -> str:
     """The picture, of a run made now."""
-    simulated = Simulated("default")
+    simulated = SimulatedController("default")
     ticks = count()
-    with connect(URL, transport=simulated, clock=lambda: next(ticks) * 0.002) as remote:
-        target = find_target(remote, "14.5-arm64", None, "mini-01")
-        results = check(remote, Plan(target=target, pace=Pace(interval=2.0)), simulated.sleep)
+    with ControllerClient(URL, transport=simulated, clock=lambda: next(ticks) * 0.002) as client:
+        target = find_write_target(client, "14.5-arm64", None, "mini-01")
+        results = check_controller(client, CheckPlan(target=target, pace=Pace(interval=2.0)), simulated.sleep)
     console = Console(record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text(f"$ {COMMAND}", style="bold"))
-    console.print(rendered(results))
+    console.print(render_results(results))
     picture = console.export_svg(title="mockanka check", unique_id="check")
     # A picture fetches nothing: where its font is not installed another of fixed width does.
     return re.sub(r"\s*@font-face \{.*?\}\n", "\n", picture, flags=re.DOTALL)

@@ -54,7 +54,7 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.get("/api/v1/group")
     def show() -> Response:
-        return respond(ok([GROUP.render(controller, each) for each in groups.listed_groups(controller)]))
+        return respond(ok([GROUP.render(controller, each) for each in groups.list_groups(controller)]))
 
     @routes.put("/api/v1/group")
     def update() -> Response:

@@ -274,6 +274,6 @@ def blueprint(controller: Controller, answers: Answers) -> Blueprint:
 
     @routes.get("/api/v1/vlan")
     def vlans() -> Response:
-        return respond(ok(network.vlans(controller)))
+        return respond(ok(network.list_vlans(controller)))
 
     return routes

@@ -86,7 +86,8 @@ def _templates(controller: Controller, of: Node) -> list[dict[str, str]]:
 
 
 def _free_disk(controller: Controller, of: Node) -> int:
-    return max(0, of.disk_size - of.disk_other - pulls.disk_used(controller, of, of.last_contact(controller.now)))
+    usage = pulls.compute_disk_usage(controller, of, of.last_contact(controller.now))
+    return max(0, of.disk_size - of.disk_other - usage)
 
 
 NODE_TABLE: Table[Node] = Table(
@@ -110,7 +111,7 @@ NODE_TABLE: Table[Node] = Table(
     Key("ram_override", lambda c, of: of.ram_override),
     Key("disk_size", lambda c, of: of.disk_size),
     Key("free_disk_space", _free_disk),
-    Key("anka_disk_usage", lambda c, of: pulls.disk_used(c, of, of.last_contact(c.now))),
+    Key("anka_disk_usage", lambda c, of: pulls.compute_disk_usage(c, of, of.last_contact(c.now))),
     Key("host_arch", nodes.host_arch, came_with="arch"),
     Key("templates", _templates, came_with="node-templates"),
     Key("last_updated", lambda c, of: format_moment(of.heartbeat(c)), came_with="node-report"),
@@ -155,12 +156,12 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.post("/api/v1/node/group")
     def add() -> Response:
-        groups.add_nodes(controller, **load(MEMBERSHIP, body()))
+        groups.add_nodes_to_groups(controller, **load(MEMBERSHIP, body()))
         return respond(DONE)
 
     @routes.delete("/api/v1/node/group")
     def remove() -> Response:
-        groups.remove_nodes(controller, **load(MEMBERSHIP, body()))
+        groups.remove_nodes_from_groups(controller, **load(MEMBERSHIP, body()))
         return respond(DONE)
 
     return routes

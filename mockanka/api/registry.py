@@ -142,7 +142,7 @@ def blueprint(controller: Controller) -> Blueprint:
     @routes.delete("/api/v1/registry/vm/remove")
     def remove() -> Response:
         given = load(REMOVAL, body(optional=True))
-        asked = removals.request_removal(controller, required_query("id"), given.get("node_ids", ()))
+        asked = removals.request_template_removal(controller, required_query("id"), given.get("node_ids", ()))
         return respond(ok({"requests_sent": len(asked), "node_ids": asked}))
 
     @routes.get("/api/v1/registry/disk")

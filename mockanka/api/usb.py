@@ -14,7 +14,7 @@ def blueprint(controller: Controller) -> Blueprint:
 
     @routes.get("/api/v1/usb")
     def show() -> Response:
-        counts = usb.availability(controller)
+        counts = usb.count_usb_devices(controller)
         return respond(ok({name: count._asdict() for name, count in counts.items()}))
 
     return routes

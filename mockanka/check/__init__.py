@@ -1,1 +1,1 @@
-"""A controller checked against the contract: what is asked of it, and what is made of the answers."""
+"""Checks of a controller against the contract: the session of requests, the checks, and their results."""

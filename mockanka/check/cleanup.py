@@ -1,4 +1,4 @@
-"""What a run made, and its removal: also when it was interrupted, and when the connection breaks."""
+"""Removal of the objects that a run created, also after an interrupt and after a broken connection."""
 
 from __future__ import annotations
 
@@ -9,138 +9,136 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from mockanka.check.consistency import INSTANCES
-from mockanka.check.results import Left, Results
-from mockanka.check.transitions import ENDING
+from mockanka.check.results import Leftover, Results
+from mockanka.check.transitions import TERMINATION_STATES
 from mockanka.contract.exchange import Exchange
-from mockanka.remote.client import Remote, Unanswered
+from mockanka.contract.paths import GROUPS_PATH, INSTANCES_PATH, NOT_FOUND_MESSAGE
+from mockanka.remote.client import ControllerClient, NoResponse
 
-GROUPS = "/api/v1/group"
-PREFIX = "mockanka-check-"
-"""What every name and external id begins with that a run gives."""
-ATTEMPTS = (0.0, 1.0, 2.0, 4.0, 8.0)
+CHECK_PREFIX = "mockanka-check-"
+"""The beginning of every name and external id that a run uses."""
+ATTEMPT_DELAYS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each attempt."""
-LIMIT = 60.0
-"""Seconds that a removal has, whatever the run had."""
-NOT_FOUND = "Not found"
-PAUSE = 1.0
-"""Seconds until one looks for what a request made that nobody answered."""
+CLEANUP_LIMIT = 60.0
+"""Seconds for the removal, in addition to the limit of the run."""
+LATE_REQUEST_DELAY = 1.0
+"""Seconds after which a creation without a response has taken effect."""
 
 
-class Leftovers:
-    """What is there because of this run. Everything has ``mark`` in its name and its external id."""
+class Cleanup:
+    """Finds and removes the objects of a run, which all have ``mark`` in their names and external ids."""
 
-    def __init__(self, remote: Remote, results: Results, sleep: Callable[[float], None]) -> None:
-        self.remote, self.results, self.sleep = remote, results, sleep
-        self.mark = PREFIX + uuid4().hex[:8]
+    def __init__(self, client: ControllerClient, results: Results, sleep: Callable[[float], None]) -> None:
+        self.client, self.results, self.sleep = client, results, sleep
+        self.mark = CHECK_PREFIX + uuid4().hex[:8]
         self.instances: set[str] = set()
-        self.ended: set[str] = set()
-        """Of the instances those whose termination was taken."""
+        self.terminated: set[str] = set()
+        """Those instances whose termination was accepted."""
         self.groups: set[str] = set()
-        self.asked: set[str] = set()
-        """Paths at which something may have been made."""
+        self.used_paths: set[str] = set()
+        """Paths at which something may have been created."""
 
-    def remove(self) -> None:
-        """Remove all of it; what cannot be is told in the results."""
-        if not self.asked:
+    def remove_all(self) -> None:
+        """Remove all objects; those that remain are added to the results."""
+        if not self.used_paths:
             return
-        self.remote.allow(LIMIT)
+        self.client.restart_limit(CLEANUP_LIMIT)
         try:
-            self._remove(INSTANCES, "instance", self._instances, self._terminate)
-            self._remove(GROUPS, "group", self._groups, self._delete)
+            self._remove(INSTANCES_PATH, "instance", self._remaining_instances, self._terminate)
+            self._remove(GROUPS_PATH, "group", self._remaining_groups, self._delete_group)
         except KeyboardInterrupt:
-            self._tell(INSTANCES, "instance", self.instances - self.ended, "interrupted")
-            self._tell(GROUPS, "group", self.groups, "interrupted")
+            self._add_leftovers(INSTANCES_PATH, "instance", self.instances - self.terminated, "interrupted")
+            self._add_leftovers(GROUPS_PATH, "group", self.groups, "interrupted")
 
-    def _remove(self, path: str, kind: str, there: Callable[[], set[str]], one: Callable[[str], Exchange]) -> None:
-        if path not in self.asked:
+    def _remove(self, path: str, kind: str, find: Callable[[], set[str]], remove: Callable[[str], Exchange]) -> None:
+        if path not in self.used_paths:
             return
-        left = set(self.instances if path == INSTANCES else self.groups)
-        why = ""
-        looked = False
-        for pause in ATTEMPTS:
-            self.sleep(pause)
+        remaining = set(self.instances if path == INSTANCES_PATH else self.groups)
+        reason = ""
+        was_listed = False
+        for delay in ATTEMPT_DELAYS:
+            self.sleep(delay)
             try:
-                left = there()
-                if not left and not looked:
-                    # What was sent and not answered may be on its way still.
-                    self.sleep(PAUSE)
-                    left = there()
-                looked = True
-                for id in sorted(left):
-                    exchange = one(id)
-                    why = exchange.message or f"HTTP {exchange.status}"
-                if left:
-                    left = there()
-                if not left:
+                remaining = find()
+                if not remaining and not was_listed:
+                    # A request without a response may still be on its way.
+                    self.sleep(LATE_REQUEST_DELAY)
+                    remaining = find()
+                was_listed = True
+                for id in sorted(remaining):
+                    exchange = remove(id)
+                    reason = exchange.message or f"HTTP {exchange.status}"
+                if remaining:
+                    remaining = find()
+                if not remaining:
                     return
-            except Unanswered as wrong:
-                why = str(wrong)
-        self._tell(path, kind, left, why, looked)
+            except NoResponse as error:
+                reason = str(error)
+        self._add_leftovers(path, kind, remaining, reason, was_listed)
 
-    def _tell(self, path: str, kind: str, left: set[str], why: str, looked: bool = True) -> None:
-        operation = "terminateVm" if path == INSTANCES else "deleteGroup"
-        for id in sorted(left):
-            self.results.left.append(Left(kind, id, self._command(path, id)))
-        if left:
-            self.results.remarks.append(f"{operation}: what was made is still there: {why}")
-        elif not looked:
-            text = f"whether a {kind} is left is not known ({why}); those of this run have {self.mark} in their name"
-            self.results.remarks.append(text)
-            self.results.left.append(Left(kind, f"any named {self.mark}", self._listing(path)))
+    def _add_leftovers(self, path: str, kind: str, ids: set[str], reason: str, was_listed: bool = True) -> None:
+        operation = "terminateVm" if path == INSTANCES_PATH else "deleteGroup"
+        for id in sorted(ids):
+            self.results.leftovers.append(Leftover(kind, id, self._removal_command(path, id)))
+        if ids:
+            self.results.add_remark(f"{operation}: not everything could be removed: {reason}")
+        elif not was_listed:
+            text = f"it is unknown whether a {kind} of this run remains ({reason}); its name would contain {self.mark}"
+            self.results.add_remark(text)
+            self.results.leftovers.append(Leftover(kind, f"any named {self.mark}", self._curl(path)))
 
     def _terminate(self, id: str) -> Exchange:
-        exchange = self.remote.ask("DELETE", INSTANCES, body={"id": id})
+        exchange = self.client.request("DELETE", INSTANCES_PATH, body={"id": id})
         if exchange.succeeded:
-            self.ended.add(id)
+            self.terminated.add(id)
         return exchange
 
-    def _delete(self, id: str) -> Exchange:
-        exchange = self.remote.ask("DELETE", GROUPS, f"id={quote(id, safe='')}")
-        if exchange.succeeded or exchange.message == NOT_FOUND:
+    def _delete_group(self, id: str) -> Exchange:
+        exchange = self.client.request("DELETE", GROUPS_PATH, f"id={quote(id, safe='')}")
+        if exchange.succeeded or exchange.message == NOT_FOUND_MESSAGE:
             self.groups.discard(id)
         return exchange
 
-    def _instances(self) -> set[str]:
-        """Those of ours that are not known to be on their way out; whom nobody finds may only be late in the list."""
-        self.instances |= {str(each.get("instance_id")) for each in self._listed(INSTANCES) if self._marked(each)}
-        for id in self.instances - self.ended:
-            body = self.remote.ask("GET", INSTANCES, f"id={quote(id, safe='')}").body
-            if isinstance(body, dict) and body.get("instance_state") in ENDING:
-                self.ended.add(id)
-        return self.instances - self.ended
+    def _remaining_instances(self) -> set[str]:
+        """Return our instances that are not yet terminating.
 
-    def _groups(self) -> set[str]:
-        """Those of ours; a list may lag, so each that we know of counts until a removal was taken."""
-        listed = {str(each.get("id")) for each in self._listed(GROUPS) if self._marked(each)}
+        One that is not found counts as remaining: it may not be listed yet.
+        """
+        self.instances |= {str(item.get("instance_id")) for item in self._list(INSTANCES_PATH) if self._is_marked(item)}
+        for id in self.instances - self.terminated:
+            body = self.client.request("GET", INSTANCES_PATH, f"id={quote(id, safe='')}").body
+            if isinstance(body, dict) and body.get("instance_state") in TERMINATION_STATES:
+                self.terminated.add(id)
+        return self.instances - self.terminated
+
+    def _remaining_groups(self) -> set[str]:
+        """Return our groups. A known one counts until its removal was accepted: it may not be listed yet."""
+        listed = {str(item.get("id")) for item in self._list(GROUPS_PATH) if self._is_marked(item)}
         return listed | self.groups
 
-    def _marked(self, thing: dict[str, Any]) -> bool:
-        return any(self.mark in str(thing.get(key)) for key in ("name", "external_id"))
+    def _is_marked(self, item: dict[str, Any]) -> bool:
+        return any(self.mark in str(item.get(key)) for key in ("name", "external_id"))
 
-    def _listed(self, path: str) -> list[dict[str, Any]]:
-        exchange = self.remote.ask("GET", path)
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        exchange = self.client.request("GET", path)
         if not isinstance(exchange.body, list):
-            raise Unanswered(f"GET {path} is no list: {exchange.message or exchange.status}")
-        return [each for each in exchange.body if isinstance(each, dict)]
+            raise NoResponse(f"GET {path} returns no list: {exchange.message or exchange.status}")
+        return [item for item in exchange.body if isinstance(item, dict)]
 
-    def _command(self, path: str, id: str) -> str:
-        if path == GROUPS:
+    def _removal_command(self, path: str, id: str) -> str:
+        if path == GROUPS_PATH:
             return self._curl(f"{path}?id={quote(id, safe='')}", "-X", "DELETE")
         return self._curl(path, "-X", "DELETE", "-d", json.dumps({"id": id}))
 
-    def _listing(self, path: str) -> str:
-        return self._curl(path)
-
-    def _curl(self, path: str, *options: str) -> str:
-        """A command for a person, with how to get in, but never with a secret."""
-        access = self.remote.access
-        parts = ["curl", *options]
-        if access.token is not None:
+    def _curl(self, path: str, *arguments: str) -> str:
+        """Return a command line with the options for authentication, but without secrets."""
+        options = self.client.options
+        parts = ["curl", *arguments]
+        if options.token is not None:
             parts += ["-u", "root:TOKEN"]
-        for option, file in (("--cert", access.cert), ("--key", access.key), ("--cacert", access.ca)):
+        for option, file in (("--cert", options.cert), ("--key", options.key), ("--cacert", options.ca)):
             parts += [option, str(file)] if file is not None else []
-        parts += ["-k"] if access.insecure else []
-        for name, _ in access.headers:
+        parts += ["-k"] if options.insecure else []
+        for name, _ in options.headers:
             parts += ["-H", f"{name}: ..."]
-        return shlex.join([*parts, f"{str(self.remote.url).rstrip('/')}{path}"])
+        return shlex.join([*parts, f"{str(self.client.url).rstrip('/')}{path}"])

@@ -1,4 +1,4 @@
-"""``mockanka check``: a run from the command line, its reports, and its exit status."""
+"""The run behind ``mockanka check``: its output, its reports, and its exit status."""
 
 from __future__ import annotations
 
@@ -13,32 +13,33 @@ from types import FrameType
 
 from rich.console import Console
 
-from mockanka.check import generated, junit
-from mockanka.check.console import Shown, rendered
+from mockanka.check import generated
+from mockanka.check.console import ProgressDisplay, render_results
 from mockanka.check.from_recording import check_recording
+from mockanka.check.junit import write_junit
 from mockanka.check.results import Results
-from mockanka.check.runner import Plan, check
+from mockanka.check.runner import CheckPlan, check_controller
 from mockanka.check.session import Pace
-from mockanka.check.write_checks import find_target
+from mockanka.check.write_checks import find_write_target
 from mockanka.contract.conformance import contract_of
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.remote.client import Access, Unusable, connect
+from mockanka.remote.client import ClientOptions, ControllerClient, ControllerError
 
-ENDS = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a run as an interrupt does, so that what it made is removed."""
-GENERATED = 20
-"""Requests that schemathesis makes for each operation."""
+INTERRUPT_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a run like SIGINT, so that the objects it created are removed."""
+GENERATED_PER_OPERATION = 20
+"""Requests that schemathesis generates for each operation."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the command line asks for."""
+class CheckOptions:
+    """The options of the command."""
 
     url: str
-    access: Access
+    client: ClientOptions
     release: Release | None = None
     template: str | None = None
-    """Given if, and only if, things may be made."""
+    """Given if, and only if, objects may be created."""
     tag: str | None = None
     node: str | None = None
     timeout: float = 10.0
@@ -50,58 +51,64 @@ class Wanted:
 
     @property
     def mode(self) -> str:
+        """The mode as the reports name it."""
         return "read-only" if self.template is None else "write"
 
 
-def run(wanted: Wanted) -> int:
-    """Check, show, report; the exit status. Unusable if it cannot be run."""
+def run_check(options: CheckOptions) -> int:
+    """Check a controller, print and write the results, and return the exit status.
+
+    ControllerError if there is no usable controller; the reports say so as well.
+    """
     try:
-        return _run(wanted)
-    except Unusable as wrong:
-        results = Results(contract_of(wanted.release or DEFAULT_RELEASE), wanted.url.rpartition("@")[2], wanted.mode)
-        results.broken_off = str(wrong)
-        _report(results, wanted.junit, wanted.json)  # else those of the last run would be taken for this one's
+        return _run_check(options)
+    except ControllerError as error:
+        contract = contract_of(options.release or DEFAULT_RELEASE)
+        results = Results(contract, options.url.rpartition("@")[2], options.mode)
+        results.broken_off = str(error)
+        # Otherwise the reports of an earlier run would be taken for those of this one.
+        _write_reports(results, options.junit, options.json)
         raise
 
 
-def _run(wanted: Wanted) -> int:
+def _run_check(options: CheckOptions) -> int:
     console = Console(stderr=True)
-    with connect(wanted.url, wanted.access, timeout=wanted.timeout, limit=wanted.limit) as remote:
+    with ControllerClient(options.url, options.client, timeout=options.timeout, limit=options.limit) as client:
         target = None
-        if wanted.template is not None:
-            remote.status()
-            target = find_target(remote, wanted.template, wanted.tag, wanted.node)
-        count = GENERATED if wanted.generated and generated.is_there() else 0
-        plan = Plan(wanted.release, target, wanted.pace, count)
-        with _interrupted_by(ENDS), Shown(console) as shown:
-            results = check(remote, plan, told=shown.tell)
-    if wanted.generated and not count:
-        results.remarks.append(generated.HINT)
-    return _told(results, console, wanted.junit, wanted.json)
+        if options.template is not None:
+            client.status()
+            target = find_write_target(client, options.template, options.tag, options.node)
+        count = GENERATED_PER_OPERATION if options.generated and generated.is_installed() else 0
+        plan = CheckPlan(options.release, target, options.pace, count)
+        with _interrupted_by(INTERRUPT_SIGNALS), ProgressDisplay(console) as display:
+            results = check_controller(client, plan, progress=display.begin_step)
+    if options.generated and not count:
+        results.add_remark(generated.INSTALL_HINT)
+    return _finish(results, console, options.junit, options.json)
 
 
-def run_recording(har: Path, release: Release | None, report: Path | None, data: Path | None) -> int:
-    """The same for a recording. NoRecording if it is none."""
-    return _told(check_recording(har, release), Console(stderr=True), report, data)
+def run_recording_check(har: Path, release: Release | None, junit: Path | None, data: Path | None) -> int:
+    """Check a recording, print and write the results, and return the exit status. NoRecording if it is not one."""
+    return _finish(check_recording(har, release), Console(stderr=True), junit, data)
 
 
-def _told(results: Results, console: Console, report: Path | None, data: Path | None) -> int:
-    console.print(rendered(results), soft_wrap=True)
-    _report(results, report, data)
-    return results.status
+def _finish(results: Results, console: Console, junit: Path | None, data: Path | None) -> int:
+    console.print(render_results(results), soft_wrap=True)
+    _write_reports(results, junit, data)
+    return results.exit_status
 
 
-def _report(results: Results, report: Path | None, data: Path | None) -> None:
+def _write_reports(results: Results, junit: Path | None, data: Path | None) -> None:
     if data is not None:
         text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
         data.write_text(text, "utf-8", errors="replace")
-    if report is not None:
-        junit.write(results, report)
+    if junit is not None:
+        write_junit(results, junit)
 
 
 @contextmanager
 def _interrupted_by(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Take these signals for an interrupt."""
+    """Treat these signals as an interrupt; in a thread that is not the main one, do nothing."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -109,9 +116,9 @@ def _interrupted_by(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in numbers}
+    handlers = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""A run for people: progress while it runs, and a table at the end."""
+"""The output of a run on a terminal: progress while it runs, and a table at the end."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 from rich.text import Text
 
-from mockanka.check.results import Asked, Results, Row
+from mockanka.check.results import OUTCOMES, CheckResult, RequestTotals, Results
 
-STYLES = {"failed": "bold red", "noted": "yellow", "passed": "green", "skipped": "dim"}
+OUTCOME_STYLES = {"failed": "bold red", "noted": "yellow", "passed": "green", "skipped": "dim"}
 
 
-class Shown:
-    """Progress on a terminal; where there is none, nothing."""
+class ProgressDisplay:
+    """A progress bar on a terminal; nothing where the output is not a terminal."""
 
     def __init__(self, console: Console) -> None:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn())
@@ -23,69 +23,66 @@ class Shown:
         self._progress = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, disable=hidden)
         self._task: TaskID | None = None
 
-    def __enter__(self) -> Shown:
+    def __enter__(self) -> ProgressDisplay:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
 
-    def tell(self, name: str, step: int, of: int) -> None:
-        """A step has begun."""
+    def begin_step(self, name: str, number: int, total: int) -> None:
+        """Show that the step with this number, counted from 0, has begun."""
         if self._task is None:
             self._progress.start()
-            self._task = self._progress.add_task(name, total=of)
-        self._progress.update(self._task, description=name, completed=step, total=of)
+            self._task = self._progress.add_task(name, total=total)
+        self._progress.update(self._task, description=name, completed=number, total=total)
 
 
-def rendered(results: Results) -> RenderableType:
-    """The table, what failed and what is worth knowing, and the verdict."""
+def render_results(results: Results) -> RenderableType:
+    """Return the table, the failed, noted and skipped checks, and the verdict."""
     parts: list[RenderableType] = [_table(results)]
     for outcome in ("failed", "noted", "skipped"):
-        rows = list(results.of(outcome))
-        parts += [line for row in rows for line in _told(row, results)]
-    for each in results.left:
-        parts.append(Text(f"left behind: {each.kind} {each.id}; remove it with", style="bold red"))
-        parts.append(Text(f"  {each.command}"))
-    parts += [Text(each, style="yellow") for each in results.remarks]
+        check_results = list(results.with_outcome(outcome))
+        parts += [line for check_result in check_results for line in _render_check_result(check_result, results)]
+    for leftover in results.leftovers:
+        parts.append(Text(f"not removed: {leftover.kind} {leftover.id}; remove it with", style="bold red"))
+        parts.append(Text(f"  {leftover.command}"))
+    parts += [Text(remark, style="yellow") for remark in results.remarks]
     parts.append(_verdict(results))
     return Group(*parts)
 
 
 def _table(results: Results) -> Table:
     release, mode = results.contract.release, results.mode
-    table = Table(title=f"{results.url} held against release {release}, {mode}", title_justify="left")
+    table = Table(title=f"{results.url} checked against release {release}, {mode}", title_justify="left")
     table.add_column("Operation")
     for name in ("Requests", "Checks", "Failures", "Notes", "Time"):
         table.add_column(name, justify="right")
     for operation in results.operations:
-        rows = results.rows_of(operation)
-        asked = results.asked.get(operation, Asked())
-        made = [row for row in rows if row.outcome != "skipped"]
-        failed, noted = (sum(row.outcome == outcome for row in rows) for outcome in ("failed", "noted"))
+        outcomes = [check_result.outcome for check_result in results.results_of(operation)]
+        totals = results.request_totals.get(operation, RequestTotals())
+        made = len(outcomes) - outcomes.count("skipped")
+        failed, noted = outcomes.count("failed"), outcomes.count("noted")
         style = "failed" if failed else "noted" if noted else "passed" if made else "skipped"
-        cells = [str(asked.requests), str(len(made)), str(failed or ""), str(noted or ""), f"{asked.seconds:.2f} s"]
-        table.add_row(Text(operation, style=STYLES[style]), *cells)
+        cells = [str(totals.requests), str(made), str(failed or ""), str(noted or ""), f"{totals.seconds:.2f} s"]
+        table.add_row(Text(operation, style=OUTCOME_STYLES[style]), *cells)
     return table
 
 
-def _told(row: Row, results: Results) -> list[Text]:
-    line = Text(f"{row.outcome} ", style=STYLES[row.outcome])
-    line.append(f"{row.operation} {row.check} ({row.level})", style="bold")
-    if row.outcome == "skipped":
-        return [line.append(f": {row.skipped}", style="dim")]
-    lines = [line]
-    if row.outcome == "failed" and (link := results.contract.link(row.operation)):
+def _render_check_result(check_result: CheckResult, results: Results) -> list[Text]:
+    line = Text(f"{check_result.outcome} ", style=OUTCOME_STYLES[check_result.outcome])
+    line.append(f"{check_result.operation} {check_result.check} ({check_result.level})", style="bold")
+    if check_result.outcome == "skipped":
+        return [line.append(f": {check_result.skip_reason}", style="dim")]
+    if check_result.outcome == "failed" and (link := results.contract.link(check_result.operation)):
         line.append(f" {link}", style="dim")
-    lines += [Text(f"  {each}") for each in row.findings]
-    return lines
+    return [line, *(Text(f"  {finding}") for finding in check_result.findings)]
 
 
 def _verdict(results: Results) -> Text:
-    outcomes = ("passed", "failed", "noted", "skipped")
-    counts = ", ".join(f"{len(list(results.of(outcome)))} {outcome}" for outcome in outcomes)
+    counts = ", ".join(f"{len(list(results.with_outcome(outcome)))} {outcome}" for outcome in OUTCOMES)
     if results.broken_off:
-        return Text(f"The run did not get to its end: {results.broken_off} ({counts})", style="bold red")
-    words = "It does not keep to the contract" if results.status else "It keeps to the contract"
-    return Text(f"{words}: {counts}", style=STYLES["failed" if results.status else "passed"])
+        return Text(f"The run did not finish: {results.broken_off} ({counts})", style="bold red")
+    verdict = "It does not conform to the contract" if results.exit_status else "It conforms to the contract"
+    return Text(f"{verdict}: {counts}", style=OUTCOME_STYLES["failed" if results.exit_status else "passed"])

@@ -1,79 +1,82 @@
-"""A recording checked without any controller: every exchange is judged, and what was seen of each thing over time."""
+"""Checks of a recording: each exchange by itself, and the responses about each object over time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from mockanka.check.catalog import REQUESTS
-from mockanka.check.consistency import Watch
-from mockanka.check.results import ELSEWHERE, Asked, Results
-from mockanka.check.session import judge_answer
+from mockanka.check.catalog import REQUEST_CHECKS
+from mockanka.check.consistency import ConsistencyMonitor
+from mockanka.check.results import NO_OPERATION, RequestTotals, Results
+from mockanka.check.session import record_response_checks
 from mockanka.contract.conformance import contract_of
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import UNJUDGED, Recorded, verdict
 from mockanka.recording.har import load
 
-OF_REQUESTS = tuple(each.id for each in REQUESTS if each.id not in ("operation", "method", "no-answer"))
+OPERATION_REQUEST_CHECKS = tuple(
+    check.id for check in REQUEST_CHECKS if check.id not in ("operation", "method", "no-answer")
+)
+"""Checks of requests to operations of the document."""
 
 
 def check_recording(path: Path, release: Release | None = None) -> Results:
-    """Check what a HAR file holds. NoRecording if it is none.
+    """Check the exchanges in a HAR file. NoRecording if it is not one.
 
-    It is held against the release that is given, else against that of the recording, else against today's.
+    Without a release that of the recording is used, and without that the default release.
     """
     recording = load(path)
     used = release or recording.seen_release
     results = Results(contract_of(used or DEFAULT_RELEASE), str(path), "recording")
     if used is None:
-        results.remarks.append(f"the recording tells no release; it is held against {DEFAULT_RELEASE}")
+        results.add_remark(f"the recording does not name its release; it is checked against {DEFAULT_RELEASE}")
     elif used != used.known:
-        results.remarks.append(f"release {used} is not known; it is held against {used.known}")
-    entries = [each for each in recording.entries if recording.ours or _is_api(results, each)]
+        results.add_remark(f"release {used} is not known; it is checked against {used.known}")
+    entries = [entry for entry in recording.entries if recording.ours or _is_api(results, entry)]
     if len(entries) < len(recording.entries):
-        results.remarks.append(
-            f"{len(recording.entries) - len(entries)} exchanges are none of the API, and passed over"
-        )
+        results.add_remark(f"{len(recording.entries) - len(entries)} exchanges are not part of the API, and ignored")
     if not entries:
-        results.broken_off = "there is nothing of a controller's API in the recording"
-    for each in entries:
-        _judge(results, each)
-    watch = Watch(results)
-    for each in one_after_another(entries):
-        watch.see(each.exchange, _name(results, each), _request(each))
-    unread = sum(each.broken is not None for each in entries)
-    if unread:
-        results.remarks.append(f"of {unread} exchanges the answer is missing or not whole")
+        results.broken_off = "the recording has no exchanges of a controller's API"
+    for entry in entries:
+        _check_exchange(results, entry)
+    monitor = ConsistencyMonitor(results)
+    for entry in without_overlaps(entries):
+        monitor.observe(entry.exchange, _operation_id(results, entry), _request_line(entry))
+    incomplete = sum(entry.broken is not None for entry in entries)
+    if incomplete:
+        results.add_remark(f"exchanges without a complete response: {incomplete}")
     return results
 
 
-def one_after_another(entries: list[Recorded]) -> Iterator[Recorded]:
-    """Whole exchanges none of which began before the last one was over: of others nobody can say which is newer."""
-    over = None
-    for each in sorted((each for each in entries if each.broken is None), key=lambda each: each.at):
-        began = each.at.timestamp()
-        if over is None or began >= over:
-            over = began + each.exchange.seconds
-            yield each
+def without_overlaps(entries: list[Recorded]) -> Iterator[Recorded]:
+    """Yield the complete exchanges that began after the last one ended: the order of overlapping ones is unknown."""
+    end = None
+    complete = [entry for entry in entries if entry.broken is None]
+    for entry in sorted(complete, key=lambda entry: entry.at):
+        start = entry.at.timestamp()
+        if end is None or start >= end:
+            end = start + entry.exchange.seconds
+            yield entry
 
 
-def _judge(results: Results, recorded: Recorded) -> None:
-    exchange, operation, request = recorded.exchange, _name(results, recorded), _request(recorded)
-    count = results.asked.setdefault(operation, Asked())
-    count.requests, count.seconds = count.requests + 1, count.seconds + exchange.seconds
+def _check_exchange(results: Results, recorded: Recorded) -> None:
+    exchange, operation, request = recorded.exchange, _operation_id(results, recorded), _request_line(recorded)
+    totals = results.request_totals.setdefault(operation, RequestTotals())
+    totals.requests += 1
+    totals.seconds += exchange.seconds
     if recorded.broken in UNJUDGED:
         return
-    if operation == ELSEWHERE:
-        results.passed("operation", operation)
+    if operation == NO_OPERATION:
+        results.add_pass("operation", operation)
     else:
-        for check in OF_REQUESTS:
-            results.passed(check, operation)
+        for check in OPERATION_REQUEST_CHECKS:
+            results.add_pass(check, operation)
     if recorded.broken is None:
-        results.passed("no-answer", operation)
-        judge_answer(results, exchange, operation, request)
+        results.add_pass("no-answer", operation)
+        record_response_checks(results, exchange, operation, request)
     for violation in verdict(recorded, results.contract):
         if violation.side == "client" or recorded.broken is not None:
-            results.violation(violation, request)
+            results.add_violation(violation, request)
 
 
 def _is_api(results: Results, recorded: Recorded) -> bool:
@@ -81,11 +84,11 @@ def _is_api(results: Results, recorded: Recorded) -> bool:
     return path.startswith("/api/") or path in results.contract.document["paths"]
 
 
-def _name(results: Results, recorded: Recorded) -> str:
-    operation = results.contract.operation(*recorded.exchange.key)
-    return operation["operationId"] if operation else ELSEWHERE
+def _operation_id(results: Results, recorded: Recorded) -> str:
+    operation = results.contract.operation(*recorded.exchange.operation_key)
+    return operation["operationId"] if operation else NO_OPERATION
 
 
-def _request(recorded: Recorded) -> str:
+def _request_line(recorded: Recorded) -> str:
     exchange = recorded.exchange
     return f"{exchange.method} {exchange.path}{'?' + exchange.query if exchange.query else ''}"

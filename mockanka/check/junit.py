@@ -1,4 +1,4 @@
-"""A run as a JUnit report: a suite for each operation, a case for each check."""
+"""The results of a run as a JUnit report: a suite for each operation, a case for each check."""
 
 from __future__ import annotations
 
@@ -8,52 +8,55 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from mockanka.check.catalog import CHECKS
-from mockanka.check.results import Asked, Results, Row
+from mockanka.check.results import CheckResult, RequestTotals, Results
 
 
-def write(results: Results, path: Path) -> None:
-    """Write the report."""
+def write_junit(results: Results, path: Path) -> None:
+    """Write the report to a file."""
     report: Any = JUnitXml("mockanka check")
     for operation in results.operations:
         suite: Any = TestSuite(operation)
         suite.add_property("link", results.contract.link(operation))
-        asked = results.asked.get(operation, Asked())
-        rows = results.rows_of(operation)
-        for row in rows:
-            # Requests serve several checks, so that the operation's time is shared among them.
-            suite.add_testcase(_case(row, asked.seconds / len(rows)))
+        totals = results.request_totals.get(operation, RequestTotals())
+        check_results = results.results_of(operation)
+        for check_result in check_results:
+            # A request serves several checks, so the checks share the time of the operation.
+            suite.add_testcase(_test_case(check_result, totals.seconds / len(check_results)))
         report.add_testsuite(suite)
-    if results.broken_off or results.left:
-        report.add_testsuite(_end(results))
+    if results.broken_off or results.leftovers:
+        report.add_testsuite(_run_suite(results))
     report.update_statistics()
     report.write(str(path), pretty=True)
 
 
-def _case(row: Row, seconds: float) -> Any:
-    case: Any = TestCase(f"{row.check} ({row.level}): {CHECKS[row.check].what}", row.operation, seconds)
-    text = "\n".join(map(str, row.findings))
-    if row.outcome == "failed":
-        failure: Any = Failure(_plain(str(row.findings[0])), row.level.value)
-        failure.text = _plain(text)
+def _test_case(check_result: CheckResult, seconds: float) -> Any:
+    name = f"{check_result.check} ({check_result.level}): {CHECKS[check_result.check].claim}"
+    case: Any = TestCase(name, check_result.operation, seconds)
+    text = "\n".join(map(str, check_result.findings))
+    if check_result.outcome == "failed":
+        failure: Any = Failure(_xml_text(str(check_result.findings[0])), check_result.level.value)
+        failure.text = _xml_text(text)
         case.result = [failure]
-    elif row.outcome == "skipped":
-        case.result = [Skipped(_plain(row.skipped))]
+    elif check_result.outcome == "skipped":
+        case.result = [Skipped(_xml_text(check_result.skip_reason))]
     elif text:
-        case.system_out = _plain(text)
+        case.system_out = _xml_text(text)
     return case
 
 
-def _end(results: Results) -> Any:
+def _run_suite(results: Results) -> Any:
+    """Return a suite with an error, for a run that did not finish or did not remove an object."""
     suite: Any = TestSuite("the run")
-    case: Any = TestCase("the run gets to its end, and leaves nothing behind", "the run", 0)
-    lines = [results.broken_off, *(f"{each.kind} {each.id}: {each.command}" for each in results.left)]
-    error: Any = Error(_plain(lines[0] or "something is left behind"), "broken off" if lines[0] else "left behind")
-    error.text = _plain("\n".join(line for line in lines if line))
+    case: Any = TestCase("the run finishes and removes all objects that it created", "the run", 0)
+    leftovers = [f"{leftover.kind} {leftover.id}: {leftover.command}" for leftover in results.leftovers]
+    lines = [results.broken_off, *leftovers]
+    error: Any = Error(_xml_text(lines[0] or "an object was not removed"), "broken off" if lines[0] else "left behind")
+    error.text = _xml_text("\n".join(line for line in lines if line))
     case.result = [error]
     suite.add_testcase(case)
     return suite
 
 
-def _plain(text: str) -> str:
-    """Without what XML cannot hold, which a controller may well send."""
-    return "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text)
+def _xml_text(text: str) -> str:
+    """Replace the characters that XML cannot contain; a controller may send any."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,4 +1,4 @@
-"""What is checked by GETs alone."""
+"""Checks that send only GETs."""
 
 from __future__ import annotations
 
@@ -10,236 +10,265 @@ from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from mockanka.check.consistency import DISTRIBUTIONS, INSTANCES
-from mockanka.check.session import Run
+from mockanka.check.consistency import object_at
+from mockanka.check.session import Session
 from mockanka.contract.conformance import Level
+from mockanka.contract.paths import (
+    DISTRIBUTIONS_PATH,
+    GROUPS_PATH,
+    IMAGES_PATH,
+    INSTANCES_PATH,
+    NODES_PATH,
+    NOT_FOUND_MESSAGE,
+    REGISTRY_DISK_PATH,
+    TEMPLATES_PATH,
+)
 
-NODES, TEMPLATES, IMAGES, GROUPS = "/api/v1/node", "/api/v1/registry/vm", "/api/v1/image", "/api/v1/group"
-SAMPLE = 5
-"""Things of a list that are asked for by their ids."""
-NOT_FOUND = "Not found"
-"""What clients compare a failure with (controller-facts A0.4)."""
-STRAY = "/api/v1/no-such-path"
+SAMPLE_SIZE = 5
+"""Items of a list, for each state, that are requested by their ids."""
+UNKNOWN_PATH = "/api/v1/no-such-path"
 
-Things = list[dict[str, Any]]
+Item = dict[str, Any]
+"""An object of a list as the API returns it."""
 
 
-def _id_of_distribution(thing: dict[str, Any]) -> Any:
-    request = thing.get("request")
-    return request.get("request_id") if isinstance(request, dict) else None
+def _distribution_id(item: Item) -> Any:
+    return object_at(item, "request").get("request_id")
 
 
-IDS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    INSTANCES: lambda thing: thing.get("instance_id"),
-    NODES: lambda thing: thing.get("node_id"),
-    TEMPLATES: lambda thing: thing.get("id"),
-    DISTRIBUTIONS: _id_of_distribution,
-    IMAGES: lambda thing: thing.get("id"),
+ITEM_IDS: dict[str, Callable[[Item], Any]] = {
+    INSTANCES_PATH: lambda item: item.get("instance_id"),
+    NODES_PATH: lambda item: item.get("node_id"),
+    TEMPLATES_PATH: lambda item: item.get("id"),
+    DISTRIBUTIONS_PATH: _distribution_id,
+    IMAGES_PATH: lambda item: item.get("id"),
 }
-"""The lists whose things can be asked for by an id, and where the id stands."""
-MESSAGES_ON_RECORD = (INSTANCES, NODES, TEMPLATES)
-MOVING = {"cpu_util", "ram_util", "ts", "timestamp", "last_updated", "free_disk_space", "anka_disk_usage"}
-"""What may change back and forth between any two requests."""
-BLANK_BY_ID = {"anka_version", "capacity_mode"}
-"""Of a node before 1.32.0 (controller-facts A6)."""
+"""The paths of lists whose items can be requested by id, each with a function that returns the id of an item."""
+RECORDED_MESSAGE_PATHS = (INSTANCES_PATH, NODES_PATH, TEMPLATES_PATH)
+"""The paths for which the message of an unknown id is on record; for the others it is a guess."""
+VOLATILE_KEYS = {"cpu_util", "ram_util", "ts", "timestamp", "last_updated", "free_disk_space", "anka_disk_usage"}
+"""Keys whose values may change between any two requests."""
+BLANK_NODE_KEYS = {"anka_version", "capacity_mode"}
+"""Keys that a single node has without values before 1.32.0 (controller-facts A6)."""
 
 
-def steps(run: Run) -> list[tuple[str, Callable[[], None]]]:
-    """The checks in their order, each with a name for who watches."""
+def read_steps(session: Session) -> list[tuple[str, Callable[[], None]]]:
+    """Return the steps in their order, each with a name for the progress display."""
     return [
-        ("what there is", lambda: _plain(run)),
-        *((f"list and single of {path}", partial(_compare, run, path)) for path in IDS if run.has("GET", path)),
-        ("unknown ids", lambda: _unknown(run)),
-        ("other queries", lambda: _queries(run)),
-        ("what is no operation", lambda: _strays(run)),
-        ("nodes and their instances", lambda: counters(run)),
-        ("what moves", lambda: _look(run)),
+        ("operations without parameters", lambda: _request_plain_operations(session)),
+        *(
+            (f"list and single item of {path}", partial(_compare_list_with_single, session, path))
+            for path in ITEM_IDS
+            if session.has_operation("GET", path)
+        ),
+        ("unknown ids", lambda: _check_unknown_ids(session)),
+        ("other queries", lambda: _check_queries(session)),
+        ("an unknown path", lambda: _request_unknown_path(session)),
+        ("nodes and their instances", lambda: check_node_counters(session)),
+        ("changes over time", lambda: _observe_changes(session)),
     ]
 
 
-def _plain(run: Run) -> None:
-    """Every operation that needs nothing is asked once; the lists are asked where they are compared."""
-    for (method, path), operation in run.contract.operations.items():
-        if method == "GET" and path not in IDS and not operation.get("parameters"):
-            body = run.get(path).body
-            if path == "/api/v1/registry/disk" and isinstance(body, dict):
-                _disk(run, "getRegistryDisk", body.get("free"), body.get("total"), "free", "total")
-            if path == GROUPS and isinstance(body, list):
-                _unique(run, "listGroups", [each.get("id") for each in body if isinstance(each, dict)])
+def _request_plain_operations(session: Session) -> None:
+    """Request every operation without parameters, except the lists that are compared with single items."""
+    for (method, path), operation in session.contract.operations.items():
+        if method == "GET" and path not in ITEM_IDS and not operation.get("parameters"):
+            body = session.get(path).body
+            if path == REGISTRY_DISK_PATH and isinstance(body, dict):
+                _check_disk(session, "getRegistryDisk", body, "free", "total")
+            if path == GROUPS_PATH and isinstance(body, list):
+                _check_unique(session, "listGroups", [item.get("id") for item in body if isinstance(item, dict)])
 
 
-def _compare(run: Run, path: str) -> None:
-    """What a list says of a thing before and after, the answer to its id says too."""
-    name = run.name("GET", path)
-    before = _by_id(run, path, unique=True)
-    answers = {id: run.get(path, id) for id in _sample(before)}
-    after = _by_id(run, path)
-    for id, exchange in answers.items():
-        one = exchange.body[0] if path == NODES and isinstance(exchange.body, list) and exchange.body else exchange.body
-        there = id in after  # else it went meanwhile
-        if isinstance(one, dict):
-            text = _difference(run, path, before[id], one, after[id]) if there else ""
-            run.claim("list-and-single", name, not text, f"{id}: {text}")
-            if path == TEMPLATES:
-                _versions(run, id, one.get("versions"))
-        elif there and exchange.message == NOT_FOUND:
-            run.claim("list-and-single", name, False, f"{id} is listed, and not found by its id")
+def _compare_list_with_single(session: Session, path: str) -> None:
+    """Compare single items with the list before and the list after; only what did not change is compared."""
+    operation = session.operation_id("GET", path)
+    before = _items_by_id(session, path, unique=True)
+    exchanges = {id: session.get(path, id) for id in _sample(before)}
+    after = _items_by_id(session, path)
+    for id, exchange in exchanges.items():
+        body = exchange.body
+        single = body[0] if path == NODES_PATH and isinstance(body, list) and body else body
+        is_listed = id in after  # otherwise it was removed in between
+        if isinstance(single, dict):
+            text = _difference(session, path, before[id], single, after[id]) if is_listed else ""
+            session.claim("list-and-single", operation, not text, f"{id}: {text}")
+            if path == TEMPLATES_PATH:
+                _check_versions(session, id, single.get("versions"))
+        elif is_listed and exchange.message == NOT_FOUND_MESSAGE:
+            session.claim("list-and-single", operation, False, f"{id} is listed, but not found by its id")
 
 
-def _by_id(run: Run, path: str, unique: bool = False) -> dict[str, dict[str, Any]]:
-    found = [(IDS[path](each), each) for each in run.items(path)]
+def _items_by_id(session: Session, path: str, unique: bool = False) -> dict[str, Item]:
+    items = [(ITEM_IDS[path](item), item) for item in session.list_items(path)]
     if unique:
-        _unique(run, run.name("GET", path), [id for id, _ in found])
-    return {id: each for id, each in found if isinstance(id, str)}
+        _check_unique(session, session.operation_id("GET", path), [id for id, _ in items])
+    return {id: item for id, item in items if isinstance(id, str)}
 
 
-def _unique(run: Run, operation: str, ids: list[Any]) -> None:
-    twice = [id for id, count in Counter(id for id in ids if isinstance(id, str)).items() if count > 1]
-    run.claim("unique", operation, not twice, f"listed more than once: {', '.join(twice[:3])}")
+def _check_unique(session: Session, operation: str, ids: list[Any]) -> None:
+    repeated = [id for id, count in Counter(id for id in ids if isinstance(id, str)).items() if count > 1]
+    session.claim("unique", operation, not repeated, f"listed more than once: {', '.join(repeated[:3])}")
 
 
-def _sample(things: dict[str, dict[str, Any]]) -> list[str]:
-    """Of every state some, so that what is rare is looked at as well."""
-    by_state: dict[str, list[str]] = {}
-    for id, thing in things.items():
-        vm = thing.get("vm")
-        state = vm.get("instance_state") if isinstance(vm, dict) else thing.get("state", thing.get("status"))
-        by_state.setdefault(str(state), []).append(id)
-    return [id for ids in by_state.values() for id in ids[:SAMPLE]]
+def _sample(items: dict[str, Item]) -> list[str]:
+    """Return ids of some items of every state, so that rare states are included."""
+    ids_by_state: dict[str, list[str]] = {}
+    for id, item in items.items():
+        vm = item.get("vm")
+        state = vm.get("instance_state") if isinstance(vm, dict) else item.get("state", item.get("status"))
+        ids_by_state.setdefault(str(state), []).append(id)
+    return [id for ids in ids_by_state.values() for id in ids[:SAMPLE_SIZE]]
 
 
-def _difference(run: Run, path: str, before: dict[str, Any], one: dict[str, Any], after: dict[str, Any]) -> str:
-    """What the list said both times and the answer to the id does not; empty if there is nothing."""
-    if path == INSTANCES:
+def _difference(session: Session, path: str, before: Item, single: Item, after: Item) -> str:
+    """Return a value that both lists have and the single item has not, or an empty string."""
+    release = session.contract.release
+    if path == INSTANCES_PATH:
         labels = {key: before.get(key) for key in ("name", "external_id") if before.get(key) == after.get(key)}
         for key, value in labels.items():
-            if run.contract.release.has("instance-tells-its-names") and one.get(key) != value:
-                return f"{key} is {value!r} in the list and {one.get(key)!r} by its id"
-        before, after = _vm(before), _vm(after)
-    blank = BLANK_BY_ID if path == NODES and not run.contract.release.has("node-by-id-whole") else set()
-    common = run.contract.release.has("template-size-by-id") or path != TEMPLATES
-    skipped = MOVING | blank | (set() if common else {"size"}) | ({"versions"} if path == TEMPLATES else set())
-    for key in before.keys() & after.keys() | (one.keys() - before.keys() - after.keys()):
-        same = before.get(key) == after.get(key)
-        if key in skipped or not same or _still(before.get(key)) == _still(one.get(key)):
+            if release.has("instance-tells-its-names") and single.get(key) != value:
+                return f"{key} is {value!r} in the list and {single.get(key)!r} by its id"
+        before, after = object_at(before, "vm"), object_at(after, "vm")
+    skipped = VOLATILE_KEYS | _keys_of_lists_only(session, path)
+    for key in before.keys() & after.keys() | (single.keys() - before.keys() - after.keys()):
+        if key in skipped or before.get(key) != after.get(key):
             continue
-        return f"{key} is {before.get(key, 'absent')!r} in the list and {one.get(key, 'absent')!r} by its id"[:300]
+        if _without_volatile(before.get(key)) != _without_volatile(single.get(key)):
+            listed, by_id = before.get(key, "absent"), single.get(key, "absent")
+            return f"{key} is {listed!r} in the list and {by_id!r} by its id"[:300]
     return ""
 
 
-def _vm(item: dict[str, Any]) -> dict[str, Any]:
-    vm = item.get("vm")
-    return vm if isinstance(vm, dict) else {}
+def _keys_of_lists_only(session: Session, path: str) -> set[str]:
+    """Return the keys in which single items differ from those of the list at this release."""
+    release = session.contract.release
+    if path == NODES_PATH and not release.has("node-by-id-whole"):
+        return BLANK_NODE_KEYS
+    if path == TEMPLATES_PATH:
+        return {"versions"} if release.has("template-size-by-id") else {"versions", "size"}
+    return set()
 
 
-def _still(value: Any) -> Any:
-    """What does not move from one report of a node to the next."""
+def _without_volatile(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: each for key, each in value.items() if key not in MOVING}
+        return {key: member for key, member in value.items() if key not in VOLATILE_KEYS}
     return value
 
 
-def _versions(run: Run, id: str, versions: Any) -> None:
+def _check_versions(session: Session, id: str, versions: Any) -> None:
     listed = versions if isinstance(versions, list) else []
-    numbers = [each.get("number") for each in listed if isinstance(each, dict)]
-    whole = [each for each in numbers if isinstance(each, int)]
-    rising = all(before < after for before, after in pairwise(whole))
-    run.claim("versions", "listTemplates", rising, f"the versions of {id} come as {numbers}")
+    numbers = [version.get("number") for version in listed if isinstance(version, dict)]
+    integers = [number for number in numbers if isinstance(number, int)]
+    is_ascending = all(before < after for before, after in pairwise(integers))
+    session.claim("versions", "listTemplates", is_ascending, f"the versions of {id} come as {numbers}")
 
 
-def _unknown(run: Run) -> None:
-    for path in IDS:
-        if run.has("GET", path):
-            check_unknown(run, "GET", path, on_record=path in MESSAGES_ON_RECORD)
+def _check_unknown_ids(session: Session) -> None:
+    for path in ITEM_IDS:
+        if session.has_operation("GET", path):
+            check_unknown_id(session, "GET", path, is_recorded=path in RECORDED_MESSAGE_PATHS)
 
 
-def check_unknown(
-    run: Run, method: str, path: str, query: str | None = None, body: Any = None, on_record: bool = False
+def check_unknown_id(
+    session: Session,
+    method: str,
+    path: str,
+    query: str | None = None,
+    body: dict[str, Any] | None = None,
+    is_recorded: bool = False,
 ) -> None:
-    """Something is asked of an id that nobody has; ``on_record`` is whether somebody saw the message."""
+    """Check that a request with a new id fails.
+
+    The id replaces ``*`` in the query and ``...`` in the body. ``is_recorded`` says that the message of the failure is
+    on record, not a guess.
+    """
     id = str(uuid4())
-    sent = None if body is None else {key: id if value is ... else value for key, value in body.items()}
-    exchange = run.ask(method, path, f"id={id}" if query is None else query.replace("*", id), sent)
-    if run.denied(exchange, "unknown-id"):
+    content = None if body is None else {key: id if value is ... else value for key, value in body.items()}
+    exchange = session.request(method, path, f"id={id}" if query is None else query.replace("*", id), content)
+    if session.skip_if_denied(exchange, "unknown-id"):
         return
-    name = run.name(method, path)
-    if run.claim("unknown-id", name, not exchange.succeeded, "succeeds for an id that nobody knows"):
-        check = "message" if on_record else "message-guess"
-        text = f"the message is {exchange.message!r}, not {NOT_FOUND!r}"
-        run.claim(check, name, exchange.message == NOT_FOUND, text)
+    operation = session.operation_id(method, path)
+    if session.claim("unknown-id", operation, not exchange.succeeded, "succeeds for an unknown id"):
+        check = "message" if is_recorded else "message-guess"
+        text = f"the message is {exchange.message!r}, not {NOT_FOUND_MESSAGE!r}"
+        session.claim(check, operation, exchange.message == NOT_FOUND_MESSAGE, text)
 
 
-def _queries(run: Run) -> None:
-    """An empty id is none; where the release knows versions of the list, another one than v1 is none either."""
-    for path in IDS:
-        if run.has("GET", path):
-            exchange = run.get(path, "")
-            if not run.denied(exchange, "empty-id"):
+def _check_queries(session: Session) -> None:
+    """Check that an empty id counts as absent, and request the list of templates in its versions."""
+    for path in ITEM_IDS:
+        if session.has_operation("GET", path):
+            exchange = session.get(path, "")
+            if not session.skip_if_denied(exchange, "empty-id"):
                 text = f"fails: {exchange.message or exchange.status}"
-                run.claim("empty-id", run.name("GET", path), exchange.succeeded, text)
-    if run.contract.release.has("registry-v1-listing"):
-        run.get(TEMPLATES, query="apiVer=v1")
-        run.get(TEMPLATES, query="apiVer=v2")
+                session.claim("empty-id", session.operation_id("GET", path), exchange.succeeded, text)
+    if session.contract.release.has("registry-v1-listing"):
+        session.get(TEMPLATES_PATH, query="apiVer=v1")
+        session.get(TEMPLATES_PATH, query="apiVer=v2")
 
 
-def _strays(run: Run) -> None:
-    run.get(STRAY)
+def _request_unknown_path(session: Session) -> None:
+    session.get(UNKNOWN_PATH)
 
 
-def _look(run: Run) -> None:
-    """Look at what moves a few times; the watch compares."""
-    for _ in range(run.pace.looks):
-        run.wait()
-        run.get(INSTANCES)
-        run.get(DISTRIBUTIONS)
+def _observe_changes(session: Session) -> None:
+    """Request the lists that change a few times; the session compares the responses."""
+    for _ in range(session.pace.polls):
+        session.wait_interval()
+        session.get(INSTANCES_PATH)
+        session.get(DISTRIBUTIONS_PATH)
 
 
-def counters(run: Run) -> None:
-    """A node counts at least those VMs that are listed there before and after it was asked."""
-    before = {str(each.get("instance_id")): _running(each) for each in run.items(INSTANCES)}
-    nodes = run.items(NODES)
-    request = run.last
-    groups = {each.get("id") for each in run.items(GROUPS)}
-    after = {str(each.get("instance_id")): _running(each) for each in run.items(INSTANCES)}
-    run.last = request
-    there = {id: vm for id, vm in before.items() if vm and after.get(id) and after[id].get("node_id") == vm["node_id"]}
+def check_node_counters(session: Session) -> None:
+    """Compare the counters of the nodes with the VMs that are listed both before and after the nodes."""
+    before = _running_vms(session)
+    nodes = session.list_items(NODES_PATH)
+    node_request = session.last_request
+    group_ids = {group.get("id") for group in session.list_items(GROUPS_PATH)}
+    after = _running_vms(session)
+    session.last_request = node_request
+    vms = {id: vm for id, vm in before.items() if vm and after.get(id) and after[id].get("node_id") == vm["node_id"]}
     for node in nodes:
-        vms = [vm for vm in there.values() if vm["node_id"] == node.get("node_id")]
-        _count(run, node, vms)
-        _disk(run, "listNodes", node.get("free_disk_space"), node.get("disk_size"), "free_disk_space", "disk_size")
-        strangers = [str(each.get("id")) for each in node.get("groups") or () if each.get("id") not in groups]
-        run.claim("references", "listNodes", not strangers, f"groups that are not listed: {', '.join(strangers)}")
-    known = {node.get("node_id") for node in nodes}
-    lost = [id for id, vm in there.items() if vm["node_id"] not in known]
-    run.claim("references", "listVms", not lost, f"on nodes that are not listed: {', '.join(lost[:3])}")
+        _check_counters(session, node, [vm for vm in vms.values() if vm["node_id"] == node.get("node_id")])
+        _check_disk(session, "listNodes", node, "free_disk_space", "disk_size")
+        unlisted = [str(group.get("id")) for group in node.get("groups") or () if group.get("id") not in group_ids]
+        session.claim("references", "listNodes", not unlisted, f"groups that are not listed: {', '.join(unlisted)}")
+    node_ids = {node.get("node_id") for node in nodes}
+    lost = [id for id, vm in vms.items() if vm["node_id"] not in node_ids]
+    session.claim("references", "listVms", not lost, f"on nodes that are not listed: {', '.join(lost[:3])}")
 
 
-def _running(item: dict[str, Any]) -> dict[str, Any]:
-    """The VM of an instance that runs on a node; else nothing."""
-    vm = _vm(item)
+def _running_vms(session: Session) -> dict[str, Item]:
+    """Return the ``vminfo`` of every listed instance by its id; empty unless its VM runs on a node."""
+    return {str(item.get("instance_id")): _running_vm(item) for item in session.list_items(INSTANCES_PATH)}
+
+
+def _running_vm(item: Item) -> Item:
+    vm = object_at(item, "vm")
     info = vm.get("vminfo")
     if vm.get("instance_state") != "Started" or not isinstance(info, dict) or info.get("status") != "running":
         return {}
     return info if isinstance(info.get("node_id"), str) else {}
 
 
-def _count(run: Run, node: dict[str, Any], vms: Things) -> None:
+def _check_counters(session: Session, node: Item, vms: list[Item]) -> None:
     name, count = node.get("node_name"), node.get("vm_count")
     if isinstance(count, int):
-        text = f"{name} counts {count} VMs, and {len(vms)} are listed there"
-        run.claim("node-counters", "listNodes", count >= len(vms), text, "$.body[*].vm_count")
+        text = f"{name} counts {count} VMs, but {len(vms)} are listed on it"
+        session.claim("node-counters", "listNodes", count >= len(vms), text, "$.body[*].vm_count")
     sums = {
-        "vcpu_count": sum(_whole(vm.get("cpu_cores")) for vm in vms),
+        "vcpu_count": sum(_integer(vm.get("cpu_cores")) for vm in vms),
         "vram": sum(_megabytes(vm.get("ram")) for vm in vms),
     }
-    for key, least in sums.items():
-        told = node.get(key)
-        if isinstance(told, int):
-            text = f"{name} tells {told}, and its listed VMs have {least} together"
-            run.claim("node-sums", "listNodes", told >= least, text, f"$.body[*].{key}")
+    for key, minimum in sums.items():
+        value = node.get(key)
+        if isinstance(value, int):
+            text = f"{name} reports {value}, but its listed VMs have {minimum} in total"
+            session.claim("node-sums", "listNodes", value >= minimum, text, f"$.body[*].{key}")
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     return value if isinstance(value, int) else 0
 
 
@@ -248,13 +277,14 @@ def _megabytes(text: Any) -> int:
     return int(match[1]) * (1024 if match[2] == "G" else 1) if match else 0
 
 
-def _disk(run: Run, operation: str, free: Any, total: Any, of_free: str, of_total: str) -> None:
+def _check_disk(session: Session, operation: str, item: Item, free_key: str, total_key: str) -> None:
+    free, total = item.get(free_key), item.get(total_key)
     if isinstance(free, int) and isinstance(total, int):
-        run.claim("disk", operation, free <= total, f"{of_free} is {free} and {of_total} is {total}")
+        session.claim("disk", operation, free <= total, f"{free_key} is {free} and {total_key} is {total}")
 
 
-def check_release(run: Run, told: str) -> None:
-    """The release that was given is that of the status, or worth a note."""
-    given = str(run.contract.release)
-    text = f"the status says {told}, and {given} was given"
-    run.claim("release", "getStatus", told.partition("-")[0] == given, text, level=Level.NOTE)
+def check_release(session: Session, version: str) -> None:
+    """Note it if the given release is not that of the version in the status."""
+    given = str(session.contract.release)
+    text = f"the status says {version}, but {given} was given"
+    session.claim("release", "getStatus", version.partition("-")[0] == given, text, level=Level.NOTE)

@@ -1,4 +1,4 @@
-"""A whole run, from the first request to the last removal."""
+"""A run of all checks of a controller, from the first request to the last removal."""
 
 from __future__ import annotations
 
@@ -6,68 +6,76 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from mockanka.check import generated, read_checks
-from mockanka.check.cleanup import Leftovers
+from mockanka.check.cleanup import Cleanup
+from mockanka.check.generated import generated_steps
+from mockanka.check.read_checks import check_release, read_steps
 from mockanka.check.results import Results
-from mockanka.check.session import BrokenOff, Pace, Run
-from mockanka.check.write_checks import Target, Writing
+from mockanka.check.session import Pace, RunAborted, Session
+from mockanka.check.write_checks import WriteChecks, WriteTarget
 from mockanka.contract.conformance import contract_of
+from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
-from mockanka.remote.client import STATUS, Remote
+from mockanka.remote.client import ControllerClient
 
-Told = Callable[[str, int, int], None]
-"""Who is told of each step: its name, which it is, and of how many."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Called when a step begins, with its name, its number from 0 on, and the number of steps."""
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is to be checked, and how. Without a target nothing but GETs is sent."""
+class CheckPlan:
+    """What to check. Without a target only GETs are sent; without a release that of the status is used."""
 
     release: Release | None = None
-    target: Target | None = None
+    target: WriteTarget | None = None
     pace: Pace = field(default_factory=Pace)
     generated: int = 0
-    """Requests that schemathesis makes for each operation."""
+    """Requests that schemathesis generates for each operation."""
 
 
-def nobody(name: str, step: int, of: int) -> None:
-    """Nobody is told."""
+def ignore_progress(name: str, number: int, total: int) -> None:
+    """Do nothing."""
 
 
-def check(
-    remote: Remote, plan: Plan | None = None, sleep: Callable[[float], None] = time.sleep, told: Told = nobody
+def check_controller(
+    client: ControllerClient,
+    plan: CheckPlan | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+    progress: ProgressCallback = ignore_progress,
 ) -> Results:
-    """Check a controller. Unusable if it is none; whatever was made is removed, however the run ends."""
-    plan = plan or Plan()
-    status = remote.status()
-    release = plan.release or remote.release(status)
+    """Check a controller, and remove all that the run created, however it ends.
+
+    ControllerError if there is no usable controller.
+    """
+    plan = plan or CheckPlan()
+    status = client.status()
+    release = plan.release or client.release(status)
     contract = contract_of(release)
-    results = Results(contract, str(remote.url), "write" if plan.target else "read-only")
+    results = Results(contract, str(client.url), "write" if plan.target else "read-only")
     if release != release.known:
-        results.remarks.append(f"release {release} is not known; it is held against {release.known}")
-    run = Run(remote, contract, results, sleep, plan.pace)
-    run.last = f"GET {STATUS}"
+        results.add_remark(f"release {release} is not known; it is checked against {release.known}")
+    session = Session(client, contract, results, sleep, plan.pace)
+    session.last_request = f"GET {STATUS_PATH}"
     if plan.release is not None:
-        read_checks.check_release(run, str(status.get("version")))
-    leftovers = Leftovers(remote, results, sleep)
+        check_release(session, str(status.get("version")))
+    cleanup = Cleanup(client, results, sleep)
     try:
-        _go_through(run, plan, leftovers, told)
-    except BrokenOff as why:
-        results.broken_off = str(why)
+        _run_steps(session, plan, cleanup, progress)
+    except RunAborted as error:
+        results.broken_off = str(error)
     except KeyboardInterrupt:
         results.broken_off = "interrupted"
     finally:
-        told("removal", 1, 1)
-        leftovers.remove()
+        progress("removal", 1, 1)
+        cleanup.remove_all()
     return results
 
 
-def _go_through(run: Run, plan: Plan, leftovers: Leftovers, told: Told) -> None:
-    steps = read_checks.steps(run)
+def _run_steps(session: Session, plan: CheckPlan, cleanup: Cleanup, progress: ProgressCallback) -> None:
+    steps = read_steps(session)
     if plan.target is not None:
-        steps += Writing(run, plan.target, leftovers, plan.generated).steps()
+        steps += WriteChecks(session, plan.target, cleanup, plan.generated).steps()
     if plan.generated:
-        steps += generated.steps(run, plan.generated)
+        steps += generated_steps(session, plan.generated)
     for number, (name, step) in enumerate(steps):
-        told(name, number, len(steps))
+        progress(name, number, len(steps))
         step()

@@ -1,4 +1,4 @@
-"""A run: what is asked of a controller, every answer judged, and what was seen of each thing over time."""
+"""The session of a run: it sends requests and checks every response, by itself and against the earlier ones."""
 
 from __future__ import annotations
 
@@ -8,165 +8,177 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from mockanka.check.consistency import Watch
-from mockanka.check.results import ELSEWHERE, Asked, Results
-from mockanka.contract.conformance import DENIED, Contract, Level
-from mockanka.contract.exchange import JSON, Exchange
-from mockanka.remote.client import OutOfTime, Remote, Unanswered, Unusable
+from mockanka.check.consistency import ConsistencyMonitor
+from mockanka.check.results import NO_OPERATION, RequestTotals, Results
+from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level
+from mockanka.contract.exchange import JSON_TYPE, Exchange
+from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse
 
-PATIENCE = 3
-"""Requests in a row without an answer, after which nobody is asked any more."""
-OF_ENVELOPES = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
+MAX_UNANSWERED = 3
+"""Requests in a row without a response after which the run is aborted."""
+ENVELOPE_CHECKS = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
 
 
-class BrokenOff(Exception):
-    """The run cannot go on; the text says why."""
+class RunAborted(Exception):
+    """The run cannot continue; the text says why."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long things are waited for, in seconds, and how often one looks."""
+    """Time between polls, and timeouts, in seconds."""
 
     interval: float = 1.0
-    looks: int = 2
-    """At the lists, when nothing is to happen."""
-    start: float = 600.0
-    end: float = 150.0
-    """Until a terminated instance is unknown; a controller shows it for a minute by default."""
+    polls: int = 2
+    """Number of times that the lists are requested to observe changes."""
+    start_timeout: float = 600.0
+    """Until an instance is Started."""
+    end_timeout: float = 150.0
+    """Until a terminated instance is unknown; a controller lists it for a minute by default."""
 
 
-class Run:
-    """One run against one controller. ``sleep`` is how it waits."""
+class Session:
+    """The requests of one run to one controller. ``sleep`` waits for some seconds."""
 
     def __init__(
-        self, remote: Remote, contract: Contract, results: Results, sleep: Callable[[float], None], pace: Pace
+        self,
+        client: ControllerClient,
+        contract: Contract,
+        results: Results,
+        sleep: Callable[[float], None],
+        pace: Pace,
     ) -> None:
-        self.remote, self.contract, self.results = remote, contract, results
+        self.client, self.contract, self.results = client, contract, results
         self.sleep, self.pace = sleep, pace
-        self.watch = Watch(results)
-        self.last = ""
-        """The last request, for a person."""
-        self._silent = 0
-        self._waited = 0.0
+        self.monitor = ConsistencyMonitor(results)
+        self.last_request = ""
+        """Method, path and query of the last request, for findings."""
+        self._unanswered = 0
+        """Requests in a row without a response."""
 
-    # ---- asking ----------------------------------------------------------------------------------------------------
+    # ---- requests --------------------------------------------------------------------------------------------------
 
-    def has(self, method: str, path: str) -> bool:
-        """Whether the release has the operation."""
+    def has_operation(self, method: str, path: str) -> bool:
+        """Return whether the release has the operation."""
         return self.contract.operation(method, path) is not None
 
-    def name(self, method: str, path: str) -> str:
-        """The operation's id."""
+    def operation_id(self, method: str, path: str) -> str:
+        """Return the operationId, or ``NO_OPERATION``."""
         operation = self.contract.operation(method, path)
-        return operation["operationId"] if operation else ELSEWHERE
+        return operation["operationId"] if operation else NO_OPERATION
 
-    def ask(
-        self, method: str, path: str, query: str = "", body: Any = None, content_type: str | None = JSON
+    def request(
+        self, method: str, path: str, query: str = "", body: Any = None, content_type: str | None = JSON_TYPE
     ) -> Exchange:
-        """Ask, and judge the answer. Without one the exchange has status 0, and says neither OK nor FAIL."""
-        operation = self.name(method, path)
-        self.last = f"{method} {path}{'?' + query if query else ''}"
-        count = self.results.asked.setdefault(operation, Asked())
-        count.requests += 1
-        begun = self.remote.clock()
+        """Send a request and check the response. RunAborted if the run cannot continue.
+
+        Without a response the exchange has status 0, and neither an envelope nor a body.
+        """
+        operation = self.operation_id(method, path)
+        self.last_request = f"{method} {path}{'?' + query if query else ''}"
+        totals = self.results.request_totals.setdefault(operation, RequestTotals())
+        totals.requests += 1
+        started = self.client.clock()
         try:
-            exchange = self.remote.ask(method, path, query, body, content_type)
-        except OutOfTime as wrong:
-            raise BrokenOff(str(wrong)) from None
-        except Unanswered as wrong:
-            count.seconds += self.remote.clock() - begun
-            self._unanswered(operation, str(wrong))
+            exchange = self.client.request(method, path, query, body, content_type)
+        except DeadlineExceeded as error:
+            raise RunAborted(str(error)) from None
+        except NoResponse as error:
+            totals.seconds += self.client.clock() - started
+            self._add_unanswered(operation, str(error))
             return Exchange(method, path, query, status=0)
-        self._silent = 0
-        count.seconds += exchange.seconds
-        self._judge(exchange, operation)
+        self._unanswered = 0
+        totals.seconds += exchange.seconds
+        self._check(exchange, operation)
         if exchange.status == 401:
-            self._refuse_to_guess(exchange)
+            self._abort_if_unusable(exchange)
         if exchange.status == 403:
-            self.results.remark(f"{operation}: not checked, we may not: {exchange.message or 'HTTP 403'}")
+            reason = exchange.message or "HTTP 403"
+            self.results.add_remark(f"{operation}: not checked, the permission is missing: {reason}")
         return exchange
 
     def get(self, path: str, id: str | None = None, query: str = "") -> Exchange:
-        """GET, of one thing if its id is given."""
-        return self.ask("GET", path, f"id={quote(id, safe='')}" if id is not None else query)
+        """Send a GET, of a single item if its id is given."""
+        return self.request("GET", path, f"id={quote(id, safe='')}" if id is not None else query)
 
-    def items(self, path: str) -> list[Any]:
-        """The list at a path, or nothing if it is none: what is wrong with it the judge has said."""
+    def list_items(self, path: str) -> list[Any]:
+        """Return the objects in the list at a path; none if it is not a list, which the schema check reports."""
         body = self.get(path).body
-        return [each for each in body if isinstance(each, dict)] if isinstance(body, list) else []
+        return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []
 
-    def wait(self) -> None:
-        """Until one looks again."""
-        if self.remote.deadline is not None and self.remote.clock() > self.remote.deadline:
-            raise BrokenOff(f"the limit of {self.remote.limit:g} s on the whole is reached; --limit raises it")
-        left = math.inf if self.remote.deadline is None else self.remote.deadline - self.remote.clock()
-        self.sleep(min(self.pace.interval, max(0.0, left)))
-
-    def until(self, seconds: float, done: Callable[[], bool]) -> bool:
-        """Look at every interval for so long; whether it came true."""
-        for _ in range(max(1, round(seconds / self.pace.interval))):
-            if done():
-                return True
-            self.wait()
-        return done()
-
-    def _refuse_to_guess(self, exchange: Exchange) -> None:
-        """Without a login nothing can be said of what is behind it."""
+    def wait_interval(self) -> None:
+        """Sleep until the next poll. RunAborted if the limit on the run is reached."""
         try:
-            self.remote.usable(exchange)
-        except Unusable as wrong:
-            raise BrokenOff(str(wrong)) from None
+            self.client.check_limit()
+        except DeadlineExceeded as error:
+            raise RunAborted(str(error)) from None
+        remaining = math.inf if self.client.deadline is None else self.client.deadline - self.client.clock()
+        self.sleep(min(self.pace.interval, max(0.0, remaining)))
 
-    # ---- judging ---------------------------------------------------------------------------------------------------
+    def poll_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Evaluate the condition at every interval until it holds or the time is over; return whether it holds."""
+        for _ in range(max(1, round(seconds / self.pace.interval))):
+            if condition():
+                return True
+            self.wait_interval()
+        return condition()
+
+    def _abort_if_unusable(self, exchange: Exchange) -> None:
+        """Abort the run if authentication is missing: nothing can be said about what is behind it."""
+        try:
+            self.client.require_usable(exchange)
+        except ControllerError as error:
+            raise RunAborted(str(error)) from None
+
+    # ---- checks ----------------------------------------------------------------------------------------------------
 
     def claim(
         self, check: str, operation: str, holds: bool, text: str, where: str = "", level: Level | None = None
     ) -> bool:
-        """A check whose claim holds, or does not for the reason given; whether it holds."""
+        """Record a check as passed if its claim holds, else ``text`` as its finding; return whether it holds."""
         if holds:
-            self.results.passed(check, operation)
+            self.results.add_pass(check, operation)
         else:
-            self.results.found(check, operation, text, self.last, where, level)
+            self.results.add_finding(check, operation, text, self.last_request, where, level)
         return holds
 
-    def denied(self, exchange: Exchange, check: str) -> bool:
-        """Whether nothing can be said since we may not do that, or nobody answered; it is a skipped check then."""
-        if exchange.status not in (*DENIED, 0):
+    def skip_if_denied(self, exchange: Exchange, check: str) -> bool:
+        """Record a check as skipped and return True if the exchange was denied or has no response."""
+        if exchange.status not in (*DENIED_STATUSES, 0):
             return False
-        why = f"HTTP {exchange.status}: {exchange.message}" if exchange.status else "no answer"
-        self.results.skipped(check, self.name(*exchange.key), why)
+        reason = f"HTTP {exchange.status}: {exchange.message}" if exchange.status else "no response"
+        self.results.add_skip(check, self.operation_id(*exchange.operation_key), reason)
         return True
 
     @property
-    def silent(self) -> bool:
-        """Whether the last request had no answer."""
-        return self._silent > 0
+    def is_unanswered(self) -> bool:
+        """Whether the last request has no response."""
+        return self._unanswered > 0
 
-    def _unanswered(self, operation: str, why: str) -> None:
-        self.results.found("answered", operation, why, self.last)
-        self._silent += 1
-        if self._silent >= PATIENCE:
-            raise BrokenOff(f"{PATIENCE} requests in a row have no answer, the last: {why}")
+    def _add_unanswered(self, operation: str, reason: str) -> None:
+        self.results.add_finding("answered", operation, reason, self.last_request)
+        self._unanswered += 1
+        if self._unanswered >= MAX_UNANSWERED:
+            raise RunAborted(f"{MAX_UNANSWERED} requests in a row have no response, the last: {reason}")
 
-    def _judge(self, exchange: Exchange, operation: str) -> None:
-        self.results.passed("answered", operation)
-        judge_answer(self.results, exchange, operation, self.last)
-        self.watch.see(exchange, operation, self.last)
+    def _check(self, exchange: Exchange, operation: str) -> None:
+        self.results.add_pass("answered", operation)
+        record_response_checks(self.results, exchange, operation, self.last_request)
+        self.monitor.observe(exchange, operation, self.last_request)
 
 
-def judge_answer(results: Results, exchange: Exchange, operation: str, request: str) -> None:
-    """Hold an answer against the document: what passes is counted, what is wrong is told."""
-    if operation == ELSEWHERE:
-        results.passed("stray", operation)
+def record_response_checks(results: Results, exchange: Exchange, operation: str, request: str) -> None:
+    """Check a response against the contract, and record passed checks and violations."""
+    if operation == NO_OPERATION:
+        results.add_pass("stray", operation)
     else:
-        results.passed("status-code", operation)
-    described = results.contract.operation(*exchange.key)
+        results.add_pass("status-code", operation)
+    described = results.contract.operation(*exchange.operation_key)
     if described is not None and results.contract.has_envelope(described):
-        for check in OF_ENVELOPES:
-            results.passed(check, operation)
-        if results.contract.shapes(described):
-            results.passed("shape", operation)
-        right = not any(each.fails for each in results.contract.requests(exchange))
-        results.passed("allowed-refused" if right else "forbidden-taken", operation)
-    for violation in results.contract.answers(exchange):
-        results.violation(violation, request)
+        for check in ENVELOPE_CHECKS:
+            results.add_pass(check, operation)
+        if results.contract.query_shapes(described):
+            results.add_pass("shape", operation)
+        is_allowed = not any(violation.fails for violation in results.contract.check_request(exchange))
+        results.add_pass("allowed-refused" if is_allowed else "forbidden-taken", operation)
+    for violation in results.contract.check_response(exchange):
+        results.add_violation(violation, request)

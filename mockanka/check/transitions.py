@@ -1,11 +1,11 @@
-"""Which states may follow which, written down once more so that the simulator can be held against it too.
+"""The legal state transitions of an instance, stated independently of the simulator so that both can be compared.
 
-Evidence: controller-facts C1, C2. Between two polls several moves may have been made.
+Evidence: controller-facts C1, C2. Several transitions may happen between two polls.
 """
 
 from __future__ import annotations
 
-MOVES: dict[str, frozenset[str]] = {
+STATE_TRANSITIONS: dict[str, frozenset[str]] = {
     "Scheduling": frozenset({"Pulling", "Started", "Error", "Terminating"}),
     "Pulling": frozenset({"Scheduling", "Started", "Error", "Terminating"}),
     "Started": frozenset({"Stopping", "Pushing", "Error", "Terminating"}),
@@ -16,24 +16,24 @@ MOVES: dict[str, frozenset[str]] = {
     "Terminating": frozenset({"Terminated"}),
     "Terminated": frozenset(),
 }
-FIRST = frozenset({"Scheduling", "Pulling", "Started", "Error"})
-"""What may be seen of an instance that was just made."""
-ENDING = frozenset({"Terminating", "Terminated"})
+INITIAL_STATES = frozenset({"Scheduling", "Pulling", "Started", "Error"})
+"""States in which a new instance may be seen first."""
+TERMINATION_STATES = frozenset({"Terminating", "Terminated"})
 
 
 def _reachable(state: str) -> frozenset[str]:
-    found: set[str] = set()
-    edge = [state]
-    while edge:
-        for after in MOVES[edge.pop()] - found:
-            found.add(after)
-            edge.append(after)
-    return frozenset(found)
+    reachable: set[str] = set()
+    pending = [state]
+    while pending:
+        for following in STATE_TRANSITIONS[pending.pop()] - reachable:
+            reachable.add(following)
+            pending.append(following)
+    return frozenset(reachable)
 
 
-REACHABLE: dict[str, frozenset[str]] = {state: _reachable(state) | {state} for state in MOVES}
+REACHABLE_STATES: dict[str, frozenset[str]] = {state: _reachable(state) | {state} for state in STATE_TRANSITIONS}
 
 
 def may_follow(before: str, after: str) -> bool:
-    """Whether a state can have come after another; of states that nobody knows the schema tells."""
-    return before not in REACHABLE or after not in REACHABLE or after in REACHABLE[before]
+    """Return whether ``after`` may be seen later than ``before``; true for unknown states, which the schema reports."""
+    return before not in REACHABLE_STATES or after not in REACHABLE_STATES or after in REACHABLE_STATES[before]

@@ -1,4 +1,4 @@
-"""What is checked by making things: one instance, one group, and what is refused. All of it is removed again."""
+"""Checks that create an instance and a group, and requests that have to be rejected. All objects are removed again."""
 
 from __future__ import annotations
 
@@ -8,383 +8,398 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from mockanka.check.cleanup import GROUPS, Leftovers
-from mockanka.check.consistency import INSTANCES
-from mockanka.check.generated import updates
-from mockanka.check.read_checks import NODES, NOT_FOUND, TEMPLATES, check_unknown, counters
-from mockanka.check.session import Run
-from mockanka.check.transitions import ENDING, FIRST
-from mockanka.contract.exchange import Exchange
-from mockanka.remote.client import Remote, Unusable
+from mockanka.check.cleanup import Cleanup
+from mockanka.check.consistency import object_at
+from mockanka.check.generated import generated_updates
+from mockanka.check.read_checks import Item, check_node_counters, check_unknown_id
+from mockanka.check.session import Session
+from mockanka.check.transitions import INITIAL_STATES, TERMINATION_STATES
+from mockanka.contract.exchange import JSON_TYPE, Exchange
+from mockanka.contract.paths import (
+    DISTRIBUTIONS_PATH,
+    GROUPS_PATH,
+    IMAGES_PATH,
+    INSTANCES_PATH,
+    NODE_CONFIG_PATH,
+    NODE_GROUPS_PATH,
+    NODES_PATH,
+    NOT_FOUND_MESSAGE,
+    REMOVALS_PATH,
+    RESTART_PATH,
+    REVERT_PATH,
+    STATUS_PATH,
+    TEMPLATES_PATH,
+)
+from mockanka.remote.client import ControllerClient, ControllerError
 
-RESTART = "/api/v1/rpc/vm/restart"
-MEMBERS = "/api/v1/node/group"
+GROUP_DESCRIPTION = "made by a check"
 
 
 @dataclass(frozen=True)
-class Target:
-    """What the user lets us use: a template, a tag of it, a node."""
+class WriteTarget:
+    """The ids of the template and the node to use, and the tag."""
 
     template: str
     tag: str | None = None
     node: str | None = None
 
 
-def find_target(remote: Remote, template: str, tag: str | None, node: str | None) -> Target:
-    """Names or ids turned into ids; Unusable with what there is if something is not there."""
-    template_id = _find(remote, TEMPLATES, "template", "id", "name", template)
+def find_write_target(client: ControllerClient, template: str, tag: str | None, node: str | None) -> WriteTarget:
+    """Look up names or ids. ControllerError, with the existing names, if something does not exist."""
+    template_id = _find_id(client, TEMPLATES_PATH, "template", "id", "name", template)
     if tag is not None:
-        found = remote.read(TEMPLATES, f"id={quote(template_id, safe='')}")
-        versions = found.get("versions") if isinstance(found, dict) else None
-        tags = [str(each.get("tag")) for each in versions or () if isinstance(each, dict)]
+        body = client.get_body(TEMPLATES_PATH, f"id={quote(template_id, safe='')}")
+        versions = body.get("versions") if isinstance(body, dict) else None
+        tags = [str(version.get("tag")) for version in versions or () if isinstance(version, dict)]
         if tag not in tags:
-            raise Unusable(f"--tag: template {template} has no tag {tag}; it has {_told(tags)}")
-    node_id = None if node is None else _find(remote, NODES, "node", "node_id", "node_name", node)
-    return Target(template_id, tag, node_id)
+            raise ControllerError(f"--tag: template {template} has no tag {tag}; it has {_join_names(tags)}")
+    node_id = None if node is None else _find_id(client, NODES_PATH, "node", "node_id", "node_name", node)
+    return WriteTarget(template_id, tag, node_id)
 
 
-def _find(remote: Remote, path: str, kind: str, id_key: str, name_key: str, wanted: str) -> str:
-    things = [each for each in remote.read(path) or () if isinstance(each, dict)]
-    found = [each[id_key] for each in things if each.get(id_key) == wanted]
-    found = found or [each[id_key] for each in things if each.get(name_key) == wanted]
-    if not found:
-        there = _told([str(each.get(name_key)) for each in things])
-        raise Unusable(f"--{kind}: there is no {kind} {wanted} at {remote.url}; there is {there}")
-    if len(found) > 1:
-        raise Unusable(f"--{kind}: {wanted} is the name of several; give the id of one: {_told(found)}")
-    return str(found[0])
+def _find_id(client: ControllerClient, path: str, kind: str, id_key: str, name_key: str, name: str) -> str:
+    items = [item for item in client.get_body(path) or () if isinstance(item, dict)]
+    ids = [item[id_key] for item in items if item.get(id_key) == name]
+    ids = ids or [item[id_key] for item in items if item.get(name_key) == name]
+    if not ids:
+        names = _join_names([str(item.get(name_key)) for item in items])
+        raise ControllerError(f"--{kind}: there is no {kind} {name} at {client.url}; there is {names}")
+    if len(ids) > 1:
+        raise ControllerError(f"--{kind}: {name} is the name of several; give the id of one: {_join_names(ids)}")
+    return str(ids[0])
 
 
-def _told(names: list[str]) -> str:
+def _join_names(names: list[str]) -> str:
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
     return ", ".join(names[:10]) + more if names else "none"
 
 
-class Writing:
-    """The checks that make things."""
+class WriteChecks:
+    """The checks that create objects. ``generated`` is the number of updates that schemathesis generates."""
 
-    def __init__(self, run: Run, target: Target, leftovers: Leftovers, generated: int = 0) -> None:
-        self.run, self.target, self.left, self.generated = run, target, leftovers, generated
-        self.id: str | None = None
-        """The instance, once it is made."""
-        self.group: str | None = None
-        self.up = False
+    def __init__(self, session: Session, target: WriteTarget, cleanup: Cleanup, generated: int = 0) -> None:
+        self.session, self.target, self.cleanup, self.generated = session, target, cleanup, generated
+        self.instance_id: str | None = None
+        """Our instance, once it is created."""
+        self.group_id: str | None = None
+        """Our group, once it is created."""
+        self.is_started = False
 
     def steps(self) -> list[tuple[str, Callable[[], None]]]:
-        """In their order, each with a name for who watches."""
+        """Return the steps in their order, each with a name for the progress display."""
         return [
-            ("what is refused", self._refused),
-            ("a group", self._group),
+            ("requests to be rejected", self._check_rejections),
+            ("a group", self._create_group),
             ("a start", self._start),
-            ("updates", self._updates),
-            *([("generated updates", self._generated)] if self.generated else []),
-            ("until it is Started", self._await_start),
+            ("updates", self._update_instance),
+            *([("generated updates", self._send_generated_updates)] if self.generated else []),
+            ("waiting for Started", self._wait_for_start),
             ("a restart", self._restart),
             ("two terminations", self._terminate),
-            ("until it is gone", self._await_end),
-            ("the group's end", self._delete_group),
+            ("waiting until it is gone", self._wait_until_gone),
+            ("deletion of the group", self._delete_group),
         ]
 
-    # ---- what is refused -------------------------------------------------------------------------------------------
+    # ---- rejections ------------------------------------------------------------------------------------------------
 
-    def _refused(self) -> None:
-        run, tag = self.run, f"no-{uuid4().hex[:8]}"
-        self._start_refused({"vmid": str(uuid4())}, "VM not in the registry")
-        self._start_refused({"vmid": self.target.template, "tag": tag}, f"No such tag {tag}")
-        for broken in (b"{", b"[]", b""):
-            self._start_refused(broken, None)
-        ids: list[tuple[str, str, str, dict[str, Any] | None]] = [
-            ("PUT", INSTANCES, "id=*", {"name": self.left.mark}),
-            ("DELETE", INSTANCES, "", {"id": ...}),
-            ("POST", RESTART, "", {"instance_id": ...}),
-            ("POST", "/api/v1/image", "", {"id": ..., "new_template_name": self.left.mark}),
-            ("DELETE", NODES, "", {"node_id": ...}),
-            ("POST", "/api/v1/node/config", "", {"node_id": ...}),
-            ("DELETE", TEMPLATES, "id=*", None),
-            ("DELETE", "/api/v1/registry/vm/remove", "id=*", None),
-            ("DELETE", "/api/v1/registry/revert", "id=*", None),
-            ("DELETE", "/api/v1/registry/vm/distribute", "id=*", None),
-            ("PUT", GROUPS, "id=*", {"name": self.left.mark}),
-            ("DELETE", GROUPS, "id=*", None),
+    def _check_rejections(self) -> None:
+        session, tag, mark = self.session, f"no-{uuid4().hex[:8]}", self.cleanup.mark
+        self._check_rejected_start({"vmid": str(uuid4())}, "VM not in the registry")
+        self._check_rejected_start({"vmid": self.target.template, "tag": tag}, f"No such tag {tag}")
+        for malformed in (b"{", b"[]", b""):
+            self._check_rejected_start(malformed, None)
+        requests: list[tuple[str, str, str, dict[str, Any] | None]] = [
+            ("PUT", INSTANCES_PATH, "id=*", {"name": mark}),
+            ("DELETE", INSTANCES_PATH, "", {"id": ...}),
+            ("POST", RESTART_PATH, "", {"instance_id": ...}),
+            ("POST", IMAGES_PATH, "", {"id": ..., "new_template_name": mark}),
+            ("DELETE", NODES_PATH, "", {"node_id": ...}),
+            ("POST", NODE_CONFIG_PATH, "", {"node_id": ...}),
+            ("DELETE", TEMPLATES_PATH, "id=*", None),
+            ("DELETE", REMOVALS_PATH, "id=*", None),
+            ("DELETE", REVERT_PATH, "id=*", None),
+            ("DELETE", DISTRIBUTIONS_PATH, "id=*", None),
+            ("PUT", GROUPS_PATH, "id=*", {"name": mark}),
+            ("DELETE", GROUPS_PATH, "id=*", None),
         ]
-        for method, path, query, body in ids:
-            if run.has(method, path):
-                check_unknown(run, method, path, query, body)
+        for method, path, query, body in requests:
+            if session.has_operation(method, path):
+                check_unknown_id(session, method, path, query, body)
 
-    def _start_refused(self, body: Any, message: str | None) -> None:
+    def _check_rejected_start(self, body: Any, message: str | None) -> None:
         exchange = self._post_start(body)
-        if self.run.denied(exchange, "refused"):
+        if self.session.skip_if_denied(exchange, "refused"):
             return
-        text = "starts what cannot be started"
-        if self.run.claim("refused", "startVms", not exchange.succeeded, text) and message is not None:
-            told = f"the message is {exchange.message!r}, not {message!r}"
-            self.run.claim("message", "startVms", exchange.message == message, told)
+        text = "accepts a start that is impossible"
+        if self.session.claim("refused", "startVms", not exchange.succeeded, text) and message is not None:
+            text = f"the message is {exchange.message!r}, not {message!r}"
+            self.session.claim("message", "startVms", exchange.message == message, text)
 
     def _post_start(self, body: Any) -> Exchange:
-        """Whatever comes of it is ours, also if it should have been refused."""
-        self.left.asked.add(INSTANCES)
+        """Send a start; all its instances will be removed, also if it should have been rejected."""
+        self.cleanup.used_paths.add(INSTANCES_PATH)
         if isinstance(body, dict):
-            body = {**body, "name": self.left.mark, "external_id": self.left.mark}
-        exchange = self.run.ask("POST", INSTANCES, body=body)
-        made = exchange.body if isinstance(exchange.body, list) else []
-        self.left.instances.update(id for id in made if isinstance(id, str))
+            body = {**body, "name": self.cleanup.mark, "external_id": self.cleanup.mark}
+        exchange = self.session.request("POST", INSTANCES_PATH, body=body)
+        ids = exchange.body if isinstance(exchange.body, list) else []
+        self.cleanup.instances.update(id for id in ids if isinstance(id, str))
         return exchange
 
     # ---- an instance -----------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        run, target = self.run, self.target
-        asked = {"vmid": target.template, "tag": target.tag, "node_id": target.node}
-        body = {key: value for key, value in asked.items() if value is not None}
-        exchange = self._post_start(body)
-        if run.denied(exchange, "made"):
+        session, target = self.session, self.target
+        fields = {"vmid": target.template, "tag": target.tag, "node_id": target.node}
+        exchange = self._post_start({key: value for key, value in fields.items() if value is not None})
+        if session.skip_if_denied(exchange, "made"):
             return
         ids = exchange.body if isinstance(exchange.body, list) else []
-        text = f"one start hands back {len(ids)} ids" if exchange.succeeded else f"fails: {exchange.message}"
-        if not run.claim("made", "startVms", len(ids) == 1 and isinstance(ids[0], str), text):
+        text = f"a start returns {len(ids)} ids" if exchange.succeeded else f"fails: {exchange.message}"
+        if not session.claim("made", "startVms", len(ids) == 1 and isinstance(ids[0], str), text):
             return
-        self.id = ids[0]
-        one = run.get(INSTANCES, self.id)
-        run.claim("at-once", "startVms", one.succeeded, f"{self.id} is not found by its id: {one.message}")
-        item = self._item()
-        if not run.claim("at-once", "startVms", item is not None, f"{self.id} is not in the list") or item is None:
+        id = self.instance_id = ids[0]
+        single = session.get(INSTANCES_PATH, id)
+        session.claim("at-once", "startVms", single.succeeded, f"{id} is not found by its id: {single.message}")
+        item = self._listed_instance()
+        if not session.claim("at-once", "startVms", item is not None, f"{id} is not in the list") or item is None:
             return
-        state = self._vm(item).get("instance_state")
-        run.claim("first-state", "startVms", state in FIRST, f"{self.id} begins in {state}")
-        self._labels("startVms", self.left.mark, self.left.mark, "labels")
-        vmid = self._vm(item).get("vmid")
-        run.claim("placed", "startVms", vmid == target.template, f"the template is {vmid}, not {target.template}")
+        vm = object_at(item, "vm")
+        state = vm.get("instance_state")
+        session.claim("first-state", "startVms", state in INITIAL_STATES, f"{id} begins in {state}")
+        self._check_labels("startVms", self.cleanup.mark, self.cleanup.mark, "labels")
+        template, tag = vm.get("vmid"), vm.get("tag")
+        text = f"the template is {template}, not {target.template}"
+        session.claim("placed", "startVms", template == target.template, text)
         if target.tag is not None:
-            tag = self._vm(item).get("tag")
-            run.claim("placed", "startVms", tag == target.tag, f"the tag is {tag}, not {target.tag}")
+            session.claim("placed", "startVms", tag == target.tag, f"the tag is {tag}, not {target.tag}")
 
-    def _item(self) -> dict[str, Any] | None:
-        """What the list has of our instance."""
-        return next((each for each in self.run.items(INSTANCES) if each.get("instance_id") == self.id), None)
+    def _listed_instance(self) -> Item | None:
+        """Return the item of our instance in the list."""
+        items = self.session.list_items(INSTANCES_PATH)
+        return next((item for item in items if item.get("instance_id") == self.instance_id), None)
 
-    @staticmethod
-    def _vm(item: dict[str, Any]) -> dict[str, Any]:
-        vm = item.get("vm")
-        return vm if isinstance(vm, dict) else {}
+    def _single_instance(self) -> Item:
+        """Return the response for our instance's id; empty if it is not found."""
+        body = self.session.get(INSTANCES_PATH, self.instance_id).body
+        return body if isinstance(body, dict) else {}
 
-    def _labels(self, operation: str, name: str, external_id: str, check: str) -> None:
-        """What the list and, where the release tells it, the single instance have as name and external id."""
-        shown = [self._item() or {}]
-        if self.run.contract.release.has("instance-tells-its-names"):
-            body = self.run.get(INSTANCES, self.id).body
-            shown.append(body if isinstance(body, dict) else {})
-        for each in shown:
-            for key, wanted in (("name", name), ("external_id", external_id)):
-                text = f"{key} is {each.get(key)!r}, not {wanted!r}"
-                self.run.claim(check, operation, each.get(key) == wanted, text)
+    def _check_labels(self, operation: str, name: str, external_id: str, check: str) -> None:
+        """Check name and external id in the list and, where the release has them there, in the single instance."""
+        instances = [self._listed_instance() or {}]
+        if self.session.contract.release.has("instance-tells-its-names"):
+            instances.append(self._single_instance())
+        for instance in instances:
+            for key, expected in (("name", name), ("external_id", external_id)):
+                text = f"{key} is {instance.get(key)!r}, not {expected!r}"
+                self.session.claim(check, operation, instance.get(key) == expected, text)
 
-    def _update(self, body: Any, check: str, content_type: str | None = "application/json") -> bool:
-        query = f"id={quote(self.id or '', safe='')}"
-        exchange = self.run.ask("PUT", INSTANCES, query, body, content_type)
-        if self.run.denied(exchange, check):
+    def _put_instance(self, body: Any, check: str, content_type: str | None = JSON_TYPE) -> bool:
+        query = f"id={quote(self.instance_id or '', safe='')}"
+        exchange = self.session.request("PUT", INSTANCES_PATH, query, body, content_type)
+        if self.session.skip_if_denied(exchange, check):
             return False
         text = f"an update fails: {exchange.message or exchange.status}"
-        return self.run.claim(check, "updateVm", exchange.succeeded, text)
+        return self.session.claim(check, "updateVm", exchange.succeeded, text)
 
-    def _updates(self) -> None:
-        if self.id is None:
+    def _update_instance(self) -> None:
+        if self.instance_id is None:
             return self._skip("updateVm", "partial", "any-content-type", "unknown-field", "merged")
-        mark = self.left.mark
-        if self._update({"name": f"{mark}-2"}, "partial"):
-            self._labels("updateVm", f"{mark}-2", mark, "partial")
-        if self._update({"external_id": f"{mark}-2"}, "partial"):
-            self._labels("updateVm", f"{mark}-2", f"{mark}-2", "partial")
-        for number, kind in enumerate((None, "text/plain", "application/x-www-form-urlencoded"), 3):
+        mark = self.cleanup.mark
+        if self._put_instance({"name": f"{mark}-2"}, "partial"):
+            self._check_labels("updateVm", f"{mark}-2", mark, "partial")
+        if self._put_instance({"external_id": f"{mark}-2"}, "partial"):
+            self._check_labels("updateVm", f"{mark}-2", f"{mark}-2", "partial")
+        for number, content_type in enumerate((None, "text/plain", "application/x-www-form-urlencoded"), 3):
             body = f'{{"name":"{mark}-{number}"}}'.encode()
-            if self._update(body, "any-content-type", kind):
-                self._labels("updateVm", f"{mark}-{number}", f"{mark}-2", "any-content-type")
-        self._update({"name": mark, "no_such_field": {"a": [1]}}, "unknown-field")
-        if self._update({"metadata": {"a": "x", "b": 1}}, "partial") and self._update(
-            {"metadata": {"b": 2}}, "partial"
-        ):
-            body = self.run.get(INSTANCES, self.id).body
-            metadata = body.get("metadata") if isinstance(body, dict) else None
-            merged = metadata == {"a": "x", "b": 2}
-            self.run.claim("merged", "updateVm", merged, f"metadata is {metadata}", "$.body.metadata")
+            if self._put_instance(body, "any-content-type", content_type):
+                self._check_labels("updateVm", f"{mark}-{number}", f"{mark}-2", "any-content-type")
+        self._put_instance({"name": mark, "no_such_field": {"a": [1]}}, "unknown-field")
+        first, second = {"metadata": {"a": "x", "b": 1}}, {"metadata": {"b": 2}}
+        if self._put_instance(first, "partial") and self._put_instance(second, "partial"):
+            metadata = self._single_instance().get("metadata")
+            is_merged = metadata == {"a": "x", "b": 2}
+            self.session.claim("merged", "updateVm", is_merged, f"metadata is {metadata}", "$.body.metadata")
         return None
 
-    def _generated(self) -> None:
-        """Bodies that schemathesis makes, with our names put in, so that instance and group are found again."""
-        for path, id, names in (
-            (INSTANCES, self.id, ("name", "external_id")),
-            (GROUPS, self.group, ("name",)),
+    def _send_generated_updates(self) -> None:
+        """Send bodies from schemathesis with our names added, by which instance and group are found again."""
+        for path, id, keys in (
+            (INSTANCES_PATH, self.instance_id, ("name", "external_id")),
+            (GROUPS_PATH, self.group_id, ("name",)),
         ):
             if id is None:
                 continue
-            for body in updates(self.run.contract.document, path, self.generated):
-                kept = {key: value for key, value in body.items() if key.casefold() not in names}
-                self.run.ask("PUT", path, f"id={quote(id, safe='')}", kept | dict.fromkeys(names, self.left.mark))
+            for body in generated_updates(self.session.contract.document, path, self.generated):
+                kept = {key: value for key, value in body.items() if key.casefold() not in keys}
+                marked = kept | dict.fromkeys(keys, self.cleanup.mark)
+                self.session.request("PUT", path, f"id={quote(id, safe='')}", marked)
 
-    def _await_start(self) -> None:
-        run = self.run
-        if self.id is None:
+    def _wait_for_start(self) -> None:
+        session, timeout = self.session, self.session.pace.start_timeout
+        if self.instance_id is None:
             return self._skip("startVms", "started")
-        self._until(("Started", "Error", *ENDING), run.pace.start)
+        session.poll_until(lambda: self._state() in ("Started", "Error", *TERMINATION_STATES, None), timeout)
         state = self._state()
         if state in ("Scheduling", "Pulling"):
-            why = (
-                f"it is {state} after {run.pace.start:g} s: no free node, or a long pull; --start-timeout waits longer"
-            )
-            return self._skip("startVms", "started", why=why)
-        if run.silent:
-            return self._skip("startVms", "started", why="no answer")
-        vm = run.watch.instances.get(self.id, {})
-        text = f"it is {state or 'unknown'}: {vm.get('message', 'no message')}"
-        self.up = run.claim("started", "startVms", state == "Started", text)
-        if self.up:
+            reason = f"it is {state} after {timeout:g} s: no free node, or a long pull; --start-timeout waits longer"
+            return self._skip("startVms", "started", reason=reason)
+        if session.is_unanswered:
+            return self._skip("startVms", "started", reason="no response")
+        instance = session.monitor.instances.get(self.instance_id, {})
+        text = f"it is {state or 'unknown'}: {instance.get('message', 'no message')}"
+        self.is_started = session.claim("started", "startVms", state == "Started", text)
+        if self.is_started:
             if self.target.node is not None:
-                node = vm.get("node_id")
-                run.claim("placed", "startVms", node == self.target.node, f"it runs on {node}, not {self.target.node}")
-            counters(run)
+                node = instance.get("node_id")
+                text = f"it runs on {node}, not {self.target.node}"
+                session.claim("placed", "startVms", node == self.target.node, text)
+            check_node_counters(session)
         return None
 
     def _state(self) -> str | None:
-        exchange = self.run.get(INSTANCES, self.id)
-        body = exchange.body
+        """Request the state of our instance; None if it is not found."""
+        body = self.session.get(INSTANCES_PATH, self.instance_id).body
         return str(body.get("instance_state")) if isinstance(body, dict) else None
 
-    def _until(self, states: tuple[str | None, ...], seconds: float) -> bool:
-        return self.run.until(seconds, lambda: self._state() in (*states, None))
-
     def _restart(self) -> None:
-        run = self.run
-        if not run.has("POST", RESTART):
+        session = self.session
+        if not session.has_operation("POST", RESTART_PATH):
             return None
-        if self.id is None or not self.up:
+        if self.instance_id is None or not self.is_started:
             return self._skip("restartVm", "restarted")
         before = self._start_date()
-        run.sleep(1.0)  # start dates have whole seconds
-        exchange = run.ask("POST", RESTART, body={"instance_id": self.id})
-        if run.denied(exchange, "restarted"):
+        session.sleep(1.0)  # start dates have whole seconds
+        exchange = session.request("POST", RESTART_PATH, body={"instance_id": self.instance_id})
+        if session.skip_if_denied(exchange, "restarted"):
             return None
-        if run.claim("restarted", "restartVm", exchange.succeeded, f"fails: {exchange.message}"):
-            run.until(run.pace.end, lambda: self._start_date() not in (before, None) and self._state() == "Started")
+        if session.claim("restarted", "restartVm", exchange.succeeded, f"fails: {exchange.message}"):
+            session.poll_until(
+                lambda: self._start_date() not in (before, None) and self._state() == "Started",
+                session.pace.end_timeout,
+            )
             after, state = self._start_date(), self._state()
             text = f"it is {state}, and start_date was {before} and is {after}"
-            run.claim("restarted", "restartVm", state == "Started" and after not in (before, None), text)
+            session.claim("restarted", "restartVm", state == "Started" and after not in (before, None), text)
         return None
 
     def _start_date(self) -> Any:
-        vm = self.run.get(INSTANCES, self.id).body
-        info = vm.get("vminfo") if isinstance(vm, dict) else None
-        return info.get("start_date") if isinstance(info, dict) else None
+        return object_at(self._single_instance(), "vminfo").get("start_date")
 
     def _terminate(self) -> None:
-        run = self.run
-        if self.id is None:
+        session = self.session
+        if self.instance_id is None:
             return self._skip("terminateVm", "terminated", "terminating", "gone")
-        for time in ("once", "twice"):
-            exchange = run.ask("DELETE", INSTANCES, body={"id": self.id})
-            if run.denied(exchange, "terminated"):
+        for ordinal in ("first", "second"):
+            exchange = session.request("DELETE", INSTANCES_PATH, body={"id": self.instance_id})
+            if session.skip_if_denied(exchange, "terminated"):
                 return None
             if exchange.succeeded:
-                self.left.ended.add(self.id)
-            run.claim("terminated", "terminateVm", exchange.succeeded, f"fails when asked {time}: {exchange.message}")
-        one = run.get(INSTANCES, self.id)
-        state = one.body.get("instance_state") if isinstance(one.body, dict) else None
-        unknown = not one.succeeded and one.message == NOT_FOUND
-        text = f"it is {state or one.message} after its termination"
-        run.claim("terminating", "terminateVm", state in ENDING or unknown, text)
+                self.cleanup.terminated.add(self.instance_id)
+            text = f"the {ordinal} termination fails: {exchange.message}"
+            session.claim("terminated", "terminateVm", exchange.succeeded, text)
+        single = session.get(INSTANCES_PATH, self.instance_id)
+        state = single.body.get("instance_state") if isinstance(single.body, dict) else None
+        is_unknown = not single.succeeded and single.message == NOT_FOUND_MESSAGE
+        text = f"it is {state or single.message} after its termination"
+        session.claim("terminating", "terminateVm", state in TERMINATION_STATES or is_unknown, text)
         return None
 
-    def _await_end(self) -> None:
-        run = self.run
-        if self.id is None:
+    def _wait_until_gone(self) -> None:
+        session, timeout = self.session, self.session.pace.end_timeout
+        if self.instance_id is None:
             return
-        seen: set[str | None] = set()
+        states: set[str | None] = set()
 
-        def over() -> bool:
+        def is_gone() -> bool:
             state = self._state()
-            seen.add(state)
+            states.add(state)
             return state is None
 
-        run.until(run.pace.end, over)
-        stray = sorted(str(state) for state in seen if state not in (*ENDING, None))
-        run.claim("terminating", "terminateVm", not stray, f"it is {', '.join(stray)} after its termination")
-        run.claim("gone", "terminateVm", None in seen, f"it is still there after {run.pace.end:g} s")
-        if None in seen:
-            listed = self._item()
-            run.claim("deleted", "terminateVm", listed is None, "it is not found by its id, and listed")
+        session.poll_until(is_gone, timeout)
+        others = sorted(str(state) for state in states if state not in (*TERMINATION_STATES, None))
+        session.claim("terminating", "terminateVm", not others, f"it is {', '.join(others)} after its termination")
+        session.claim("gone", "terminateVm", None in states, f"it still exists after {timeout:g} s")
+        if None in states:
+            item = self._listed_instance()
+            session.claim("deleted", "terminateVm", item is None, "it is listed, but not found by its id")
 
-    def _skip(self, operation: str, *checks: str, why: str = "there is no instance") -> None:
+    def _skip(self, operation: str, *checks: str, reason: str = "there is no instance") -> None:
         for check in checks:
-            self.run.results.skipped(check, operation, why)
+            self.session.results.add_skip(check, operation, reason)
 
     # ---- a group ---------------------------------------------------------------------------------------------------
 
-    def _group(self) -> None:
-        run, mark = self.run, self.left.mark
-        status = run.get("/api/v1/status").body
+    def _create_group(self) -> None:
+        session, mark = self.session, self.cleanup.mark
+        status = session.get(STATUS_PATH).body
         if isinstance(status, dict) and status.get("license") == "basic":
-            return self._skip("createGroup", "made", "any-content-type", why="the licence is basic")
-        self.left.asked.add(GROUPS)
-        body = f'{{"name":"{mark}","description":"made by a check"}}'.encode()
-        exchange = run.ask("POST", GROUPS, body=body, content_type=None)
-        if run.denied(exchange, "made"):
+            return self._skip("createGroup", "made", "any-content-type", reason="the licence is basic")
+        self.cleanup.used_paths.add(GROUPS_PATH)
+        body = f'{{"name":"{mark}","description":"{GROUP_DESCRIPTION}"}}'.encode()
+        exchange = session.request("POST", GROUPS_PATH, body=body, content_type=None)
+        if session.skip_if_denied(exchange, "made"):
             return None
-        if not run.claim("any-content-type", "createGroup", exchange.succeeded, f"fails: {exchange.message}"):
-            exchange = run.ask("POST", GROUPS, body=body)
-        made = exchange.body if isinstance(exchange.body, dict) else {}
-        id = made.get("id")
-        if not run.claim("made", "createGroup", isinstance(id, str), f"no id: {exchange.message}", "$.body.id"):
+        if not session.claim("any-content-type", "createGroup", exchange.succeeded, f"fails: {exchange.message}"):
+            exchange = session.request("POST", GROUPS_PATH, body=body)
+        group = exchange.body if isinstance(exchange.body, dict) else {}
+        id = group.get("id")
+        if not session.claim("made", "createGroup", isinstance(id, str), f"no id: {exchange.message}", "$.body.id"):
             return None
-        self.group = str(id)
-        self.left.groups.add(self.group)
-        self._has_group("createGroup", "at-once", mark, "made by a check")
-        self._update_group({"name": f"{mark}-2"}, f"{mark}-2", "made by a check")
+        self.group_id = str(id)
+        self.cleanup.groups.add(self.group_id)
+        self._check_group("createGroup", "at-once", mark, GROUP_DESCRIPTION)
+        self._update_group({"name": f"{mark}-2"}, f"{mark}-2", GROUP_DESCRIPTION)
         self._update_group({"description": "changed"}, f"{mark}-2", "changed")
         if self.target.node is not None:
-            self._members(self.target.node)
+            self._check_membership(self.target.node)
         return None
 
-    def _has_group(self, operation: str, check: str, name: str, description: str) -> None:
-        found = next((each for each in self.run.items(GROUPS) if each.get("id") == self.group), None)
-        if (
-            self.run.claim(check, operation, found is not None, f"group {self.group} is not listed")
-            and found is not None
-        ):
-            shown = found.get("name"), found.get("description")
-            text = f"name and description are {shown}, not {(name, description)}"
-            label = check if operation == "updateGroup" else "labels"
-            self.run.claim(label, operation, shown == (name, description), text)
+    def _listed_group(self) -> Item | None:
+        """Return our group in the list."""
+        groups = self.session.list_items(GROUPS_PATH)
+        return next((group for group in groups if group.get("id") == self.group_id), None)
+
+    def _check_group(self, operation: str, check: str, name: str, description: str) -> None:
+        session, group = self.session, self._listed_group()
+        text = f"group {self.group_id} is not listed"
+        if session.claim(check, operation, group is not None, text) and group is not None:
+            actual = group.get("name"), group.get("description")
+            text = f"name and description are {actual}, not {(name, description)}"
+            label_check = check if operation == "updateGroup" else "labels"
+            session.claim(label_check, operation, actual == (name, description), text)
 
     def _update_group(self, body: dict[str, str], name: str, description: str) -> None:
-        exchange = self.run.ask("PUT", GROUPS, f"id={quote(self.group or '', safe='')}", body)
-        if not self.run.denied(exchange, "partial"):
-            self.run.claim("partial", "updateGroup", exchange.succeeded, f"fails: {exchange.message}")
-            self._has_group("updateGroup", "partial", name, description)
+        exchange = self.session.request("PUT", GROUPS_PATH, f"id={quote(self.group_id or '', safe='')}", body)
+        if not self.session.skip_if_denied(exchange, "partial"):
+            self.session.claim("partial", "updateGroup", exchange.succeeded, f"fails: {exchange.message}")
+            self._check_group("updateGroup", "partial", name, description)
 
-    def _members(self, node: str) -> None:
-        """Our own group alone is given to the node, and taken away again."""
-        run, body = self.run, {"group_ids": [self.group], "node_ids": [node]}
-        for method, within in (("POST", True), ("DELETE", False)):
-            operation = run.name(method, MEMBERS)
-            exchange = run.ask(method, MEMBERS, body=body)
-            if run.denied(exchange, "member"):
+    def _check_membership(self, node_id: str) -> None:
+        """Add the node to our own group only, and remove it again."""
+        session, body = self.session, {"group_ids": [self.group_id], "node_ids": [node_id]}
+        for method, is_member in (("POST", True), ("DELETE", False)):
+            operation = session.operation_id(method, NODE_GROUPS_PATH)
+            exchange = session.request(method, NODE_GROUPS_PATH, body=body)
+            if session.skip_if_denied(exchange, "member"):
                 continue
-            run.claim("member", operation, exchange.succeeded, f"fails: {exchange.message}")
-            (shown, *_) = run.get(NODES, node).body or [{}]
-            groups = [each.get("id") for each in shown.get("groups") or ()]
-            text = f"node {node} is {'not ' if within else ''}in group {self.group}"
-            run.claim("member", operation, (self.group in groups) is within, text)
+            session.claim("member", operation, exchange.succeeded, f"fails: {exchange.message}")
+            (node, *_) = session.get(NODES_PATH, node_id).body or [{}]
+            group_ids = [group.get("id") for group in node.get("groups") or ()]
+            text = f"node {node_id} is {'not ' if is_member else ''}in group {self.group_id}"
+            session.claim("member", operation, (self.group_id in group_ids) is is_member, text)
 
     def _delete_group(self) -> None:
-        run = self.run
-        if self.group is None:
+        session = self.session
+        if self.group_id is None:
             return
-        query = f"id={quote(self.group, safe='')}"
-        exchange = run.ask("DELETE", GROUPS, query)
-        if run.denied(exchange, "deleted"):
+        query = f"id={quote(self.group_id, safe='')}"
+        exchange = session.request("DELETE", GROUPS_PATH, query)
+        if session.skip_if_denied(exchange, "deleted"):
             return
-        run.claim("deleted", "deleteGroup", exchange.succeeded, f"fails: {exchange.message}")
-        listed = [each for each in run.items(GROUPS) if each.get("id") == self.group]
-        run.claim("deleted", "deleteGroup", not listed, f"group {self.group} is still listed")
-        if exchange.succeeded and not listed:
-            self.left.groups.discard(self.group)
-        again = run.ask("DELETE", GROUPS, query)
-        run.claim("unknown-id", "deleteGroup", not again.succeeded, "succeeds for a group that is deleted")
+        session.claim("deleted", "deleteGroup", exchange.succeeded, f"fails: {exchange.message}")
+        is_listed = self._listed_group() is not None
+        session.claim("deleted", "deleteGroup", not is_listed, f"group {self.group_id} is still listed")
+        if exchange.succeeded and not is_listed:
+            self.cleanup.groups.discard(self.group_id)
+        second = session.request("DELETE", GROUPS_PATH, query)
+        session.claim("unknown-id", "deleteGroup", not second.succeeded, "succeeds for a group that is deleted")

@@ -89,16 +89,16 @@ def check_command(
     from mockanka.check import command
     from mockanka.check.session import Pace
     from mockanka.recording.har import NoRecording
-    from mockanka.remote.client import Unusable
+    from mockanka.remote.client import ControllerError
 
-    pace = Pace(interval=interval, start=start_timeout)
+    pace = Pace(interval=interval, start_timeout=start_timeout)
     try:
         if har is not None:
-            status = command.run_recording(har, options["release"], options["junit"], options["json"])
+            status = command.run_recording_check(har, options["release"], options["junit"], options["json"])
         else:
-            wanted = command.Wanted(str(url), connection, template=template, limit=limit, pace=pace, **options)
-            status = command.run(wanted)
-    except (Unusable, NoRecording) as error:
+            wanted = command.CheckOptions(str(url), connection, template=template, limit=limit, pace=pace, **options)
+            status = command.run_check(wanted)
+    except (ControllerError, NoRecording) as error:
         click.echo(f"cannot check: {error}", err=True)
         status = 2
     except KeyboardInterrupt:

@@ -29,20 +29,20 @@ def openapi_command(release: Release, control: bool) -> None:
 
     if release != release.known:
         click.echo(f"release {release} is not known: what follows is {release.known}, the nearest lower one", err=True)
-    click.echo(document.dump(document.at_release(document.load(), release.known)), nl=False)
+    click.echo(document.document_to_yaml(document.at_release(document.load_document(), release.known)), nl=False)
 
 
 @click.command("releases")
 def releases_command() -> None:
     """Print what came with which release, as a page of Markdown."""
-    from mockanka.contract.releases_page import page
+    from mockanka.contract.releases_page import render_releases_page
 
-    click.echo(page(), nl=False)
+    click.echo(render_releases_page(), nl=False)
 
 
 @click.command("fidelity")
 def fidelity_command() -> None:
     """Print how each thing in the contract is known, as a page of Markdown."""
-    from mockanka.contract.fidelity_page import page
+    from mockanka.contract.fidelity_page import render_fidelity_page
 
-    click.echo(page(), nl=False)
+    click.echo(render_fidelity_page(), nl=False)

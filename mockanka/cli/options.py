@@ -13,7 +13,7 @@ from mockanka import units
 from mockanka.core.release import DEFAULT_RELEASE, Release
 
 if TYPE_CHECKING:
-    from mockanka.remote.client import Access
+    from mockanka.remote.client import ClientOptions
 
     _HeaderType = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
 else:
@@ -152,10 +152,10 @@ class _Header(_HeaderType):
     envvar_list_splitter = "\n"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        from mockanka.remote.client import read_header
+        from mockanka.remote.client import parse_header
 
         try:
-            return read_header(value)
+            return parse_header(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -183,9 +183,9 @@ def _with_options(options: Sequence[Decorator], function: Callable[..., Any]) ->
     return function
 
 
-def take_connection(options: dict[str, Any]) -> Access:
+def take_connection(options: dict[str, Any]) -> ClientOptions:
     """Take the values of ``connection_options`` out of the parameters of a command."""
-    from mockanka.remote.client import Access
+    from mockanka.remote.client import ClientOptions
 
     values = {name: options.pop(name) for name in CONNECTION_OPTIONS}
-    return Access(headers=values.pop("header"), **values)
+    return ClientOptions(headers=values.pop("header"), **values)

@@ -60,7 +60,7 @@ def proxy_command(
     """
     from mockanka.proxy import proxy as passing
     from mockanka.recording import har as recording
-    from mockanka.remote.client import Unusable
+    from mockanka.remote.client import ControllerError
     from mockanka.server import http_server
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
@@ -73,7 +73,7 @@ def proxy_command(
         target = passing.target_of(target_url, connection)
         asking = passing.Asking(target, connection, _log)
         known = release or asking.now()
-    except Unusable as error:
+    except ControllerError as error:
         exit_with_error(str(error))
     listening = bind_or_exit(host, port)
     try:

@@ -46,13 +46,13 @@ def snapshot_command(
     folder = output.absolute().parent
     if not folder.is_dir():
         _exit(f"there is no folder {folder}")
-    from mockanka.remote.client import Unusable, connect
+    from mockanka.remote.client import ControllerClient, ControllerError
     from mockanka.snapshot import snapshot
 
     try:
-        with connect(url, connection, timeout=timeout, limit=limit) as remote:
+        with ControllerClient(url, connection, timeout=timeout, limit=limit) as remote:
             text = snapshot(remote, release, redact)
-    except Unusable as error:
+    except ControllerError as error:
         _exit(str(error))
     except KeyboardInterrupt:
         _exit("interrupted")

@@ -1,4 +1,4 @@
-"""What the controller's API is meant to be: the document, what it is at one release, and the page on releases.
+"""The contract of the controller's API: its document, the contract of one release, conformance, and the pages on both.
 
-The simulator never reads it, so that each can be held against the other.
+The simulator never reads the document, so the two can be compared.
 """

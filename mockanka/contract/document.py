@@ -1,4 +1,4 @@
-"""The contract document of all releases, and the plain contract of one of them."""
+"""The contract document of all releases, and its projection to one release."""
 
 from __future__ import annotations
 
@@ -11,121 +11,123 @@ import yaml
 from mockanka import resources
 from mockanka.core.release import Release
 
-MARKS = ("x-since", "x-until", "x-required-since", "x-required-until", "x-enum-since", "x-enum-until")
-"""What tells releases apart; the document's introduction says what each means."""
+RELEASE_MARKS = ("x-since", "x-until", "x-required-since", "x-required-until", "x-enum-since", "x-enum-until")
+"""Extensions that say to which releases a part belongs; the document's introduction describes each."""
 
-EVIDENCE = ("x-evidence", "x-enum-evidence", "x-rule-evidence")
-"""What tells how things are known; it is the document's alone, and docs/fidelity.md is made of it."""
+EVIDENCE_MARKS = ("x-evidence", "x-enum-evidence", "x-rule-evidence")
+"""Extensions with the evidence of a part; only docs/fidelity.md is made of them."""
 
-METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_ALTERNATIVES = ("oneOf", "anyOf")
-_DATA = ("value", "example", "default", "const")
-"""What stands under these keys is anything, and carries no marks."""
+OPENAPI_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_CHOICE_KEYWORDS = ("oneOf", "anyOf")
+_LITERAL_KEYWORDS = ("value", "example", "default", "const")
+"""Keywords whose value is data and carries no marks."""
 
 
-def load() -> dict[str, Any]:
-    """The document of all releases, with its marks."""
+def load_document() -> dict[str, Any]:
+    """Load the document of all releases, with its marks."""
     text = resources.find("openapi/controller.yaml").read_text("utf-8")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    loaded: dict[str, Any] = yaml.load(text, loader)
-    return loaded
+    document: dict[str, Any] = yaml.load(text, loader)
+    return document
 
 
-def dump(document: dict[str, Any]) -> str:
-    """A document as YAML, its keys in the order they have."""
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def document_to_yaml(document: dict[str, Any]) -> str:
+    """Return the document as YAML, with its keys in their order."""
+    text: str = yaml.dump(document, Dumper=_DocumentDumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
 def at_release(document: dict[str, Any], release: Release) -> dict[str, Any]:
-    """The contract of one release: without what belongs to others, without marks and evidence."""
-    plain: dict[str, Any] = _Projection(document, release).of(document)
+    """Return the contract of one release: without the parts of other releases, without marks and evidence."""
+    plain: dict[str, Any] = _Projection(document, release).project(document)
     plain["info"]["version"] = str(release)
-    plain["paths"] = {path: item for path, item in plain["paths"].items() if not item.keys().isdisjoint(METHODS)}
-    used = _used(plain)
+    plain["paths"] = {
+        path: item for path, item in plain["paths"].items() if not item.keys().isdisjoint(OPENAPI_METHODS)
+    }
+    used = _reachable_references(plain)
     plain["components"] = {
         section: kept
-        for section, entries in plain["components"].items()
-        if (kept := {name: entry for name, entry in entries.items() if f"#/components/{section}/{name}" in used})
+        for section, components in plain["components"].items()
+        if (kept := {name: value for name, value in components.items() if f"#/components/{section}/{name}" in used})
     }
     return plain
 
 
-def look_up(document: dict[str, Any], reference: str) -> Any:
-    """What a local reference stands for."""
-    found: Any = document
+def resolve_reference(document: dict[str, Any], reference: str) -> Any:
+    """Return the part of the document that a local reference names."""
+    target: Any = document
     for key in reference.removeprefix("#/").split("/"):
-        found = found[key.replace("~1", "/").replace("~0", "~")]
-    return found
+        target = target[key.replace("~1", "/").replace("~0", "~")]
+    return target
 
 
 class _Projection:
     def __init__(self, document: dict[str, Any], release: Release) -> None:
         self.document, self.release = document, release
 
-    def of(self, value: Any) -> Any:
-        """A value with what belongs to the release all through."""
+    def project(self, value: Any) -> Any:
+        """Return a copy of the value with only those parts that belong to the release, at any depth."""
         if isinstance(value, list):
-            return [self.of(each) for each in value if self.has(each)]
+            return [self.project(item) for item in value if self.includes(item)]
         if not isinstance(value, dict):
             return value
         kept = {
-            key: deepcopy(each) if key in _DATA else self.of(each)
-            for key, each in value.items()
-            if key not in MARKS and key not in EVIDENCE and self.has(each)
+            key: deepcopy(part) if key in _LITERAL_KEYWORDS else self.project(part)
+            for key, part in value.items()
+            if key not in RELEASE_MARKS and key not in EVIDENCE_MARKS and self.includes(part)
         }
         if "properties" in kept:
-            self._require(value, kept)
+            self._set_required(value, kept)
         if "enum" in kept:
             since, until = value.get("x-enum-since", {}), value.get("x-enum-until", {})
-            kept["enum"] = [each for each in kept["enum"] if self._within(since.get(each), until.get(each))]
+            kept["enum"] = [item for item in kept["enum"] if self._in_range(since.get(item), until.get(item))]
         if "x-when-query" in kept:
-            self._select(kept)
+            self._select_query_shapes(kept)
         if not kept.get("links", True):
             del kept["links"]
-        return _collapsed(kept)
+        return _inline_single_choice(kept)
 
-    def has(self, value: Any) -> bool:
-        """Whether it belongs to the release, and what it refers to does."""
+    def includes(self, value: Any) -> bool:
+        """Return whether the value belongs to the release, and so does all that it refers to."""
         while isinstance(value, dict):
-            if not self._within(value.get("x-since"), value.get("x-until")):
+            if not self._in_range(value.get("x-since"), value.get("x-until")):
                 return False
             if "$ref" not in value:
                 break
-            value = look_up(self.document, value["$ref"])
+            value = resolve_reference(self.document, value["$ref"])
         return True
 
-    def _within(self, since: str | None, until: str | None) -> bool:
+    def _in_range(self, since: str | None, until: str | None) -> bool:
         return (since is None or self.release >= Release.parse(since)) and (
             until is None or self.release < Release.parse(until)
         )
 
-    def _require(self, marked: dict[str, Any], kept: dict[str, Any]) -> None:
+    def _set_required(self, marked: dict[str, Any], kept: dict[str, Any]) -> None:
         properties: dict[str, Any] = marked["properties"]
         required = [name for name in marked.get("required", []) if name in kept["properties"] or name not in properties]
         for name in kept["properties"]:
             since, until = (properties[name].get(mark) for mark in ("x-required-since", "x-required-until"))
-            if (since or until) and self._within(since, until):
+            if (since or until) and self._in_range(since, until):
                 required.append(name)
         if required:
             kept["required"] = required
         else:
             kept.pop("required", None)
 
-    def _select(self, kept: dict[str, Any]) -> None:
-        """Of the shapes that a query selects those that are left; none if there is no choice."""
-        there = set(_references(kept["schema"]))
-        choice = {query: shape for query, shape in kept["x-when-query"].items() if shape in there}
+    def _select_query_shapes(self, kept: dict[str, Any]) -> None:
+        """Keep the shapes that the release has; remove ``x-when-query`` if no choice is left."""
+        references = set(_references(kept["schema"]))
+        choice = {query: shape for query, shape in kept["x-when-query"].items() if shape in references}
         kept["x-when-query"] = choice
         if len(choice) < 2:
             del kept["x-when-query"]
 
 
-def _collapsed(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema whose only alternative has become part of itself."""
-    for kind in _ALTERNATIVES:
-        if len(schema.get(kind, ())) == 1:
-            (only,) = schema.pop(kind)
+def _inline_single_choice(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with a choice of one replaced by that alternative."""
+    for keyword in _CHOICE_KEYWORDS:
+        if len(schema.get(keyword, ())) == 1:
+            (only,) = schema.pop(keyword)
             schema = {**only, **schema}
     return schema
 
@@ -136,24 +138,24 @@ def _references(value: Any) -> Iterator[str]:
             yield value["$ref"]
         value = list(value.values())
     if isinstance(value, list):
-        for each in value:
-            yield from _references(each)
+        for item in value:
+            yield from _references(item)
 
 
-def _used(document: dict[str, Any]) -> set[str]:
-    """The references that lead from the operations to anything."""
-    used: set[str] = set()
-    waiting = list(_references(document["paths"]))
-    while waiting:
-        reference = waiting.pop()
-        if reference not in used:
-            used.add(reference)
-            waiting += _references(look_up(document, reference))
-    return used
+def _reachable_references(document: dict[str, Any]) -> set[str]:
+    """Return the references that can be reached from the operations."""
+    reachable: set[str] = set()
+    pending = list(_references(document["paths"]))
+    while pending:
+        reference = pending.pop()
+        if reference not in reachable:
+            reachable.add(reference)
+            pending += _references(resolve_reference(document, reference))
+    return reachable
 
 
-class _Dumper(yaml.SafeDumper):
-    """As one writes YAML by hand: lists are indented, and texts of several lines keep them."""
+class _DocumentDumper(yaml.SafeDumper):
+    """Indents lists, repeats shared values, and writes strings of several lines as blocks."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -162,9 +164,9 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = "|" if text.count("\n") > 1 else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _text)
+_DocumentDumper.add_representer(str, _represent_string)

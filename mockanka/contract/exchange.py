@@ -1,4 +1,4 @@
-"""One request and its answer, as they were on the wire."""
+"""One request and its response, as they were on the wire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
 
-JSON = "application/json"
+JSON_TYPE = "application/json"
 
 Headers = list[tuple[str, str]]
 """Names and values in the order of the wire."""
@@ -17,30 +17,34 @@ Headers = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Exchange:
-    """A request and its answer; the names of the answer's headers are in lower case."""
+    """A request and its response.
+
+    ``query`` is without its question mark. ``status`` and ``headers`` are the response's; the names of the headers are
+    in lower case. ``seconds`` is the time from the request to the end of the response.
+    """
 
     method: str
     path: str
     query: str = ""
-    sent: bytes = b""
+    request_content: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    content: bytes = b""
+    response_content: bytes = b""
     seconds: float = 0.0
 
     @property
-    def key(self) -> tuple[str, str]:
-        """What an operation is found by."""
+    def operation_key(self) -> tuple[str, str]:
+        """Method and path, by which the contract finds the operation."""
         return self.method.upper(), self.path
 
     @property
-    def kind(self) -> str:
-        """The content type of the answer without its parameters; empty if it has none."""
+    def content_type(self) -> str:
+        """The media type of the response without its parameters; empty if it has none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @cached_property
     def parameters(self) -> dict[str, str]:
-        """The query as Go reads it: of several the first counts, and an empty one counts as absent."""
+        """The query as Go reads it: the first of several values counts, and an empty value counts as absent."""
         first: dict[str, str] = {}
         for name, value in parse_qsl(self.query, keep_blank_values=True):
             first.setdefault(name, value)
@@ -48,46 +52,46 @@ class Exchange:
 
     @cached_property
     def envelope(self) -> dict[str, Any] | None:
-        """The answer as JSON; None if it is no object."""
+        """The response as JSON; None if it is not an object."""
         try:
-            loaded = read_json(self.content)
+            value = parse_strict_json(self.response_content)
         except ValueError:
             return None
-        return loaded if isinstance(loaded, dict) else None
+        return value if isinstance(value, dict) else None
 
     @property
-    def unreadable(self) -> str:
-        """Why the answer is no JSON object; empty if it is one."""
+    def json_error(self) -> str:
+        """Why the response is not a JSON object; empty if it is one."""
         try:
-            loaded = read_json(self.content)
-        except ValueError as wrong:
-            return str(wrong)
-        return "" if isinstance(loaded, dict) else f"it is of another type: {type(loaded).__name__}"
+            value = parse_strict_json(self.response_content)
+        except ValueError as error:
+            return str(error)
+        return "" if isinstance(value, dict) else f"it is of another type: {type(value).__name__}"
 
     @property
     def succeeded(self) -> bool:
-        """Whether the envelope says OK."""
+        """Whether the status in the envelope is OK."""
         return self.envelope is not None and self.envelope.get("status") == "OK"
 
     @property
     def body(self) -> Any:
-        """What a success hands back; None if nothing, or if it is no success."""
+        """The body in the envelope of a success; None if there is none, or if the request failed."""
         return self.envelope.get("body") if self.envelope is not None and self.succeeded else None
 
     @property
     def message(self) -> str:
-        """The message of the envelope; empty if there is none."""
-        said = (self.envelope or {}).get("message")
-        return said if isinstance(said, str) else ""
+        """The message in the envelope; empty if there is none."""
+        message = (self.envelope or {}).get("message")
+        return message if isinstance(message, str) else ""
 
 
-def read_json(content: bytes) -> Any:
-    """JSON that is strict: ValueError also for what is no UTF-8, for NaN, and for what is nested without end."""
+def parse_strict_json(content: bytes) -> Any:
+    """Parse UTF-8 JSON. ValueError if it is malformed, contains NaN or Infinity, or is nested too deeply."""
     try:
-        return json.loads(content.decode(), parse_constant=_no_constant)
+        return json.loads(content.decode(), parse_constant=_reject_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _no_constant(name: str) -> None:
+def _reject_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")

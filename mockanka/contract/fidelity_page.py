@@ -1,17 +1,17 @@
-"""docs/fidelity.md: how each thing that the contract says is known, written from the document's evidence."""
+"""docs/fidelity.md: the evidence of each item of the contract."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
-from textwrap import wrap
 
-from mockanka.contract.document import load
-from mockanka.contract.evidence import GRADES, guesses
-from mockanka.contract.items import RULES, Entry, entries
+from mockanka.contract.document import load_document
+from mockanka.contract.evidence import EVIDENCE_GRADES, guess_sentences
+from mockanka.contract.items import RULES_SECTION, ContractItem, contract_items
+from mockanka.contract.markdown import fact_definitions, fact_references, list_item, table
 
-INTRODUCTION = """\
+FIDELITY_INTRODUCTION = """\
 # Fidelity
 
 This page shows how closely the contract matches the real controller. It lists the evidence for each operation,
@@ -28,123 +28,104 @@ The strongest grade stands first. Evidence names sections of the [controller-fac
 [Releases](releases.md) lists what each release added and removed.
 """
 
-WIDTH = 120
-KINDS = {
+COUNTED_KINDS = {
     "operation": "operations",
     "query": "parameters",
     "request": "request fields",
-    "answer": "answer fields",
+    "response": "response fields",
     "value": "values",
     "status": "status codes",
     "header": "headers",
     "rule": "rules",
 }
-"""What is counted, by kind of entry."""
+"""The columns of the first table, by kind of item."""
 
 
-def page() -> str:
-    """The page, as it stands in the project's documents."""
-    ledger = entries(load())
-    parts = [INTRODUCTION, "## In numbers\n", _numbers(ledger), "## All guesses\n", _guesses(ledger)]
-    for place, there in _by_place(ledger):
-        parts += [f"## {place}\n", _rules(there) if place == RULES else _table(there)]
-    parts.append(_links(ledger))
+def render_fidelity_page() -> str:
+    """Return the page as Markdown."""
+    items = contract_items(load_document())
+    parts = [FIDELITY_INTRODUCTION, "## In numbers\n", _numbers(items), "## All guesses\n", _guesses(items)]
+    for section, section_items in _by_section(items):
+        body = _rules(section_items) if section == RULES_SECTION else _table(section_items)
+        parts += [f"## {section}\n", body]
+    parts.append(fact_definitions(fact for item in items for fact in item.evidence.facts))
     return "\n".join(parts)
 
 
-def _by_place(ledger: Iterable[Entry]) -> list[tuple[str, list[Entry]]]:
-    return [(place, list(there)) for place, there in groupby(ledger, key=lambda entry: entry.place)]
+def _by_section(items: Iterable[ContractItem]) -> list[tuple[str, list[ContractItem]]]:
+    return [(section, list(group)) for section, group in groupby(items, key=lambda item: item.section)]
 
 
-def counts(ledger: Iterable[Entry]) -> Counter[tuple[str, str]]:
-    """How many things of each kind have each grade, each of them once; and how many are ``in part`` a guess."""
-    counted: Counter[tuple[str, str]] = Counter()
-    for entry in ledger:
-        if not entry.again:
-            kind = _kind(entry)
-            counted[kind, entry.evidence.grade] += 1
-            counted[kind, "in part"] += entry.evidence.partly
-    return counted
+def count_grades(items: Iterable[ContractItem]) -> Counter[tuple[str, str]]:
+    """Count the items by kind and strongest grade, each once; those that are partly a guess also as ``in part``."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for item in items:
+        if not item.described_in:
+            kind = _counted_kind(item)
+            counts[kind, item.evidence.grade] += 1
+            counts[kind, "in part"] += item.evidence.is_partly_guess
+    return counts
 
 
-def _kind(entry: Entry) -> str:
-    """The kind under which an entry is counted: all that stands in an answer is an answer field."""
-    return entry.kind if entry.kind in KINDS else "answer"
+def _counted_kind(item: ContractItem) -> str:
+    """Return the kind by which an item is counted: fields of envelopes and of selected shapes are response fields."""
+    return item.kind if item.kind in COUNTED_KINDS else "response"
 
 
-def _numbers(ledger: Iterable[Entry]) -> str:
-    counted = counts(ledger)
+def _numbers(items: Iterable[ContractItem]) -> str:
+    counts = count_grades(items)
 
     def row(title: str, *grades: str) -> list[str]:
-        numbers = [sum(counted[kind, grade] for grade in grades) for kind in KINDS]
+        numbers = [sum(counts[kind, grade] for grade in grades) for kind in COUNTED_KINDS]
         return [title, *map(str, [*numbers, sum(numbers)])]
 
-    rows = [row(grade, grade) for grade in GRADES]
-    rows += [row("all", *GRADES), row("of these, a guess in part", "in part")]
-    return _rows(["", *KINDS.values(), "all"], rows, "---:")
+    rows = [row(grade, grade) for grade in EVIDENCE_GRADES]
+    rows += [row("all", *EVIDENCE_GRADES), row("of these, a guess in part", "in part")]
+    return table(["", *COUNTED_KINDS.values(), "all"], rows, "---:")
 
 
-def _guesses(ledger: Iterable[Entry]) -> str:
-    """Every sentence of the contract that calls something a guess, below where it stands."""
+def _guesses(items: Iterable[ContractItem]) -> str:
+    """Return every sentence of the contract that calls something a guess, by section and item."""
     parts = []
-    for place, there in _by_place(ledger):
-        told = [_bullet(f"{_name(entry)}: {sentence}") for entry in there for sentence in guesses(entry.text)]
-        if told:
-            parts.append("\n".join([f"{place}:", "", *told, ""]))
+    for section, section_items in _by_section(items):
+        guesses = [(item, sentence) for item in section_items for sentence in guess_sentences(item.text)]
+        lines = [list_item(f"{_label(item)}: {sentence}") for item, sentence in guesses]
+        if lines:
+            parts.append("\n".join([f"{section}:", "", *lines, ""]))
     return "\n".join(parts)
 
 
-def _rules(rules: Iterable[Entry]) -> str:
-    return "\n".join([*(_bullet(f"{entry.name}. {entry.text} ({_told(entry)})") for entry in rules), ""])
+def _rules(rules: Iterable[ContractItem]) -> str:
+    return "\n".join([*(list_item(f"{rule.name}. {rule.text} ({_evidence(rule)})") for rule in rules), ""])
 
 
-def _told(entry: Entry) -> str:
-    return "; ".join(filter(None, [", ".join(entry.evidence.grades), _sections(entry)]))
+def _evidence(item: ContractItem) -> str:
+    return "; ".join(filter(None, [", ".join(item.evidence.grades), fact_references(item.evidence.facts)]))
 
 
-def _sections(entry: Entry) -> str:
-    """The sections of controller-facts, as references to the definitions at the end of the page."""
-    return ", ".join(f"[{section}]" for section in entry.evidence.facts)
-
-
-def _links(ledger: Iterable[Entry]) -> str:
-    """The definitions of the sections' links, in the order in which the page names them."""
-    sections = dict.fromkeys(section for entry in ledger for section in entry.evidence.facts)
-    return "".join(f"[{section}]: controller-facts.md#{section.lower()}\n" for section in sections)
-
-
-def _table(fields: Iterable[Entry]) -> str:
+def _table(items: Iterable[ContractItem]) -> str:
     rows = [
         [
-            _name(entry) + _where(entry),
-            str(entry.bounds),
-            ", ".join(entry.evidence.grades),
-            _sections(entry),
+            _label(item) + _described_in(item),
+            str(item.releases),
+            ", ".join(item.evidence.grades),
+            fact_references(item.evidence.facts),
         ]
-        for entry in fields
+        for item in items
     ]
-    return _rows(["Field", "Releases", "Grade", "Evidence"], rows, "---")
+    return table(["Field", "Releases", "Grade", "Evidence"], rows)
 
 
-def _where(entry: Entry) -> str:
-    """Where an entry's parts were told, if that was before."""
-    if not entry.again:
+def _described_in(item: ContractItem) -> str:
+    """Return where the parts of an item are listed, if that is elsewhere."""
+    if not item.described_in:
         return ""
-    return ", as above" if entry.again == entry.place else f", as in {entry.again}"
+    return ", as above" if item.described_in == item.section else f", as in {item.described_in}"
 
 
-def _name(entry: Entry) -> str:
-    if entry.kind == "rule":
-        return entry.name
-    if entry.kind in ("operation", "value"):
-        return f"`{entry.name}`"
-    return f"{entry.kind} `{entry.name}`" if entry.name else entry.kind
-
-
-def _rows(head: list[str], rows: list[list[str]], rule: str) -> str:
-    lines = [head, ["---", *[rule] * (len(head) - 1)], *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _bullet(text: str) -> str:
-    return "\n".join(wrap(f"- {text}", WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False))
+def _label(item: ContractItem) -> str:
+    if item.kind == "rule":
+        return item.name
+    if item.kind in ("operation", "value"):
+        return f"`{item.name}`"
+    return f"{item.kind} `{item.name}`" if item.name else item.kind

@@ -1,4 +1,4 @@
-"""The ledger: one line for each thing that the contract says, in the order of the document."""
+"""The items of the contract with their evidence: rules, operations, parameters, fields, values and status codes."""
 
 from __future__ import annotations
 
@@ -6,89 +6,95 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from mockanka.contract.document import METHODS, look_up
-from mockanka.contract.evidence import Evidence, paragraphs
+from mockanka.contract.document import OPENAPI_METHODS, resolve_reference
+from mockanka.contract.evidence import Evidence, titled_paragraphs
 from mockanka.core.release import Release
 
-RULES, ENVELOPE = "Rules", "Every answer"
-"""What stands in the ledger beside the operations."""
+RULES_SECTION, ENVELOPE_SECTION = "Rules", "Every response"
+"""Sections of items that belong to no single operation."""
 
 
-class Bounds(NamedTuple):
-    """From which release on something is there, and before which; from and before which it is there always."""
+class ReleaseRange(NamedTuple):
+    """The releases that have an item, and those in which a field is always present."""
 
     since: Release | None = None
     until: Release | None = None
-    always_since: str | None = None
-    always_until: str | None = None
+    required_since: str | None = None
+    required_until: str | None = None
 
-    def within(self, marked: dict[str, Any]) -> Bounds:
-        """Those of a part of what has these."""
+    def narrowed(self, marked: dict[str, Any]) -> ReleaseRange:
+        """Return the range of a part: this range and the part's own marks."""
         since, until = (Release.parse(marked[mark]) if mark in marked else None for mark in ("x-since", "x-until"))
-        return Bounds(
-            max((each for each in (self.since, since) if each), default=None),
-            min((each for each in (self.until, until) if each), default=None),
+        return ReleaseRange(
+            max((release for release in (self.since, since) if release), default=None),
+            min((release for release in (self.until, until) if release), default=None),
             marked.get("x-required-since"),
             marked.get("x-required-until"),
         )
 
     def __str__(self) -> str:
-        told = {
+        bounds = {
             "from": self.since,
             "before": self.until,
-            "always from": self.always_since,
-            "always before": self.always_until,
+            "always from": self.required_since,
+            "always before": self.required_until,
         }
-        return ", ".join(f"{word} {release}" for word, release in told.items() if release) or "all"
+        return ", ".join(f"{word} {release}" for word, release in bounds.items() if release) or "all"
 
 
-class Entry(NamedTuple):
-    """One line. ``text`` is what the document says about it; ``again`` is the place where it was told before."""
+class ContractItem(NamedTuple):
+    """One item: a rule, an operation, a parameter, a field, a value, a header or a status code.
 
-    place: str
+    ``section`` is an operationId or one of the sections above. ``text`` is the item's description in the document.
+    ``described_in`` names the section in which the same component was listed before; empty if it was not.
+    """
+
+    section: str
     kind: str
     name: str
-    bounds: Bounds
+    releases: ReleaseRange
     evidence: Evidence
     text: str = ""
-    again: str = ""
+    described_in: str = ""
 
 
-def entries(document: dict[str, Any]) -> list[Entry]:
-    """The whole ledger."""
-    return list(_Ledger(document).all())
+def contract_items(document: dict[str, Any]) -> list[ContractItem]:
+    """Return all items of the document, in its order. LookupError for a property without evidence."""
+    return list(_ItemCollector(document).collect())
 
 
-def evidence_of(document: dict[str, Any], schema: dict[str, Any], value: dict[str, Any]) -> Evidence:
-    """That of a property: its own, else of the schema that it refers to, else of the schema that it is in.
+def property_evidence(document: dict[str, Any], schema: dict[str, Any], value: dict[str, Any]) -> Evidence:
+    """Return the evidence of a property: its own, else that of the schema it refers to, else of the schema it is in.
 
-    What is said of a schema that it refers to is said of it as well, and so is what is a guess there.
+    A guess about the schema that it refers to is a guess about the property as well.
     """
-    referred = [each["x-evidence"] for each in _Inside(document, value).targets if "x-evidence" in each]
-    inherited = [Evidence.parse(words) for words in (*referred, schema.get("x-evidence")) if words]
+    targets = _ResolvedSchema(document, value).targets
+    referenced = [target["x-evidence"] for target in targets if "x-evidence" in target]
+    inherited = [Evidence.parse(words) for words in (*referenced, schema.get("x-evidence")) if words]
     if "x-evidence" in value:
-        own = Evidence.parse(value["x-evidence"])
+        evidence = Evidence.parse(value["x-evidence"])
     elif inherited:
-        own = inherited[0].handed_down
+        evidence = inherited[0].inherited
     else:
         raise LookupError(f"no evidence for {value}")
-    return own.guessing(any("guess" in words for words in referred))
+    return evidence.with_guess(any("guess" in words for words in referenced))
 
 
-class _Inside:
-    """What is inside of lists, of references and of what may be null: its schema, and the way there."""
+class _ResolvedSchema:
+    """A schema behind references, lists and the alternative of null, with the references on the way."""
 
     def __init__(self, document: dict[str, Any], value: dict[str, Any]) -> None:
         self.references: list[str] = []
         self.targets: list[dict[str, Any]] = []
         self.suffix = ""
+        """``[]`` for each list on the way."""
         while True:
             if "$ref" in value:
                 self.references.append(value["$ref"])
-                value = look_up(document, value["$ref"])
+                value = resolve_reference(document, value["$ref"])
                 self.targets.append(value)
             elif "oneOf" in value:
-                value = next(each for each in value["oneOf"] if each.get("type") != "null")
+                value = next(option for option in value["oneOf"] if option.get("type") != "null")
             elif isinstance(value.get("items"), dict):
                 self.suffix += "[]"
                 value = value["items"]
@@ -97,114 +103,118 @@ class _Inside:
         self.schema = value
 
 
-class _Ledger:
+class _ItemCollector:
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
-        self.place = ""
-        self.told: dict[str, str] = {}
-        """Where each component was told, by its reference."""
+        self.section = ""
+        self.listed: dict[str, str] = {}
+        """The section in which each component was listed first, by its reference."""
 
-    def all(self) -> Iterator[Entry]:
-        texts = paragraphs(self.document)
+    def collect(self) -> Iterator[ContractItem]:
+        texts = titled_paragraphs(self.document)
         for title, words in self.document["info"]["x-rule-evidence"].items():
-            yield Entry(RULES, "rule", title, Bounds(), Evidence.parse(words), texts[title])
-        self.place = ENVELOPE
-        yield from self._every_answer(self.document["components"])
-        for path, item in self.document["paths"].items():
-            for method in (each for each in item if each in METHODS):
-                yield from self._operation(f"{method.upper()} {path}", item[method])
+            yield ContractItem(RULES_SECTION, "rule", title, ReleaseRange(), Evidence.parse(words), texts[title])
+        self.section = ENVELOPE_SECTION
+        yield from self._envelopes(self.document["components"])
+        for path, path_item in self.document["paths"].items():
+            for method in (key for key in path_item if key in OPENAPI_METHODS):
+                yield from self._operation(f"{method.upper()} {path}", path_item[method])
 
-    def _every_answer(self, components: dict[str, Any]) -> Iterator[Entry]:
-        yield self._entry("status", "400", Bounds(), components["responses"]["Failure"])
-        self.told["#/components/responses/Failure"] = self.place
+    def _envelopes(self, components: dict[str, Any]) -> Iterator[ContractItem]:
+        yield self._item("status", "400", ReleaseRange(), components["responses"]["Failure"])
+        self.listed["#/components/responses/Failure"] = self.section
         for name, header in components["headers"].items():
-            yield self._entry("header", re.sub("(?<=[a-z])(?=[A-Z])", "-", name), Bounds(), header)
-        yield from self._properties(components["schemas"]["OkEnvelope"], "success", "", Bounds())
-        yield from self._properties(components["schemas"]["FailEnvelope"], "failure", "", Bounds())
+            yield self._item("header", re.sub("(?<=[a-z])(?=[A-Z])", "-", name), ReleaseRange(), header)
+        yield from self._properties(components["schemas"]["OkEnvelope"], "success", "", ReleaseRange())
+        yield from self._properties(components["schemas"]["FailEnvelope"], "failure", "", ReleaseRange())
 
-    def _operation(self, name: str, operation: dict[str, Any]) -> Iterator[Entry]:
-        self.place = operation["operationId"]
-        entry = self._entry("operation", name, Bounds(), operation)
-        yield entry
+    def _operation(self, name: str, operation: dict[str, Any]) -> Iterator[ContractItem]:
+        self.section = operation["operationId"]
+        item = self._item("operation", name, ReleaseRange(), operation)
+        yield item
         for parameter in operation.get("parameters", ()):
-            yield self._component("query", self._settled(parameter)["name"], entry.bounds, parameter)
+            yield self._component("query", self._resolve(parameter)["name"], item.releases, parameter)
         for media in operation.get("requestBody", {}).get("content", {}).values():
-            schema = self._settled(media["schema"])
-            if self.told.setdefault(media["schema"]["$ref"], self.place) == self.place:
-                yield from self._properties(schema, "request", "", entry.bounds)
+            schema = self._resolve(media["schema"])
+            if self.listed.setdefault(media["schema"]["$ref"], self.section) == self.section:
+                yield from self._properties(schema, "request", "", item.releases)
             else:
-                yield self._component("request", "", entry.bounds, media["schema"])
+                yield self._component("request", "", item.releases, media["schema"])
         for status, response in operation["responses"].items():
-            yield from self._answer(status, response, entry)
+            yield from self._response(status, response, item)
 
-    def _answer(self, status: str, response: dict[str, Any], operation: Entry) -> Iterator[Entry]:
-        settled = self._settled(response)
-        bounds = operation.bounds.within(settled)
-        if "x-evidence" in settled:
-            yield self._component("status", status, operation.bounds, response)
+    def _response(self, status: str, response: dict[str, Any], operation: ContractItem) -> Iterator[ContractItem]:
+        resolved = self._resolve(response)
+        releases = operation.releases.narrowed(resolved)
+        if "x-evidence" in resolved:
+            yield self._component("status", status, operation.releases, response)
         else:
             yield operation._replace(
-                kind="status", name=status, bounds=bounds, text="", evidence=operation.evidence.handed_down
+                kind="status", name=status, releases=releases, text="", evidence=operation.evidence.inherited
             )
-        for media in settled["content"].values():
+        for media in resolved["content"].values():
             choice = media.get("x-when-query", {})
             queries = {shape: query for query, shape in choice.items() if query != "otherwise"}
             schema = media["schema"]
             for option in schema.get("oneOf") or schema.get("anyOf") or [schema]:
                 query = queries.get(option.get("$ref"))
-                envelope = self._settled(option)
+                envelope = self._resolve(option)
                 body = {name: value for name, value in envelope.get("properties", {}).items() if name == "body"}
-                kind = f"answer to `?{query if '=' in query else query + '='}`" if query else "answer"
-                yield from self._properties({**envelope, "properties": body}, kind, "", bounds.within(option))
+                kind = f"response to `?{query if '=' in query else query + '='}`" if query else "response"
+                yield from self._properties({**envelope, "properties": body}, kind, "", releases.narrowed(option))
 
-    def _properties(self, schema: dict[str, Any], kind: str, prefix: str, bounds: Bounds) -> Iterator[Entry]:
+    def _properties(
+        self, schema: dict[str, Any], kind: str, prefix: str, releases: ReleaseRange
+    ) -> Iterator[ContractItem]:
         for name, value in schema.get("properties", {}).items():
-            evidence = evidence_of(self.document, schema, value)
-            entry = Entry(self.place, kind, prefix + name, bounds.within(value), evidence, value.get("description", ""))
-            yield from self._with_parts(entry, value)
+            evidence = property_evidence(self.document, schema, value)
+            text = value.get("description", "")
+            item = ContractItem(self.section, kind, prefix + name, releases.narrowed(value), evidence, text)
+            yield from self._with_parts(item, value)
 
-    def _with_parts(self, entry: Entry, value: dict[str, Any]) -> Iterator[Entry]:
-        """An entry, those values of it that differ, and what it is made of; or where that was told."""
-        inside = _Inside(self.document, value)
-        told = [self.told.get(reference) for reference in inside.references]
-        if told and told[-1] and inside.schema.get("type") == "object":
-            yield entry._replace(again=told[-1])
+    def _with_parts(self, item: ContractItem, value: dict[str, Any]) -> Iterator[ContractItem]:
+        """Yield the item, its values that differ, and its parts; or only the item, if its parts were listed before."""
+        resolved = _ResolvedSchema(self.document, value)
+        sections = [self.listed.get(reference) for reference in resolved.references]
+        if sections and sections[-1] and resolved.schema.get("type") == "object":
+            yield item._replace(described_in=sections[-1])
             return
-        fresh = [each for each, before in zip(inside.targets, told, strict=True) if not before]
-        self.told |= dict.fromkeys(inside.references, self.place)
-        yield entry._replace(text=" ".join(filter(None, [entry.text, *(each.get("description") for each in fresh)])))
-        yield from self._values(inside.schema, entry)
-        yield from self._properties(inside.schema, entry.kind, f"{entry.name}{inside.suffix}.", entry.bounds)
-        more = inside.schema.get("additionalProperties")
-        if isinstance(more, dict):
-            yield from self._properties(self._settled(more), entry.kind, f"{entry.name}.*.", entry.bounds)
+        new = [target for target, section in zip(resolved.targets, sections, strict=True) if not section]
+        self.listed |= dict.fromkeys(resolved.references, self.section)
+        texts = [item.text, *(target.get("description") for target in new)]
+        yield item._replace(text=" ".join(filter(None, texts)))
+        yield from self._values(resolved.schema, item)
+        yield from self._properties(resolved.schema, item.kind, f"{item.name}{resolved.suffix}.", item.releases)
+        additional = resolved.schema.get("additionalProperties")
+        if isinstance(additional, dict):
+            yield from self._properties(self._resolve(additional), item.kind, f"{item.name}.*.", item.releases)
 
-    def _values(self, schema: dict[str, Any], entry: Entry) -> Iterator[Entry]:
-        """The values of an enum, if they are not all known in the same way, from the same release on."""
-        known, since, until = (schema.get(f"x-enum-{what}", {}) for what in ("evidence", "since", "until"))
-        for value in schema.get("enum", ()) if known or since or until else ():
+    def _values(self, schema: dict[str, Any], item: ContractItem) -> Iterator[ContractItem]:
+        """Yield the values of an enum, unless all have the evidence and the releases of the property."""
+        evidence, since, until = (schema.get(f"x-enum-{mark}", {}) for mark in ("evidence", "since", "until"))
+        for value in schema.get("enum", ()) if evidence or since or until else ():
             marks = {
-                f"x-{what}": marked[value] for what, marked in (("since", since), ("until", until)) if value in marked
+                f"x-{mark}": marked[value] for mark, marked in (("since", since), ("until", until)) if value in marked
             }
-            yield entry._replace(
-                name=f'{entry.name} = "{value}"',
-                bounds=Bounds(entry.bounds.since, entry.bounds.until).within(marks),
-                evidence=Evidence.parse(known[value]) if value in known else entry.evidence.handed_down,
+            yield item._replace(
+                name=f'{item.name} = "{value}"',
+                releases=ReleaseRange(item.releases.since, item.releases.until).narrowed(marks),
+                evidence=Evidence.parse(evidence[value]) if value in evidence else item.evidence.inherited,
                 kind="value",
                 text="",
             )
 
-    def _component(self, kind: str, name: str, bounds: Bounds, of: dict[str, Any]) -> Entry:
-        """The entry of what may be a component, and then told before."""
-        entry = self._entry(kind, name, bounds, self._settled(of))
-        before = self.told.setdefault(of["$ref"], self.place) if "$ref" in of else self.place
-        return entry if before == self.place else entry._replace(text="", again=before)
+    def _component(self, kind: str, name: str, releases: ReleaseRange, value: dict[str, Any]) -> ContractItem:
+        """Return the item of a value that may be a component, which may have been listed before."""
+        item = self._item(kind, name, releases, self._resolve(value))
+        section = self.listed.setdefault(value["$ref"], self.section) if "$ref" in value else self.section
+        return item if section == self.section else item._replace(text="", described_in=section)
 
-    def _entry(self, kind: str, name: str, bounds: Bounds, of: dict[str, Any]) -> Entry:
-        evidence = Evidence.parse(of["x-evidence"])
-        return Entry(self.place, kind, name, bounds.within(of), evidence, of.get("description", ""))
+    def _item(self, kind: str, name: str, releases: ReleaseRange, value: dict[str, Any]) -> ContractItem:
+        evidence = Evidence.parse(value["x-evidence"])
+        return ContractItem(self.section, kind, name, releases.narrowed(value), evidence, value.get("description", ""))
 
-    def _settled(self, value: dict[str, Any]) -> dict[str, Any]:
+    def _resolve(self, value: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in value:
-            value = look_up(self.document, value["$ref"])
+            value = resolve_reference(self.document, value["$ref"])
         return value

@@ -1,14 +1,14 @@
-"""docs/releases.md: what came with which release, written from the table."""
+"""docs/releases.md: the differences between releases, from the table of features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import groupby
-from textwrap import wrap
 
+from mockanka.contract.markdown import fact_definitions, fact_references, list_item, wrap_text
 from mockanka.core.release import DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLDEST_RELEASE, Feature
 
-INTRODUCTION = """\
+RELEASES_INTRODUCTION = """\
 # Releases
 
 `--release` selects the release of the controller to simulate, from {oldest} on. `MOCKANKA_RELEASE` and the scenario key
@@ -19,9 +19,9 @@ A release that is not in this list is simulated as the nearest lower one, with a
 
 {known}
 
-The differences follow, newest release first, each with the sections of controller-facts that support it. "Guess" means
-that it is not on record which release made the change. Whatever is not listed is simulated alike at every release.
-`mockanka openapi --release RELEASE` prints the contract of a single release.
+The differences follow, newest release first, each with the sections of the [controller-facts](controller-facts.md) that
+support it. "Guess" means that it is not on record which release made the change. Whatever is not listed is simulated
+alike at every release. `mockanka openapi --release RELEASE` prints the contract of a single release.
 """
 
 NOT_SIMULATED = (
@@ -46,27 +46,29 @@ NOT_SIMULATED = (
 """Differences between real releases, and effects of request fields, that are not simulated."""
 
 
-WIDTH = 120
-
-
-def page() -> str:
-    """The page, as it stands in the project's documents."""
-    known = "\n".join(wrap(", ".join(map(str, KNOWN_RELEASES)) + ".", WIDTH))
+def render_releases_page() -> str:
+    """Return the page as Markdown."""
+    known = wrap_text(", ".join(map(str, KNOWN_RELEASES)) + ".")
     parts = [
-        INTRODUCTION.format(oldest=OLDEST_RELEASE, default=DEFAULT_RELEASE, known=known),
+        RELEASES_INTRODUCTION.format(oldest=OLDEST_RELEASE, default=DEFAULT_RELEASE, known=known),
         "## Not simulated\n",
-        _bullets(NOT_SIMULATED),
+        _list(NOT_SIMULATED),
     ]
     newest_first = sorted(FEATURES.values(), key=lambda feature: feature.since, reverse=True)
     for since, features in groupby(newest_first, key=lambda feature: feature.since):
-        parts += [f"## {since}\n", _bullets(map(_told, features))]
+        parts += [f"## {since}\n", _list(map(_describe_feature, features))]
+    parts.append(fact_definitions(section for feature in newest_first for section in _sections(feature)))
     return "\n".join(parts)
 
 
-def _told(feature: Feature) -> str:
+def _describe_feature(feature: Feature) -> str:
     guess = "; the release is a guess" if feature.guess else ""
-    return f"{feature.what} ({feature.evidence}{guess})"
+    return f"{feature.description} ({fact_references(_sections(feature))}{guess})"
 
 
-def _bullets(texts: Iterable[str]) -> str:
-    return "".join("\n".join(wrap(f"- {text}", WIDTH, subsequent_indent="  ")) + "\n" for text in texts)
+def _sections(feature: Feature) -> list[str]:
+    return feature.evidence.split(", ")
+
+
+def _list(texts: Iterable[str]) -> str:
+    return "".join(f"{list_item(text)}\n" for text in texts)

@@ -1,4 +1,4 @@
-"""Values held against a schema of the document, as strictly as a Go client reads them."""
+"""Validation of values by schemas of the document, as strictly as a Go client parses them."""
 
 from __future__ import annotations
 
@@ -14,91 +14,94 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-BASE = "urn:mockanka:contract"
+DOCUMENT_URI = "urn:mockanka:contract"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _FORMATS = FormatChecker(formats=())
 
 
 def is_go_integer(_: object, value: object) -> bool:
-    """Whether JSON writes it as an integer that 64 bits hold: true is none, nor is 39.0."""
+    """Return whether the value is an integer of 64 bits. Neither ``true`` nor ``39.0`` is one."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 @_FORMATS.checks("date-time")
-def is_time(value: object) -> bool:
-    """RFC 3339 as Go parses it, with up to nine digits of a fraction."""
+def is_rfc3339(value: object) -> bool:
+    """Return whether a string is an RFC 3339 time as Go parses it, with up to nine decimal places."""
     if not isinstance(value, str):
         return True
     match = _TIME.fullmatch(value)
     if match is None:
         return False
-    day, clock, zone = match.groups()
+    date, time, zone = match.groups()
     try:
-        datetime.fromisoformat(f"{day}T{clock}{zone}")
+        datetime.fromisoformat(f"{date}T{time}{zone}")
     except ValueError:
         return False
     return True
 
 
 def _pattern(_: object, pattern: str, value: object, __: object) -> Iterator[ValidationError]:
-    """As everywhere but in Python ``$`` is the end, and not also before a line break at the end."""
+    """Match ``$`` only at the end, as in ECMA-262; in Python it also matches before a final line break."""
     if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 _extend: Any = extend
-Strict = _extend(
+GoValidator = _extend(
     Draft202012Validator,
     {"pattern": _pattern},
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", is_go_integer),
 )
 
 
-class Validation:
-    """The schemas of one plain document, each by its pointer."""
+class SchemaValidator:
+    """Validates values by the schemas of one plain document, named by references such as ``#/components/...``."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
-        self._made: dict[tuple[str, bool], Any] = {}
+        self._validators: dict[tuple[str, bool], Any] = {}
         self._last: tuple[str, Any, bool] = "", None, False
+        """The last pointer and value, and whether the value is valid."""
 
     def errors(self, pointer: str, value: Any) -> list[ValidationError]:
-        """What is wrong with a value, keys aside that nobody documented."""
+        """Return the errors in the value; undocumented keys are no errors."""
         if self._is_clean(pointer, value):
             return []
-        return [leaf for error in self._validator(pointer, True).iter_errors(value) for leaf in _leaves(error)]
+        errors = self._validator(pointer, lenient=True).iter_errors(value)
+        return [leaf for error in errors for leaf in _relevant_errors(error)]
 
-    def undocumented(self, pointer: str, value: Any) -> list[tuple[str, str]]:
-        """The keys that nobody documented: where, and the key."""
+    def undocumented_keys(self, pointer: str, value: Any) -> list[tuple[str, str]]:
+        """Return the undocumented keys, each as the path of its object and the key."""
         if self._is_clean(pointer, value):
             return []
-        found = []
-        for error in self._validator(pointer, False).iter_errors(value):
-            for leaf in _all_leaves(error):
+        keys = []
+        for error in self._validator(pointer, lenient=False).iter_errors(value):
+            for leaf in _all_errors(error):
                 if leaf.validator == "additionalProperties" and leaf.validator_value is False:
                     instance: Any = leaf.instance
                     known = leaf.schema.get("properties", {}) if isinstance(leaf.schema, dict) else {}
-                    found += [(leaf.json_path, str(key)) for key in instance if key not in known]
-        return found
+                    keys += [(leaf.json_path, str(key)) for key in instance if key not in known]
+        return keys
 
     def is_valid(self, pointer: str, value: Any) -> bool:
-        return bool(self._validator(pointer, False).is_valid(value))
+        """Return whether the value has no errors and no undocumented keys."""
+        return bool(self._validator(pointer, lenient=False).is_valid(value))
 
     def _is_clean(self, pointer: str, value: Any) -> bool:
-        """The same, looked at once for all that is asked of a value: most are, and lists are long."""
-        known, seen, clean = self._last
-        if known != pointer or seen is not value:
-            clean = self.is_valid(pointer, value)
-            self._last = pointer, value, clean
-        return clean
+        """Return ``is_valid``, remembered for the last value: most values are valid, and lists are long."""
+        last_pointer, last_value, is_clean = self._last
+        if last_pointer != pointer or last_value is not value:
+            is_clean = self.is_valid(pointer, value)
+            self._last = pointer, value, is_clean
+        return is_clean
 
     def _validator(self, pointer: str, lenient: bool) -> Any:
-        if (pointer, lenient) not in self._made:
+        if (pointer, lenient) not in self._validators:
             registry = self._lenient if lenient else self._strict
-            self._made[pointer, lenient] = Strict(
-                {"$ref": f"{BASE}{pointer}"}, registry=registry, format_checker=_FORMATS
+            self._validators[pointer, lenient] = GoValidator(
+                {"$ref": f"{DOCUMENT_URI}{pointer}"}, registry=registry, format_checker=_FORMATS
             )
-        return self._made[pointer, lenient]
+        return self._validators[pointer, lenient]
 
     @cached_property
     def _strict(self) -> Registry[Any]:
@@ -107,37 +110,37 @@ class Validation:
     @cached_property
     def _lenient(self) -> Registry[Any]:
         document = deepcopy(self.document)
-        _open(document["components"])
+        _allow_unknown_keys(document["components"])
         return _registry(document)
 
 
 def _registry(document: dict[str, Any]) -> Registry[Any]:
-    filled: Registry[Any] = Registry().with_resource(BASE, DRAFT202012.create_resource(document))
-    return filled
+    registry: Registry[Any] = Registry().with_resource(DOCUMENT_URI, DRAFT202012.create_resource(document))
+    return registry
 
 
-def _open(value: Any) -> None:
-    """Take away that there are no further keys, all through."""
+def _allow_unknown_keys(value: Any) -> None:
+    """Remove ``additionalProperties: false`` at any depth."""
     if isinstance(value, dict):
         if value.get("additionalProperties") is False:
             del value["additionalProperties"]
         value = list(value.values())
     if isinstance(value, list):
-        for each in value:
-            _open(each)
+        for item in value:
+            _allow_unknown_keys(item)
 
 
-def _leaves(error: ValidationError) -> Iterator[ValidationError]:
-    """What is wrong within the one alternative that is meant; the error itself if none is."""
-    meant = [each for each in error.context or () if each.relative_path or each.validator != "type"]
-    if not meant:
+def _relevant_errors(error: ValidationError) -> Iterator[ValidationError]:
+    """Yield the errors within the alternative that fits the value's type, or the error itself if none does."""
+    relevant = [inner for inner in error.context or () if inner.relative_path or inner.validator != "type"]
+    if not relevant:
         yield error
-    for each in meant:
-        yield from _leaves(each)
+    for inner in relevant:
+        yield from _relevant_errors(inner)
 
 
-def _all_leaves(error: ValidationError) -> Iterator[ValidationError]:
+def _all_errors(error: ValidationError) -> Iterator[ValidationError]:
     if not error.context:
         yield error
-    for each in error.context or ():
-        yield from _all_leaves(each)
+    for inner in error.context or ():
+        yield from _all_errors(inner)

@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields
 from mockanka import units
 from mockanka.control.problems import Problem, body, only
 from mockanka.core import fault_effects, time_control
-from mockanka.core.clock import MODES
+from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
@@ -24,7 +24,7 @@ ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until":
 
 
 class ClockChange(Strict):
-    mode = Choice(*MODES)
+    mode = Choice(*CLOCK_MODES)
     speed = Real(MAX_SPEED, above_zero=True)
     step = Length()
 
@@ -72,7 +72,7 @@ def add_routes(app: Flask, house: Simulator) -> None:
     def change_clock() -> dict[str, object]:
         asked = CLOCK.load(body())
         old = controller.clock
-        controller.clock = MODES[asked.get("mode", old.mode)](
+        controller.clock = CLOCK_MODES[asked.get("mode", old.mode)](
             old.now(), asked.get("speed", old.speed), asked.get("step", old.step)
         )
         return clock_now()
@@ -97,7 +97,7 @@ def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
         elif until == "idle":
             time_control.settle(controller)
         else:
-            time_control.wait_for(controller, asked["until"]["instance"], InstanceState(asked["until"]["state"]))
+            time_control.wait_for_state(controller, asked["until"]["instance"], InstanceState(asked["until"]["state"]))
     except ValueError as wrong:
         raise Problem(400, str(wrong)) from None
     except NotFound:

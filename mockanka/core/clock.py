@@ -1,7 +1,7 @@
-"""The clocks a controller can live by. Time is nanoseconds since 1970, UTC.
+"""Clocks for a controller. Moments are nanoseconds since 1970, UTC; lengths are nanoseconds.
 
-A clock says what time it is; it makes nothing happen. Every clock can be moved on by hand, whatever its mode, and
-none goes beyond the end of time.
+A clock only tells the time; it does not run events. Every clock can be advanced, whatever its mode, and none goes
+beyond END_OF_TIME.
 """
 
 import time
@@ -12,24 +12,24 @@ from mockanka.core.durations import END_OF_TIME
 
 
 class Clock(Protocol):
-    """What the controller asks of a clock."""
+    """Clock of a controller."""
 
     mode: str
     speed: float
     step: int
 
     def now(self) -> int:
-        """The time; it never goes back."""
+        """Return the current moment; it never goes back."""
 
-    def advance(self, by: int) -> None:
-        """Move on by ``by`` nanoseconds, at once."""
+    def advance(self, length: int) -> None:
+        """Move the time forward by a length."""
 
     def tick(self) -> None:
-        """An API request is about to be answered."""
+        """Note that an API request is about to be answered."""
 
 
 class ScaledClock:
-    """Runs by itself, ``speed`` times as fast as the wall's clock; with speed 1 it is the system's clock."""
+    """Clock that runs by itself, ``speed`` times as fast as ``source``, the monotonic clock of the system."""
 
     mode = "real"
 
@@ -40,21 +40,23 @@ class ScaledClock:
         self.step = step
         self._source = source
         self._start = start
-        self._anchor = source()
+        self._source_start = source()
 
     def now(self) -> int:
-        elapsed = self._source() - self._anchor
-        return min(self._start + (elapsed if self.speed == 1.0 else int(elapsed * self.speed)), END_OF_TIME)
+        elapsed = self._source() - self._source_start
+        if self.speed != 1.0:  # at speed 1, a float would lose nanoseconds
+            elapsed = int(elapsed * self.speed)
+        return min(self._start + elapsed, END_OF_TIME)
 
-    def advance(self, by: int) -> None:
-        self._start += by
+    def advance(self, length: int) -> None:
+        self._start += length
 
     def tick(self) -> None:
-        """Time passes without being told."""
+        """Do nothing: requests do not move this clock."""
 
 
 class ManualClock:
-    """Stands still until it is told to move."""
+    """Clock that stands still until it is advanced."""
 
     mode = "manual"
 
@@ -66,15 +68,15 @@ class ManualClock:
     def now(self) -> int:
         return self._now
 
-    def advance(self, by: int) -> None:
-        self._now = min(self._now + by, END_OF_TIME)
+    def advance(self, length: int) -> None:
+        self._now = min(self._now + length, END_OF_TIME)
 
     def tick(self) -> None:
-        """Requests do not move it."""
+        """Do nothing: requests do not move this clock."""
 
 
 class SteppingClock(ManualClock):
-    """Moves on by ``step`` with each API request, so that whoever polls gets there without waiting."""
+    """Clock that advances by ``step`` with each API request, so that a client that polls need not wait."""
 
     mode = "step"
 
@@ -82,13 +84,14 @@ class SteppingClock(ManualClock):
         self.advance(self.step)
 
 
-MODES: dict[str, Callable[[int, float, int], Clock]] = {
+CLOCK_MODES: dict[str, Callable[[int, float, int], Clock]] = {
     "real": ScaledClock,
     "manual": ManualClock,
     "step": SteppingClock,
 }
+"""Makes a clock from its start, speed and step, by mode."""
 
 
-def system_time() -> int:
-    """The wall's time: where a real clock starts."""
+def read_system_time() -> int:
+    """Return the time of the system, at which a clock of mode ``real`` starts."""
     return time.time_ns()

@@ -116,7 +116,7 @@ class Controller:
             if self.placement_due and (due is None or due > self.now):
                 # After all events of a moment, so that their order does not decide who gets a slot.
                 self.placement_due = False
-                placement.place_waiting(self)
+                placement.place_waiting_instances(self)
             elif due is not None and due <= target:
                 at, event = self.queue.pop()
                 self.now = max(self.now, at)
@@ -130,7 +130,7 @@ class Controller:
         """Return a new id for a kind of entity, in the controller's format; ids that a scenario uses are skipped."""
         while True:
             self.id_counters[kind] = self.id_counters.get(kind, 0) + 1
-            id = randomness.controller_uuid(self.seed, kind, self.id_counters[kind])
+            id = randomness.make_controller_uuid(self.seed, kind, self.id_counters[kind])
             if not any(id in taken for taken in (self.instances, self.groups, self.distributions, self.save_images)):
                 return id
 

@@ -114,9 +114,9 @@ def _schedule_pull_end(controller: Controller, distribution: Distribution, node_
     delivery = distribution.deliveries[node_id]
     delivery.planned_end, delivery.until = None, controller.now
     if pull is not None:
-        delivery.until = None if pull.stalled_by else pull.over
-        if pull.fails_at is not None:
-            delivery.planned_end = PlannedEnd("fail", pull.message, pull.progress(pull.fails_at))
+        delivery.until = pull.expected_end
+        if (failure := pull.failure) is not None:
+            delivery.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
     if delivery.until is not None:
         controller.schedule(
             delivery.until, DeliveryEnded(distribution.id, node_id, DeliveryStage.PULLING, delivery.until)

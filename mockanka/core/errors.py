@@ -1,35 +1,35 @@
-"""Every refusal the controller can give, as one tree.
+"""Errors with which the controller refuses requests, in one tree.
 
 Refusal
-├── NotFound                 an id that names nothing
-├── NoSuchTemplate           POST vm for a template the registry does not have
-├── NoSuchTag                a tag the template does not have
-├── NoSuchVersion            a version number the template does not have
-├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice, NoFreeUsbDevice
-│                            something a request leans on does not exist
-├── NotRunning               save image of an instance that is not Started
-├── NoTarget                 save image without a template to push to
-├── OnlyVersion              a revert that asks for the last version there is
-├── NodeDiskFull             a node without room for a pull
-├── NoSuchVlan               a VLAN that no node has
-├── BrokenMacAddress, MacAddressTaken, NoMacAddress
-│                            a MAC address that is none, or another's, or that is not left
-├── BrokenScript             a startup script that is not base64
-├── ScriptTooLong            a startup script above 10 MB
-├── NeedsLicense             what the licence does not include
+├── NotFound                 an unknown id in the path or the query
+├── NoSuchTemplate           a start of a template that is not in the registry
+├── NoSuchTag                a tag that the template does not have
+├── NoSuchVersion            a version number that the template does not have
+├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice, NoSuchVlan
+│                            something else that a request refers to and that does not exist
+├── NoFreeUsbDevice          a restart with a device that is not free on the node
+├── NotRunning               a save or a restart of an instance that is not Started
+├── NoSaveTarget             a save without a template to push to
+├── OnlyVersion              a revert that would leave no version
+├── NodeDiskFull             a pull to a node without room for it
+├── InvalidMacAddress, MacAddressInUse, NoFreeMacAddress
+│                            a MAC address that is invalid, that another instance has, or that is not left
+├── InvalidScript            a startup script that is not base64
+├── ScriptTooLarge           a startup script larger than 10 MB
+├── NeedsLicense             a feature that the licence does not include
 ├── RegistryDown             the registry cannot be reached
 ├── RegistryFull             the registry has no room for a push
-└── UnknownToRelease         a state that came with a later release of the controller
+└── UnknownToRelease         a state that only a later release of the controller has
 
-IllegalMove is no refusal: it says that mockanka itself is wrong.
+IllegalTransition is not a refusal of the controller.
 
-A refusal's text is what a client reads in ``message``. Texts that were seen on the wire stand in
-controller-facts A0.4; each of the others is a guess, and its class says so.
+The text of a refusal is the ``message`` that a client reads. Texts that were seen on the wire are listed in
+controller-facts A0.4. Each of the others is a guess, and its class says so.
 """
 
 
 class Refusal(Exception):
-    """What the controller answers with FAIL. ``str(refusal)`` is the message on the wire."""
+    """Refused request: the controller answers FAIL, with ``str(refusal)`` as the message."""
 
 
 class NotFound(Refusal):
@@ -40,14 +40,14 @@ class NotFound(Refusal):
 
 
 class NoSuchTemplate(Refusal):
-    """Unknown template in POST vm (controller-facts A0.4, A1); for distribution and save image it is a guess."""
+    """Unknown template in a start (controller-facts A0.4, A1). Guess: also in a distribution and a save."""
 
     def __init__(self) -> None:
         super().__init__("VM not in the registry")
 
 
 class NoSuchTag(Refusal):
-    """Unknown tag (controller-facts A0.4): plain concatenation, no quotes, for clients compare it."""
+    """Unknown tag (controller-facts A0.4). The tag is not quoted: clients compare the text."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"No such tag {tag}")
@@ -61,130 +61,136 @@ class NoSuchVersion(Refusal):
 
 
 class NoSuchNode(Refusal):
-    """Unknown node in a request that leans on one. Guess: the text is unknown (A1)."""
+    """Unknown node that a request refers to. Guess: the text is unknown (A1)."""
 
     def __init__(self, node_id: str) -> None:
         super().__init__(f"No such node {node_id}")
 
 
 class NoSuchGroup(Refusal):
-    """Unknown node group in a request that leans on one. Guess: the text is unknown (A1)."""
+    """Unknown node group that a request refers to. Guess: the text is unknown (A1)."""
 
     def __init__(self, group_id: str) -> None:
         super().__init__(f"No such group {group_id}")
 
 
 class NoSuchUsbDevice(Refusal):
-    """No node has a USB device of that name or location. Guess: the text is unknown (A1)."""
+    """USB device whose name or location no node has. Guess: the text is unknown (A1)."""
 
     def __init__(self, device: str) -> None:
         super().__init__(f"No such USB device {device}")
 
 
 class NoFreeUsbDevice(Refusal):
-    """The node of an instance that restarts has no such device free. Guess: refused, and the text (A5)."""
+    """Restart with a USB device that is not free on the node. Guess: that it is refused, and the text (A5)."""
 
     def __init__(self, device: str) -> None:
         super().__init__(f"No free USB device {device}")
 
 
 class NotRunning(Refusal):
-    """Save image of an instance that is not Started. Guess: the text is unknown (A19)."""
+    """Save or restart of an instance that is not Started. Guess: the text is unknown (A19)."""
 
     def __init__(self, state: str) -> None:
         super().__init__(f"Instance is not running, its state is {state}")
 
 
-class NoTarget(Refusal):
-    """Save image with neither target_vm_id nor new_template_name. Guess: the text is unknown (A19, B15)."""
+class NoSaveTarget(Refusal):
+    """Save with neither target_vm_id nor new_template_name. Guess: the text is unknown (A19, B15)."""
 
     def __init__(self) -> None:
         super().__init__("One of target_vm_id and new_template_name is required")
 
 
 class OnlyVersion(Refusal):
-    """Revert of a template's only version. Guess: refused, as controller-facts G proposes."""
+    """Revert of a template's only version. Guess: that it is refused, as controller-facts G proposes."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"Cannot revert {tag}: it is the template's only version")
 
 
 class NodeDiskFull(Refusal):
-    """A node cannot make room for a pull, not even by dropping cached templates. Guess: the text."""
+    """Pull to a node that has no room for it, even if it drops cached templates. Guess: the text."""
 
     def __init__(self, node_name: str, wanted: int, free: int) -> None:
         super().__init__(f"no space left on node {node_name}: the pull needs {wanted} bytes, {free} can be freed")
 
 
-class BrokenScript(Refusal):
-    """A startup script that is not base64. Guess: refused, with the decoder's words (C4)."""
+class InvalidScript(Refusal):
+    """Startup script that is not base64. Guess: that it is refused, with the text of Go's decoder (C4)."""
 
     def __init__(self, offset: int) -> None:
         super().__init__(f"illegal base64 data at input byte {offset}")
 
 
-class ScriptTooLong(Refusal):
-    """A startup script above 10 MB. Guess: the limit, and the text."""
+class ScriptTooLarge(Refusal):
+    """Startup script that is larger than 10 MB. Guess: the limit, and the text."""
 
     def __init__(self) -> None:
         super().__init__("startup script is larger than 10 MB")
 
 
 class NoSuchVlan(Refusal):
-    """No node has that VLAN. Guess: refused, and the text (A1)."""
+    """VLAN that no node has. Guess: that it is refused, and the text (A1)."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"No such VLAN {tag}")
 
 
-class BrokenMacAddress(Refusal):
-    """What is asked for is no MAC address in capitals with colons (A1). Guess: the text."""
+class InvalidMacAddress(Refusal):
+    """MAC address that is not written in capitals with colons (A1). Guess: the text."""
 
     def __init__(self, address: str) -> None:
         super().__init__(f"invalid MAC address {address}")
 
 
-class MacAddressTaken(Refusal):
-    """The MAC address that is asked for belongs to another instance. Guess: refused, and the text."""
+class MacAddressInUse(Refusal):
+    """MAC address that another instance has. Guess: that it is refused, and the text."""
 
     def __init__(self, address: str) -> None:
         super().__init__(f"MAC address {address} is in use")
 
 
-class NoMacAddress(Refusal):
-    """The pool of MAC addresses is used up. Guess: refused, and the text."""
+class NoFreeMacAddress(Refusal):
+    """Start when no MAC address is left. Guess: that it is refused, and the text."""
 
     def __init__(self) -> None:
         super().__init__("no MAC address is left")
 
 
 class NeedsLicense(Refusal):
-    """What only the Enterprise licences include (C14). Guess: refused rather than ignored, and the text."""
+    """Feature that only Enterprise licences include (C14). Guess: that it is refused and not ignored, and the text."""
 
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} requires an Enterprise license")
 
 
 class RegistryDown(Refusal):
-    """The registry cannot be reached. Guess: what the controller says then is unknown."""
+    """Registry that cannot be reached. Guess: the text is unknown."""
 
     def __init__(self) -> None:
         super().__init__("the registry cannot be reached")
 
 
 class RegistryFull(Refusal):
-    """The registry's disk is full. Guess: the text is unknown."""
+    """Registry without room for a push. Guess: the text is unknown."""
 
     def __init__(self) -> None:
         super().__init__("no space left on the registry")
 
 
 class UnknownToRelease(Refusal):
-    """Something that the simulated release does not know yet. No client reads it: it is for who steers."""
+    """State or condition that the simulated release does not have yet.
+
+    No client of the controller reads it; it answers tests and the control API.
+    """
 
     def __init__(self, what: str, release: object, since: object) -> None:
         super().__init__(f"release {release} knows no {what}: it came with {since}")
 
 
 class IllegalTransition(Exception):
-    """An instance was about to make a move the life cycle does not know: a fault in mockanka."""
+    """Transition that the life cycle does not have.
+
+    A test may ask for one; a request that leads to one shows a bug in mockanka.
+    """

@@ -28,7 +28,7 @@ def fail_instance(controller: Controller, instance: Instance, message: str, stat
 def _mark_vm_lost(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
     vm, kept = instance.vm, controller.release.has("vm-kept-on-error")
     if vm is not None:
-        instance.vm = vm.lost(status or vm.status if kept else before_1_49, kept)
+        instance.vm = vm.after_failure(status or vm.status if kept else before_1_49, kept)
 
 
 STOP_FAILED_VM, KEEP_FAILED_VM = 0, 1

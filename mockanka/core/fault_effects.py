@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
     from mockanka.core.nodes import Node
-    from mockanka.core.pulls import Pull
+    from mockanka.core.pulls import PullStall
     from mockanka.core.templates import VersionRef
 
 
@@ -83,24 +83,24 @@ def describe_stalls(controller: Controller) -> Iterator[tuple[str, str]]:
             yield instance.id, description
     for distribution in controller.distributions.values():
         for node_id, delivery in distribution.deliveries.items():
-            pull = _find_stalled_pull(controller, node_id, distribution.ref)
-            if delivery.stage is distributions.DeliveryStage.PULLING and pull is not None:
-                yield distribution.id, f"distribution {distribution.id} to node {node_id} is held by {pull.stalled_by}"
+            stall = _find_pull_stall(controller, node_id, distribution.ref)
+            if delivery.stage is distributions.DeliveryStage.PULLING and stall is not None:
+                yield distribution.id, f"distribution {distribution.id} to node {node_id} is held by {stall.rule_id}"
 
 
 def _describe_instance_stall(controller: Controller, instance: Instance) -> str | None:
     if instance.stall is not None:
         return f"instance {instance.id} is held in {instance.state} by {instance.stall.rule_id}"
-    pull = _find_stalled_pull(controller, instance.node_id or "", instance.ref) if instance.pulling else None
-    if pull is not None:
-        return f"the pull of instance {instance.id} is held at {pull.stalled_at:.0%} by {pull.stalled_by}"
+    stall = _find_pull_stall(controller, instance.node_id or "", instance.ref) if instance.pulling else None
+    if stall is not None:
+        return f"the pull of instance {instance.id} is held at {stall.progress:.0%} by {stall.rule_id}"
     save = controller.save_images.get(instance.save_id or "")
     if save is not None and save.stall is not None:
         return f"save image request {save.id} of instance {instance.id} is held by {save.stall.rule_id}"
     return None
 
 
-def _find_stalled_pull(controller: Controller, node_id: str, ref: VersionRef) -> Pull | None:
+def _find_pull_stall(controller: Controller, node_id: str, ref: VersionRef) -> PullStall | None:
     node = controller.nodes.get(node_id)
     pull = node.pulls.get(ref) if node else None
-    return pull if pull is not None and pull.stalled_by else None
+    return pull.stall if pull else None

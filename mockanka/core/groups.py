@@ -1,4 +1,4 @@
-"""Node groups, and the chain of groups a request falls back along (controller-facts A21, C9)."""
+"""Node groups, and the groups that they fall back to (controller-facts A21, C9)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
 
 NODE_GROUPS = "Node groups"
+"""Name of the feature in the refusal of a basic licence."""
 
 
 @dataclass
 class Group:
-    """A named set of nodes; nodes know which groups they are in."""
+    """Group of nodes. Its members are stored in ``Node.groups``."""
 
     id: str
     name: str
@@ -25,16 +26,16 @@ class Group:
     fallback_id: str | None = None
 
 
-def listed_groups(controller: Controller) -> list[Group]:
-    """All groups, in the order in which they were created; on a basic licence none.
+def list_groups(controller: Controller) -> list[Group]:
+    """Return all groups in the order in which they were created; on a basic licence none.
 
-    That is a guess (controller-facts A21): Jenkins asks whatever the licence, and could not be set up if it failed.
+    Guess (controller-facts A21): Jenkins asks for groups whatever the licence, and could not be set up if that failed.
     """
     return list(controller.groups.values()) if controller.license.includes("groups") else []
 
 
 def find_group(controller: Controller, group_id: str) -> Group:
-    """The group with that id, or NotFound."""
+    """Return the group with an id, or raise NotFound."""
     group = controller.groups.get(group_id)
     if group is None:
         raise NotFound
@@ -42,7 +43,7 @@ def find_group(controller: Controller, group_id: str) -> Group:
 
 
 def require_group(controller: Controller, group_id: str) -> Group:
-    """The group that a request leans on, or NoSuchGroup."""
+    """Return the group that a request refers to, or raise NoSuchGroup."""
     group = controller.groups.get(group_id)
     if group is None:
         raise NoSuchGroup(group_id)
@@ -50,7 +51,7 @@ def require_group(controller: Controller, group_id: str) -> Group:
 
 
 def create_group(controller: Controller, name: str, description: str = "", fallback_id: str | None = None) -> Group:
-    """A new group without nodes. Names need not be unique: nothing published says so."""
+    """Create a group without nodes. Guess: names need not be unique, for no source says that they must."""
     controller.license.require("groups", NODE_GROUPS)
     if fallback_id:
         require_group(controller, fallback_id)
@@ -61,7 +62,7 @@ def create_group(controller: Controller, name: str, description: str = "", fallb
 
 
 def update_group(controller: Controller, group_id: str, changes: dict[str, str | None]) -> None:
-    """Change ``name``, ``description`` or ``fallback_id``; what is not among ``changes`` stays."""
+    """Change the fields of a group that ``changes`` has: ``name``, ``description`` or ``fallback_id``."""
     controller.license.require("groups", NODE_GROUPS)
     group = find_group(controller, group_id)
     fallback_id = changes.get("fallback_id")
@@ -74,9 +75,9 @@ def update_group(controller: Controller, group_id: str, changes: dict[str, str |
 
 
 def delete_group(controller: Controller, group_id: str) -> None:
-    """Delete a group, also one in use: its nodes leave it, who fell back to it falls back to none.
+    """Delete a group, also one in use: its nodes leave it, and groups that fall back to it have no fallback any more.
 
-    Guess, as controller-facts G proposes. Instances that wait for the group wait on.
+    Guess, as controller-facts G proposes. Instances that wait for the group continue to wait.
     """
     controller.license.require("groups", NODE_GROUPS)
     find_group(controller, group_id)
@@ -91,9 +92,12 @@ def delete_group(controller: Controller, group_id: str) -> None:
     controller.record("group deleted", group_id)
 
 
-def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
-    """Put every node into every group; all must exist, or nothing changes. From 1.39 on only the first node counts."""
-    node_ids = _require_all(controller, group_ids, node_ids)
+def add_nodes_to_groups(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+    """Add every node to every group; if one of them does not exist, nothing changes.
+
+    From 1.39 on only the first node is added (controller-facts A10).
+    """
+    node_ids = _require_members(controller, group_ids, node_ids)
     for node_id in node_ids:
         groups = controller.nodes[node_id].groups
         groups.extend(id for id in dict.fromkeys(group_ids) if id not in groups)
@@ -101,12 +105,12 @@ def add_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequen
     controller.record("nodes joined groups", ",".join(group_ids), nodes=list(node_ids))
 
 
-def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
-    """Take every node out of every group; all must exist, or nothing changes. VMs that run there run on.
+def remove_nodes_from_groups(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> None:
+    """Remove every node from every group; if one of them does not exist, nothing changes. VMs of the nodes run on.
 
-    From 1.39 on only the first node counts (controller-facts A10).
+    From 1.39 on only the first node is removed (controller-facts A10).
     """
-    node_ids = _require_all(controller, group_ids, node_ids)
+    node_ids = _require_members(controller, group_ids, node_ids)
     for node_id in node_ids:
         node = controller.nodes[node_id]
         node.groups = [id for id in node.groups if id not in group_ids]
@@ -114,8 +118,8 @@ def remove_nodes(controller: Controller, group_ids: Sequence[str], node_ids: Seq
     controller.record("nodes left groups", ",".join(group_ids), nodes=list(node_ids))
 
 
-def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
-    """The nodes that are meant, of those named."""
+def _require_members(controller: Controller, group_ids: Sequence[str], node_ids: Sequence[str]) -> Sequence[str]:
+    """Return the nodes that are to join or leave; raise NeedsLicense, NoSuchGroup or NoSuchNode."""
     controller.license.require("groups", NODE_GROUPS)
     if controller.release.has("one-node-a-call"):
         node_ids = node_ids[:1]
@@ -127,8 +131,8 @@ def _require_all(controller: Controller, group_ids: Sequence[str], node_ids: Seq
     return node_ids
 
 
-def fallback_chain(controller: Controller, group_id: str) -> Iterator[Group]:
-    """The group, its fallback, that one's, and so on; a cycle ends where it began."""
+def iterate_fallback_chain(controller: Controller, group_id: str) -> Iterator[Group]:
+    """Yield a group, its fallback, the fallback of that, and so on, each once; nothing if the group does not exist."""
     seen: set[str] = set()
     next_id: str | None = group_id
     while next_id is not None and next_id not in seen and next_id in controller.groups:

@@ -266,10 +266,10 @@ def start_instances(controller: Controller, request: StartRequest, count: int = 
         require_group(controller, request.group_id)
     if request.usb_device:
         usb.require_usb_device(controller, request.usb_device)
-    request = network.on_vlan(controller, request, ref)
+    request = network.resolve_vlan(controller, request, ref)
     if request.startup_script:
         scripts.require_valid_script(request.startup_script)
-    addresses = network.addresses_for(controller, request, ref, count)
+    addresses = network.assign_mac_addresses(controller, request, ref, count)
     return [_create_instance(controller, replace(request, mac_address=address), ref).id for address in addresses]
 
 
@@ -398,7 +398,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
     controller.dequeue(instance)
     take_slot(controller, instance, node)
     if instance.request.usb_device:
-        instance.usb = usb.free_device(controller, node, instance.request.usb_device)
+        instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)
     controller.record("placed", instance.id, node=node.id)
     if not pulls.is_cached(controller, node, instance.ref) and not templates.is_in_registry(controller, instance.ref):
         # Guess (controller-facts C12): the template went away before any node had pulled it.
@@ -418,9 +418,9 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
 
 def _schedule_pull_end(controller: Controller, instance: Instance, pull: pulls.Pull) -> None:
     """End the instance's phase when the pull ends, and in the same way."""
-    if pull.fails_at is not None:
-        instance.planned_end = PlannedEnd("fail", pull.message, pull.progress(pull.fails_at))
-    instance.until = None if pull.stalled_by else pull.over
+    if (failure := pull.failure) is not None:
+        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
+    instance.until = pull.expected_end
     if instance.until is not None:
         controller.schedule(instance.until, phase_end_event(instance))
 

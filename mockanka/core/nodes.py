@@ -276,7 +276,7 @@ def match_observed_usage(controller: Controller, node: Node, cpu_util: float | N
     if cpu_util is not None:
         node.cpu_load = cpu_util - _vm_cpu_load(controller, node)
     if disk_used is not None:
-        node.disk_anka += disk_used - pulls.disk_used(controller, node, node.last_contact(controller.now))
+        node.disk_anka += disk_used - pulls.compute_disk_usage(controller, node, node.last_contact(controller.now))
 
 
 def ram_util(controller: Controller, node: Node) -> float:

@@ -1,9 +1,9 @@
-"""Which node takes which waiting instance: the one place where that is decided.
+"""Placement: which node takes which waiting instance. No other module decides that.
 
-Waiting instances are looked at in order of priority, lower first, then age; one that cannot be placed holds up
-nobody. Among the nodes that may take it, those that have the template cached come first, then those with more
-free slots, then by name. The real controller scores requests when nodes ask for work (controller-facts C8); the
-order here is a guess that keeps its three known parts: cache, USB and priority.
+Waiting instances are looked at in order of priority (lower first), then of age; an instance that cannot be placed does
+not hold up the others. Of the nodes that may take an instance, those with its template cached come first, then those
+with more free slots, then by name. The real controller scores requests when nodes ask for work (controller-facts C8);
+this order is a guess that keeps the three known criteria: cache, USB and priority.
 """
 
 from __future__ import annotations
@@ -21,8 +21,12 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
 
 
-class Need(NamedTuple):
-    """All that placement asks of a node; instances with equal needs find equal answers."""
+class Requirements(NamedTuple):
+    """All that placement needs to know of an instance; instances with equal requirements are placed alike.
+
+    ``vcpus`` and ``vram`` (MB) are those of the template, ``requested_vcpus`` and ``requested_vram`` those that the
+    request asks for. ``failed_on`` are the nodes that have failed to start the instance.
+    """
 
     ref: VersionRef
     node_id: str | None
@@ -30,125 +34,140 @@ class Need(NamedTuple):
     usb_device: str | None
     vcpus: int
     vram: int
-    asked_vcpus: int
-    asked_vram: int
+    requested_vcpus: int
+    requested_vram: int
     failed_on: tuple[str, ...]
     arch: str
     vlan: str
 
 
-def place_waiting(controller: Controller) -> None:
-    """Give every waiting instance a node, as far as there is one."""
-    hopeless: dict[Need, str] = {}  # capacity only shrinks on the way: who has no node now gets none in this round
+def place_waiting_instances(controller: Controller) -> None:
+    """Assign every waiting instance that a node takes to its node, and record why the others wait."""
+    # Free capacity only shrinks in a round: requirements that no node meets now are not met later in it.
+    unplaceable: dict[Requirements, str] = {}
     for _, _, instance_id in list(controller.waiting):
-        waiting = controller.instances[instance_id]
-        need = need_of(controller, waiting)
-        node = None if need in hopeless else choose(controller, need)
+        instance = controller.instances[instance_id]
+        requirements = determine_requirements(controller, instance)
+        node = None if requirements in unplaceable else choose_node(controller, requirements)
         if node is not None:
-            instances.assign_to_node(controller, waiting, node)
+            instances.assign_to_node(controller, instance, node)
             continue
-        if need not in hopeless:
-            hopeless[need] = why_nobody(controller, need)
-        reason = hopeless[need]
-        if waiting.waits_for != reason:
-            waiting.waits_for = reason
-            controller.record("waiting", waiting.id, reason=reason)
+        if requirements not in unplaceable:
+            unplaceable[requirements] = _explain_no_node(controller, requirements)
+        reason = unplaceable[requirements]
+        if instance.waits_for != reason:
+            instance.waits_for = reason
+            controller.record("waiting", instance.id, reason=reason)
 
 
-def need_of(controller: Controller, waiting: Instance) -> Need:
-    request = waiting.request
-    template = controller.templates[waiting.ref.template_id]
-    fixed = get_version(controller, waiting.ref).suspended  # a suspended VM keeps the size it was suspended with
-    return Need(
-        ref=waiting.ref,
+def determine_requirements(controller: Controller, instance: Instance) -> Requirements:
+    """Return what an instance requires of a node."""
+    request = instance.request
+    template = controller.templates[instance.ref.template_id]
+    suspended = get_version(controller, instance.ref).suspended  # then the VM keeps its size
+    return Requirements(
+        ref=instance.ref,
         node_id=request.node_id,
         group_id=request.group_id,
         usb_device=request.usb_device,
         vcpus=template.cpus,
         vram=template.ram,
-        asked_vcpus=template.cpus if fixed else request.vcpu or template.cpus,
-        asked_vram=template.ram if fixed else request.vram or template.ram,
-        failed_on=waiting.failed_on,
+        requested_vcpus=template.cpus if suspended else request.vcpu or template.cpus,
+        requested_vram=template.ram if suspended else request.vram or template.ram,
+        failed_on=instance.failed_on,
         arch=template.arch,
-        vlan=waiting.vlan,
+        vlan=instance.vlan,
     )
 
 
-def choose(controller: Controller, need: Need) -> Node | None:
-    """The node that takes it, or None. A full group hands on to its fallback."""
-    for nodes in _circles(controller, need):
-        takers = [node for node in nodes if refusal(controller, node, need) is None]
+def choose_node(controller: Controller, requirements: Requirements) -> Node | None:
+    """Return the node that takes an instance, or None. If a group has none, its fallback is asked."""
+    for nodes in _iterate_candidates(controller, requirements):
+        takers = [node for node in nodes if explain_refusal(controller, node, requirements) is None]
         if takers:
-            return min(takers, key=lambda node: _rank(controller, node, need))
+            return min(takers, key=lambda node: _rank(controller, node, requirements))
     return None
 
 
-def why_waiting(controller: Controller, waiting: Instance) -> str:
-    """Why no node takes it now, in words for a person."""
-    return why_nobody(controller, need_of(controller, waiting))
+def explain_waiting(controller: Controller, instance: Instance) -> str:
+    """Return why no node takes an instance now, as a text for people."""
+    return _explain_no_node(controller, determine_requirements(controller, instance))
 
 
-def why_nobody(controller: Controller, need: Need) -> str:
-    """Why no node takes an instance of that need."""
-    if need.node_id and need.node_id not in controller.nodes:
-        return f"node {need.node_id} does not exist any more"
-    if not need.node_id and need.group_id and need.group_id not in controller.groups:
-        return f"group {need.group_id} does not exist any more"
-    nodes = {node.id: node for circle in _circles(controller, need) for node in circle}
-    if not nodes:
+def _explain_no_node(controller: Controller, requirements: Requirements) -> str:
+    node_id, group_id = requirements.node_id, requirements.group_id
+    if node_id and node_id not in controller.nodes:
+        return f"node {node_id} does not exist any more"
+    if not node_id and group_id and group_id not in controller.groups:
+        return f"group {group_id} does not exist any more"
+    candidates = {node.id: node for nodes in _iterate_candidates(controller, requirements) for node in nodes}
+    if not candidates:
         return "there is no node it may run on"
-    refusals = Counter(refusal(controller, node, need) or "about to take it" for node in nodes.values())
-    return "; ".join(f"{reason} ({count} node{'s' * (count > 1)})" for reason, count in sorted(refusals.items()))
+    reasons = Counter(
+        explain_refusal(controller, node, requirements) or "about to take it" for node in candidates.values()
+    )
+    return "; ".join(f"{reason} ({count} node{'s' * (count > 1)})" for reason, count in sorted(reasons.items()))
 
 
-def refusal(controller: Controller, node: Node, need: Need) -> str | None:
-    """Why the node does not take it; None when it does."""
+def explain_refusal(controller: Controller, node: Node, requirements: Requirements) -> str | None:
+    """Return why a node does not take an instance, as a text for people; None if it takes it."""
     if not node.takes_work:
         return "not reporting" if node.lost_at is not None else f"is {node.condition}"
     if node.manual_vms:
         return "runs VMs that were started by hand"
-    if node.arch and node.arch != need.arch:
-        return f"is {node.arch}, the template {need.arch}"
-    if need.vlan and need.vlan not in node.vlans:
-        return f"has no VLAN {need.vlan}"
-    if need.usb_device and usb.free_device(controller, node, need.usb_device) is None:
-        return f"no free USB device {need.usb_device}"
-    if free_slots(controller, node, need) < 1:
+    if node.arch and node.arch != requirements.arch:
+        return f"is {node.arch}, the template {requirements.arch}"
+    if requirements.vlan and requirements.vlan not in node.vlans:
+        return f"has no VLAN {requirements.vlan}"
+    if requirements.usb_device and usb.find_free_device(controller, node, requirements.usb_device) is None:
+        return f"no free USB device {requirements.usb_device}"
+    if count_free_slots(controller, node, requirements) < 1:
         return "no free slot"
     return None
 
 
-def free_slots(controller: Controller, node: Node, need: Need) -> int:
-    """How many more like this one the node can hold. Pulling and booting instances hold their slots."""
+def count_free_slots(controller: Controller, node: Node, requirements: Requirements) -> int:
+    """Return how many more instances with these requirements fit on a node; negative if its capacity was lowered.
+
+    An instance has its slot from its placement on, also while it pulls and boots.
+    """
     if node.capacity_mode != "resource":
         return node.capacity - len(node.occupants)
-    held = [counted(controller, node, need_of(controller, controller.instances[id])) for id in node.occupants]
-    vcpus = node.vcpu_limit - sum(each[0] for each in held)
-    vram = node.vram_limit - sum(each[1] for each in held)
-    own_vcpus, own_vram = counted(controller, node, need)
-    return min(vcpus // max(1, own_vcpus), vram // max(1, own_vram))
+    occupants = (controller.instances[id] for id in node.occupants)
+    used = [_count_resources(controller, node, determine_requirements(controller, instance)) for instance in occupants]
+    free_vcpus = node.vcpu_limit - sum(vcpus for vcpus, _ in used)
+    free_vram = node.vram_limit - sum(vram for _, vram in used)
+    vcpus, vram = _count_resources(controller, node, requirements)
+    return min(free_vcpus // max(1, vcpus), free_vram // max(1, vram))
 
 
-def counted(controller: Controller, node: Node, need: Need) -> tuple[int, int]:
-    """The vCPUs and MB that a node counts for an instance: the template's, unless it is told to count what was asked
-    for (controller-facts C7)."""
+def _count_resources(controller: Controller, node: Node, requirements: Requirements) -> tuple[int, int]:
+    """Return the vCPUs and the MB that a node counts for an instance (controller-facts C7).
+
+    They are those of the template, or those of the start if the node is configured so.
+    """
     if node.force_overrides and controller.release.has("forced-overrides"):
-        return need.asked_vcpus, need.asked_vram
-    return need.vcpus, need.vram
+        return requirements.requested_vcpus, requirements.requested_vram
+    return requirements.vcpus, requirements.vram
 
 
-def _circles(controller: Controller, need: Need) -> Iterable[list[Node]]:
-    """Nodes to ask, circle after circle. A pinned node comes before a group (guess: nobody says what both mean)."""
-    if need.node_id:
-        pinned = controller.nodes.get(need.node_id)
-        yield [pinned] if pinned else []
-    elif need.group_id:
-        for link in groups.fallback_chain(controller, need.group_id):
-            yield [node for node in controller.nodes.values() if link.id in node.groups]
+def _iterate_candidates(controller: Controller, requirements: Requirements) -> Iterable[list[Node]]:
+    """Yield the nodes that an instance may run on, in lists of which the first that has a taker decides.
+
+    Guess: a start for a node and a group is for the node.
+    """
+    if requirements.node_id:
+        node = controller.nodes.get(requirements.node_id)
+        yield [node] if node else []
+    elif requirements.group_id:
+        for group in groups.iterate_fallback_chain(controller, requirements.group_id):
+            yield [node for node in controller.nodes.values() if group.id in node.groups]
     else:
         yield list(controller.nodes.values())
 
 
-def _rank(controller: Controller, node: Node, need: Need) -> tuple[bool, bool, int, str, str]:
-    cold = not pulls.is_cached(controller, node, need.ref)
-    return node.id in need.failed_on, cold, -free_slots(controller, node, need), node.name, node.id
+def _rank(controller: Controller, node: Node, requirements: Requirements) -> tuple[bool, bool, int, str, str]:
+    """Return a sort key: the node with the lowest takes the instance."""
+    must_pull = not pulls.is_cached(controller, node, requirements.ref)
+    free_slots = count_free_slots(controller, node, requirements)
+    return node.id in requirements.failed_on, must_pull, -free_slots, node.name, node.id

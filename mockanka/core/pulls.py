@@ -1,7 +1,7 @@
-"""What a node has cached, what it is pulling, and what it throws away to make room.
+"""Pulls of versions to nodes, the cached templates of a node, and the room that both take on its disk.
 
-A node keeps files, not versions: versions of one template share their layers, so a pull fetches only what is
-missing, and what another pull is already fetching is waited for, not fetched twice.
+A node stores files, not versions. Versions of a template share files, so a pull fetches only those that are missing,
+and waits for those that another pull of the node is already fetching.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from math import ceil
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from mockanka.core.durations import transfer_time
+from mockanka.core.durations import compute_transfer_time
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import FaultHit, apply_rules
 from mockanka.core.templates import File, VersionRef, collect_file_sizes, get_version, record_pull
+from mockanka.core.transfers import Transfer
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -24,75 +24,66 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
 
 
-MIN_REMAINING = 1_000_000
-"""Nanoseconds that are left at least of a pull that goes on: in fewer its progress would show in steps."""
+MIN_REMAINING_TIME = 1_000_000
+"""Nanoseconds that a continued pull still takes at least; in less time its progress would visibly jump."""
+
+
+class PullStall(NamedTuple):
+    """A pull stops at a progress, 0 to 1, until the fault rule is removed."""
+
+    rule_id: str
+    progress: float
+
+
+class PullFailure(NamedTuple):
+    """A pull fails at a moment, with a message."""
+
+    at: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A version on its way to a node: from when to when, and the files this pull fetches itself.
+    """A version on its way to a node.
 
-    A fault may rest it for a while at a share of its way, hold it there for good, or break it off.
+    ``files`` are those that this pull fetches itself. ``transfer`` is its course, also the pause that a fault makes.
+    A ``stall`` holds it at a progress while its transfer only seems to go on; a ``failure`` ends it early.
     """
 
     ref: VersionRef
-    started: int
-    ends: int
     files: tuple[File, ...]
-    pauses_at: float = 1.0
-    rest: int = 0
-    stalled_by: str = ""
-    stalled_at: float = 1.0
-    fails_at: int | None = None
-    message: str = ""
+    transfer: Transfer
+    stall: PullStall | None = None
+    failure: PullFailure | None = None
 
     @property
-    def over(self) -> int:
-        """When it ends, one way or the other, unless it is held."""
-        return self.ends if self.fails_at is None else self.fails_at
-
-    def progress(self, at: int) -> float:
-        """0 to 1, even over the time in which it moves."""
-        made = self._unheld(at)
-        return min(self.stalled_at, made) if self.stalled_by else made
+    def size(self) -> int:
+        """Bytes that this pull fetches itself."""
+        return sum(file.size for file in self.files)
 
     @property
-    def moving(self) -> int:
-        """How long it moves, all in all."""
-        return self.ends - self.started - self.rest
+    def expected_end(self) -> int | None:
+        """The moment at which it completes or fails; None while it is stalled."""
+        if self.stall is not None:
+            return None
+        return self.transfer.ends if self.failure is None else self.failure.at
 
-    def _unheld(self, at: int) -> float:
-        if at >= self.ends:
-            return 1.0
-        if not self.moving:  # nothing to fetch, and still it rests
-            return self.pauses_at
-        gone, before = max(0, at - self.started), self._gone_at(self.pauses_at)
-        return (gone if gone <= before else max(before, gone - self.rest)) / self.moving
-
-    def _gone_at(self, share: float) -> int:
-        """How long it has moved at a share of its way: rounded up, so that progress never falls by it."""
-        return ceil(self.moving * share)
+    def progress(self, now: int) -> float:
+        """Return the share that is pulled at a moment, 0 to 1."""
+        progress = self.transfer.progress(now)
+        return progress if self.stall is None else min(self.stall.progress, progress)
 
     def resumed(self, now: int) -> Pull:
-        """The same, no longer held: it goes on from where it is, by so much later as it was held."""
-        reached = self.started + self._gone_at(self.stalled_at)
-        if self.stalled_at > self.pauses_at:
-            reached += self.rest
-        late = max(0, now - reached) if self.stalled_by else 0
-        return replace(self, started=self.started + late, ends=self.ends + late, stalled_by="", stalled_at=1.0)
-
-    def delayed(self, late: int, now: int) -> Pull:
-        """The same, ending so much later: it rests as much longer, where it would anyway or where it is now."""
-        made, moving = self.progress(now), self.moving
-        if self.rest and made <= self.pauses_at:
-            return replace(self, rest=self.rest + late, ends=self.ends + late)
-        started = now - self._gone_at(made)
-        return replace(self, started=started, pauses_at=made, rest=late, ends=started + moving + late)
+        """Return a copy that is not stalled: it goes on from its progress, as much later as it was stalled."""
+        if self.stall is None:
+            return self
+        stalled_for = max(0, now - self.transfer.moment_of(self.stall.progress))
+        return replace(self, transfer=self.transfer.shifted(stalled_for), stall=None)
 
 
 @dataclass(frozen=True, slots=True)
 class PullEnded(NodeEvent):
-    """A pull is through. Instances and distributions that wait for it have events of their own, right behind."""
+    """A pull completes or fails. Instances and distributions that wait for it have events of their own right after."""
 
     kind: ClassVar = "pull_ended"
 
@@ -106,107 +97,123 @@ class PullEnded(NodeEvent):
     def is_current(self, controller: Controller) -> bool:
         node = self.reporting_node(controller)
         pull = node.pulls.get(self.ref) if node else None
-        return pull is not None and pull.over == self.until and not pull.stalled_by
+        return pull is not None and pull.expected_end == self.until
 
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         pull = node.pulls.pop(self.ref)
-        named = {"template": self.ref.template_id, "tag": get_version(controller, self.ref).tag}
-        if pull.fails_at is not None:
-            controller.record("pull failed", node.id, **named, message=pull.message)
+        version = {"template": self.ref.template_id, "tag": get_version(controller, self.ref).tag}
+        if pull.failure is not None:
+            controller.record("pull failed", node.id, **version, message=pull.failure.message)
             return
         node.cached[self.ref] = controller.now
         record_pull(controller, self.ref)
-        controller.record("pulled", node.id, **named)
+        controller.record("pulled", node.id, **version)
 
 
 def begin_pull(
-    controller: Controller, node: Node, ref: VersionRef, one: Instance | None = None, hit: FaultHit | None = None
+    controller: Controller, node: Node, ref: VersionRef, instance: Instance | None = None, hit: FaultHit | None = None
 ) -> Pull | None:
-    """Fetch a version, for an instance or a distribution; None if the node has it all.
+    """Return the pull of a version, a new one if there is none; None if all of its files are on the node.
 
-    ``hit`` is what a fault does to it; without one, the rules for pulls are asked. Raises NodeDiskFull or
-    RegistryDown, having changed nothing.
+    ``hit`` is the fault of the distribution that wants it; without one, the rules for pulls are asked. Raises
+    NodeDiskFull or RegistryDown, and changes nothing then.
     """
     if is_cached(controller, node, ref):
         node.cached[ref] = controller.now
         return None
     if ref in node.pulls:
         return node.pulls[ref]
-    wanted = collect_file_sizes([get_version(controller, ref).files])
-    coming = collect_file_sizes(pull.files for pull in node.pulls.values())
-    there = _stored(controller, node.cached)
-    missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
+    missing = _find_missing_files(controller, node, ref)
     size = sum(file.size for file in missing)
     if missing:
         controller.registry.require_reachable()
     _make_room(controller, node, ref, size)
-    hit = hit or apply_rules(controller, "pull", one, node, ref)
-    ends = controller.now + transfer_time(size, hit.action.bandwidth or controller.timings.pull_bandwidth)
-    shared = [pull for pull in node.pulls.values() if any(file.name in wanted for file in pull.files)]
-    ends = max([ends, *(pull.ends for pull in shared)])
-    controller.schedule_effects(hit, ends - controller.now, one, node)
-    pull = _struck(Pull(ref, controller.now, ends, missing), hit)
-    for other in shared:
-        if other.fails_at is not None and (pull.fails_at is None or other.fails_at < pull.fails_at):
-            pull = replace(pull, fails_at=other.fails_at, message=other.message)
-        elif other.stalled_by and not pull.stalled_by and pull.fails_at is None:  # what it waits for does not come
-            pull = replace(pull, stalled_by=other.stalled_by, stalled_at=other.stalled_at)
-    node.pulls[ref] = pull
+    hit = hit or apply_rules(controller, "pull", instance, node, ref)
+    awaited = _find_awaited_pulls(controller, node, ref)
+    length = compute_transfer_time(size, hit.action.bandwidth or controller.timings.pull_bandwidth)
+    ends = max([controller.now + length, *(other.transfer.ends for other in awaited)])
+    controller.schedule_effects(hit, ends - controller.now, instance, node)
+    pull = _apply_hit(Pull(ref, missing, Transfer(controller.now, ends)), hit)
+    for other in awaited:
+        pull = _depend_on(pull, other)
     controller.record("pull began", node.id, template=ref.template_id, bytes=size, until=ends)
-    if not pull.stalled_by:
-        controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
+    _set_pull(controller, node, pull)
     return pull
 
 
-def continue_pull(controller: Controller, node: Node, ref: VersionRef, made: float) -> Pull | None:
-    """Have a pull go on of which a share is made, less than all; None if the node has everything.
+def continue_pull(controller: Controller, node: Node, ref: VersionRef, progress: float) -> Pull | None:
+    """Return a pull that goes on from a progress below 1; None if all of its files are on the node.
 
-    Its room is taken already, and no fault is asked.
+    Its room on the disk is taken already, and no fault rule is asked.
     """
     if is_cached(controller, node, ref):
         return None
     if ref in node.pulls:
         return node.pulls[ref]
-    at = node.last_contact(controller.now)
-    coming = collect_file_sizes(pull.files for pull in node.pulls.values())
-    wanted = collect_file_sizes([get_version(controller, ref).files])
-    there = _stored(controller, node.cached)
-    missing = tuple(File(name, size) for name, size in wanted.items() if name not in there and name not in coming)
-    rest = int(transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth) * (1 - made))
-    rest = max([rest, MIN_REMAINING, *(pull.ends - at for pull in node.pulls.values() if wanted.keys() & _names(pull))])
-    started = max(0, at - int(rest * made / (1 - made)))
-    node.pulls[ref] = pull = Pull(ref, started, at + rest, missing)
-    controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
+    now = node.last_contact(controller.now)
+    missing = _find_missing_files(controller, node, ref)
+    whole = compute_transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth)
+    waits = [other.transfer.ends - now for other in _find_awaited_pulls(controller, node, ref)]
+    remaining = max([int(whole * (1 - progress)), MIN_REMAINING_TIME, *waits])
+    started = max(0, now - int(remaining * progress / (1 - progress)))
+    pull = Pull(ref, missing, Transfer(started, now + remaining))
+    _set_pull(controller, node, pull)
     return pull
 
 
-def _names(pull: Pull) -> set[str]:
-    return {file.name for file in pull.files}
+def _set_pull(controller: Controller, node: Node, pull: Pull) -> None:
+    """Give the node a pull, or another course of one, and schedule its end."""
+    node.pulls[pull.ref] = pull
+    if (end := pull.expected_end) is not None:
+        controller.schedule(end, PullEnded(node.id, pull.ref, end))
 
 
-def _struck(pull: Pull, hit: FaultHit) -> Pull:
-    """The pull as a fault makes it."""
-    do = hit.action
-    if do.fail is not None:
-        return replace(pull, fails_at=pull.started + int((pull.ends - pull.started) * do.fraction), message=do.fail)
-    if do.stall and do.duration is None:
-        return replace(pull, stalled_by=hit.rule_id, stalled_at=do.fraction)
-    if do.stall:
-        rest = do.duration or 0
-        return replace(pull, ends=pull.ends + rest, pauses_at=do.fraction, rest=rest)
+def _find_missing_files(controller: Controller, node: Node, ref: VersionRef) -> tuple[File, ...]:
+    """Return the files of a version that are neither on the node nor on their way to it."""
+    present = _collect_files(controller, node.cached) | collect_file_sizes(pull.files for pull in node.pulls.values())
+    files = collect_file_sizes([get_version(controller, ref).files])
+    return tuple(File(name, size) for name, size in files.items() if name not in present)
+
+
+def _find_awaited_pulls(controller: Controller, node: Node, ref: VersionRef) -> list[Pull]:
+    """Return the pulls of the node that fetch files of a version, and began before its own pull."""
+    files = collect_file_sizes([get_version(controller, ref).files])
+    earlier = takewhile(lambda pull: pull.ref != ref, node.pulls.values())
+    return [pull for pull in earlier if any(file.name in files for file in pull.files)]
+
+
+def _apply_hit(pull: Pull, hit: FaultHit) -> Pull:
+    """Return the pull with what a fault does to it: it fails, is stalled, or makes a pause."""
+    action, transfer = hit.action, pull.transfer
+    if action.fail is not None:
+        fails_at = transfer.started + int((transfer.ends - transfer.started) * action.fraction)
+        return replace(pull, failure=PullFailure(fails_at, action.fail))
+    if action.stall and action.duration is None:
+        return replace(pull, stall=PullStall(hit.rule_id, action.fraction))
+    if action.stall:
+        pause = action.duration or 0
+        return replace(pull, transfer=Transfer(transfer.started, transfer.ends + pause, action.fraction, pause))
+    return pull
+
+
+def _depend_on(pull: Pull, other: Pull) -> Pull:
+    """Return the pull with the failure or the stall of another pull that it waits for."""
+    if other.failure is not None and (pull.failure is None or other.failure.at < pull.failure.at):
+        return replace(pull, failure=other.failure)
+    if other.stall is not None and pull.stall is None and pull.failure is None:
+        return replace(pull, stall=other.stall)
     return pull
 
 
 def fail_pull(controller: Controller, node: Node, ref: VersionRef, message: str) -> None:
-    """A pull of the node fails now."""
-    pull = replace(node.pulls[ref].resumed(controller.now), fails_at=controller.now, message=message)
-    node.pulls[ref] = pull
-    controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
+    """Let a pull of the node fail now, also one that is stalled."""
+    pull = node.pulls[ref].resumed(controller.now)
+    _set_pull(controller, node, replace(pull, failure=PullFailure(controller.now, message)))
 
 
 def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
-    """Nobody wants a pull of the node any more. One that others of the node lean on goes on."""
+    """Drop a pull that nothing waits for any more, unless another pull of the node needs files that it fetches."""
     names = {file.name for file in node.pulls[ref].files}
     others = [other for other in node.pulls if other != ref]
     if not any(file.name in names for other in others for file in get_version(controller, other).files):
@@ -215,83 +222,82 @@ def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
 
 
 def release_stalled_pulls(controller: Controller, node: Node, rule_id: str) -> list[VersionRef]:
-    """The fault that held pulls of the node is removed: they go on from where they are. Returns which.
+    """Let the pulls go on that a fault rule stalls, and return their versions.
 
-    One that waits for layers of another ends no sooner than that.
+    A pull ends no sooner than those that it waits for.
     """
-    freed = [ref for ref, pull in node.pulls.items() if pull.stalled_by == rule_id]
-    for ref in freed:
+    stalled = [ref for ref, pull in node.pulls.items() if pull.stall is not None and pull.stall.rule_id == rule_id]
+    for ref in stalled:
         pull = node.pulls[ref].resumed(controller.now)
-        wanted = collect_file_sizes([get_version(controller, ref).files])
-        before = [other for other in _before(node, ref) if any(file.name in wanted for file in other.files)]
-        late = max((other.ends for other in before), default=0) - pull.ends
-        node.pulls[ref] = pull = pull.delayed(late, controller.now) if late > 0 else pull
-        controller.schedule(pull.over, PullEnded(node.id, ref, pull.over))
+        awaited = _find_awaited_pulls(controller, node, ref)
+        delay = max((other.transfer.ends for other in awaited), default=0) - pull.transfer.ends
+        if delay > 0:
+            pull = replace(pull, transfer=pull.transfer.delayed(delay, controller.now))
+        _set_pull(controller, node, pull)
         controller.record("let go", node.id, template=ref.template_id)
-    return freed
-
-
-def _before(node: Node, ref: VersionRef) -> Iterable[Pull]:
-    """The pulls of the node that began before that one."""
-    return takewhile(lambda pull: pull.ref != ref, node.pulls.values())
+    return stalled
 
 
 def is_cached(controller: Controller, node: Node, ref: VersionRef) -> bool:
-    """Whether a VM of that version can be cloned on the node at once."""
+    """Return whether all files of a version are on the node, so that a VM can be cloned from it at once."""
     if ref in node.cached:
         return True
     if not any(cached.template_id == ref.template_id for cached in node.cached):
         return False
-    there = _stored(controller, node.cached)
-    return all(file.name in there for file in get_version(controller, ref).files)
+    present = _collect_files(controller, node.cached)
+    return all(file.name in present for file in get_version(controller, ref).files)
 
 
-def disk_used(controller: Controller, node: Node, now: int) -> int:
-    """Bytes that Anka's files take on the node; a pull's files grow as it goes on."""
-    pulling = sum(int(pull.progress(now) * sum(file.size for file in pull.files)) for pull in node.pulls.values())
-    return max(0, sum(_stored(controller, node.cached).values()) + pulling + node.disk_anka)
+def compute_disk_usage(controller: Controller, node: Node, now: int) -> int:
+    """Return the bytes that Anka's files take on the node; those of a pull grow with its progress."""
+    pulling = sum(int(pull.progress(now) * pull.size) for pull in node.pulls.values())
+    return max(0, sum(_collect_files(controller, node.cached).values()) + pulling + node.disk_anka)
 
 
 def resume_pulls(controller: Controller, node: Node) -> None:
-    """The node is back: what it finished pulling while it was lost is through now."""
+    """Schedule the ends that were due while the node was lost: it reports them now that it is back."""
     for pull in node.pulls.values():
-        if pull.over <= controller.now and not pull.stalled_by:
-            controller.schedule(controller.now, PullEnded(node.id, pull.ref, pull.over))
+        if (end := pull.expected_end) is not None and end <= controller.now:
+            controller.schedule(controller.now, PullEnded(node.id, pull.ref, end))
 
 
 def drop_cached_template(controller: Controller, node: Node, template_id: str) -> None:
-    """Take the versions of a template off the node's disk, but for files that VMs or pulls there lean on."""
-    in_use = {controller.instances[id].ref for id in node.occupants} | {*node.pulls}
-    needed = _stored(controller, in_use)
-    meant = [ref for ref in node.cached if ref.template_id == template_id]
-    for ref in sorted(meant, key=lambda each: each in in_use):
-        others = _stored(controller, (other for other in node.cached if other != ref))
+    """Take the versions of a template off the node's disk, except for files that its VMs or pulls need."""
+    in_use = _find_refs_in_use(controller, node)
+    needed = _collect_files(controller, in_use)
+    cached = [ref for ref in node.cached if ref.template_id == template_id]
+    for ref in sorted(cached, key=lambda ref: ref in in_use):
+        others = _collect_files(controller, (other for other in node.cached if other != ref))
         if all(file.name in others or file.name not in needed for file in get_version(controller, ref).files):
             del node.cached[ref]
 
 
-def _stored(controller: Controller, refs: Iterable[VersionRef]) -> dict[str, int]:
+def _find_refs_in_use(controller: Controller, node: Node) -> set[VersionRef]:
+    """Return the versions of the VMs and pulls of the node."""
+    return {controller.instances[id].ref for id in node.occupants} | {*node.pulls}
+
+
+def _collect_files(controller: Controller, refs: Iterable[VersionRef]) -> dict[str, int]:
+    """Return the files of versions, each once, with their sizes in bytes."""
     return collect_file_sizes(get_version(controller, ref).files for ref in refs)
 
 
 def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -> None:
     """Drop cached templates, least recently used first, until ``size`` bytes fit (controller-facts C6, C11)."""
     kept = dict(node.cached)
-    reserved = sum(file.size for pull in node.pulls.values() for file in pull.files)
+    reserved = sum(pull.size for pull in node.pulls.values())
 
     def free() -> int:
-        return node.disk_size - node.disk_other - node.disk_anka - reserved - sum(_stored(controller, kept).values())
+        cached = sum(_collect_files(controller, kept).values())
+        return node.disk_size - node.disk_other - node.disk_anka - reserved - cached
 
     dropped: list[VersionRef] = []
-    needed = {controller.instances[id].ref for id in node.occupants} | {*node.pulls, ref}
-    needed_files = _stored(controller, needed)
+    needed = _collect_files(controller, _find_refs_in_use(controller, node) | {ref})
     while free() < size:
-        idle = [
-            old for old in kept if not any(file.name in needed_files for file in get_version(controller, old).files)
-        ]
-        if not idle:
+        unused = [old for old in kept if not any(file.name in needed for file in get_version(controller, old).files)]
+        if not unused:
             raise NodeDiskFull(node.name, size, max(0, free()))
-        dropped.append(min(idle, key=lambda old: (kept[old], old)))
+        dropped.append(min(unused, key=lambda old: (kept[old], old)))
         del kept[dropped[-1]]
     for old in dropped:
         del node.cached[old]

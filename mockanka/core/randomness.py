@@ -1,40 +1,44 @@
-"""Randomness and identity, both from the seed alone.
+"""Random numbers and ids that depend on the seed alone.
 
-Each draw hashes seed, entity and purpose, so what happens to one entity never disturbs another, and nothing
-has to be remembered between draws.
+A draw is a hash of seed, entity and purpose: what happens to one entity changes nothing for another, and no state is
+kept between draws.
 """
 
 from hashlib import blake2b
 from uuid import UUID
 
+FLOAT_BITS = 53
+"""Bits of a float's mantissa: so many bits of a hash make a number below 1 without rounding."""
 
-def digest(seed: int, *parts: object, size: int = 16) -> bytes:
-    """``size`` bytes that depend on the seed and on every part, and on nothing else."""
+
+def hash_parts(seed: int, *parts: object, size: int = 16) -> bytes:
+    """Return ``size`` bytes that depend on the seed and on every part, and on nothing else."""
     text = "\0".join(str(part) for part in (seed, *parts))
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
 
 def draw(seed: int, entity: str, purpose: str) -> float:
-    """A number in [0, 1), evenly spread."""
-    return (int.from_bytes(digest(seed, entity, purpose, size=8), "big") >> 11) / 2**53
+    """Return a number from 0 to below 1, uniformly distributed."""
+    bits = int.from_bytes(hash_parts(seed, entity, purpose, size=8), "big")
+    return (bits >> (64 - FLOAT_BITS)) / (1 << FLOAT_BITS)
 
 
-def controller_uuid(seed: int, kind: str, count: int) -> str:
-    """An id as the controller mints it: like UUID version 4, but with a variant nibble of 4 to 7.
+def make_controller_uuid(seed: int, kind: str, count: int) -> str:
+    """Return an id as the controller makes them: like UUID version 4, but with a variant nibble of 4 to 7.
 
     Evidence: controller-facts A0.2, true of every instance, request and group id ever published.
     """
-    raw = bytearray(digest(seed, "minted", kind, count))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x40
+    raw = bytearray(hash_parts(seed, "minted", kind, count))
+    raw[6] = raw[6] & 0x0F | 0x40  # the version
+    raw[8] = raw[8] & 0x3F | 0x40  # the variant
     return str(UUID(bytes=bytes(raw)))
 
 
-def host_uuid(seed: int, *names: object) -> str:
-    """An id as a Mac mints it (nodes, templates, VMs): a proper UUID version 4 (controller-facts A0.2)."""
-    return str(UUID(bytes=digest(seed, *names), version=4))
+def make_host_uuid(seed: int, *names: object) -> str:
+    """Return an id as a Mac makes them (nodes, templates, VMs): a standard UUID version 4 (controller-facts A0.2)."""
+    return str(UUID(bytes=hash_parts(seed, *names), version=4))
 
 
-def image_file_name(seed: int, *names: object) -> str:
-    """The name of an image or state file: 32 hex digits and ``.ank`` (controller-facts A11)."""
-    return f"{digest(seed, *names).hex()}.ank"
+def make_image_file_name(seed: int, *names: object) -> str:
+    """Return the name of an image or state file: 32 hex digits and ``.ank`` (controller-facts A11)."""
+    return f"{hash_parts(seed, *names).hex()}.ank"

@@ -133,7 +133,8 @@ def _fail_transfers(controller: Controller) -> None:
     message = str(RegistryDown())
     for node in controller.nodes.values():
         for ref, pull in list(node.pulls.items()):
-            if pull.stalled_by or pull.over > controller.now:  # a lost node may have finished it already
+            end = pull.expected_end
+            if end is None or end > controller.now:  # a lost node may have finished it already
                 pulls.fail_pull(controller, node, ref, message)
                 reschedule_pull_waiters(controller, node, ref)
     for save in list(controller.save_images.values()):

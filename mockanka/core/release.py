@@ -1,7 +1,7 @@
-"""Which controller release is simulated, and one table: what came with which release.
+"""Releases of the controller, and the table of what came with which release.
 
-Whatever differs between releases asks this table, by the feature's name. The document carries the same releases as
-``x-since`` and ``x-until``; a test holds the two together.
+Code that depends on the release asks for a feature of the table by name: ``release.has("vlans")``. The OpenAPI document
+has the same releases as ``x-since`` and ``x-until``; a test compares the two.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Release(NamedTuple):
-    """A controller release; compares as releases do."""
+    """Release of the controller. Releases compare by their numbers: 1.9.0 < 1.10.0."""
 
     major: int
     minor: int
@@ -18,7 +18,10 @@ class Release(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Release":
-        """``1.8.0`` or ``1.8``; anything else, and anything before 1.8.0, is a ValueError that says so."""
+        """Return the release that a text like ``1.8.0`` or ``1.8`` names.
+
+        Raises ValueError for any other text, and for a release before OLDEST_RELEASE.
+        """
         match = re.fullmatch(r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", text, re.ASCII)
         if match is None:
             raise ValueError(f"{text!r} is no release: give one like {DEFAULT_RELEASE}")
@@ -27,13 +30,18 @@ class Release(NamedTuple):
             raise ValueError(f"release {release} is older than {OLDEST_RELEASE}, the oldest that is simulated")
         return release
 
+    @classmethod
+    def from_version(cls, version: str) -> "Release":
+        """Return the release of a version in a status, such as ``1.50.1-24e848a5``; ValueError as of ``parse``."""
+        return cls.parse(version.strip().removeprefix("v").partition("-")[0])
+
     def has(self, feature: str) -> bool:
-        """Whether this release has a feature of the table below."""
+        """Return whether this release has a feature of FEATURES."""
         return self >= SINCE[feature]
 
     @property
     def known(self) -> "Release":
-        """This release if it is one that is known, else the nearest lower one."""
+        """This release if it is one of KNOWN_RELEASES, else the nearest lower one."""
         return KNOWN_RELEASES[bisect_right(KNOWN_RELEASES, self) - 1]
 
     def __str__(self) -> str:
@@ -45,11 +53,14 @@ DEFAULT_RELEASE = Release(1, 50, 1)
 
 
 class Feature(NamedTuple):
-    """Something that differs from one release on: what it is, for a person, and the section of controller-facts that
-    is the evidence. It is a guess where nobody has seen which release it came with."""
+    """Difference between releases: ``since`` is the first release that has it.
+
+    ``description`` is a sentence for the documentation, ``evidence`` names the sections of controller-facts. It is a
+    ``guess`` if the release that it came with is unknown.
+    """
 
     since: Release
-    what: str
+    description: str
     evidence: str
     guess: bool = False
 
@@ -308,12 +319,13 @@ FEATURES: dict[str, Feature] = {
 }
 
 SINCE: dict[str, Release] = {name: feature.since for name, feature in FEATURES.items()}
+"""First release that has a feature, by its name."""
 
-_SEEN = """
+_NAMED_RELEASES = """
     1.8.0 1.9.0 1.10.0 1.10.1 1.11.0 1.11.1 1.13.0 1.14.0 1.15.0 1.17.0 1.18.0 1.19.0 1.20.0 1.21.2 1.22.0 1.23.0
     1.24.0 1.24.1 1.25.0 1.27.0 1.28.0 1.29.0 1.30.0 1.31.0 1.32.0 1.33.0 1.34.0 1.35.0 1.36.0 1.37.0 1.38.0 1.39.0
     1.40.0 1.41.0 1.41.1 1.42.0 1.43.0 1.44.0 1.45.0 1.46.0 1.47.0 1.48.0 1.48.3 1.49.0 1.50.0 1.50.1 1.51.0 1.51.1
     1.51.2
 """
-KNOWN_RELEASES: list[Release] = sorted({*map(Release.parse, _SEEN.split()), *SINCE.values()})
-"""The releases that somebody has named (controller-facts E and the documents it draws on)."""
+KNOWN_RELEASES: list[Release] = sorted({*map(Release.parse, _NAMED_RELEASES.split()), *SINCE.values()})
+"""Releases that are named by a public source (controller-facts E and the documents it cites), oldest first."""

@@ -1,4 +1,4 @@
-"""Taking a template off the nodes' disks, each with its next task (controller-facts A14)."""
+"""Removals of a template from the disks of nodes; each node does it with its next task (controller-facts A14)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TemplateRemoved(NodeEvent):
-    """A node takes a template off its disk, as far as nothing that runs there needs it."""
+    """A node removes a template from its disk, except for files that its VMs or pulls need."""
 
     kind: ClassVar = "template_removed"
 
@@ -41,34 +41,35 @@ class TemplateRemoved(NodeEvent):
         controller.record("template removed", node.id, template=self.template_id, versions=before - len(node.cached))
 
 
-def request_removal(controller: Controller, template_id: str, node_ids: Sequence[str] = ()) -> list[str]:
-    """Have nodes take a template off their disks: those named, or all that have some of it; returns which.
+def request_template_removal(controller: Controller, template_id: str, node_ids: Sequence[str] = ()) -> list[str]:
+    """Have nodes remove a template from their disks, and return their ids.
 
-    Guess: that by default only those are asked. NotFound for a template that never was.
+    They are the nodes named, or all that have a version of the template (guess: that not all nodes are asked). Raises
+    NotFound for a template that never was in the registry, and NoSuchNode.
     """
     if template_id not in controller.templates:
         raise NotFound
     for node_id in node_ids:
         if node_id not in controller.nodes:
             raise NoSuchNode(node_id)
-    has_some = (node.id for node in controller.nodes.values() if _has(node, template_id))
-    asked = [controller.nodes[id] for id in dict.fromkeys(node_ids or has_some)]
-    for node in asked:
+    cached_on = (node.id for node in controller.nodes.values() if _has_version(node, template_id))
+    nodes = [controller.nodes[id] for id in dict.fromkeys(node_ids or cached_on)]
+    for node in nodes:
         wait = controller.timings.schedule.sample(draw(controller.seed, node.id, f"remove {template_id}"))
         due = controller.now + wait
         node.removals[template_id] = due
         controller.schedule(due, TemplateRemoved(node.id, template_id, due))
-    ids = [node.id for node in asked]
+    ids = [node.id for node in nodes]
     controller.record("template removal", template_id, nodes=ids)
     return ids
 
 
 def resume_removals(controller: Controller, node: Node) -> None:
-    """The node is back: what it was to take off its disk meanwhile goes now."""
+    """Schedule the removals that were due while the node was lost: it does them now that it is back."""
     for template_id, due in node.removals.items():
         if due <= controller.now:
             controller.schedule(controller.now, TemplateRemoved(node.id, template_id, due))
 
 
-def _has(node: Node, template_id: str) -> bool:
+def _has_version(node: Node, template_id: str) -> bool:
     return any(ref.template_id == template_id for ref in node.cached)

@@ -1,7 +1,7 @@
-"""Restarting an instance's VM: a forced stop, then a start (controller-facts A5).
+"""Restarts of an instance's VM: a forced stop, then a start (controller-facts A5).
 
-Before 1.47 the instance shows as Error in between; after that it stays Started, and only its VM tells. What remains is
-a message, as it was seen.
+Before 1.47 the instance is Error in between; since then it stays Started, and only the status of its VM shows the
+restart. In both cases the instance keeps RESTART_MESSAGE.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, transitions, usb
+from mockanka.core.durations import Duration
 from mockanka.core.errors import NotRunning
 from mockanka.core.events import NodeEvent
 from mockanka.core.lifecycle import InstanceState
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from mockanka.core.instance_record import Instance
     from mockanka.core.nodes import Node
 
-STOPPED = 'Unexpected VM state: "stopped"'
-"""What is left in ``message``, also of an instance that is Started again (controller-facts A0.4)."""
+RESTART_MESSAGE = 'Unexpected VM state: "stopped"'
+"""Message that a restart leaves, also when the instance is Started again (controller-facts A0.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RestartStageEnded(NodeEvent):
-    """A stage of a restart is over: the VM has stopped, or is up again. A lost node reports neither."""
+    """A stage of a restart ends: the VM has stopped, or is up again. A lost node reports neither."""
 
     kind: ClassVar = "restart_stage_ended"
 
@@ -41,68 +42,75 @@ class RestartStageEnded(NodeEvent):
         return controller.nodes.get(instance.node_id or "")
 
     def apply(self, controller: Controller) -> None:
-        one = controller.instances[self.instance_id]
-        if one.vm is not None and one.vm.status == "running":
-            _has_stopped(controller, one)
+        instance = controller.instances[self.instance_id]
+        if instance.vm is not None and instance.vm.status == "running":
+            _finish_stop(controller, instance)
         else:
-            _is_up(controller, one)
+            _finish_boot(controller, instance)
 
 
 def restart_vm(
     controller: Controller, instance_id: str, usb_device: str | None = None, vnc_password: str | None = None
 ) -> None:
-    """Accept a request to restart a Started instance; again, while it goes on, is fine.
+    """Restart the VM of a Started instance; nothing changes if a restart is under way already.
 
-    Guess: another state is refused, and so is a device that the node has not free.
+    The VM gets the USB device and the VNC password, if they are given. Raises NotFound, NotRunning, NeedsLicense or
+    NoFreeUsbDevice. Guess: that another state is refused, and a device that is not free on the node.
     """
-    one = instances.find_instance(controller, instance_id)
-    if one.restarting_until is not None:
+    instance = instances.find_instance(controller, instance_id)
+    if instance.restarting_until is not None:
         return
-    if one.state is not InstanceState.STARTED or one.vm is None:
-        raise NotRunning(one.state)
+    if instance.state is not InstanceState.STARTED or instance.vm is None:
+        raise NotRunning(instance.state)
     if usb_device:
         controller.license.require("usb", "usb_device")
-    if usb_device and not (one.usb and one.usb.answers_to(usb_device)):
-        one.usb = usb.take(controller, controller.nodes[one.node_id or ""], usb_device)
-        one.request = replace(one.request, usb_device=usb_device)
+    if usb_device and not (instance.usb and instance.usb.matches(usb_device)):
+        instance.usb = usb.require_free_device(controller, controller.nodes[instance.node_id or ""], usb_device)
+        instance.request = replace(instance.request, usb_device=usb_device)
     if vnc_password:
-        one.vm = replace(one.vm, vnc_password=vnc_password)
-    controller.mark_changed(one)
-    controller.record("restart", one.id)
-    _go_on(controller, one, controller.timings.stop.sample(draw(controller.seed, one.id, f"stop {one.vm.started}")))
+        instance.vm = replace(instance.vm, vnc_password=vnc_password)
+    controller.mark_changed(instance)
+    controller.record("restart", instance.id)
+    _begin_stage(controller, instance, "stop", controller.timings.stop)
 
 
 def resume_restarts(controller: Controller, node: Node) -> None:
-    """The node is back: what its VMs came to while it was lost happens now."""
-    for one in controller.instances.values():
-        until = one.restarting_until
-        if one.node_id == node.id and until is not None and until <= controller.now:
-            controller.schedule(controller.now, RestartStageEnded(one.id, until))
+    """Schedule the stage ends that were due while the node was lost: it reports them now that it is back."""
+    for instance in controller.instances.values():
+        until = instance.restarting_until
+        if instance.node_id == node.id and until is not None and until <= controller.now:
+            controller.schedule(controller.now, RestartStageEnded(instance.id, until))
 
 
-def _go_on(controller: Controller, one: Instance, length: int) -> None:
-    one.restarting_until = controller.now + length
-    controller.schedule(one.restarting_until, RestartStageEnded(one.id, one.restarting_until))
+def _begin_stage(controller: Controller, instance: Instance, stage: str, duration: Duration) -> None:
+    """Begin a stage of a restart, ``stop`` or ``boot``."""
+    assert instance.vm is not None
+    purpose = f"{stage} {instance.vm.started}"  # another restart of the VM draws another length
+    instance.restarting_until = controller.now + duration.sample(draw(controller.seed, instance.id, purpose))
+    controller.schedule(instance.restarting_until, RestartStageEnded(instance.id, instance.restarting_until))
 
 
-def _has_stopped(controller: Controller, one: Instance) -> None:
-    assert one.vm is not None
+def _finish_stop(controller: Controller, instance: Instance) -> None:
+    """End the first stage: the VM has stopped, and boots."""
+    assert instance.vm is not None
     if not controller.release.has("quiet-restart"):
-        # Guess: that vminfo is whole meanwhile, which it is not of another instance in Error before 1.49.
-        transitions.transition(controller, one, InstanceState.ERROR, "restart")
-    one.vm = replace(one.vm, status="stopped")
-    one.message = STOPPED
-    controller.mark_changed(one)
-    controller.record("VM stopped", one.id, cause="restart")
-    _go_on(controller, one, controller.timings.boot.sample(draw(controller.seed, one.id, f"boot {one.vm.started}")))
+        # Guess: vminfo is complete meanwhile, though that of another instance in Error is not before 1.49.
+        transitions.transition(controller, instance, InstanceState.ERROR, "restart")
+    instance.vm = replace(instance.vm, status="stopped")
+    instance.message = RESTART_MESSAGE
+    controller.mark_changed(instance)
+    controller.record("VM stopped", instance.id, cause="restart")
+    _begin_stage(controller, instance, "boot", controller.timings.boot)
 
 
-def _is_up(controller: Controller, one: Instance) -> None:
-    assert one.vm is not None
-    one.restarting_until = None
-    if one.state is InstanceState.ERROR:
-        transitions.transition(controller, one, InstanceState.STARTED, "restarted")
-    # A restart shows by another start_date, which is told to the second (controller-facts A5).
-    one.vm = replace(one.vm, status="running", started=max(controller.now, one.vm.started // SECOND * SECOND + SECOND))
-    controller.mark_changed(one)
-    controller.record("VM restarted", one.id)
+def _finish_boot(controller: Controller, instance: Instance) -> None:
+    """End the second stage: the VM is up again."""
+    assert instance.vm is not None
+    instance.restarting_until = None
+    if instance.state is InstanceState.ERROR:
+        transitions.transition(controller, instance, InstanceState.STARTED, "restarted")
+    # start_date has whole seconds, and a client sees a restart by another start_date (controller-facts A5).
+    next_second = instance.vm.started // SECOND * SECOND + SECOND
+    instance.vm = replace(instance.vm, status="running", started=max(controller.now, next_second))
+    controller.mark_changed(instance)
+    controller.record("VM restarted", instance.id)

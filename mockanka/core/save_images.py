@@ -11,14 +11,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import instances, scripts, templates, transitions
-from mockanka.core.durations import transfer_time
-from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, RegistryDown, RegistryFull
+from mockanka.core.durations import compute_transfer_time
+from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import apply_rules
 from mockanka.core.instance_record import Stall
 from mockanka.core.lifecycle import InstanceState
-from mockanka.core.randomness import draw, host_uuid, image_file_name
-from mockanka.core.scripts import CorruptScript, ScriptResult
+from mockanka.core.randomness import draw, make_host_uuid, make_image_file_name
+from mockanka.core.scripts import InvalidBase64, ScriptResult
 from mockanka.core.templates import File, Template, Version, collect_file_sizes
 from mockanka.units import MIB
 
@@ -140,12 +140,12 @@ def create_save_image(
 ) -> SaveImage:
     """Accept a request to save an instance, which is Pushing from now on.
 
-    Raises NotFound, NoTarget, NoSuchTemplate, NotRunning or RegistryDown. A scenario may set the ``id``, and the time
-    at which it was ``requested``.
+    Raises NotFound, NoSaveTarget, NoSuchTemplate, NotRunning or RegistryDown. A scenario may set the ``id``, and the
+    time at which it was ``requested``.
     """
     source = instances.find_instance(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
-        raise NoTarget
+        raise NoSaveTarget
     controller.registry.require_reachable()
     if request.template_id and not _is_target(controller, request.template_id):
         raise NoSuchTemplate
@@ -214,9 +214,9 @@ def _begin_save(controller: Controller, save: SaveImage) -> None:
         save.script_result, takes = scripts.run_script(
             controller, source, save.request.script, None, f"script {save.id}"
         )
-    except CorruptScript as corrupt:
+    except InvalidBase64 as error:
         # As late as the real controller does (controller-facts A20).
-        _end_in_error(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
+        _end_in_error(controller, save, SaveError(str(error), type="base64.CorruptInputError"))
         return
     _begin_stage(controller, save, SaveStage.SCRIPT, takes)
 
@@ -250,7 +250,7 @@ def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     if upload_size > controller.registry.free_space(sum(stored.values())):
         _fail_save(controller, save, SaveError(str(RegistryFull()), code=0))
         return
-    length = transfer_time(upload_size, controller.timings.push_bandwidth)
+    length = compute_transfer_time(upload_size, controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
     hit = apply_rules(controller, "save_image", source, node, source.ref)
     action = hit.action
@@ -312,11 +312,11 @@ def _build_pushed_version(controller: Controller, save: SaveImage) -> Version:
     base = templates.get_version(controller, source.ref)
     spread = 0.9 + 0.2 * draw(controller.seed, save.id, "size")
     layer = File(
-        image_file_name(controller.seed, save.id, "image"),
+        make_image_file_name(controller.seed, save.id, "image"),
         int(controller.saved_size * spread) // FILE_BLOCK_SIZE * FILE_BLOCK_SIZE or FILE_BLOCK_SIZE,
     )
     ram = source.vm.ram if source.vm else 0
-    state = File(image_file_name(controller.seed, save.id, "state"), ram * MIB)
+    state = File(make_image_file_name(controller.seed, save.id, "state"), ram * MIB)
     target = controller.templates.get(request.template_id)
     return Version(
         number=target.next_version_number() if target else 0,
@@ -336,7 +336,7 @@ def _finish_save(controller: Controller, save: SaveImage) -> None:
     if target is None:
         origin = controller.templates[source.ref.template_id]
         target = Template(
-            id=host_uuid(controller.seed, save.id, "template"),
+            id=make_host_uuid(controller.seed, save.id, "template"),
             name=request.new_template_name,
             cpus=origin.cpus,
             ram=origin.ram,

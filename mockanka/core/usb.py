@@ -1,4 +1,4 @@
-"""USB devices on nodes: what there is, and who has it (controller-facts C10)."""
+"""USB devices of nodes, and which instances have them (controller-facts C10)."""
 
 from __future__ import annotations
 
@@ -12,61 +12,64 @@ if TYPE_CHECKING:
 
 
 class UsbDevice(NamedTuple):
-    """A device on a node: the name of its device group, and its location id, which tells it from its twins."""
+    """USB device of a node: the name of its device group, and its location id, which is unique on the node."""
 
     name: str
     location: str
 
-    def answers_to(self, wanted: str) -> bool:
-        """Requests name the device group or the location id (controller-facts A1)."""
+    def matches(self, wanted: str) -> bool:
+        """Return whether a request for a device group or a location id means this device (controller-facts A1)."""
         return wanted in (self.name, self.location)
 
 
-class Availability(NamedTuple):
-    """How many devices of a name are free, and how many are taken."""
+class UsbAvailability(NamedTuple):
+    """Numbers of free and of claimed devices of a name."""
 
     available: int
     busy: int
 
 
-def claimed(controller: Controller, node: Node) -> set[UsbDevice]:
-    """The node's devices that a VM on it has, or is about to get."""
+def find_claimed_devices(controller: Controller, node: Node) -> set[UsbDevice]:
+    """Return the node's devices that instances on it have, also those whose VM is not up yet."""
     return {device for id in node.occupants if (device := controller.instances[id].usb) is not None}
 
 
-def free_device(controller: Controller, node: Node, wanted: str) -> UsbDevice | None:
-    """The first free device on the node that answers to the name or location id."""
-    fitting = [device for device in node.usb if device.answers_to(wanted)]
-    if not fitting:
+def find_free_device(controller: Controller, node: Node, wanted: str) -> UsbDevice | None:
+    """Return the first free device of the node with that name or location id, or None."""
+    matching = [device for device in node.usb if device.matches(wanted)]
+    if not matching:
         return None
-    taken = claimed(controller, node)
-    return next((device for device in fitting if device not in taken), None)
+    claimed = find_claimed_devices(controller, node)
+    return next((device for device in matching if device not in claimed), None)
 
 
-def take(controller: Controller, node: Node, wanted: str) -> UsbDevice:
-    """A free device of that node; NoFreeUsbDevice if there is none."""
-    device = free_device(controller, node, wanted)
+def require_free_device(controller: Controller, node: Node, wanted: str) -> UsbDevice:
+    """Return the first free device of the node with that name or location id, or raise NoFreeUsbDevice."""
+    device = find_free_device(controller, node, wanted)
     if device is None:
         raise NoFreeUsbDevice(wanted)
     return device
 
 
 def require_usb_device(controller: Controller, wanted: str) -> None:
-    """Raise NoSuchUsbDevice unless some node has such a device, free or not."""
-    if not any(device.answers_to(wanted) for node in controller.nodes.values() for device in node.usb):
+    """Raise NoSuchUsbDevice unless a node has a device with that name or location id, free or not."""
+    if not any(device.matches(wanted) for node in controller.nodes.values() for device in node.usb):
         raise NoSuchUsbDevice(wanted)
 
 
-def availability(controller: Controller) -> dict[str, Availability]:
-    """Free and taken devices by name, over all nodes that are not Offline, in order of name."""
+def count_usb_devices(controller: Controller) -> dict[str, UsbAvailability]:
+    """Return the numbers of devices on all nodes that are not Offline, by name and in order of name."""
     if not controller.license.includes("usb"):
-        return {}  # guess: on a basic licence nobody hears of devices (controller-facts C14)
-    counts: dict[str, Availability] = {}
+        return {}  # guess: a basic licence shows no devices (controller-facts C14)
+    counts: dict[str, UsbAvailability] = {}
     for node in controller.nodes.values():
         if node.is_offline(controller.now):
             continue
-        taken = claimed(controller, node)
+        claimed = find_claimed_devices(controller, node)
         for device in node.usb:
-            free, busy = counts.get(device.name, (0, 0))
-            counts[device.name] = Availability(free, busy + 1) if device in taken else Availability(free + 1, busy)
+            count = counts.get(device.name, UsbAvailability(0, 0))
+            if device in claimed:
+                counts[device.name] = count._replace(busy=count.busy + 1)
+            else:
+                counts[device.name] = count._replace(available=count.available + 1)
     return dict(sorted(counts.items()))

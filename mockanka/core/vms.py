@@ -1,4 +1,4 @@
-"""The VMs behind instances: what a node makes of a template when it clones one."""
+"""VMs of instances: what a node makes of a template when it clones one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from mockanka.core.randomness import draw, host_uuid
+from mockanka.core.randomness import draw, make_host_uuid
 from mockanka.core.templates import get_version
 from mockanka.units import MICROSECOND, SECOND
 
@@ -18,12 +18,18 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
     from mockanka.core.templates import PortRule
 
-VNC_PORT = 5901
-GUEST_VNC = 5900
-HOST_PORT = 10000
-FIRST_HOST, HOSTS = 2, 253
-NAME_PREFIX = "mgmtManaged-"
-NAME_TEMPLATE = "$template_name-$ts"
+FIRST_VNC_PORT = 5901
+"""First port of a node that leads to the VNC server of a VM."""
+GUEST_VNC_PORT = 5900
+FIRST_FORWARDED_PORT = 10000
+"""First port of a node for port forwarding rules that do not ask for one."""
+
+# macOS gives its guests addresses of 192.168.64.0/24, from .2 to .254.
+FIRST_GUEST_NETWORK = 64
+FIRST_GUEST_HOST, GUEST_HOSTS = 2, 253
+
+VM_NAME_PREFIX = "mgmtManaged-"
+DEFAULT_NAME_TEMPLATE = "$template_name-$ts"
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,10 @@ class PortForward:
 
 @dataclass(frozen=True)
 class Vm:
-    """The VM behind an instance, as its node reports it (controller-facts A2.3); ``ram`` is MB."""
+    """The VM of an instance, as its node reports it (controller-facts A2.3).
+
+    ``ram`` is MB. ``created`` is the moment at which the VM was cloned, ``started`` that of its last boot.
+    """
 
     uuid: str
     name: str
@@ -52,32 +61,31 @@ class Vm:
     vnc_password: str = ""
     created: int = 0
     started: int = 0
-    """When it was cloned, and when it last booted."""
 
-    def lost(self, status: str, kept: bool) -> Vm:
-        """The same after something went wrong with it: with all that was known of it, or nothing that leads to it."""
-        if kept:
+    def after_failure(self, status: str, keep_details: bool) -> Vm:
+        """Return a copy with another status and, unless the details are kept, without name, address and ports."""
+        if keep_details:
             return replace(self, status=status)
         return replace(self, status=status, name="", ip="", vnc_port=0, ports=())
 
 
 def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
-    """The VM a node makes for the instance, with the next free address and ports of that node."""
-    source = controller.templates[instance.ref.template_id]
+    """Return the VM that a node clones for an instance, with the next free address and ports of that node."""
+    template = controller.templates[instance.ref.template_id]
     version = get_version(controller, instance.ref)
     request = instance.request
     others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
-    rules = source.port_rules_for(version) if request.ports is None else request.ports
-    ports = _forwarded(rules, {port.host_port for vm in others for port in vm.ports})
-    addresses = {vm.ip for vm in others}
+    rules = template.port_rules_for(version) if request.ports is None else request.ports
+    ports = _forward_ports(rules, {port.host_port for vm in others for port in vm.ports})
+    used_addresses = {vm.ip for vm in others}
     return Vm(
-        uuid=host_uuid(controller.seed, instance.id, "vm"),
-        name=_vm_name(controller, instance, source.name),
+        uuid=make_host_uuid(controller.seed, instance.id, "vm"),
+        name=_make_vm_name(controller, instance, template.name),
         host_ip=node.ip,
-        ip=next(address for address in map(_address, count()) if address not in addresses),
-        vnc_port=_vnc_port(controller, source.arch, ports, {vm.vnc_port for vm in others}),
-        cpus=source.cpus if version.suspended else request.vcpu or source.cpus,
-        ram=source.ram if version.suspended else request.vram or source.ram,
+        ip=next(address for address in map(_guest_address, count()) if address not in used_addresses),
+        vnc_port=_choose_vnc_port(controller, template.arch, ports, {vm.vnc_port for vm in others}),
+        cpus=template.cpus if version.suspended else request.vcpu or template.cpus,
+        ram=template.ram if version.suspended else request.vram or template.ram,
         ports=ports,
         vnc_password=request.vnc_password or "",
         created=controller.now,
@@ -85,51 +93,50 @@ def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
     )
 
 
-def _forwarded(rules: Sequence[PortRule], taken: set[int]) -> tuple[PortForward, ...]:
-    """The ports of the node that lead to those of the rules: the one that a rule asks for, or the next that is free.
+def _forward_ports(rules: Sequence[PortRule], used: set[int]) -> tuple[PortForward, ...]:
+    """Return the forwarded ports of a VM, in the order of the rules. ``used`` are the ports of other VMs of the node.
 
-    Guess: so it is also for a rule whose port another VM of the node has.
+    A rule gets the port that it asks for, or the next free one. Guess: that holds too if another VM has the port.
     """
-    found: dict[int, int] = {}
-    asked_first = sorted(range(len(rules)), key=lambda index: rules[index].host_port is None)
-    for index in asked_first:
-        found[index] = _next_free(rules[index].host_port or HOST_PORT, taken)
-        taken.add(found[index])
-    return tuple(PortForward(rule.name, rule.guest_port, found[i], rule.protocol) for i, rule in enumerate(rules))
+    host_ports: dict[int, int] = {}
+    asking_first = sorted(range(len(rules)), key=lambda index: rules[index].host_port is None)
+    for index in asking_first:
+        host_port = _next_free_port(rules[index].host_port or FIRST_FORWARDED_PORT, used)
+        host_ports[index] = host_port
+        used.add(host_port)
+    return tuple(PortForward(rule.name, rule.guest_port, host_ports[i], rule.protocol) for i, rule in enumerate(rules))
 
 
-def _vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], taken: set[int]) -> int:
-    # Apple silicon has none without a rule for it (controller-facts A2.3). Guess: since when that shows.
+def _choose_vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], used: set[int]) -> int:
+    # On Apple silicon only a port forwarding rule gives a VM one (controller-facts A2.3). Guess: since which release.
     if arch == "arm64" and controller.release.has("vm-dates"):
-        return next((port.host_port for port in ports if port.guest_port == GUEST_VNC), 0)
-    return _next_free(VNC_PORT, taken)
+        return next((port.host_port for port in ports if port.guest_port == GUEST_VNC_PORT), 0)
+    return _next_free_port(FIRST_VNC_PORT, used)
 
 
-def _address(number: int) -> str:
-    """The addresses that macOS gives to guests, in order; past the first network the next ones follow."""
-    network, host = divmod(number, HOSTS)
-    return f"192.168.{64 + network}.{FIRST_HOST + host}"
+def _guest_address(number: int) -> str:
+    """Return the guest address with a number; after those of the first network come those of the next."""
+    network, host = divmod(number, GUEST_HOSTS)
+    return f"192.168.{FIRST_GUEST_NETWORK + network}.{FIRST_GUEST_HOST + host}"
 
 
-def _next_free(first: int, taken: set[int]) -> int:
-    while first in taken:
-        first += 1
-    return first
+def _next_free_port(first: int, used: set[int]) -> int:
+    return next(port for port in count(first) if port not in used)
 
 
-def _vm_name(controller: Controller, instance: Instance, template_name: str) -> str:
-    # $ts has nanoseconds, of which a Mac's clock knows the microseconds (controller-facts A1); the draw keeps
-    # the names of VMs apart that are cloned at the same moment.
+def _make_vm_name(controller: Controller, instance: Instance, template_name: str) -> str:
+    # $ts is in nanoseconds, but the clock of a Mac has microseconds (controller-facts A1). A random part of a second
+    # makes the names of VMs differ that are cloned at the same moment.
     jitter = int(draw(controller.seed, instance.id, "clone") * SECOND)
-    stamp = (controller.now + jitter) // MICROSECOND * MICROSECOND
-    values = _values(controller, instance, template_name) | {"ts": str(stamp)}
-    pattern = re.compile(rf"\$({'|'.join(sorted(values, key=len, reverse=True))})")
-    name = instance.request.name_template or NAME_TEMPLATE
-    return NAME_PREFIX + pattern.sub(lambda variable: values[variable[1]], name)
+    timestamp = (controller.now + jitter) // MICROSECOND * MICROSECOND
+    values = _name_variables(controller, instance, template_name) | {"ts": str(timestamp)}
+    variables = re.compile(rf"\$({'|'.join(sorted(values, key=len, reverse=True))})")
+    name_template = instance.request.name_template or DEFAULT_NAME_TEMPLATE
+    return VM_NAME_PREFIX + variables.sub(lambda match: values[match[1]], name_template)
 
 
-def _values(controller: Controller, instance: Instance, template_name: str) -> dict[str, str]:
-    """What the variables of a name template stand for; text that is none stays as it is (controller-facts B42)."""
+def _name_variables(controller: Controller, instance: Instance, template_name: str) -> dict[str, str]:
+    """Return the values of the variables in a name template that the release has (controller-facts B42)."""
     values = {"template_name": template_name, "template_id": instance.ref.template_id}
     if controller.release.has("name-template-nodes"):
         node = controller.nodes[instance.node_id or ""]

@@ -19,7 +19,14 @@ from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.proxy.http1 import Head
 from mockanka.proxy.recorder import Book
 from mockanka.proxy.relay import Relay
-from mockanka.remote.client import Access, Unanswered, Unusable, connect, read_url, trust
+from mockanka.remote.client import (
+    ClientOptions,
+    ControllerClient,
+    ControllerError,
+    NoResponse,
+    create_ssl_context,
+    parse_controller_url,
+)
 
 __all__ = ["Asking", "Book", "Proxy", "Target", "run", "target_of"]
 
@@ -38,32 +45,34 @@ class Target:
     tls: ssl.SSLContext | None = None
 
 
-def target_of(url: str, access: Access) -> Target:
-    """The target that a URL names. Unusable if it is none, or if its host does not resolve."""
-    read = read_url(url, instead="give it to the client, for requests go on as they come")
+def target_of(url: str, access: ClientOptions) -> Target:
+    """The target that a URL names. ControllerError if it is none, or if its host does not resolve."""
+    read = parse_controller_url(url, instead="give it to the client, for requests go on as they come")
     if read.raw_path not in (b"", b"/"):
-        raise Unusable(f"{url!r} has a path, but requests go on as they come: leave it out, and give it to the client")
+        raise ControllerError(
+            f"{url!r} has a path, but requests go on as they come: leave it out, and give it to the client"
+        )
     port = read.port or (443 if read.scheme == "https" else 80)
     try:
         socket.getaddrinfo(read.host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unusable(f"the host {read.host} does not resolve: is its name right?") from None
+        raise ControllerError(f"the host {read.host} does not resolve: is its name right?") from None
     base = f"{read.scheme}://{read.netloc.decode()}"
-    trusted = trust(access, read.scheme)
+    trusted = create_ssl_context(access, read.scheme)
     return Target(base, read.host, port, trusted if read.scheme == "https" else None)
 
 
 class Asking:
     """The release of a target, asked for once; as it is needed only to judge, the target may be down before that."""
 
-    def __init__(self, target: Target, access: Access, said: Callable[[str], None]) -> None:
+    def __init__(self, target: Target, access: ClientOptions, said: Callable[[str], None]) -> None:
         self._target, self._access, self._said = target, access, said
 
     def now(self) -> Release | None:
-        """The release, or None if the target is down. Unusable if it answers, but says none."""
+        """The release, or None if the target is down. ControllerError if it answers, but says none."""
         try:
             return self._ask()
-        except Unanswered as wrong:
+        except NoResponse as wrong:
             self._said(f"{wrong}; its release is asked for later")
             return None
 
@@ -71,12 +80,12 @@ class Asking:
         """The release; if it cannot be had that of today, for a judgement by that is better than none."""
         try:
             return self._ask()
-        except Unusable as wrong:
+        except ControllerError as wrong:
             self._said(f"judged by release {DEFAULT_RELEASE}, for {wrong}")
             return DEFAULT_RELEASE
 
     def _ask(self) -> Release:
-        with connect(self._target.base, self._access) as remote:
+        with ControllerClient(self._target.base, self._access) as remote:
             return remote.release()
 
 

@@ -147,8 +147,17 @@ class Book:
 
     def _verdict(self, recorded: Recorded) -> list[Violation]:
         each = recorded.exchange
-        said = (each.method, each.path, each.query, each.sent, each.status, each.kind, recorded.broken, recorded.detail)
-        key = blake2b(repr(said).encode() + each.content).digest()
+        said = (
+            each.method,
+            each.path,
+            each.query,
+            each.request_content,
+            each.status,
+            each.content_type,
+            recorded.broken,
+            recorded.detail,
+        )
+        key = blake2b(repr(said).encode() + each.response_content).digest()
         found = self._judged.pop(key, None)
         if found is None:
             found = verdict(recorded, contract_of(self._known()))

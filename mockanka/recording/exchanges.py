@@ -63,9 +63,9 @@ def verdict(recorded: Recorded, contract: Contract) -> list[Violation]:
     """What client and server did wrong, as far as it can be told."""
     if recorded.broken in UNJUDGED:
         return []
-    found = contract.requests(recorded.exchange)
+    found = contract.check_request(recorded.exchange)
     if recorded.broken is None:
-        return found + contract.answers(recorded.exchange)
+        return found + contract.check_response(recorded.exchange)
     if recorded.broken in TO_BLAME:
         operation = contract.operation(recorded.exchange.method, recorded.exchange.path) or {}
         text = f"{recorded.broken}{': ' * bool(recorded.detail)}{recorded.detail}"

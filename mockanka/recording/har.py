@@ -147,21 +147,21 @@ def entry_of(
         "headers": asked,
         "queryString": query,
         "headersSize": -1,
-        "bodySize": len(exchange.sent),
+        "bodySize": len(exchange.request_content),
     }
-    if exchange.sent:
+    if exchange.request_content:
         kind = next((value for name, value in recorded.asked if name.lower() == "content-type"), "")
-        request["postData"] = {"mimeType": kind, "params": [], **_text(exchange.sent, "_encoding")}
-    content = {"size": len(exchange.content), "mimeType": exchange.headers.get("content-type", "")}
-    if len(exchange.content) != recorded.size:
-        content["compression"] = len(exchange.content) - recorded.size
+        request["postData"] = {"mimeType": kind, "params": [], **_text(exchange.request_content, "_encoding")}
+    content = {"size": len(exchange.response_content), "mimeType": exchange.headers.get("content-type", "")}
+    if len(exchange.response_content) != recorded.size:
+        content["compression"] = len(exchange.response_content) - recorded.size
     response = {
         "status": exchange.status,
         "statusText": recorded.reason,
         "httpVersion": recorded.answer_version,
         "cookies": [],
         "headers": answered,
-        "content": {**content, **_text(exchange.content, "encoding")},
+        "content": {**content, **_text(exchange.response_content, "encoding")},
         "redirectURL": exchange.headers.get("location", ""),
         "headersSize": -1,
         "bodySize": recorded.size,
@@ -214,7 +214,7 @@ class Recording:
             body = each.exchange.body if each.exchange.path == STATUS else None
             if isinstance(body, dict):
                 try:
-                    return Release.parse(str(body.get("version")).removeprefix("v").partition("-")[0])
+                    return Release.from_version(str(body.get("version")))
                 except ValueError:
                     continue
         return None
@@ -279,10 +279,10 @@ def recorded_of(entry: dict[str, Any]) -> Recorded:
         method=request["method"],
         path=url.path or "/",
         query=url.query,
-        sent=_bytes(request.get("postData") or {}, "_encoding"),
+        request_content=_bytes(request.get("postData") or {}, "_encoding"),
         status=response["status"],
         headers=joined(answered),
-        content=_bytes(content, "encoding"),
+        response_content=_bytes(content, "encoding"),
         seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
     )
     at = datetime.fromisoformat(entry["startedDateTime"]) if "startedDateTime" in entry else EPOCH

@@ -1,1 +1,1 @@
-"""A real controller as a client reaches it: an HTTP client, its options, and deadlines."""
+"""The HTTP client of a real controller, its options, and the deadline of a request."""

@@ -1,4 +1,4 @@
-"""How a real controller is asked: every request ends in an exchange, or in a text that says what to do."""
+"""The HTTP client of a controller: a request ends in an exchange, or in an error that says what to do."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from typing import Any
 import httpx
 
 from mockanka import __version__
-from mockanka.contract.exchange import Exchange
+from mockanka.contract.exchange import JSON_TYPE, Exchange
+from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
-from mockanka.remote.deadline import Cutter
+from mockanka.remote.deadline import Deadline
 
-STATUS = "/api/v1/status"
-LARGEST = 256 * 1024 * 1024
-"""Bytes of an answer; who sends more does not stop by itself."""
-
-
-class Unusable(Exception):
-    """What is asked is no controller, or does not let us in; the text says what is wrong and what to do."""
+MAX_RESPONSE_SIZE = 256 * 1024 * 1024
+"""The largest response in bytes; a larger one is unlikely to end."""
 
 
-class Unanswered(Unusable):
-    """A request that was sent, or could not be, and has no whole answer."""
+class ControllerError(Exception):
+    """There is no usable controller at the URL; the text says why, and what to do."""
 
 
-class OutOfTime(Unanswered):
-    """The limit on the whole is reached."""
+class NoResponse(ControllerError):
+    """A request could not be sent, or has no complete response."""
+
+
+class DeadlineExceeded(NoResponse):
+    """The limit on all requests together is reached."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """How to get in: a root token or a client certificate, further headers, and whom to trust."""
+class ClientOptions:
+    """Authentication by a root token, a client certificate or headers, and which certificates to trust."""
 
     token: str | None = None
     cert: Path | None = None
@@ -49,243 +49,250 @@ class Access:
     headers: Sequence[tuple[str, str]] = ()
 
 
-def read_header(text: str) -> tuple[str, str]:
-    """``Name: value``; ValueError if it is none."""
+def parse_header(text: str) -> tuple[str, str]:
+    """Parse ``Name: value``. ValueError if it is malformed."""
     name, colon, value = text.partition(":")
     if not (colon and name.strip()) or not text.isascii() or not text.isprintable():
-        raise ValueError(f"{text!r} is no header: write it like 'X-Team: builds'")
+        raise ValueError(f"{text!r} is not a header: write it like 'X-Team: builds'")
     return name.strip(), value.strip()
 
 
-def read_url(url: str, instead: str = "give --token or --header instead") -> httpx.URL:
-    """The address of a controller; Unusable if it is none, or has a user in it: ``instead`` says where that goes."""
+def parse_controller_url(url: str, instead: str = "give --token or --header instead") -> httpx.URL:
+    """Parse the URL of a controller.
+
+    ControllerError if it is malformed, or if it contains a user; ``instead`` then says how to authenticate.
+    """
     hint = "write it like http://anka.example:8090"
     try:
-        read = httpx.URL(url.strip())
-    except httpx.InvalidURL as wrong:
-        raise Unusable(f"{url!r} is no URL ({wrong}): {hint}") from None
-    if read.scheme not in ("http", "https") or not read.host:
-        raise Unusable(f"{url!r} is no URL of a controller: {hint}")
-    if read.userinfo:
-        raise Unusable(f"the URL of {read.host} has a user in it, which would be shown: {instead}")
-    if read.query or read.fragment:
-        raise Unusable(f"{url!r} has more than host, port and path: {hint}")
-    return read
+        parsed = httpx.URL(url.strip())
+    except httpx.InvalidURL as error:
+        raise ControllerError(f"{url!r} is not a URL ({error}): {hint}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ControllerError(f"{url!r} is not the URL of a controller: {hint}")
+    if parsed.userinfo:
+        raise ControllerError(f"the URL of {parsed.host} has a user in it, which would be shown: {instead}")
+    if parsed.query or parsed.fragment:
+        raise ControllerError(f"{url!r} has more than host, port and path: {hint}")
+    return parsed
 
 
-class Remote:
-    """A controller asked over HTTP. Redirects are not followed; every request has a limit, and so has the whole.
+class ControllerClient:
+    """Sends requests to a controller. Redirects are not followed.
 
-    ``clock`` is what the limits are measured by; ``transport`` replaces the network.
+    Each request has at most ``timeout`` seconds, and all requests together have ``limit`` seconds from the creation of
+    the client on. ``clock`` measures both; ``transport`` replaces the network. ControllerError if the URL or the
+    options are unusable; no request is sent yet.
     """
 
     def __init__(
         self,
         url: str,
-        access: Access | None = None,
+        options: ClientOptions | None = None,
         timeout: float = 10.0,
         limit: float | None = None,
         transport: httpx.BaseTransport | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.url = read_url(url)
-        self.access = access or Access()
+        self.url = parse_controller_url(url)
+        self.options = options or ClientOptions()
         self.timeout = timeout
         self.clock = clock
         self.deadline = None if limit is None else clock() + limit
         self.limit = limit
-        self.heard: list[Callable[[Exchange], None]] = []
-        """Who is told of every exchange."""
-        self._cutter = Cutter()
-        headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.access.headers]
+        self._request_deadline = Deadline()
+        headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.options.headers]
         self._client = httpx.Client(
-            auth=None if self.access.token is None else httpx.BasicAuth("root", self.access.token),
+            auth=None if self.options.token is None else httpx.BasicAuth("root", self.options.token),
             headers=headers,
-            verify=trust(self.access, self.url.scheme),
+            verify=create_ssl_context(self.options, self.url.scheme),
             timeout=timeout,
             limits=httpx.Limits(keepalive_expiry=2.0),
             transport=transport,
         )
 
-    def __enter__(self) -> Remote:
+    def __enter__(self) -> ControllerClient:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, wrong: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
-    def allow(self, seconds: float) -> None:
-        """Begin a new limit on the whole, as what must be cleaned up is not what took long."""
+    def restart_limit(self, seconds: float) -> None:
+        """Replace the limit on all requests by a new one that begins now."""
         self.deadline, self.limit = self.clock() + seconds, seconds
 
-    def ask(
-        self, method: str, path: str, query: str = "", body: Any = None, content_type: str | None = "application/json"
+    def check_limit(self) -> None:
+        """Raise DeadlineExceeded if the limit on all requests is reached."""
+        if self.deadline is not None and self.clock() >= self.deadline:
+            raise DeadlineExceeded(self._limit_text())
+
+    def request(
+        self, method: str, path: str, query: str = "", body: Any = None, content_type: str | None = JSON_TYPE
     ) -> Exchange:
-        """Send one request; a body of bytes goes as it is, others as JSON. Unanswered if nothing whole comes back."""
-        sent = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        begun = self.clock()
-        within = self._within(begun)
+        """Send one request and return the exchange. NoResponse if there is no complete response.
+
+        A body of bytes is sent as it is, any other as JSON.
+        """
+        content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        started = self.clock()
+        seconds = self._seconds_for_request(started)
         name = f"{method} {path}{'?' + query if query else ''}"
         base = self.url.raw_path.rstrip(b"/")
         target = self.url.copy_with(raw_path=base + path.encode() + (b"?" + query.encode() if query else b""))
-        headers = {"Content-Type": content_type} if sent and content_type else {}
+        headers = {"Content-Type": content_type} if content and content_type else {}
         try:
             request = self._client.build_request(
                 method,
                 target,
-                content=sent or None,
+                content=content or None,
                 headers=headers,
-                timeout=within,
-                extensions={"trace": self._cutter.trace},
+                timeout=seconds,
+                extensions={"trace": self._request_deadline.trace},
             )
-            with self._cutter.after(within):
-                answer = self._client.send(request, stream=True)
+            with self._request_deadline.limit(seconds):
+                response = self._client.send(request, stream=True)
                 try:
-                    content = b"".join(self._read(answer, begun + within, name))
+                    received = b"".join(self._read(response, started + seconds, name))
                 finally:
-                    answer.close()
+                    response.close()
         except httpx.TimeoutException:
-            raise self._late(name, begun + within) from None
-        except (httpx.HTTPError, OSError) as wrong:
-            if self._cutter.late:
-                raise self._late(name, begun + within) from None
-            raise Unanswered(self._why(wrong, name)) from wrong
-        known = {key.lower(): value for key, value in answer.headers.items()}
-        took = self.clock() - begun
-        exchange = Exchange(method, path, query, sent, answer.status_code, known, content, took)
-        for hear in self.heard:
-            hear(exchange)
-        return exchange
+            raise self._timeout_error(name, started + seconds) from None
+        except (httpx.HTTPError, OSError) as error:
+            if self._request_deadline.expired:
+                raise self._timeout_error(name, started + seconds) from None
+            raise NoResponse(self._describe_failure(error, name)) from error
+        response_headers = {key.lower(): value for key, value in response.headers.items()}
+        took = self.clock() - started
+        return Exchange(method, path, query, content, response.status_code, response_headers, received, took)
 
-    def read(self, path: str, query: str = "") -> Any:
-        """The body of a success in answer to a GET; Unusable if it is none."""
-        exchange = self.usable(self.ask("GET", path, query))
+    def get_body(self, path: str, query: str = "") -> Any:
+        """Return the body of a successful GET. ControllerError if it fails."""
+        exchange = self.require_usable(self.request("GET", path, query))
         if not exchange.succeeded:
-            raise Unusable(f"GET {path} fails at {self.url}: {exchange.message or exchange.status}")
+            raise ControllerError(f"GET {path} fails at {self.url}: {exchange.message or exchange.status}")
         return exchange.body
 
-    def usable(self, exchange: Exchange) -> Exchange:
-        """The exchange if its answer is one of a controller that lets us in; else Unusable, with the reason."""
-        name = f"{self.url} answers {exchange.method} {exchange.path} with"
+    def require_usable(self, exchange: Exchange) -> Exchange:
+        """Return the exchange. ControllerError if its response is not one of a controller that admits us."""
+        name = f"{self.url} responds to {exchange.method} {exchange.path} with"
+        message = f" ({exchange.message})" if exchange.message else ""
         if 300 <= exchange.status < 400:
-            where = exchange.headers.get("location", "nowhere")
-            raise Unusable(f"{name} a redirect to {where}: give the URL of the controller itself")
+            location = exchange.headers.get("location", "nowhere")
+            raise ControllerError(f"{name} a redirect to {location}: give the URL of the controller itself")
         if exchange.status == 401:
-            said = f" ({exchange.message})" if exchange.message else ""
             hint = "give --token, --cert and --key, or --header 'Authorization: ...'"
-            raise Unusable(f"{name} HTTP 401{said}: it wants to know who asks; {hint}")
+            raise ControllerError(f"{name} HTTP 401{message}: authentication is required; {hint}")
         if exchange.status == 403:
-            said = f" ({exchange.message})" if exchange.message else ""
-            raise Unusable(f"{name} HTTP 403{said}: whoever asks lacks the permission for it")
+            raise ControllerError(f"{name} HTTP 403{message}: the permission for it is missing")
         if exchange.envelope is None or "status" not in exchange.envelope:
-            what = exchange.kind or "something"
-            hint = "the web server there is no controller; is the port right, and the path?"
-            if b"HTTPS" in exchange.content and self.url.scheme == "http":
-                hint = "it speaks https, so write https:// in the URL"
-            raise Unusable(f"{name} HTTP {exchange.status} and {what} without an envelope: {hint}")
+            content_type = exchange.content_type or "something"
+            hint = "the web server there is not a controller; are the port and the path right?"
+            if b"HTTPS" in exchange.response_content and self.url.scheme == "http":
+                hint = "it expects HTTPS, so write https:// in the URL"
+            raise ControllerError(f"{name} HTTP {exchange.status} and {content_type} without an envelope: {hint}")
         return exchange
 
     def status(self) -> dict[str, Any]:
-        """What the controller says of itself; Unusable if it is none, or is not well."""
-        body = self.read(STATUS)
+        """Return the controller's status. ControllerError if it is not a controller, or does not work."""
+        body = self.get_body(STATUS_PATH)
         if not isinstance(body, dict):
-            raise Unusable(f"{self.url} answers GET {STATUS} without a body: it is no controller")
+            raise ControllerError(f"{self.url} responds to GET {STATUS_PATH} without a body: it is not a controller")
         return body
 
     def release(self, status: dict[str, Any] | None = None) -> Release:
-        """The release that the controller says it is; it is asked unless its status is given."""
+        """Return the controller's release, from its status, which is requested unless it is given."""
         version = (self.status() if status is None else status).get("version")
         try:
             if not isinstance(version, str):
-                raise ValueError("it tells none")
-            return Release.parse(version.strip().removeprefix("v").partition("-")[0])
-        except ValueError as wrong:
-            raise Unusable(f"cannot tell the release of {self.url}: {wrong}; give --release") from None
+                raise ValueError("its status has no version")
+            return Release.from_version(version)
+        except ValueError as error:
+            raise ControllerError(f"cannot determine the release of {self.url}: {error}; give --release") from None
 
-    def _within(self, now: float) -> float:
+    def _seconds_for_request(self, now: float) -> float:
         if self.deadline is None:
             return self.timeout
         if now >= self.deadline:
-            raise OutOfTime(f"the limit of {self.limit:g} s on the whole is reached; --limit raises it")
+            raise DeadlineExceeded(self._limit_text())
         return min(self.timeout, self.deadline - now)
 
-    def _read(self, answer: httpx.Response, until: float, name: str) -> Iterator[bytes]:
+    def _limit_text(self) -> str:
+        return f"the total limit of {self.limit:g} s is reached; --limit raises it"
+
+    def _read(self, response: httpx.Response, until: float, name: str) -> Iterator[bytes]:
         size = 0
-        for piece in answer.iter_bytes():
-            size += len(piece)
+        for chunk in response.iter_bytes():
+            size += len(chunk)
             if self.clock() > until:
-                raise self._late(name, until)
-            if size > LARGEST:
-                raise Unanswered(f"{name}: the answer has more than {LARGEST // 1024**2} MB and no end")
-            yield piece
+                raise self._timeout_error(name, until)
+            if size > MAX_RESPONSE_SIZE:
+                raise NoResponse(f"{name}: the response is larger than {MAX_RESPONSE_SIZE // 1024**2} MB")
+            yield chunk
 
-    def _late(self, name: str, until: float) -> Unanswered:
+    def _timeout_error(self, name: str, until: float) -> NoResponse:
         if self.deadline is not None and until >= self.deadline:
-            return OutOfTime(f"{name}: the limit of {self.limit:g} s on the whole is reached; --limit raises it")
-        return Unanswered(f"{name}: no whole answer within {self.timeout:g} s; --timeout gives it longer")
+            return DeadlineExceeded(f"{name}: {self._limit_text()}")
+        return NoResponse(f"{name}: no complete response within {self.timeout:g} s; --timeout allows more")
 
-    def _why(self, wrong: Exception, name: str) -> str:
+    def _describe_failure(self, error: Exception, name: str) -> str:
         where = f"{self.url.host} port {self.url.port or (443 if self.url.scheme == 'https' else 80)}"
-        for cause in _causes(wrong):
+        for cause in _causes(error):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return (
                     f"the certificate of {where} is not trusted ({cause.verify_message}): "
-                    "give --ca FILE with the one that signed it, or --insecure to look at none"
+                    "give --ca FILE with the one that signed it, or --insecure to trust any"
                 )
             if isinstance(cause, ssl.SSLError):
-                return f"no TLS with {where} ({cause.reason or cause}): does it speak plain http, or want --cert?"
+                reason = cause.reason or cause
+                return f"TLS with {where} failed ({reason}): does it expect plain HTTP, or a client certificate?"
             if isinstance(cause, socket.gaierror):
                 return f"the host {self.url.host} does not resolve: is its name right?"
-            if isinstance(cause, ConnectionRefusedError) or _number(cause) == errno.ECONNREFUSED:
+            if isinstance(cause, ConnectionRefusedError) or _errno(cause) == errno.ECONNREFUSED:
                 return f"nothing listens at {where}: is the controller up, and the port right?"
-            if _number(cause) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
-                return f"there is no way to {where}: is there a network, a VPN?"
-        return f"{name}: the connection to {where} broke ({str(wrong) or type(wrong).__name__})"
+            if _errno(cause) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+                return f"{where} cannot be reached: is there a network, a VPN?"
+        return f"{name}: the connection to {where} broke ({str(error) or type(error).__name__})"
 
 
-def _number(cause: BaseException) -> int | None:
+def _errno(cause: BaseException) -> int | None:
     return cause.errno if isinstance(cause, OSError) else None
 
 
-def _causes(wrong: BaseException | None) -> Iterator[BaseException]:
-    """An exception and all it comes from, also those that several attempts were gathered to."""
-    while wrong is not None:
-        yield wrong
-        if isinstance(wrong, BaseExceptionGroup):
-            for each in wrong.exceptions:
-                yield from _causes(each)
-        wrong = wrong.__cause__ or wrong.__context__
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and its causes, including those in exception groups."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for member in error.exceptions:
+                yield from _causes(member)
+        error = error.__cause__ or error.__context__
 
 
-def trust(access: Access, scheme: str) -> ssl.SSLContext:
-    """Whom to trust, and who we are; Unusable with the name of the option that is wrong."""
-    if access.cert is not None and scheme != "https":
-        raise Unusable("--cert: certificates need a URL with https")
-    for option, file in (("--ca", access.ca), ("--cert", access.cert), ("--key", access.key)):
+def create_ssl_context(options: ClientOptions, scheme: str) -> ssl.SSLContext:
+    """Return the TLS context for the options. ControllerError, which names the option, if one is unusable."""
+    if options.cert is not None and scheme != "https":
+        raise ControllerError("--cert: certificates need a URL with https")
+    for option, file in (("--ca", options.ca), ("--cert", options.cert), ("--key", options.key)):
         if file is not None and not file.is_file():
-            raise Unusable(f"{option}: there is no file {file}")
+            raise ControllerError(f"{option}: there is no file {file}")
     try:
-        context = ssl.create_default_context(cafile=access.ca)
-    except (ssl.SSLError, OSError) as wrong:
-        raise Unusable(f"--ca: {access.ca} holds no certificate in PEM ({wrong})") from None
-    if access.insecure:
+        context = ssl.create_default_context(cafile=options.ca)
+    except (ssl.SSLError, OSError) as error:
+        raise ControllerError(f"--ca: {options.ca} holds no certificate in PEM ({error})") from None
+    if options.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    if access.key is not None and access.cert is None:
-        raise Unusable("--key needs --cert")
-    if access.cert is not None:
+    if options.key is not None and options.cert is None:
+        raise ControllerError("--key needs --cert")
+    if options.cert is not None:
         try:
-            # Without a password an encrypted key would ask for one at the terminal.
-            context.load_cert_chain(access.cert, access.key, password="")
-        except (ssl.SSLError, OSError, ValueError) as wrong:
-            raise Unusable(f"--cert: {access.cert} and its key cannot be used ({wrong})") from None
+            # Without a password OpenSSL would ask for that of an encrypted key at the terminal.
+            context.load_cert_chain(options.cert, options.key, password="")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise ControllerError(f"--cert: {options.cert} and its key cannot be used ({error})") from None
     return context
-
-
-def connect(url: str, access: Access | None = None, **options: Any) -> Remote:
-    """A controller to ask; nothing is sent yet. Unusable if the URL or the access is none."""
-    return Remote(url, access, **options)

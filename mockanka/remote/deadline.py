@@ -1,4 +1,4 @@
-"""An end to answers that do not come in time: a client's own timeouts begin anew with every byte that does."""
+"""The total deadline of a request, which the timeouts of httpx are not: they start again with every byte received."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete")
+CONNECTION_EVENTS = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 
 
-class Cutter:
-    """Shuts the connection down that a request is on, once its time is over; ``late`` says that it did."""
+class Deadline:
+    """Shuts down the connection of a request when its time is over; ``expired`` says whether it did."""
 
     def __init__(self) -> None:
-        self.late = False
+        self.expired = False
         self._connection: socket.socket | None = None
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
-        """Hears of what httpx does, under the name of the extension ``trace``."""
-        if event in CONNECTED:
+        """Remember the connection; to be passed to httpx as the request extension ``trace``."""
+        if event in CONNECTION_EVENTS:
             self._connection = info["return_value"].get_extra_info("socket")
 
     @contextmanager
-    def after(self, seconds: float) -> Iterator[None]:
-        """Within it nothing takes longer than so many seconds of the wall's clock."""
-        self.late = False
-        timer = threading.Timer(seconds, self._cut)
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Limit the body of the ``with`` statement to this wall-clock time."""
+        self.expired = False
+        timer = threading.Timer(seconds, self._expire)
         timer.daemon = True
         timer.start()
         try:
@@ -35,11 +35,11 @@ class Cutter:
         finally:
             timer.cancel()
 
-    def _cut(self) -> None:
-        self.late = True
+    def _expire(self) -> None:
+        self.expired = True
         if self._connection is not None:
             try:
-                # Not the method of a TLS connection, which would take its state from under whoever reads.
+                # Not the method of a TLS socket, which would discard its state while another thread reads from it.
                 socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
             except OSError:
                 self._connection = None

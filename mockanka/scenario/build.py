@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mockanka.core import fault_effects
-from mockanka.core.clock import MODES, Clock, system_time
+from mockanka.core.clock import CLOCK_MODES, Clock, read_system_time
 from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME, Timings
 from mockanka.core.license import EXPIRED, License
@@ -96,9 +96,9 @@ def _schedule(controller: Controller, items: list[Data]) -> None:
 
 def _clock(given: Data, options: Options) -> Clock:
     mode = options.clock or given.get("mode", options.default_clock)
-    start = given.get("start", system_time() if mode == "real" else START)
+    start = given.get("start", read_system_time() if mode == "real" else START)
     if start > END_OF_TIME:
         raise InvalidScenario(("clock", "start"), "is after the year 9000, where time ends")
     speed = options.speed if options.speed is not None else given.get("speed", 1.0)
     step = options.step if options.step is not None else given.get("step", STEP)
-    return MODES[mode](start, speed, step)
+    return CLOCK_MODES[mode](start, speed, step)

@@ -143,14 +143,14 @@ def _pull(running: pulls.Pull) -> Data:
     return {
         "template": running.ref.template_id,
         "serial": running.ref.serial,
-        "started": running.started,
-        "ends": running.ends,
-        "rests_at": running.pauses_at if running.pauses_at < 1 else None,
-        "rest": running.rest or None,
-        "held_by": running.stalled_by or None,
-        "held_at": running.stalled_at if running.stalled_by else None,
-        "fails_at": running.fails_at,
-        "message": running.message or None,
+        "started": running.transfer.started,
+        "ends": running.transfer.ends,
+        "rests_at": running.transfer.pause_at if running.transfer.pause_at < 1 else None,
+        "rest": running.transfer.pause or None,
+        "held_by": running.stall.rule_id if running.stall else None,
+        "held_at": running.stall.progress if running.stall else None,
+        "fails_at": running.failure.at if running.failure else None,
+        "message": (running.failure.message or None) if running.failure else None,
         "files": [file._asdict() for file in running.files],
     }
 

@@ -29,7 +29,7 @@ def place(controller: Controller, item: Data, one: Instance, node: Node | None) 
     if node is not None and (one.state in SLOT_STATES or item.get("occupies")):
         transitions.take_slot(controller, one, node)
         if one.request.usb_device:
-            one.usb = usb.free_device(controller, node, one.request.usb_device)
+            one.usb = usb.find_free_device(controller, node, one.request.usb_device)
     going_up = one.holds_slot and one.state in (InstanceState.SCHEDULING, InstanceState.PULLING)
     made = 1.0 if one.state is InstanceState.SCHEDULING else one.progress_made
     if going_up and node and (made >= 1 or pulls.continue_pull(controller, node, one.ref, made) is None):

@@ -16,7 +16,8 @@ from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, NodeTimedOut, require_known_state
 from mockanka.core.overrides import Overrides
-from mockanka.core.templates import File, PortRule, Template, Version
+from mockanka.core.templates import File, PortRule, Template, Version, VersionRef
+from mockanka.core.transfers import Transfer
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.references import InvalidScenario, References, refuse_dump_keys
 from mockanka.scenario.source import Path
@@ -26,16 +27,14 @@ Data = Mapping[str, Any]
 IN_A_SNAPSHOT = frozenset({"lost"})
 IN_A_DUMP = frozenset({"offline", "pulls", "turns", "removals", "disk_anka", "cpu_load"}) | IN_A_SNAPSHOT
 YEAR = 365 * 24 * HOUR
-PULL_KEYS = {
-    "rests_at": "pauses_at",
-    "rest": "rest",
-    "held_by": "stalled_by",
-    "held_at": "stalled_at",
-    "fails_at": "fails_at",
-    "message": "message",
-}
-"""The keys of a pull in a dump, and the fields of ``Pull`` that they set."""
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
+
+
+def _pull(ref: VersionRef, item: Data) -> pulls.Pull:
+    transfer = Transfer(item["started"], item["ends"], item.get("rests_at", 1.0), item.get("rest", 0))
+    stall = pulls.PullStall(item["held_by"], item.get("held_at", 1.0)) if item.get("held_by") else None
+    failure = pulls.PullFailure(item["fails_at"], item.get("message", "")) if "fails_at" in item else None
+    return pulls.Pull(ref, tuple(File(**file) for file in item["files"]), transfer, stall, failure)
 
 
 class Inventory:
@@ -79,7 +78,7 @@ class Inventory:
 
     def _template(self, path: Path, item: Data) -> None:
         seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
-        id = item.get("id") or randomness.host_uuid(seed, "template", item["name"], *([same] if same else []))
+        id = item.get("id") or randomness.make_host_uuid(seed, "template", item["name"], *([same] if same else []))
         if id in self.controller.templates:
             raise InvalidScenario((*path, "id"), f"there is another template {id}")
         made = Template(id, item["name"], port_forwarding=_rules(item.get("port_forwarding", [])))
@@ -95,12 +94,12 @@ class Inventory:
         if "images" in item:
             images = tuple(File(**file) for file in item["images"])
         else:
-            layer = File(randomness.image_file_name(seed, of.id, serial, "image"), item.get("size", 0))
+            layer = File(randomness.make_image_file_name(seed, of.id, serial, "image"), item.get("size", 0))
             below = of.versions[-1].images if of.versions else ()
             images = (layer, *below)
         states = tuple(File(**file) for file in item.get("state_files", []))
         if "state_size" in item:
-            states = (*states, File(randomness.image_file_name(seed, of.id, serial, "state"), item["state_size"]))
+            states = (*states, File(randomness.make_image_file_name(seed, of.id, serial, "state"), item["state_size"]))
         number = item.get("number", of.next_version_number())
         if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
@@ -130,7 +129,7 @@ class Inventory:
     def _node(self, path: Path, item: Data, name: str, ip: str | None) -> None:
         nodes = self.controller.nodes
         same = sum(node.name == name for node in nodes.values())
-        id = item.get("id") or randomness.host_uuid(self.controller.seed, "node", name, *([same] if same else []))
+        id = item.get("id") or randomness.make_host_uuid(self.controller.seed, "node", name, *([same] if same else []))
         if id in nodes:
             raise InvalidScenario((*path, "id"), f"there is another node {id}")
         devices = [
@@ -169,11 +168,9 @@ class Inventory:
             node.cached[self.names.cached((*path, "cached", index), cached)] = cached.get("used", now)
         for index, running in enumerate(item.get("pulls", [])):
             ref = self.names.ref((*path, "pulls", index), running)
-            files = tuple(File(**file) for file in running["files"])
-            struck = {name: running[key] for key, name in PULL_KEYS.items() if key in running}
-            node.pulls[ref] = pulls.Pull(ref, running["started"], running["ends"], files, **struck)
+            node.pulls[ref] = _pull(ref, running)
         node.overrides = turns(item) if self.is_dump else _turns_of(node)
-        over = pulls.disk_used(self.controller, node, now) + node.disk_other - node.disk_size
+        over = pulls.compute_disk_usage(self.controller, node, now) + node.disk_other - node.disk_size
         if over > 0 and not (self.is_dump or self.is_seen):
             raise InvalidScenario((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
         nodes[id] = node
@@ -214,7 +211,7 @@ class Inventory:
         groups = self.controller.groups
         for index, item in items:
             same = sum(group.name == item["name"] for group in groups.values()) + 1
-            id = item.get("id") or randomness.controller_uuid(self.controller.seed, f"group {item['name']}", same)
+            id = item.get("id") or randomness.make_controller_uuid(self.controller.seed, f"group {item['name']}", same)
             if id in groups:
                 raise InvalidScenario(("groups", index, "id"), f"there is another group {id}")
             groups[id] = Group(id, item["name"], item.get("description", ""))

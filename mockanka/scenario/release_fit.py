@@ -70,7 +70,7 @@ def _fit_instance(controller: Controller, one: Instance) -> Iterator[str]:
     _fit_state(controller, one)
     kept = one.holds_slot or release.has("vm-kept-on-error")
     if one.state is InstanceState.ERROR and one.vm is not None and one.vm.name and not kept:
-        one.vm = one.vm.lost("deleted", kept=False)
+        one.vm = one.vm.after_failure("deleted", keep_details=False)
         yield _lost(f"instance {one.id}", "what is known of a VM in Error", "vm-kept-on-error")
     if one.restarting_until is not None and not release.has("restart"):
         one.restarting_until = None

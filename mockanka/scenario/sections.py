@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import fields, post_dump
 
-from mockanka.core.clock import MODES
+from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.distributions import DeliveryStage
 from mockanka.core.license import TIERS
 from mockanka.core.lifecycle import InstanceState, NodeState
@@ -74,7 +74,7 @@ class Controller(Strict):
 
 class Clock(Strict):
     start = Moment()
-    mode = Choice(*MODES)
+    mode = Choice(*CLOCK_MODES)
     speed = Real(MAX_SPEED, above_zero=True)
     step = Length()
 

@@ -99,7 +99,7 @@ class Workloads:
                 raise InvalidScenario((*path, "startup_script"), str(wrong)) from None
         if controller.mac_addresses and not self.is_dump:
             try:
-                (address,) = network.addresses_for(controller, request, ref, 1)
+                (address,) = network.assign_mac_addresses(controller, request, ref, 1)
             except Refusal as wrong:
                 raise InvalidScenario((*path, "mac_address") if "mac_address" in item else path, str(wrong)) from None
             request = replace(request, mac_address=address)
@@ -186,7 +186,7 @@ class Workloads:
                 raise InvalidScenario((*path, "node"), f"node {node.name} has only {node.capacity} slots")
             transitions.take_slot(self.controller, one, node)
             if wanted := one.request.usb_device:
-                one.usb = usb.free_device(self.controller, node, wanted)
+                one.usb = usb.find_free_device(self.controller, node, wanted)
                 if one.usb is None:
                     raise InvalidScenario((*path, "usb_device"), f"node {node.name} has no free USB device {wanted!r}")
         if one.state is InstanceState.PULLING:

@@ -71,13 +71,13 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
     if one.state is InstanceState.PUSHING:
         return _why_it_pushes(controller, one)
     if one.stall is not None or (one.pulling and one.until is None):
-        return time_control.why_not_reached(controller, one)
+        return time_control.explain_standstill(controller, one)
     if one.holds_slot and node is not None and node.lost_at is not None:
         return f"node {node.name} does not report"
     if one.booting and node is not None:
         return f"boots on node {node.name}{until}"
     if one.state is InstanceState.SCHEDULING:
-        return placement.why_waiting(controller, one) if one.ready else f"is queued{until}"
+        return placement.explain_waiting(controller, one) if one.ready else f"is queued{until}"
     if one.pulling and node is not None:
         return f"pulls to node {node.name}, {one.progress(controller):.0%},{until}"
     if one.state in (InstanceState.STOPPING, InstanceState.TERMINATING) and until:
@@ -88,6 +88,6 @@ def why_it_waits(controller: Controller, one: Instance) -> str | None:
 def _why_it_pushes(controller: Controller, one: Instance) -> str:
     save = controller.save_images.get(one.save_id or "")
     if save is None or save.stall is not None:
-        return time_control.why_not_reached(controller, one)
+        return time_control.explain_standstill(controller, one)
     until = f" until {format_moment(save.until)}" if save.until is not None else ""
     return f"is saved as an image, {save.stage.value}{until}"

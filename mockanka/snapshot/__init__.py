@@ -5,7 +5,7 @@ from __future__ import annotations
 from mockanka import units
 from mockanka.core.license import TIERS
 from mockanka.core.release import Release
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.snapshot import fetch as reading
 from mockanka.snapshot import nodes as land
@@ -21,8 +21,8 @@ from mockanka.snapshot.workloads import Life
 __all__ = ["snapshot"]
 
 
-def snapshot(remote: Remote, release: Release | None = None, redact: bool = False) -> str:
-    """A controller as a scenario, in YAML. Unusable if it is none, or makes no scenario."""
+def snapshot(remote: ControllerClient, release: Release | None = None, redact: bool = False) -> str:
+    """A controller as a scenario, in YAML. ControllerError if it is none, or makes no scenario."""
     facts = reading.read(remote)
     source = f"the controller at {remote.url.scheme}://{remote.url.netloc.decode()}"
     if redact:
@@ -31,7 +31,7 @@ def snapshot(remote: Remote, release: Release | None = None, redact: bool = Fals
     try:
         Scenario.from_yaml(text, "snapshot").controller(Options(clock="manual"))
     except ScenarioError as wrong:
-        raise Unusable(f"what the controller tells makes no scenario:\n{wrong}") from None
+        raise ControllerError(f"what the controller tells makes no scenario:\n{wrong}") from None
     return text
 
 
@@ -96,9 +96,9 @@ def _head(facts: Facts, release: Release | None) -> Noted:
 
 def _release(version: str) -> Release:
     try:
-        return Release.parse(version.strip().removeprefix("v").partition("-")[0])
+        return Release.from_version(version)
     except ValueError as wrong:
-        raise Unusable(f"cannot tell the controller's release: {wrong}; give --release") from None
+        raise ControllerError(f"cannot tell the controller's release: {wrong}; give --release") from None
 
 
 def _latest(facts: Facts, registry: Registry) -> int | None:

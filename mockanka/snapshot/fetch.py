@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 
 Json = dict[str, Any]
 API = "/api/v1/"
@@ -30,11 +30,11 @@ class Facts:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-def read(remote: Remote) -> Facts:
-    """Ask a controller for all it tells. Unusable if it is none, or cannot tell what a scenario cannot do without."""
+def read(remote: ControllerClient) -> Facts:
+    """Ask a controller for all it tells. ControllerError if it cannot tell what a scenario needs."""
     status = _needed(remote, "status")
     if not isinstance(status, dict):
-        raise Unusable("the controller's status has no body: it is no controller")
+        raise ControllerError("the controller's status has no body: it is no controller")
     facts = Facts(status, _objects("node", _needed(remote, "node")))
     for template in _objects("registry/vm", _needed(remote, "registry/vm")):
         one = _wanted(remote, facts, "registry/vm", f"id={quote(str(template.get('id', '')), safe='')}")
@@ -51,29 +51,31 @@ def read(remote: Remote) -> Facts:
     return facts
 
 
-def _needed(remote: Remote, what: str) -> Any:
-    exchange = remote.usable(remote.ask("GET", API + what))
+def _needed(remote: ControllerClient, what: str) -> Any:
+    exchange = remote.require_usable(remote.request("GET", API + what))
     if not exchange.succeeded:
         said = exchange.message or f"HTTP {exchange.status}"
         why = "; a snapshot needs the registry: try again when it is up" if what == "registry/vm" else ""
-        raise Unusable(f"GET {API}{what} is refused: {said}{why}")
+        raise ControllerError(f"GET {API}{what} is refused: {said}{why}")
     return exchange.body
 
 
-def _wanted(remote: Remote, facts: Facts, what: str, query: str = "") -> Any:
+def _wanted(remote: ControllerClient, facts: Facts, what: str, query: str = "") -> Any:
     """A payload that one can do without: a licence may not include it, or a release not know it."""
-    exchange = remote.ask("GET", API + what, query)
+    exchange = remote.request("GET", API + what, query)
     if exchange.succeeded:
         return exchange.body
     if exchange.status not in (403, 404) and not (exchange.envelope and exchange.message):
-        remote.usable(exchange)
+        remote.require_usable(exchange)
     facts.refused[f"{what}?{query}" if query else what] = exchange.message or f"HTTP {exchange.status}"
     return None
 
 
 def _objects(what: str, body: Any) -> list[Json]:
     if not isinstance(body, list):
-        raise Unusable(f"GET {API}{what} has no list for a body: a controller answers one, as mockanka check would say")
+        raise ControllerError(
+            f"GET {API}{what} has no list for a body: a controller answers one, as mockanka check would say"
+        )
     return [item for item in body if isinstance(item, dict)]
 
 

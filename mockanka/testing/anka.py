@@ -70,7 +70,7 @@ class Anka:
 
         def advance(controller: Controller) -> views.Instance:
             id = views.find_id("instance", views.names_by_id(controller, "instances"), instance_id)
-            time_control.wait_for(controller, id, InstanceState(state))
+            time_control.wait_for_state(controller, id, InstanceState(state))
             return views.view_instance(controller, self._simulator.watch.started_by, id)
 
         return self._handle.change(advance)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mockanka import units
-from mockanka.core.clock import MODES
+from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.scenario.source import nearest
@@ -53,8 +53,8 @@ def make_options(
 ) -> Options:
     """Return the options of a controller. Raises ValueError for a wrong value."""
     require_seed(seed)
-    if clock is not None and clock not in MODES:
-        raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(MODES))}")
+    if clock is not None and clock not in CLOCK_MODES:
+        raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(CLOCK_MODES))}")
     if speed is not None and not (isinstance(speed, int | float) and 0 < speed <= 1e9):
         raise ValueError(f"{speed!r} is no speed: give a number above zero, like 60")
     return Options(

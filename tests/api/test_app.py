@@ -95,7 +95,7 @@ def test_a_fault_of_our_own_is_a_failure_without_a_stack_trace(
         raise ZeroDivisionError("a planted fault")
 
     wire = office(release)
-    monkeypatch.setattr(usb, "availability", break_down)
+    monkeypatch.setattr(usb, "count_usb_devices", break_down)
     with caplog.at_level(logging.ERROR, "mockanka"):
         answer = wire.send("GET", "usb")
 

@@ -1,4 +1,4 @@
-"""A plain proxy on loopback, as it stands in front of many a controller."""
+"""A plain HTTP proxy on loopback, such as stands in front of many controllers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from threading import Thread
 
 import httpx
 
-from tests.check.simulated import KEPT
+from tests.check.simulated import ESSENTIAL_HEADERS
 
 
 @contextmanager
-def plain_proxy(target: str, hear: Callable[[str, str], None] = lambda method, path: None) -> Iterator[str]:
-    """A proxy that passes on method, path, body, status and two headers; its URL. ``hear`` is told of each request."""
+def plain_proxy(target: str, on_request: Callable[[str, str], None] = lambda method, path: None) -> Iterator[str]:
+    """Run a proxy that forwards method, path, body, status and the essential headers; yield its URL.
+
+    ``on_request`` is called with method and path of each request.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1
         disable_nagle_algorithm = True
 
-        def answer(self) -> None:
-            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            hear(self.command, self.path)
-            got = client.request(self.command, target + self.path, content=sent)
-            self.send_response_only(got.status_code)
-            for name, value in got.headers.items():
-                if name.lower() in KEPT:
+        def forward(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            on_request(self.command, self.path)
+            response = client.request(self.command, target + self.path, content=content)
+            self.send_response_only(response.status_code)
+            for name, value in response.headers.items():
+                if name.lower() in ESSENTIAL_HEADERS:
                     self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(got.content)
+            self.wfile.write(response.content)
 
-        do_GET = do_POST = do_PUT = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_DELETE = forward
 
         def log_message(self, *_: object) -> None:
             pass

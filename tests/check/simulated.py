@@ -1,4 +1,4 @@
-"""A controller that is checked without network and without waiting: what sleeps moves its clock."""
+"""A simulated controller that is checked without a network and without waiting: a sleep moves its clock."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from typing import Any
 import httpx
 from werkzeug.test import Client
 
-from mockanka.check.cleanup import PREFIX
+from mockanka.check.cleanup import CHECK_PREFIX
 from mockanka.check.results import Results
-from mockanka.check.runner import Plan, check
+from mockanka.check.runner import CheckPlan, check_controller
 from mockanka.check.session import Pace
-from mockanka.check.write_checks import Target, find_target
+from mockanka.check.write_checks import WriteTarget, find_write_target
 from mockanka.contract.exchange import Exchange
 from mockanka.core.controller import Controller
 from mockanka.core.release import Release
 from mockanka.core.time_control import advance_by
-from mockanka.remote.client import Remote, connect
+from mockanka.remote.client import ClientOptions, ControllerClient
 from mockanka.scenario import Options, Scenario
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
-Spoil = Callable[[Exchange], Exchange]
-KEPT = {"content-type", "content-length"}
-"""The headers that a plain proxy lets through."""
+URL = "http://controller:8090"
+PACE = Pace(interval=2.0)
+ESSENTIAL_HEADERS = {"content-type", "content-length"}
+"""The response headers that remain when a proxy drops all others."""
+
+Alteration = Callable[[Exchange], Exchange]
+"""Returns an exchange with another response."""
 
 
 @cache
@@ -33,71 +37,97 @@ def scenario(name: str) -> Scenario:
     return Scenario.named(name)
 
 
-class Simulated(httpx.BaseTransport):
-    """A house behind a transport; ``spoil`` falsifies answers, and ``bare`` drops the headers that may be dropped."""
+class SimulatedController(httpx.BaseTransport):
+    """A simulator behind a transport of httpx.
+
+    ``alter`` changes responses. With ``bare_headers`` the responses have only the essential headers. ``exchanges`` are
+    those before the alteration.
+    """
 
     def __init__(
-        self, name: str = "default", release: str | None = None, spoil: Spoil | None = None, bare: bool = False
+        self,
+        name: str = "default",
+        release: str | None = None,
+        alter: Alteration | None = None,
+        bare_headers: bool = False,
     ):
-        made = None if release is None else Release.parse(release)
-        self.house = Simulator(scenario(name), Options(clock="manual", release=made))
-        self.house.controller.advance()
-        self.spoil, self.bare = spoil, bare
-        self.seen: list[Exchange] = []
-        self._client = Client(self.house.app)
+        options = Options(clock="manual", release=None if release is None else Release.parse(release))
+        self.simulator = Simulator(scenario(name), options)
+        self.simulator.controller.advance()
+        self.alter, self.bare_headers = alter, bare_headers
+        self.exchanges: list[Exchange] = []
+        self._wsgi_client = Client(self.simulator.app)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        sent = request.read()
-        answer = self._client.open(
-            request.url.path,
+        content = request.read()
+        path, query = request.url.path, request.url.query.decode()
+        response = self._wsgi_client.open(
+            path,
             method=request.method,
-            query_string=request.url.query.decode(),
-            data=sent or None,
+            query_string=query,
+            data=content or None,
             content_type=request.headers.get("content-type"),
         )
-        headers = {name.lower(): value for name, value in answer.headers}
-        path, query = request.url.path, request.url.query.decode()
-        exchange = Exchange(request.method, path, query, sent, answer.status_code, headers, answer.data)
-        self.seen.append(exchange)
-        if self.spoil:
-            exchange = self.spoil(exchange)
-        kept = {name: value for name, value in exchange.headers.items() if not self.bare or name in KEPT}
-        kept["content-length"] = str(len(exchange.content))
-        return httpx.Response(exchange.status, headers=kept, content=exchange.content)
+        headers = {name.lower(): value for name, value in response.headers}
+        exchange = Exchange(request.method, path, query, content, response.status_code, headers, response.data)
+        self.exchanges.append(exchange)
+        if self.alter:
+            exchange = self.alter(exchange)
+        kept = {
+            name: value
+            for name, value in exchange.headers.items()
+            if not self.bare_headers or name in ESSENTIAL_HEADERS
+        }
+        kept["content-length"] = str(len(exchange.response_content))
+        return httpx.Response(exchange.status, headers=kept, content=exchange.response_content)
 
     def sleep(self, seconds: float) -> None:
-        advance_by(self.house.controller, round(seconds * SECOND))
+        advance_by(self.controller, round(seconds * SECOND))
 
     def now(self) -> float:
-        """Seconds by the controller's clock, so that limits pass when it does."""
-        return self.house.controller.clock.now() / SECOND
+        """Return seconds of the controller's clock, so that limits pass with it."""
+        return self.controller.clock.now() / SECOND
 
     @property
-    def remote(self) -> Remote:
-        return connect("http://controller:8090", transport=self, clock=self.now)
+    def controller(self) -> Controller:
+        return self.simulator.controller
 
     @property
-    def template(self) -> str:
-        return next(iter(self.house.controller.templates))
+    def template_id(self) -> str:
+        return next(iter(self.controller.templates))
+
+    def client(self, options: ClientOptions | None = None, limit: float | None = None) -> ControllerClient:
+        return ControllerClient(URL, options, transport=self, clock=self.now, limit=limit)
+
+    def run(self, client: ControllerClient, target: WriteTarget | None = None, **plan: Any) -> Results:
+        """Return the results of a run with this client."""
+        return check_controller(client, CheckPlan(target=target, **{"pace": PACE, **plan}), self.sleep)
 
 
-def checked(simulated: Simulated, write: bool = False, node: str | None = None, **plan: Any) -> Results:
-    """The results of a run; in write mode with the first template, and on the node that is named."""
-    remote = simulated.remote
-    target: Target | None = None
-    if write:
-        target = find_target(remote, simulated.template, None, node)
-    plan = {"pace": Pace(interval=2.0), **plan}
-    return check(remote, Plan(target=target, **plan), simulated.sleep)
+def check_simulated(
+    simulated: SimulatedController, write: bool = False, node: str | None = None, **plan: Any
+) -> Results:
+    """Return the results of a run; in write mode with the first template, on the named node."""
+    client = simulated.client()
+    target = find_write_target(client, simulated.template_id, None, node) if write else None
+    return simulated.run(client, target, **plan)
 
 
-def complaints(results: Results) -> list[str]:
-    """What failed, in words."""
-    return [f"{row.operation} {row.check}: {each}" for row in results.of("failed") for each in row.findings]
+def failures(results: Results) -> list[str]:
+    """Return the findings of failed checks as text."""
+    return [
+        f"{check_result.operation} {check_result.check}: {finding}"
+        for check_result in results.with_outcome("failed")
+        for finding in check_result.findings
+    ]
 
 
-def left_behind(controller: Controller) -> list[str]:
-    """What a run made and is still there, instances aside that are on their way out."""
-    alive = [each for each in controller.instances.values() if each.state not in ("Terminating", "Terminated")]
-    instances = [each.id for each in alive if PREFIX in f"{each.request.name} {each.request.external_id}"]
-    return instances + [each.id for each in controller.groups.values() if PREFIX in each.name]
+def remaining_objects(controller: Controller) -> list[str]:
+    """Return the ids of objects that a run created and that still exist, except instances that are terminating."""
+    instances = [
+        instance.id
+        for instance in controller.instances.values()
+        if instance.state not in ("Terminating", "Terminated")
+        and CHECK_PREFIX in f"{instance.request.name} {instance.request.external_id}"
+    ]
+    return instances + [group.id for group in controller.groups.values() if CHECK_PREFIX in group.name]

@@ -1,4 +1,4 @@
-"""The simulator unchanged keeps to the contract: every scenario, at several releases, also behind a proxy."""
+"""The unaltered simulator passes all checks: every scenario, at several releases, also behind a proxy."""
 
 from __future__ import annotations
 
@@ -7,111 +7,117 @@ from collections import Counter
 import pytest
 
 import mockanka
-from mockanka.check.catalog import CHECKS, REQUESTS
+from mockanka.check.catalog import CHECKS, REQUEST_CHECKS
 from mockanka.check.results import Results
-from mockanka.check.runner import Plan, check
+from mockanka.check.runner import CheckPlan, check_controller
 from mockanka.check.session import Pace
-from mockanka.check.write_checks import find_target
-from mockanka.remote.client import connect
+from mockanka.check.write_checks import find_write_target
+from mockanka.remote.client import ControllerClient
 from mockanka.scenario import shipped
 from tests.check.proxied import plain_proxy
-from tests.check.simulated import Simulated, checked, complaints, left_behind, scenario
+from tests.check.simulated import SimulatedController, check_simulated, failures, remaining_objects, scenario
 from tests.contracts import has
 
 RELEASES = ("1.8.0", "1.24.0", "1.43.0", "1.50.1")
 SPOILED = {
-    "late-in-list": "an instance that was just started is found by nobody for some seconds",
-    "lost-answer": "the first start's answer breaks off in the middle",
-    "not-json": "a start is answered by a web page",
+    "late-in-list": "an instance that was just started is not found for some seconds",
+    "lost-answer": "the response to the first start breaks off in the middle",
+    "not-json": "the response to a start is a web page",
     "null-in-list": "the list of instances is one that a release had, with a null in it",
-    "slow-answer": "a start is answered after 40 s, which is more than one request may take",
+    "slow-answer": "the response to a start takes 40 s, which is more than one request may take",
 }
-"""Whose faults spoil answers on purpose, and how."""
+"""Scenarios with faults that the checks find, and the faults."""
 
 
-def outcome(results: Results) -> tuple[int, list[str], list[str], list[str]]:
-    noted = [f"{row.operation} {row.check}: {row.findings[0]}" for row in results.of("noted")]
-    return results.status, complaints(results), noted, results.remarks
+def summary(results: Results) -> tuple[int, list[str], list[str], list[str]]:
+    """Return exit status, failures, notes and remarks."""
+    notes = [
+        f"{check_result.operation} {check_result.check}: {check_result.findings[0]}"
+        for check_result in results.with_outcome("noted")
+    ]
+    return results.exit_status, failures(results), notes, results.remarks
 
 
 CLEAN: tuple[int, list[str], list[str], list[str]] = (0, [], [], [])
 
 
-def worlds(*without: str) -> list[tuple[str, str, bool]]:
-    """Scenario, release, whether headers are dropped; the last for each scenario and for each release, but not both."""
-    names = [name for name in shipped() if name not in without]
-    bare = [*((name, RELEASES[-1], True) for name in names), *(("default", each, True) for each in RELEASES[:-1])]
+def cases(*excluded: str) -> list[tuple[str, str, bool]]:
+    """Return scenario, release, and whether headers are dropped: for each scenario and for each release, not both."""
+    names = [name for name in shipped() if name not in excluded]
+    bare = [(name, RELEASES[-1], True) for name in names] + [("default", release, True) for release in RELEASES[:-1]]
     return [*((name, release, False) for name in names for release in RELEASES), *bare]
 
 
-@pytest.mark.parametrize(("name", "release", "bare"), worlds())
-def test_a_scenario_is_clean_read_only(name: str, release: str, bare: bool) -> None:
-    """Nothing is wrong or noted, and nothing but GETs is sent, with all headers and with the two that count."""
-    simulated = Simulated(name, release, bare=bare)
+@pytest.mark.parametrize(("name", "release", "bare_headers"), cases())
+def test_a_scenario_is_clean_read_only(name: str, release: str, bare_headers: bool) -> None:
+    """There are no failures or notes, and only GETs are sent, with all headers and with the essential ones."""
+    simulated = SimulatedController(name, release, bare_headers=bare_headers)
 
-    assert CLEAN == outcome(checked(simulated))
-    assert {"GET"} == {each.method for each in simulated.seen}
+    assert CLEAN == summary(check_simulated(simulated))
+    assert {"GET"} == {exchange.method for exchange in simulated.exchanges}
 
 
-@pytest.mark.parametrize(("name", "release", "bare"), worlds("empty", "late-in-list"))
-def test_a_scenario_is_clean_in_write_mode(name: str, release: str, bare: bool) -> None:
-    """Nothing is wrong, and nothing that was made is left."""
-    simulated = Simulated(name, release, bare=bare)
+@pytest.mark.parametrize(("name", "release", "bare_headers"), cases("empty", "late-in-list"))
+def test_a_scenario_is_clean_in_write_mode(name: str, release: str, bare_headers: bool) -> None:
+    """There are no failures or notes, and all created objects are removed."""
+    simulated = SimulatedController(name, release, bare_headers=bare_headers)
 
-    assert CLEAN == outcome(checked(simulated, write=True))
-    assert [] == left_behind(simulated.house.controller)
+    assert CLEAN == summary(check_simulated(simulated, write=True))
+    assert [] == remaining_objects(simulated.controller)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_a_node_that_is_named_takes_part(release: str) -> None:
-    """The instance runs there, and the node joins the group that was made, and leaves it."""
-    simulated = Simulated("default", release)
-    results = checked(simulated, write=True, node="mini-01")
+def test_a_named_node_is_used(release: str) -> None:
+    """The instance runs on the node, and the node joins and leaves the new group."""
+    simulated = SimulatedController("default", release)
+    results = check_simulated(simulated, write=True, node="mini-01")
 
-    assert CLEAN == outcome(results)
+    assert CLEAN == summary(results)
     assert {("placed", "startVms"), ("member", "addNodesToGroups"), ("member", "removeNodesFromGroups")} <= {
-        (row.check, row.operation) for row in results.of("passed")
+        (check_result.check, check_result.operation) for check_result in results.with_outcome("passed")
     }
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_generated_requests_change_nothing(release: str) -> None:
-    """Queries of every GET, updates of our own instance and group are answered as they should; the names stay ours."""
-    simulated, plain = Simulated("default", release), Simulated("default", release)
-    results = checked(simulated, write=True, generated=15)
-    checked(plain, write=True)
-    more = Counter(each.key for each in simulated.seen) - Counter(each.key for each in plain.seen)
+def test_generated_requests_are_clean(release: str) -> None:
+    """Generated requests are queries of GETs, and updates of our own objects, which keep their names."""
+    simulated, plain = SimulatedController("default", release), SimulatedController("default", release)
+    results = check_simulated(simulated, write=True, generated=15)
+    check_simulated(plain, write=True)
+    additional = Counter(exchange.operation_key for exchange in simulated.exchanges) - Counter(
+        exchange.operation_key for exchange in plain.exchanges
+    )
 
-    assert CLEAN == outcome(results)
-    assert {"GET", "PUT"} == {method for method, _ in more}
-    assert {"/api/v1/vm", "/api/v1/group"} == {path for method, path in more if method == "PUT"}
-    assert [] == left_behind(simulated.house.controller)
+    assert CLEAN == summary(results)
+    assert {"GET", "PUT"} == {method for method, _ in additional}
+    assert {"/api/v1/vm", "/api/v1/group"} == {path for method, path in additional if method == "PUT"}
+    assert [] == remaining_objects(simulated.controller)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_everything_the_catalogue_has_is_checked_somewhere(release: str) -> None:
-    """A write run on a named node makes every check there is, but for those that need what is not there."""
-    simulated = Simulated("busy", release)
-    waiting = {row.check for row in checked(simulated, write=True).of("passed")}
-    simulated = Simulated("default", release)
-    made = {row.check for row in checked(simulated, write=True, node="mini-01").of("passed")}
-    # Nothing ends in Error there, and no release was given that could be another.
-    elsewhere = {"error-told", "release", *(() if has(release, "1.44.0") else ("restarted",))}
+def test_every_check_of_the_catalogue_is_made(release: str) -> None:
+    """A run in write mode on a named node makes every check, except those for which it has no occasion."""
+    simulated = SimulatedController("busy", release)
+    made = {check_result.check for check_result in check_simulated(simulated, write=True).with_outcome("passed")}
+    simulated = SimulatedController("default", release)
+    results = check_simulated(simulated, write=True, node="mini-01")
+    made |= {check_result.check for check_result in results.with_outcome("passed")}
+    # No instance ends in Error, and no other release is given.
+    without_occasion = {"error-told", "release", *(() if has(release, "1.44.0") else ("restarted",))}
 
-    assert elsewhere == set(CHECKS) - made - waiting - {each.id for each in REQUESTS}
+    assert without_occasion == set(CHECKS) - made - {check.id for check in REQUEST_CHECKS}
 
 
-def over_http(name: str, write: bool, proxied: bool = False) -> Results:
-    """A run against a server on loopback, whose clock is moved on by what sleeps."""
+def check_over_http(name: str, write: bool, proxied: bool = False) -> Results:
+    """Return the results of a run against a server on loopback, whose clock is moved by sleeps."""
     with mockanka.serve(name, clock="manual") as anka:
 
         def run(url: str) -> Results:
-            with connect(url) as remote:
+            with ControllerClient(url) as client:
                 template = next(iter(scenario(name).controller().templates), None) if write else None
-                target = find_target(remote, template, None, None) if template else None
-                return check(
-                    remote, Plan(target=target, pace=Pace(interval=10.0)), lambda s: anka.clock.advance(f"{s:g}s")
-                )
+                target = find_write_target(client, template, None, None) if template else None
+                plan = CheckPlan(target=target, pace=Pace(interval=10.0))
+                return check_controller(client, plan, lambda seconds: anka.clock.advance(f"{seconds:g}s"))
 
         if not proxied:
             return run(anka.url)
@@ -121,22 +127,22 @@ def over_http(name: str, write: bool, proxied: bool = False) -> Results:
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name not in SPOILED])
 def test_a_scenario_is_clean_over_http(name: str) -> None:
-    """Also with the faults that a scenario has at the door."""
-    assert CLEAN == outcome(over_http(name, write=True))
+    """The response faults of the scenario are in effect."""
+    assert CLEAN == summary(check_over_http(name, write=True))
 
 
 @pytest.mark.parametrize("write", [False, True])
 def test_a_controller_behind_a_proxy_is_clean(write: bool) -> None:
-    """A proxy that drops all headers but two changes nothing."""
-    assert CLEAN == outcome(over_http("default", write, proxied=True))
+    """A proxy that drops all but the essential headers changes nothing."""
+    assert CLEAN == summary(check_over_http("default", write, proxied=True))
 
 
 @pytest.mark.parametrize("name", ["not-json", "null-in-list", "late-in-list"])
-def test_a_scenario_that_spoils_answers_is_found_out(name: str) -> None:
-    """What a scenario does on purpose is what a check is for, and all that was made is gone."""
+def test_a_scenario_with_spoiled_responses_fails(name: str) -> None:
+    """The check of the fault fails, and all created objects are removed."""
     expected = {"not-json": "json", "null-in-list": "schema", "late-in-list": "at-once"}
-    results = over_http(name, write=True)
+    results = check_over_http(name, write=True)
 
-    assert 1 == results.status
-    assert expected[name] in {row.check for row in results.of("failed")}
-    assert [] == [each.kind for each in results.left]
+    assert 1 == results.exit_status
+    assert expected[name] in {check_result.check for check_result in results.with_outcome("failed")}
+    assert [] == [leftover.kind for leftover in results.leftovers]

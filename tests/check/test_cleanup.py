@@ -1,4 +1,4 @@
-"""A run that does not get to its end leaves nothing behind, or says what it leaves."""
+"""A run that does not finish removes its objects, or lists those that remain."""
 
 from __future__ import annotations
 
@@ -11,243 +11,240 @@ import httpx
 import pytest
 
 from mockanka.check.results import Results
-from mockanka.check.runner import Plan, check
-from mockanka.check.session import Pace
-from mockanka.check.write_checks import find_target
+from mockanka.check.write_checks import find_write_target
 from mockanka.contract.exchange import Exchange
-from mockanka.remote.client import Access, Unusable, connect
-from tests.check.simulated import Simulated, checked, complaints, left_behind
+from mockanka.remote.client import ClientOptions, ControllerError
+from tests.check.simulated import SimulatedController, check_simulated, failures, remaining_objects
 
-WHOLE = 170
-"""At least as many requests has a run in write mode on a named node."""
+REQUESTS_OF_A_RUN = 170
+"""A lower bound of the requests of a run in write mode on a named node."""
 
 
-class Broken(Simulated):
-    """A controller at whose request number ``at`` something happens, before it arrives or once it has been done."""
+class FailingOnce(SimulatedController):
+    """A controller that fails at request number ``at``, before the request has its effect or after."""
 
-    def __init__(self, at: int, what: Callable[[], None], done: bool = False) -> None:
+    def __init__(self, at: int, fail: Callable[[], None], after: bool = False) -> None:
         super().__init__()
-        self.at, self.what, self.done = at, what, done
+        self.remaining, self.fail, self.after = at, fail, after
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        self.at -= 1
-        if self.at == 0 and not self.done:
-            self.what()
-        answer = super().handle_request(request)
-        if self.at == 0 and self.done:
-            self.what()
-        return answer
+        self.remaining -= 1
+        if self.remaining == 0 and not self.after:
+            self.fail()
+        response = super().handle_request(request)
+        if self.remaining == 0 and self.after:
+            self.fail()
+        return response
 
 
 def interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def breaks() -> None:
+def break_connection() -> None:
     raise httpx.ReadError("Connection reset by peer")
 
 
-def written(simulated: Simulated, access: Access | None = None) -> Results:
-    """The results of a run in write mode; what goes wrong before it begins is none of its business."""
-    remote = connect("http://controller:8090", access, transport=simulated, clock=simulated.now)
-    target = find_target(remote, simulated.template, None, "mini-01")
-    return check(remote, Plan(target=target, pace=Pace(interval=2.0)), simulated.sleep)
+def run_in_write_mode(simulated: SimulatedController, options: ClientOptions | None = None) -> Results:
+    """Return the results of a run on a named node."""
+    client = simulated.client(options)
+    target = find_write_target(client, simulated.template_id, None, "mini-01")
+    return simulated.run(client, target)
 
 
-def test_a_whole_run_has_more_requests_than_are_interrupted_here() -> None:
-    """Else the numbers below would end nothing."""
-    simulated = Simulated()
-    written(simulated)
+def test_a_run_has_at_least_the_requests_that_are_interrupted_here() -> None:
+    """Otherwise the tests below would interrupt nothing."""
+    simulated = SimulatedController()
+    run_in_write_mode(simulated)
 
-    assert WHOLE <= len(simulated.seen)
+    assert REQUESTS_OF_A_RUN <= len(simulated.exchanges)
 
 
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(5, WHOLE, 11))
-def test_an_interrupt_leaves_nothing_behind(at: int, done: bool) -> None:
-    """Whichever request it hits, also when it was done and its answer never came."""
-    simulated = Broken(at, interrupt, done)
-    results = written(simulated)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(5, REQUESTS_OF_A_RUN, 11))
+def test_an_interrupt_leaves_no_objects(at: int, after: bool) -> None:
+    """The interrupt may come before any request has its effect, or after it and before the response."""
+    simulated = FailingOnce(at, interrupt, after)
+    results = run_in_write_mode(simulated)
 
-    assert (2, "interrupted", []) == (results.status, results.broken_off, results.left)
-    assert [] == left_behind(simulated.house.controller)
+    assert (2, "interrupted", []) == (results.exit_status, results.broken_off, results.leftovers)
+    assert [] == remaining_objects(simulated.controller)
 
 
 @cache
-def making() -> list[int]:
-    """The requests that start, create and delete something, by their numbers."""
-    simulated = Simulated()
-    written(simulated)
-    return [place for place, each in enumerate(simulated.seen, 1) if each.method in ("POST", "DELETE")]
+def changing_requests() -> list[int]:
+    """Return the numbers of the requests that create or delete objects."""
+    simulated = SimulatedController()
+    run_in_write_mode(simulated)
+    return [number for number, exchange in enumerate(simulated.exchanges, 1) if exchange.method in ("POST", "DELETE")]
 
 
-def test_an_interrupt_of_a_request_that_makes_something_leaves_nothing_behind() -> None:
-    """Each of them in turn, once it was done and before its answer came."""
-    assert len(making()) > 15
-    for at in making():
-        simulated = Broken(at, interrupt, done=True)
-        results = written(simulated)
+def test_an_interrupt_of_a_changing_request_leaves_no_objects() -> None:
+    """Each of these requests is interrupted in turn, after it has its effect and before the response."""
+    assert len(changing_requests()) > 15
+    for at in changing_requests():
+        simulated = FailingOnce(at, interrupt, after=True)
+        results = run_in_write_mode(simulated)
 
-        assert ("interrupted", []) == (results.broken_off, results.left)
-        assert [] == left_behind(simulated.house.controller)
-
-
-@pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(10, WHOLE, 13))
-def test_a_connection_that_breaks_once_leaves_nothing_behind(at: int, done: bool) -> None:
-    """The request is told as unanswered, and the run goes on."""
-    simulated = Broken(at, breaks, done)
-    results = written(simulated)
-
-    assert ["answered"] == [row.check for row in results.of("failed") if row.check == "answered"]
-    assert ("", []) == (results.broken_off, results.left)
-    assert [] == left_behind(simulated.house.controller)
+        assert ("interrupted", []) == (results.broken_off, results.leftovers)
+        assert [] == remaining_objects(simulated.controller)
 
 
-class Dying(Simulated):
-    """A controller that answers nothing once it has started our instance and made our group."""
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(10, REQUESTS_OF_A_RUN, 13))
+def test_a_broken_connection_leaves_no_objects(at: int, after: bool) -> None:
+    """The request is reported as unanswered, and the run continues."""
+    simulated = FailingOnce(at, break_connection, after)
+    results = run_in_write_mode(simulated)
+    failed = [check_result.check for check_result in results.with_outcome("failed")]
+
+    assert ["answered"] == [check for check in failed if check == "answered"]
+    assert ("", []) == (results.broken_off, results.leftovers)
+    assert [] == remaining_objects(simulated.controller)
+
+
+class StoppingController(SimulatedController):
+    """A controller that stops when the run has created its instance and its group."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if left_behind(self.house.controller) and len(self.seen) > 110:
+        if remaining_objects(self.controller) and len(self.exchanges) > 110:
             raise httpx.ConnectError("Connection refused")
         return super().handle_request(request)
 
 
-def test_what_cannot_be_removed_is_listed_with_the_commands_that_would() -> None:
-    """Each thing that is there, with the ways in that were given but no secret."""
-    simulated = Dying()
-    access = Access(token="s3cret", headers=[("X-Team", "hidden")], insecure=True)
-    results = written(simulated, access)
-    commands = [shlex.split(each.command) for each in results.left]
+def test_leftovers_have_the_commands_that_remove_them() -> None:
+    """Each command has the options for authentication, but no secret."""
+    simulated = StoppingController()
+    options = ClientOptions(token="s3cret", headers=[("X-Team", "hidden")], insecure=True)
+    results = run_in_write_mode(simulated, options)
+    commands = [shlex.split(leftover.command) for leftover in results.leftovers]
 
-    assert 2 == results.status
-    assert "3 requests in a row have no answer" in results.broken_off
-    assert sorted(left_behind(simulated.house.controller)) == sorted(each.id for each in results.left)
-    assert {"instance", "group"} == {each.kind for each in results.left}
-    for left, command in zip(results.left, commands, strict=True):
+    assert 2 == results.exit_status
+    assert "3 requests in a row have no response" in results.broken_off
+    assert sorted(remaining_objects(simulated.controller)) == sorted(leftover.id for leftover in results.leftovers)
+    assert {"instance", "group"} == {leftover.kind for leftover in results.leftovers}
+    for leftover, command in zip(results.leftovers, commands, strict=True):
         assert ["curl", "-X", "DELETE"] == command[:3]
-        assert left.id in " ".join(command)
+        assert leftover.id in " ".join(command)
         assert {"-u", "root:TOKEN", "-k", "X-Team: ..."} <= set(command)
         assert command[-1].startswith("http://controller:8090/api/v1/")
     assert "s3cret" not in str(commands)
     assert "hidden" not in str(commands)
 
 
-class Stubborn(Simulated):
+class RefusingController(SimulatedController):
     """A controller that refuses to remove groups."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "DELETE" and request.url.path == "/api/v1/group":
-            return httpx.Response(400, json={"status": "FAIL", "message": "it is loved"})
+            return httpx.Response(400, json={"status": "FAIL", "message": "the group is in use"})
         return super().handle_request(request)
 
 
-def test_what_the_controller_refuses_to_remove_fails_the_run() -> None:
-    """The reason is the controller's own."""
-    results = written(Stubborn())
+def test_a_refused_removal_fails_the_run() -> None:
+    """The remark has the controller's message."""
+    results = run_in_write_mode(RefusingController())
 
-    assert 1 == results.status
-    assert ["group"] == [each.kind for each in results.left]
-    assert "it is loved" in " ".join(results.remarks)
+    assert 1 == results.exit_status
+    assert ["group"] == [leftover.kind for leftover in results.leftovers]
+    assert ["deleteGroup: not everything could be removed: the group is in use"] == results.remarks
 
 
-class Blind(Simulated):
-    """A controller that starts an instance, does not say so, and shows no list from then on."""
+class HidingController(SimulatedController):
+    """A controller that starts an instance without a response, and never lists instances again."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        lost = request.url.path == "/api/v1/vm" and left_behind(self.house.controller)
-        answer = super().handle_request(request)
-        if lost or (request.url.path == "/api/v1/vm" and left_behind(self.house.controller)):
+        response = super().handle_request(request)
+        if request.url.path == "/api/v1/vm" and remaining_objects(self.controller):
             raise httpx.ReadError("gone")
-        return answer
+        return response
 
 
-def test_what_may_be_there_and_cannot_be_looked_for_is_told() -> None:
-    """By the mark that it has, and the command that lists it."""
-    results = written(Blind())
-    (left,) = [each for each in results.left if each.kind == "instance"]
+def test_a_possible_leftover_is_reported() -> None:
+    """It has the mark by which it is found, and the command that lists it."""
+    results = run_in_write_mode(HidingController())
+    (leftover,) = [leftover for leftover in results.leftovers if leftover.kind == "instance"]
 
-    assert left.id.startswith("any named mockanka-check-")
-    assert "curl http://controller:8090/api/v1/vm" == left.command
+    assert leftover.id.startswith("any named mockanka-check-")
+    assert "curl http://controller:8090/api/v1/vm" == leftover.command
 
 
-class Interrupting(Simulated):
-    """A controller whose removals are interrupted as well."""
+class InterruptingController(SimulatedController):
+    """A controller at which the run and its removal are interrupted."""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "DELETE" and left_behind(self.house.controller):
+        if request.method == "DELETE" and remaining_objects(self.controller):
             raise KeyboardInterrupt
-        if request.url.path == "/api/v1/vm" and request.method == "PUT" and left_behind(self.house.controller):
+        if request.url.path == "/api/v1/vm" and request.method == "PUT" and remaining_objects(self.controller):
             raise KeyboardInterrupt
         return super().handle_request(request)
 
 
-def test_a_second_interrupt_ends_the_removal_and_lists_what_is_left() -> None:
-    """Who insists need not wait, and is told what to do."""
-    simulated = Interrupting()
-    results = written(simulated)
+def test_a_second_interrupt_ends_the_removal() -> None:
+    """The remaining objects are listed."""
+    simulated = InterruptingController()
+    results = run_in_write_mode(simulated)
 
-    assert 2 == results.status
-    assert sorted(left_behind(simulated.house.controller)) == sorted(each.id for each in results.left)
-    assert results.left
-
-
-def test_a_controller_that_dies_ends_a_run_soon() -> None:
-    """Three requests without an answer are enough; what was checked before is told."""
-    simulated = Simulated()
-
-    class Gone(Simulated):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            if len(self.seen) > 20:
-                raise httpx.ReadTimeout("")
-            return super().handle_request(request)
-
-    results = checked(Gone())
-
-    assert 2 == results.status
-    assert "3 requests in a row have no answer, the last: GET" in results.broken_off
-    assert 20 < len(list(results.of("passed")))
-    assert [] == simulated.seen
+    assert 2 == results.exit_status
+    assert sorted(remaining_objects(simulated.controller)) == sorted(leftover.id for leftover in results.leftovers)
+    assert results.leftovers
 
 
-def test_a_run_has_a_limit_on_the_whole() -> None:
-    """It ends with what was found until then, and removal is not what it ends."""
-    simulated = Simulated("long-pull")
-    remote = connect("http://controller:8090", transport=simulated, clock=simulated.now, limit=60)
-    target = find_target(remote, simulated.template, None, None)
-    results = check(remote, Plan(target=target, pace=Pace(interval=2.0)), simulated.sleep)
+class VanishingController(SimulatedController):
+    """A controller that stops responding after some requests."""
 
-    assert 2 == results.status
-    assert "the limit of 60 s on the whole is reached; --limit raises it" in results.broken_off
-    assert [] == left_behind(simulated.house.controller)
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if len(self.exchanges) > 20:
+            raise httpx.ReadTimeout("")
+        return super().handle_request(request)
 
 
-def denying(status: int, message: str) -> Callable[[Exchange], Exchange]:
-    """Nodes are denied, everything else is not."""
+def test_a_run_ends_after_three_requests_without_a_response() -> None:
+    """The results until then are kept."""
+    results = check_simulated(VanishingController())
+
+    assert 2 == results.exit_status
+    assert "3 requests in a row have no response, the last: GET" in results.broken_off
+    assert 20 < len(list(results.with_outcome("passed")))
+
+
+def test_a_run_has_a_total_limit() -> None:
+    """It ends with the results until then, and its objects are removed."""
+    simulated = SimulatedController("long-pull")
+    client = simulated.client(limit=60)
+    results = simulated.run(client, find_write_target(client, simulated.template_id, None, None))
+
+    assert 2 == results.exit_status
+    assert "the total limit of 60 s is reached; --limit raises it" in results.broken_off
+    assert [] == remaining_objects(simulated.controller)
+
+
+def denying_nodes(status: int, message: str) -> Callable[[Exchange], Exchange]:
+    """Return an alteration that denies requests about nodes."""
     content = f'{{"status":"FAIL","message":"{message}"}}\n'.encode()
 
     def deny(exchange: Exchange) -> Exchange:
-        return replace(exchange, status=status, content=content) if "/node" in exchange.path else exchange
+        return replace(exchange, status=status, response_content=content) if "/node" in exchange.path else exchange
 
     return deny
 
 
-def test_what_we_may_not_do_is_left_out_and_said() -> None:
-    """A permission that lacks fails nothing, in read-only and in write mode."""
+def test_a_missing_permission_skips_checks() -> None:
+    """It fails nothing, in read-only and in write mode, and a remark reports it."""
     for write in (False, True):
-        results = checked(Simulated(spoil=denying(403, "not yours")), write=write)
+        results = check_simulated(SimulatedController(alter=denying_nodes(403, "not yours")), write=write)
 
-        assert (0, []) == (results.status, complaints(results))
-        assert "listNodes: not checked, we may not: not yours" in results.remarks
-        assert "skipped" == results.rows["listNodes", "unknown-id"].outcome
+        assert (0, []) == (results.exit_status, failures(results))
+        assert "listNodes: not checked, the permission is missing: not yours" in results.remarks
+        assert "skipped" == results.check_results["listNodes", "unknown-id"].outcome
 
 
-def test_a_login_that_is_missing_ends_the_run() -> None:
-    """Also where the status is told to everyone: nothing can be said of the rest."""
-    results = checked(Simulated(spoil=denying(401, "Authentication Required")))
+def test_missing_authentication_ends_the_run() -> None:
+    """It does so even if the status can be read without authentication."""
+    results = check_simulated(SimulatedController(alter=denying_nodes(401, "Authentication Required")))
 
-    assert 2 == results.status
-    assert "HTTP 401 (Authentication Required): it wants to know who asks; give --token" in results.broken_off
+    assert 2 == results.exit_status
+    assert "HTTP 401 (Authentication Required): authentication is required; give --token" in results.broken_off
 
 
 @pytest.mark.parametrize(
@@ -258,17 +255,18 @@ def test_a_login_that_is_missing_ends_the_run() -> None:
         ("14.5-arm64", "vanilla", "mini-03", r"--node: there is no node mini-03 at .*; there is mini-01, mini-02"),
     ],
 )
-def test_what_is_to_be_used_must_be_there(template: str, tag: str | None, node: str | None, complaint: str) -> None:
-    """What there is instead is told."""
-    with pytest.raises(Unusable, match=complaint):
-        find_target(Simulated().remote, template, tag, node)
+def test_a_missing_target_is_an_error(template: str, tag: str | None, node: str | None, complaint: str) -> None:
+    """The error names what exists instead."""
+    with pytest.raises(ControllerError, match=complaint):
+        find_write_target(SimulatedController().client(), template, tag, node)
 
 
-def test_a_template_is_named_by_its_id_if_its_name_is_not_its_own() -> None:
-    """Two templates of the reference have one name."""
-    simulated = Simulated("reference")
-    with pytest.raises(Unusable, match=r"android-2 is the name of several; give the id of one: 59adf1a8-.*, 00510971-"):
-        find_target(simulated.remote, "android-2", None, None)
+def test_a_template_with_an_ambiguous_name_is_selected_by_id() -> None:
+    """Two templates of the reference have the same name."""
+    client = SimulatedController("reference").client()
+    complaint = r"android-2 is the name of several; give the id of one: 59adf1a8-.*, 00510971-"
+    with pytest.raises(ControllerError, match=complaint):
+        find_write_target(client, "android-2", None, None)
     id = "00510971-5c37-4a60-a9c6-ea185397d9b4"
 
-    assert id == find_target(simulated.remote, id, "t1", None).template
+    assert id == find_write_target(client, id, "t1", None).template

@@ -1,4 +1,4 @@
-"""`mockanka check --har`: a recording checked afterwards, without any controller."""
+"""The checks of a recording, ``mockanka check --har``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mockanka
-from mockanka.check.catalog import REQUESTS
+from mockanka.check.catalog import REQUEST_CHECKS
 from mockanka.check.from_recording import check_recording
 from mockanka.check.results import Results
 from mockanka.contract.exchange import Exchange
@@ -29,126 +29,137 @@ LISTS = [STATUS, VM, "/api/v1/node", "/api/v1/registry/vm", "/api/v1/group", "/a
 
 
 def entry(
-    method: str = "GET", path: str = VM, query: str = "", sent: str = "", body: Any = None, **more: Any
+    method: str = "GET", path: str = VM, query: str = "", content: str = "", body: Any = None, **more: Any
 ) -> Recorded:
-    """An exchange with a success, a second after the beginning unless ``at`` says another."""
-    content = json.dumps({"status": "OK", "message": ""} | ({} if body is None else {"body": body})) + "\n"
+    """Return a successful exchange, one second after the epoch unless ``at`` says otherwise."""
+    envelope = {"status": "OK", "message": ""} | ({} if body is None else {"body": body})
+    response = (json.dumps(envelope) + "\n").encode()
     headers = [("content-type", "application/json")]
-    exchange = Exchange(method, path, query, sent.encode(), 200, dict(headers), content.encode(), 0.5)
+    exchange = Exchange(method, path, query, content.encode(), 200, dict(headers), response, 0.5)
     at = EPOCH + timedelta(seconds=more.pop("at", 1))
     url = f"http://x{path}{'?' + query if query else ''}"
-    return replace(Recorded(exchange, at=at, url=url, answered=headers, size=len(content)), **more)
+    return replace(Recorded(exchange, at=at, url=url, answered=headers, size=len(response)), **more)
 
 
-def checked(tmp_path: Path, *entries: Recorded, release: str | None = "1.50.1", by: str | None = None) -> Results:
+def check_entries(
+    tmp_path: Path, *entries: Recorded, release: str | None = "1.50.1", against: str | None = None
+) -> Results:
+    """Write a recording of a release and check it, against another one if it is given."""
     file = tmp_path / "x.har"
     writer = Writer(file, "http://x")
-    for each in entries:
-        writer.add(each, None)
+    for recorded in entries:
+        writer.add(recorded, None)
     writer.close(Release.parse(release) if release else None)
-    return check_recording(file, Release.parse(by) if by else None)
+    return check_recording(file, Release.parse(against) if against else None)
 
 
-def found(results: Results) -> set[str]:
-    """The checks that failed or are noted."""
-    return {row.check for outcome in ("failed", "noted") for row in results.of(outcome)}
+def failed_or_noted(results: Results) -> set[str]:
+    """Return the ids of the checks with findings."""
+    return {check_result.check for outcome in ("failed", "noted") for check_result in results.with_outcome(outcome)}
 
 
-REQUESTED = {
+DEVIATIONS = {
     "operation": entry(path="/api/v1/nowhere"),
     "method": entry("PATCH"),
     "query": entry("DELETE", "/api/v1/registry/vm/distribute"),
-    "body": entry("POST", sent="{}"),
+    "body": entry("POST", content="{}"),
     "query-unknown": entry(query="colour=red", body=[]),
-    "body-unknown": entry("POST", sent='{"vmid": "x", "colour": "red"}', body=[ID]),
+    "body-unknown": entry("POST", content='{"vmid": "x", "colour": "red"}', body=[ID]),
     "no-answer": entry(broken=Broken.CUT),
 }
 
 
-@pytest.mark.parametrize("check", [each.id for each in REQUESTS])
-def test_each_check_of_a_client_finds_what_it_is_meant_for(tmp_path: Path, check: str) -> None:
-    """What somebody else asked wrongly, or was not answered, is found in the recording."""
-    assert check in found(checked(tmp_path, REQUESTED[check]))
+@pytest.mark.parametrize("check", [check.id for check in REQUEST_CHECKS])
+def test_each_check_of_requests_finds_its_deviation(tmp_path: Path, check: str) -> None:
+    """Violations by the recorded client, and a missing response, are found."""
+    assert check in failed_or_noted(check_entries(tmp_path, DEVIATIONS[check]))
 
 
 def instance(state: str, progress: float = 0) -> dict[str, Any]:
     return {"instance_id": ID, "instance_state": state, "vmid": "x", "progress": progress}
 
 
-def test_what_was_seen_over_time_is_checked(tmp_path: Path) -> None:
-    """Moves and progress are compared from one exchange to the next, as they are in a run."""
+def test_responses_are_compared_over_time(tmp_path: Path) -> None:
+    """States and progress are compared from one exchange to the next, as in a run."""
     states = [instance("Pulling", 0.5), instance("Pulling", 0.4), instance("Scheduling")]
-    entries = [entry(query=f"id={ID}", body=each, at=second) for second, each in enumerate(states)]
-    results = checked(tmp_path, *entries)
+    entries = [entry(query=f"id={ID}", body=state, at=second) for second, state in enumerate(states)]
+    results = check_entries(tmp_path, *entries)
 
-    assert "progress" in found(results)
-    assert "moves" not in found(checked(tmp_path, *entries[:2]))
+    assert "progress" in failed_or_noted(results)
+    assert "moves" not in failed_or_noted(check_entries(tmp_path, *entries[:2]))
 
 
-def test_exchanges_at_the_same_time_are_not_compared(tmp_path: Path) -> None:
-    """Of two polls that overlap nobody knows which answer is the newer one."""
+def test_overlapping_exchanges_are_not_compared(tmp_path: Path) -> None:
+    """It is unknown which of two overlapping responses is the newer one."""
     late = entry(query=f"id={ID}", body=instance("Pulling", 0.5), at=1)
     early = entry(query=f"id={ID}", body=instance("Pulling", 0.4), at=1.2)
 
-    assert "progress" not in found(checked(tmp_path, late, early))
+    assert "progress" not in failed_or_noted(check_entries(tmp_path, late, early))
 
 
-def test_what_is_not_whole_is_not_judged_and_told(tmp_path: Path) -> None:
-    """Half a request says nothing of its client, and an answer that the client did not wait for nothing of anybody."""
-    half, left = entry("POST", sent="{", broken=Broken.UNSENT), entry(body=7, broken=Broken.LEFT)
-    results = checked(tmp_path, half, left)
+def test_incomplete_exchanges_are_not_checked(tmp_path: Path) -> None:
+    """Neither an incomplete request nor an abandoned response has findings; a remark counts them."""
+    half, left = entry("POST", content="{", broken=Broken.UNSENT), entry(body=7, broken=Broken.LEFT)
+    results = check_entries(tmp_path, half, left)
 
-    assert set() == found(results)
-    assert ["of 2 exchanges the answer is missing or not whole"] == results.remarks
+    assert set() == failed_or_noted(results)
+    assert ["exchanges without a complete response: 2"] == results.remarks
 
 
 @pytest.mark.parametrize(
-    ("recorded", "given", "used", "remark"),
+    ("recorded", "given", "used", "remarks"),
     [
         ("1.8.0", None, "1.8.0", []),
         ("1.8.0", "1.24.0", "1.24.0", []),
-        (None, None, str(DEFAULT_RELEASE), [f"the recording tells no release; it is held against {DEFAULT_RELEASE}"]),
-        ("1.8.0", "1.8.1", "1.8.1", ["release 1.8.1 is not known; it is held against 1.8.0"]),
+        (
+            None,
+            None,
+            str(DEFAULT_RELEASE),
+            [f"the recording does not name its release; it is checked against {DEFAULT_RELEASE}"],
+        ),
+        ("1.8.0", "1.8.1", "1.8.1", ["release 1.8.1 is not known; it is checked against 1.8.0"]),
     ],
 )
-def test_a_recording_is_held_against_a_release(
-    tmp_path: Path, recorded: str | None, given: str | None, used: str, remark: list[str]
+def test_a_recording_is_checked_against_a_release(
+    tmp_path: Path, recorded: str | None, given: str | None, used: str, remarks: list[str]
 ) -> None:
-    """That which is given, or that of the recording, or today's; what is not plain is told."""
-    results = checked(tmp_path, entry(body=[]), release=recorded, by=given)
+    """The given release comes first, then that of the recording, then the default; remarks say what is unusual."""
+    results = check_entries(tmp_path, entry(body=[]), release=recorded, against=given)
 
-    assert (used, remark) == (str(results.contract.release), results.remarks)
+    assert (used, remarks) == (str(results.contract.release), results.remarks)
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_what_the_mock_answers_is_clean(tmp_path: Path, name: str) -> None:
-    """A recording of the lists of each scenario that ships has no findings, unless the scenario is about one."""
+def test_a_recording_of_the_simulator_is_clean(tmp_path: Path, name: str) -> None:
+    """The lists of each shipped scenario have no findings, unless the scenario has a fault in them."""
     file = tmp_path / "x.har"
     with mockanka.serve(name, clock="step") as anka:
-        release = ask(anka.url, target=STATUS).json["body"]["version"].partition("-")[0]
-        with passing(anka.url, release, har=file) as proxy:
+        version = ask(anka.url, target=STATUS).json["body"]["version"]
+        with passing(anka.url, str(Release.from_version(version)), har=file) as proxy:
             for _ in range(3):
                 for path in LISTS:
                     ask(proxy.url, target=path)
     results = check_recording(file)
 
-    assert ({"schema", "vm-of-state"} if name == "null-in-list" else set()) == found(results)
-    assert (1 if name == "null-in-list" else 0) == results.status
+    assert ({"schema", "vm-of-state"} if name == "null-in-list" else set()) == failed_or_noted(results)
+    assert (1 if name == "null-in-list" else 0) == results.exit_status
 
 
-def test_what_a_browser_asks_for_besides_is_passed_over(tmp_path: Path) -> None:
-    """Pages and pictures of the same site are no calls of the API; unknown ones of the API are."""
+def test_requests_outside_the_api_are_ignored(tmp_path: Path) -> None:
+    """A browser also loads pages and pictures; unknown paths of the API are not ignored."""
     file = tmp_path / "x.har"
     entries = [entry_of(entry(path=path)) for path in ("/", "/static/app.js", "/api/v1/nowhere")]
     file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
     results = check_recording(file, DEFAULT_RELEASE)
 
-    assert ["2 exchanges are none of the API, and passed over"] == results.remarks
-    assert {"GET /api/v1/nowhere"} == {each.request for row in results.of("failed") for each in row.findings}
+    assert ["2 exchanges are not part of the API, and ignored"] == results.remarks
+    assert {"GET /api/v1/nowhere"} == {
+        finding.request for check_result in results.with_outcome("failed") for finding in check_result.findings
+    }
 
 
-def test_a_recording_of_something_else_is_no_success(tmp_path: Path) -> None:
-    """Where nothing was judged nothing keeps to the contract."""
+def test_a_recording_without_requests_of_the_api_is_not_a_success(tmp_path: Path) -> None:
+    """Without exchanges of the API nothing was checked, and the exit status is 2."""
     results = []
     for paths in ([], ["/", "/static/app.js"]):
         file = tmp_path / f"{len(paths)}.har"
@@ -156,49 +167,49 @@ def test_a_recording_of_something_else_is_no_success(tmp_path: Path) -> None:
         file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
         results.append(check_recording(file, DEFAULT_RELEASE))
 
-    assert [(2, "there is nothing of a controller's API in the recording")] * 2 == [
-        (each.status, each.broken_off) for each in results
+    assert [(2, "the recording has no exchanges of a controller's API")] * 2 == [
+        (result.exit_status, result.broken_off) for result in results
     ]
 
 
-def test_times_without_a_zone_are_compared_all_the_same(tmp_path: Path) -> None:
-    """Not every program writes one."""
+def test_a_time_without_a_zone_is_accepted(tmp_path: Path) -> None:
+    """Not every program writes the zone."""
     file = tmp_path / "x.har"
-    both = [entry_of(entry(body=[])), entry_of(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
-    file.write_text(json.dumps({"log": {"version": "1.2", "entries": both}}))
+    entries = [entry_of(entry(body=[])), entry_of(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
+    file.write_text(json.dumps({"log": {"version": "1.2", "entries": entries}}))
 
-    assert 0 == check_recording(file, DEFAULT_RELEASE).status
+    assert 0 == check_recording(file, DEFAULT_RELEASE).exit_status
 
 
 def test_the_command_checks_a_recording(tmp_path: Path) -> None:
-    """It ends with 1 if client or server did something wrong, and reports as for a controller."""
-    checked(tmp_path, entry(path="/api/v1/nowhere"))
+    """It ends with 1 if client or server violate the contract, and writes the same reports as for a controller."""
+    check_entries(tmp_path, entry(path="/api/v1/nowhere"))
     file, data, report = (tmp_path / name for name in ("x.har", "x.json", "x.xml"))
-    wrong = call("check", "--har", str(file), "--json", str(data), "--junit", str(report))
-    checked(tmp_path, entry(body=[]))
-    right = call("check", MOCKANKA_HAR=str(file))
+    violating = call("check", "--har", str(file), "--json", str(data), "--junit", str(report))
+    check_entries(tmp_path, entry(body=[]))
+    conforming = call("check", MOCKANKA_HAR=str(file))
 
-    assert (1, 0) == (wrong.exit_code, right.exit_code)
+    assert (1, 0) == (violating.exit_code, conforming.exit_code)
     assert ("recording", str(file), 1) == tuple(json.loads(data.read_text())[key] for key in ("mode", "url", "status"))
-    assert "GET /api/v1/nowhere is none" in report.read_text()
+    assert "GET /api/v1/nowhere is not an operation" in report.read_text()
 
 
 def test_the_page_names_each_check_of_a_request() -> None:
-    """With its level and its claim, as the catalogue has them."""
-    rows = [f"| `{each.id}` | {each.level} | {each.what} |" for each in REQUESTS]
+    """The row has the level and the claim of the catalogue."""
+    rows = [f"| `{check.id}` | {check.level} | {check.claim} |" for check in REQUEST_CHECKS]
 
     assert [] == [row for row in rows if row not in PAGES["docs/contract.md"]]
 
 
-def test_a_url_beats_a_recording_of_the_environment() -> None:
-    """Who has MOCKANKA_HAR set for the proxy can check a controller all the same."""
-    done = call("check", "http://127.0.0.1:1", MOCKANKA_HAR="no-such-file")
+def test_a_url_takes_precedence_over_a_recording_in_the_environment() -> None:
+    """With MOCKANKA_HAR set for the proxy a controller can be checked."""
+    result = call("check", "http://127.0.0.1:1", MOCKANKA_HAR="no-such-file")
 
-    assert "nothing listens at 127.0.0.1 port 1" in done.output
+    assert "nothing listens at 127.0.0.1 port 1" in result.output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "why"),
+    ("arguments", "complaint"),
     [
         ([], "give either the URL of a controller or --har with a recording"),
         (["http://127.0.0.1:1", "--har", "x"], "give either the URL of a controller or --har with a recording"),
@@ -207,9 +218,9 @@ def test_a_url_beats_a_recording_of_the_environment() -> None:
         (["--har", __file__], "is no HAR file: it is not JSON"),
     ],
 )
-def test_what_cannot_be_checked_is_refused(arguments: list[str], why: str) -> None:
-    """It says why and ends with 2."""
-    done = call("check", *arguments)
+def test_what_cannot_be_checked_is_rejected(arguments: list[str], complaint: str) -> None:
+    """The output says why, and the exit status is 2."""
+    result = call("check", *arguments)
 
-    assert 2 == done.exit_code
-    assert why in done.output
+    assert 2 == result.exit_code
+    assert complaint in result.output

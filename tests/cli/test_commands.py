@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from mockanka import __version__, resources
 from mockanka.cli.main import main
 from mockanka.contract import document, fidelity_page
-from mockanka.contract.releases_page import page
+from mockanka.contract.releases_page import render_releases_page
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, shipped
 from mockanka.scenario.json_schema import json_schema
@@ -108,7 +108,7 @@ def test_schema_prints_the_json_schema() -> None:
 def test_openapi_prints_the_contract_of_a_release(release: str | None) -> None:
     """``openapi`` prints the contract of the release that is asked for, of today's without one."""
     result = call("openapi", *(["--release", release] if release else []))
-    expected = document.at_release(document.load(), Release.parse(release) if release else DEFAULT_RELEASE)
+    expected = document.at_release(document.load_document(), Release.parse(release) if release else DEFAULT_RELEASE)
 
     assert (0, "") == (result.exit_code, result.stderr)
     assert expected == yaml.safe_load(result.stdout)
@@ -155,14 +155,14 @@ def test_releases_prints_the_page() -> None:
     """``releases`` prints the page on releases and nothing else."""
     result = call("releases")
 
-    assert (0, page(), "") == (result.exit_code, result.stdout, result.stderr)
+    assert (0, render_releases_page(), "") == (result.exit_code, result.stdout, result.stderr)
 
 
 def test_fidelity_prints_the_page() -> None:
     """``fidelity`` prints the page on how things are known and nothing else."""
     result = call("fidelity")
 
-    assert (0, fidelity_page.page(), "") == (result.exit_code, result.stdout, result.stderr)
+    assert (0, fidelity_page.render_fidelity_page(), "") == (result.exit_code, result.stdout, result.stderr)
 
 
 def test_version_is_the_packages() -> None:

@@ -1,4 +1,4 @@
-"""Exchanges judged: what the client did wrong, and what the server did, each by the check that is meant for it."""
+"""Conformance of exchanges: violations by the client and by the server, each by the check that is meant for it."""
 
 from __future__ import annotations
 
@@ -16,25 +16,30 @@ from tests.contracts import RELEASES, has
 OLD, NEW = RELEASES[0], RELEASES[-1]
 
 
-def judge(release: str = NEW) -> Contract:
+def contract_at(release: str = NEW) -> Contract:
     return contract_of(Release.parse(release))
 
 
-def told(method: str, path: str, content: str, query: str = "", sent: str = "", release: str = OLD) -> Exchange:
-    status = 400 if '"FAIL"' in content and has(release, "1.20.0") else 200
+def exchange_of(
+    method: str, path: str, response: str, query: str = "", request: str = "", release: str = OLD
+) -> Exchange:
+    """Return an exchange with the HTTP status that belongs to the envelope at this release."""
+    status = 400 if '"FAIL"' in response and has(release, "1.20.0") else 200
     headers = {"content-type": "application/json"}
-    return Exchange(method, f"/api/v1/{path}", query, sent.encode(), status, headers, content.encode())
+    return Exchange(method, f"/api/v1/{path}", query, request.encode(), status, headers, response.encode())
 
 
-def verdict(
-    method: str, path: str, content: str, query: str = "", sent: str = "", release: str = OLD
+def acceptance_violation(
+    method: str, path: str, response: str, query: str = "", request: str = "", release: str = OLD
 ) -> Violation | None:
-    """Whether the server takes what is right and nothing else."""
-    found = judge(release).answers(told(method, path, content, query, sent, release))
-    return next((each for each in found if each.check in ("forbidden-taken", "allowed-refused")), None)
+    """Return the violation if the server accepts a forbidden request or rejects an allowed one as invalid."""
+    violations = contract_at(release).check_response(exchange_of(method, path, response, query, request, release))
+    return next(
+        (violation for violation in violations if violation.check in ("forbidden-taken", "allowed-refused")), None
+    )
 
 
-OK, INVALID, REFUSED = (
+OK, INVALID, REJECTED = (
     '{"status":"OK","message":""}',
     '{"status":"FAIL","message":"invalid request: x"}',
     '{"status":"FAIL","message":"Not found"}',
@@ -42,7 +47,7 @@ OK, INVALID, REFUSED = (
 
 
 @pytest.mark.parametrize(
-    ("path", "sent", "valid"),
+    ("path", "request_body", "valid"),
     [
         ("vm", '{"vmid":"x"}', True),
         ("vm", '{"VMID":"x","disk":{}}', True),
@@ -66,15 +71,18 @@ OK, INVALID, REFUSED = (
     ],
 )
 @pytest.mark.parametrize("release", [OLD, NEW])
-def test_the_check_reads_bodies_as_the_controller_does(release: str, path: str, sent: str, valid: bool) -> None:
-    """Valid data may be taken or refused but not called invalid; invalid data may not be taken."""
-    wrong = [verdict("POST", path, answer, sent=sent, release=release) for answer in (OK, INVALID, REFUSED)]
+def test_bodies_are_read_as_the_controller_reads_them(release: str, path: str, request_body: str, valid: bool) -> None:
+    """A valid body may be accepted or rejected, but not as invalid; an invalid body may not be accepted."""
+    violations = [
+        acceptance_violation("POST", path, response, request=request_body, release=release)
+        for response in (OK, INVALID, REJECTED)
+    ]
 
-    assert [not valid, valid, False] == [each is not None for each in wrong]
+    assert [not valid, valid, False] == [violation is not None for violation in violations]
 
 
 @pytest.mark.parametrize(
-    ("sent", "valid"),
+    ("fields", "valid"),
     [
         ('"disk":{}', True),
         ('"disk":{"SIZE":"256G"}', True),
@@ -90,26 +98,26 @@ def test_the_check_reads_bodies_as_the_controller_does(release: str, path: str, 
         ('"csr_active_config":"forceOff"', False),
     ],
 )
-def test_the_check_knows_what_a_release_knows(sent: str, valid: bool) -> None:
-    """What is newer than the release means nothing, whatever it is; a release that knows it has it read all through."""
-    whole = f'{{"vmid":"x",{sent}}}'
-    new = [verdict("POST", "vm", answer, sent=whole, release=NEW) for answer in (OK, INVALID)]
-    old = [verdict("POST", "vm", answer, sent=whole, release=OLD) for answer in (OK, INVALID)]
+def test_fields_are_validated_from_their_release_on(fields: str, valid: bool) -> None:
+    """A field is ignored before its release, whatever its value; from then on its value is validated at any depth."""
+    body = f'{{"vmid":"x",{fields}}}'
+    new = [acceptance_violation("POST", "vm", response, request=body, release=NEW) for response in (OK, INVALID)]
+    old = [acceptance_violation("POST", "vm", response, request=body, release=OLD) for response in (OK, INVALID)]
 
-    assert [not valid, valid] == [each is not None for each in new]
-    assert [False, True] == [each is not None for each in old]
+    assert [not valid, valid] == [violation is not None for violation in new]
+    assert [False, True] == [violation is not None for violation in old]
 
 
-def test_the_check_lets_an_optional_body_be_absent() -> None:
-    """A body that need not be there may be missing, and may not be wrong."""
-    sent = ["", "{}", '{"node_ids":null}', '{"node_ids":"a"}', "["]
-    wrong = [verdict("DELETE", "registry/vm/remove", OK, "id=x", each, NEW) for each in sent]
+def test_an_optional_body_may_be_absent() -> None:
+    """It may be absent or empty, but not malformed or invalid."""
+    bodies = ["", "{}", '{"node_ids":null}', '{"node_ids":"a"}', "["]
+    violations = [acceptance_violation("DELETE", "registry/vm/remove", OK, "id=x", body, NEW) for body in bodies]
 
-    assert [False, False, False, True, True] == [each is not None for each in wrong]
+    assert [False, False, False, True, True] == [violation is not None for violation in violations]
 
 
 @pytest.mark.parametrize(
-    ("query", "asked"),
+    ("query", "selected"),
     [
         ("", "otherwise"),
         ("id=x", "id"),
@@ -120,10 +128,12 @@ def test_the_check_lets_an_optional_body_be_absent() -> None:
         ("apiVer=v2&apiVer=v1", "otherwise"),
     ],
 )
-def test_the_check_knows_which_shape_is_asked_for(query: str, asked: str) -> None:
-    """An id beats the version of the list, and a version counts only where the release knows it."""
-    assert asked == judge(NEW).asked(told("GET", "registry/vm", OK, query))
-    assert ("id" if asked == "id" else "otherwise") == judge(OLD).asked(told("GET", "registry/vm", OK, query))
+def test_the_query_selects_the_shape(query: str, selected: str) -> None:
+    """An id takes precedence over the version of the list, which counts only at releases that have it."""
+    exchange = exchange_of("GET", "registry/vm", OK, query)
+
+    assert selected == contract_at(NEW).selected_query(exchange)
+    assert ("id" if selected == "id" else "otherwise") == contract_at(OLD).selected_query(exchange)
 
 
 @pytest.mark.parametrize(
@@ -141,14 +151,16 @@ def test_the_check_knows_which_shape_is_asked_for(query: str, asked: str) -> Non
         ("id=x&number=x", False),
     ],
 )
-def test_the_check_reads_queries_as_the_controller_does(query: str, valid: bool) -> None:
-    """Of several the first counts, an empty parameter is absent, a number is a whole number."""
-    wrong = [verdict("DELETE", "registry/revert", answer, query) for answer in (OK, INVALID, REFUSED)]
+def test_queries_are_read_as_the_controller_reads_them(query: str, valid: bool) -> None:
+    """The first of several values counts, an empty parameter is absent, and a number is an integer."""
+    violations = [
+        acceptance_violation("DELETE", "registry/revert", response, query) for response in (OK, INVALID, REJECTED)
+    ]
 
-    assert [not valid, valid, False] == [each is not None for each in wrong]
+    assert [not valid, valid, False] == [violation is not None for violation in violations]
 
 
-# ---- answers -------------------------------------------------------------------------------------------------------
+# ---- responses -----------------------------------------------------------------------------------------------------
 
 STATUS = {
     "status": "Running",
@@ -172,61 +184,58 @@ INSTANCE = {
 ITEM = {"external_id": None, "instance_id": "i", "name": None, "vm": INSTANCE}
 
 
-def answer(body: Any = None, path: str = "vm", query: str = "", **envelope: Any) -> Exchange:
-    """A success whose envelope is changed; one of ``...`` is left out."""
-    whole = {"status": "OK", "message": "", "body": body, **envelope}
-    content = json.dumps({key: value for key, value in whole.items() if value is not ...}) + "\n"
-    return told("GET", path, content, query)
+def success(body: Any = None, path: str = "vm", query: str = "", **changes: Any) -> Exchange:
+    """Return a success with changes of the envelope; ``...`` removes a key."""
+    envelope = {"status": "OK", "message": "", "body": body, **changes}
+    response = json.dumps({key: value for key, value in envelope.items() if value is not ...}) + "\n"
+    return exchange_of("GET", path, response, query)
 
 
 def found(exchange: Exchange, release: str = NEW) -> list[tuple[str, str, str]]:
-    return [(each.check, each.level.value, each.where) for each in judge(release).answers(exchange)]
+    """Return check, level and place of the violations by the server."""
+    violations = contract_at(release).check_response(exchange)
+    return [(violation.check, violation.level.value, violation.where) for violation in violations]
 
 
-def test_what_keeps_to_the_document_has_no_violations() -> None:
-    """The list form, the single form and a failure pass, each for the request it answers."""
-    assert [] == found(answer(STATUS, "status"))
-    assert [] == found(answer([ITEM]))
-    assert [] == found(answer(INSTANCE, query="id=i"))
-    assert [] == found(told("GET", "vm", REFUSED + "\n", "id=x", release=NEW))
-    assert [] == found(told("GET", "vm", REFUSED + "\n", "id=x", release=OLD), OLD)
-
-
-def with_body(body: Any, query: str = "") -> Exchange:
-    return answer(body, query=query)
+def test_a_conforming_response_has_no_violations() -> None:
+    """The list, the single item and a failure conform, each for its own request."""
+    assert [] == found(success(STATUS, "status"))
+    assert [] == found(success([ITEM]))
+    assert [] == found(success(INSTANCE, query="id=i"))
+    assert [] == found(exchange_of("GET", "vm", REJECTED + "\n", "id=x", release=NEW))
+    assert [] == found(exchange_of("GET", "vm", REJECTED + "\n", "id=x", release=OLD), OLD)
 
 
 @pytest.mark.parametrize(
     ("exchange", "check", "where"),
     [
-        (with_body([]), "shape", "$.body"),
-        (with_body(None), "shape", "$.body"),
-        (with_body({**INSTANCE, "progress": "0"}), "schema", "$.body.progress"),
-        (with_body({**INSTANCE, "progress": 2}), "schema", "$.body.progress"),
-        (with_body({**INSTANCE, "message": None}), "schema", "$.body.message"),
-        (with_body({**INSTANCE, "instance_state": "Starting"}), "schema", "$.body.instance_state"),
-        (with_body({**INSTANCE, "ts": ""}), "time", "$.body.ts"),
-        (with_body({**INSTANCE, "ts": "2019-12-25 16:06:20Z"}), "time", "$.body.ts"),
-        (with_body({**INSTANCE, "ts": "2019-13-25T16:06:20Z"}), "time", "$.body.ts"),
-        (with_body({key: value for key, value in INSTANCE.items() if key != "vlan"}), "schema", "$.body"),
-        (answer(...), "envelope", "$"),
-        (answer(INSTANCE, message="done"), "envelope", "$.message"),
-        (answer(INSTANCE, message=...), "envelope", "$"),
-        (answer(..., status="FAIL", message=""), "envelope", "$.message"),
-        (answer(None, status="FAIL", message="Not found"), "envelope", "$.body"),
+        (success([]), "shape", "$.body"),
+        (success(None), "shape", "$.body"),
+        (success({**INSTANCE, "progress": "0"}), "schema", "$.body.progress"),
+        (success({**INSTANCE, "progress": 2}), "schema", "$.body.progress"),
+        (success({**INSTANCE, "message": None}), "schema", "$.body.message"),
+        (success({**INSTANCE, "instance_state": "Starting"}), "schema", "$.body.instance_state"),
+        (success({**INSTANCE, "ts": ""}), "time", "$.body.ts"),
+        (success({**INSTANCE, "ts": "2019-12-25 16:06:20Z"}), "time", "$.body.ts"),
+        (success({**INSTANCE, "ts": "2019-13-25T16:06:20Z"}), "time", "$.body.ts"),
+        (success({key: value for key, value in INSTANCE.items() if key != "vlan"}), "schema", "$.body"),
+        (success(...), "envelope", "$"),
+        (success(INSTANCE, message="done"), "envelope", "$.message"),
+        (success(INSTANCE, message=...), "envelope", "$"),
+        (success(..., status="FAIL", message=""), "envelope", "$.message"),
+        (success(None, status="FAIL", message="Not found"), "envelope", "$.body"),
     ],
 )
-def test_what_is_wrong_with_an_answer_is_found(exchange: Exchange, check: str, where: str) -> None:
-    """One change to a single instance is one violation, of a level that fails, at its place."""
-    failed = not exchange.succeeded
-    asked = replace(exchange, query="id=i", status=400 if failed else 200)
+def test_a_changed_response_has_one_violation(exchange: Exchange, check: str, where: str) -> None:
+    """One change of a single instance is one violation, of a level that fails, at its place."""
+    single = replace(exchange, query="id=i", status=200 if exchange.succeeded else 400)
 
-    assert [(check, "must", where)] == found(asked)
+    assert [(check, "must", where)] == found(single)
 
 
-def test_a_status_that_is_neither_is_found() -> None:
-    """An envelope says OK or FAIL, and nothing else."""
-    assert ("envelope", "must", "$.status") in found(answer(INSTANCE, query="id=i", status="ok"))
+def test_an_unknown_status_is_a_violation() -> None:
+    """The status in an envelope is OK or FAIL."""
+    assert ("envelope", "must", "$.status") in found(success(INSTANCE, query="id=i", status="ok"))
 
 
 @pytest.mark.parametrize(
@@ -235,47 +244,51 @@ def test_a_status_that_is_neither_is_found() -> None:
         ({"status": 201}, "status-code", "must"),
         ({"headers": {"content-type": "text/html"}}, "content-type", "should"),
         ({"headers": {}}, "content-type", "should"),
-        ({"content": b"<html>\n"}, "json", "must"),
-        ({"content": b"[]\n"}, "json", "must"),
-        ({"content": b'{"status":"OK","message":"","body":NaN}\n'}, "json", "must"),
-        ({"content": json.dumps({"body": [], "status": "OK", "message": ""}).encode() + b"\n"}, "key-order", "note"),
-        ({"content": b'{"status":"OK","message":"","body":[]}'}, "newline", "note"),
+        ({"response_content": b"<html>\n"}, "json", "must"),
+        ({"response_content": b"[]\n"}, "json", "must"),
+        ({"response_content": b'{"status":"OK","message":"","body":NaN}\n'}, "json", "must"),
+        (
+            {"response_content": json.dumps({"body": [], "status": "OK", "message": ""}).encode() + b"\n"},
+            "key-order",
+            "note",
+        ),
+        ({"response_content": b'{"status":"OK","message":"","body":[]}'}, "newline", "note"),
     ],
 )
-def test_what_is_wrong_around_the_envelope_is_found(change: dict[str, Any], check: str, level: str) -> None:
-    """HTTP status, content type, JSON, and as notes the order of keys and the last line break."""
-    assert [(check, level)] == [each[:2] for each in found(replace(answer([]), **change))]
+def test_a_changed_exchange_has_one_violation(change: dict[str, Any], check: str, level: str) -> None:
+    """HTTP status, content type and JSON are checked, and as notes the order of keys and the last line break."""
+    assert [(check, level)] == [(check, level) for check, level, _ in found(replace(success([]), **change))]
 
 
-def test_what_nobody_documented_is_a_note_also_within_alternatives() -> None:
-    """A further key fails nothing, wherever it is; one that came with a later release is such a key."""
+def test_an_undocumented_key_is_a_note() -> None:
+    """It is a note at any depth, also within alternatives; a key of a later release is undocumented."""
     assert [("undocumented", "note", "$.body.colour")] == [
         (check, level, f"{where}.colour")
-        for check, level, where in found(answer({**INSTANCE, "colour": 1}, query="id=i"))
+        for check, level, where in found(success({**INSTANCE, "colour": 1}, query="id=i"))
     ]
-    assert ("undocumented", "note", "$.body[*].vm") in found(answer([ITEM]), OLD)
-    assert [("undocumented", "note", "$")] == found(answer([], extra=None))
+    assert ("undocumented", "note", "$.body[*].vm") in found(success([ITEM]), OLD)
+    assert [("undocumented", "note", "$")] == found(success([], extra=None))
 
 
-def test_the_same_in_many_items_is_one_violation() -> None:
-    """Violations of one kind at one place of a list are counted."""
+def test_equal_violations_in_many_items_are_counted() -> None:
+    """They are one violation, with ``[*]`` for the items of the list."""
     items = [{**ITEM, "vm": {**INSTANCE, "progress": str(number)}} for number in range(3)]
-    (only,) = judge().answers(answer(items))
+    (only,) = contract_at().check_response(success(items))
 
     assert ("$.body[*].vm.progress", 3, "listVms") == (only.where, only.count, only.operation)
     assert 'schema: $.body[*].vm.progress: is "0", not of type number (3 times)' == str(only)
 
 
-def test_authentication_may_refuse_anything() -> None:
-    """401 with the envelope of a failure is no violation of an operation, at any release."""
+def test_any_operation_may_require_authentication() -> None:
+    """401 with the envelope of a failure is not a violation, at any release."""
     denied = '{"status":"FAIL","message":"Authentication Required"}\n'
 
     for release in (OLD, NEW):
-        assert [] == found(replace(told("GET", "vm", denied), status=401), release)
+        assert [] == found(replace(exchange_of("GET", "vm", denied), status=401), release)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "wrong"),
+    ("method", "path", "status", "is_violation"),
     [
         ("GET", "/api/v1/nothing", 404, False),
         ("GET", "/api/v1/nothing", 200, True),
@@ -285,18 +298,19 @@ def test_authentication_may_refuse_anything() -> None:
         ("GET", "/api/v1/stats", 200, False),
     ],
 )
-def test_what_is_no_operation_is_not_there(method: str, path: str, status: int, wrong: bool) -> None:
-    """Unknown paths of the API are 404 and unknown methods 405; what the document leaves out is not judged."""
+def test_an_unknown_operation_is_rejected(method: str, path: str, status: int, is_violation: bool) -> None:
+    """Unknown paths of the API are 404 and unknown methods 405; paths that are not described are not checked."""
     exchange = Exchange(method, path, status=status)
+    violations = contract_at().check_response(exchange)
 
-    assert (["stray"] if wrong else []) == [each.check for each in judge().answers(exchange)]
+    assert (["stray"] if is_violation else []) == [violation.check for violation in violations]
 
 
 # ---- requests ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "query", "sent", "expected"),
+    ("method", "path", "query", "request_body", "expected"),
     [
         ("GET", "vm", "id=x", "", []),
         ("GET", "vm", "name=x", "", [("query-unknown", Level.NOTE)]),
@@ -309,24 +323,24 @@ def test_what_is_no_operation_is_not_there(method: str, path: str, status: int, 
         ("GET", "stats", "", "", []),
     ],
 )
-def test_what_a_client_does_wrong_is_found(
-    method: str, path: str, query: str, sent: str, expected: list[tuple[str, Level]]
+def test_violations_by_the_client_are_found(
+    method: str, path: str, query: str, request_body: str, expected: list[tuple[str, Level]]
 ) -> None:
-    """A path, a method, a query and a body that are none; what nothing reads is a note."""
-    wrong = judge().requests(told(method, path, OK, query, sent))
+    """They are an unknown path or method, and a forbidden query or body; ignored parameters and keys are notes."""
+    violations = contract_at().check_request(exchange_of(method, path, OK, query, request_body))
 
-    assert expected == [(each.check, each.level) for each in wrong]
-    assert {"client"} >= {each.side for each in wrong}
-
-
-def test_an_operation_that_comes_later_is_none_yet() -> None:
-    """The text says that it is the release which does not have it."""
-    (only,) = judge(OLD).requests(told("GET", "vlan", OK))
-
-    assert "GET /api/v1/vlan is none at release 1.8.0" == only.text
+    assert expected == [(violation.check, violation.level) for violation in violations]
+    assert {"client"} >= {violation.side for violation in violations}
 
 
-def test_an_operation_has_its_place_in_the_document() -> None:
-    """The link is a pointer into the file that ships."""
-    assert "openapi/controller.yaml#/paths/~1api~1v1~1vm/delete" == judge().link("terminateVm")
-    assert "" == judge().link("nothing")
+def test_an_operation_of_a_later_release_is_unknown() -> None:
+    """The text names the release."""
+    (only,) = contract_at(OLD).check_request(exchange_of("GET", "vlan", OK))
+
+    assert "GET /api/v1/vlan is not an operation at release 1.8.0" == only.text
+
+
+def test_an_operation_has_a_link_into_the_document() -> None:
+    """The link is a JSON pointer into the shipped file; it is empty for an unknown operation."""
+    assert "openapi/controller.yaml#/paths/~1api~1v1~1vm/delete" == contract_at().link("terminateVm")
+    assert "" == contract_at().link("nothing")

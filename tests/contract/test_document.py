@@ -1,4 +1,4 @@
-"""The projection: what of the document belongs to one release."""
+"""The projection of the document to one release."""
 
 from copy import deepcopy
 from itertools import pairwise
@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 import yaml
 
-from mockanka.contract.document import EVIDENCE, MARKS, at_release, dump, load, look_up
+from mockanka.contract.document import (
+    EVIDENCE_MARKS,
+    RELEASE_MARKS,
+    at_release,
+    document_to_yaml,
+    load_document,
+    resolve_reference,
+)
 from mockanka.core.release import KNOWN_RELEASES, SINCE, Release
 from tests.contracts import Contract, contract, whole
 
@@ -15,7 +22,7 @@ OLD, NEW = Release(1, 8, 0), Release(1, 30, 0)
 
 
 def document(schema: Any = None, operation: Any = None, **components: Any) -> dict[str, Any]:
-    """A small document: one operation that answers with one schema."""
+    """Return a small document: one operation that responds with one schema, and another one."""
     media = {"schema": {"$ref": "#/components/schemas/S"}}
     plain = {"operationId": "one", "responses": {"200": {"description": "", "content": {"text/plain": media}}}}
     return {
@@ -26,24 +33,22 @@ def document(schema: Any = None, operation: Any = None, **components: Any) -> di
     }
 
 
-def projected(schema: Any, release: Release) -> Any:
-    """What becomes of a schema."""
+def schema_at(schema: Any, release: Release) -> Any:
+    """Return the schema at a release."""
     return at_release(document(schema), release)["components"]["schemas"]["S"]
 
 
-def test_a_property_is_there_from_since_until() -> None:
-    """``x-since`` is the first release that has it, ``x-until`` the first that has it no more; neither is left."""
+def test_a_property_has_first_and_last_releases() -> None:
+    """``x-since`` is the first release that has it, ``x-until`` the first without it; both marks are removed."""
     schema = {"properties": {"a": {"type": "string", "x-since": "1.9.0", "x-until": "1.24.0"}, "b": {}}}
     releases = [Release.parse(text) for text in ("1.8.0", "1.9.0", "1.23.9", "1.24.0")]
-    there = {"properties": {"a": {"type": "string"}, "b": {}}}
+    with_a, without_a = {"properties": {"a": {"type": "string"}, "b": {}}}, {"properties": {"b": {}}}
 
-    assert [{"properties": {"b": {}}}, there, there, {"properties": {"b": {}}}] == [
-        projected(schema, release) for release in releases
-    ]
+    assert [without_a, with_a, with_a, without_a] == [schema_at(schema, release) for release in releases]
 
 
-def test_evidence_is_the_documents_alone() -> None:
-    """How a thing is known is left out of the contract of a release, wherever it stands."""
+def test_evidence_is_removed() -> None:
+    """The contract of a release has no evidence, at any depth."""
     schema = {
         "x-evidence": ["captured", "A1"],
         "properties": {"a": {"enum": ["b"], "x-evidence": ["guess"], "x-enum-evidence": {"b": ["guess"]}}},
@@ -57,59 +62,59 @@ def test_evidence_is_the_documents_alone() -> None:
     assert {"title", "version"} == set(plain["info"])
 
 
-def test_what_is_not_there_is_not_required() -> None:
-    """The required list names what is left, in its order; what it names beside the properties stays."""
+def test_an_absent_property_is_not_required() -> None:
+    """The required list keeps its order, and names that are not properties."""
     schema = {"required": ["b", "a", "c"], "properties": {"a": {"x-since": "1.24.0"}, "b": {}}}
 
-    assert [["b", "c"], ["b", "a", "c"]] == [projected(schema, release)["required"] for release in (OLD, NEW)]
+    assert [["b", "c"], ["b", "a", "c"]] == [schema_at(schema, release)["required"] for release in (OLD, NEW)]
 
 
-def test_a_list_of_nothing_required_is_no_list() -> None:
-    """When nothing that was required is left the list goes too."""
-    assert {"properties": {}} == projected({"required": ["a"], "properties": {"a": {"x-since": "1.24.0"}}}, OLD)
+def test_an_empty_required_list_is_removed() -> None:
+    """The list is removed with its last property."""
+    assert {"properties": {}} == schema_at({"required": ["a"], "properties": {"a": {"x-since": "1.24.0"}}}, OLD)
 
 
 def test_a_property_is_required_from_a_release_on_and_until_one() -> None:
-    """``x-required-since`` and ``x-required-until`` bound when a property is always there."""
+    """``x-required-since`` and ``x-required-until`` mark the releases in which a property is always present."""
     schema = {
         "required": ["c"],
         "properties": {"a": {"x-required-since": "1.24.0"}, "b": {"x-required-until": "1.24.0"}, "c": {}},
     }
 
-    assert [["c", "b"], ["c", "a"]] == [projected(schema, release)["required"] for release in (OLD, NEW)]
+    assert [["c", "b"], ["c", "a"]] == [schema_at(schema, release)["required"] for release in (OLD, NEW)]
 
 
 def test_a_required_list_may_begin_with_a_release() -> None:
-    """What has nothing that is always required gets a list when the release comes."""
+    """A schema without a required list gets one from that release on."""
     schema = {"properties": {"a": {"x-required-since": "1.24.0"}}}
 
-    assert ["required" in projected(schema, release) for release in (OLD, NEW)] == [False, True]
+    assert ["required" in schema_at(schema, release) for release in (OLD, NEW)] == [False, True]
 
 
 @pytest.mark.parametrize("kind", ["oneOf", "anyOf"])
 def test_a_single_alternative_is_the_schema_itself(kind: str) -> None:
-    """Where one alternative is left there is no choice; what stands beside the choice stays and wins."""
+    """A choice of one is replaced by the alternative; keywords beside the choice take precedence."""
     schema = {
-        "description": "mine",
-        kind: [{"type": "string", "description": "its"}, {"type": "null", "x-since": "1.24.0"}],
+        "description": "outer",
+        kind: [{"type": "string", "description": "inner"}, {"type": "null", "x-since": "1.24.0"}],
     }
 
-    assert {"type": "string", "description": "mine"} == projected(schema, OLD)
+    assert {"type": "string", "description": "outer"} == schema_at(schema, OLD)
     assert {
-        "description": "mine",
-        kind: [{"type": "string", "description": "its"}, {"type": "null"}],
-    } == projected(schema, NEW)
+        "description": "outer",
+        kind: [{"type": "string", "description": "inner"}, {"type": "null"}],
+    } == schema_at(schema, NEW)
 
 
-def test_values_come_and_go() -> None:
-    """``x-enum-since`` and ``x-enum-until`` say which values of an enum a release has; the others are always there."""
+def test_values_have_first_and_last_releases() -> None:
+    """``x-enum-since`` and ``x-enum-until`` mark values of an enum; the other values belong to every release."""
     schema = {"enum": ["a", "b", ""], "x-enum-since": {"b": "1.24.0"}, "x-enum-until": {"": "1.24.0"}}
 
-    assert [{"enum": ["a", ""]}, {"enum": ["a", "b"]}] == [projected(schema, release) for release in (OLD, NEW)]
+    assert [{"enum": ["a", ""]}, {"enum": ["a", "b"]}] == [schema_at(schema, release) for release in (OLD, NEW)]
 
 
 def test_an_operation_and_its_path_come_with_a_release() -> None:
-    """An operation that is not there yet is left out, and so is a path that has none."""
+    """An operation of a later release is left out, and so is a path without operations."""
     marked = document(operation={"x-since": "1.24.0"})
     marked["paths"]["/one"]["put"] = {"x-until": "1.24.0"}
 
@@ -118,8 +123,8 @@ def test_an_operation_and_its_path_come_with_a_release() -> None:
     ]
 
 
-def test_what_refers_to_something_goes_with_it() -> None:
-    """A parameter, an answer, an example that belongs to other releases takes the references to it along."""
+def test_references_to_absent_components_are_removed() -> None:
+    """References to a parameter or a response of other releases are removed with it."""
     parameter = {"name": "p", "in": "query", "x-since": "1.24.0"}
     marked = document(parameters={"P": parameter}, responses={"R": {"description": "", "x-since": "1.24.0"}})
     marked["paths"]["/one"]["get"]["parameters"] = [{"$ref": "#/components/parameters/P"}]
@@ -127,12 +132,14 @@ def test_what_refers_to_something_goes_with_it() -> None:
     old, new = (at_release(marked, release) for release in (OLD, NEW))
 
     assert [[], 1] == [old["paths"]["/one"]["get"]["parameters"], len(new["paths"]["/one"]["get"]["parameters"])]
-    assert [{"200"}, {"200", "400"}] == [set(each["paths"]["/one"]["get"]["responses"]) for each in (old, new)]
-    assert [{"schemas"}, {"schemas", "parameters", "responses"}] == [set(each["components"]) for each in (old, new)]
+    assert [{"200"}, {"200", "400"}] == [set(contract["paths"]["/one"]["get"]["responses"]) for contract in (old, new)]
+    assert [{"schemas"}, {"schemas", "parameters", "responses"}] == [
+        set(contract["components"]) for contract in (old, new)
+    ]
 
 
-def test_what_nothing_refers_to_is_left_out() -> None:
-    """Components that are in use through a chain stay, and only they."""
+def test_unused_components_are_removed() -> None:
+    """Components that an operation uses, directly or through others, remain, and only they."""
     marked = document({"properties": {"a": {"$ref": "#/components/schemas/A"}, "b": {"x-until": "1.9.0"}}})
     marked["components"]["schemas"] |= {
         "A": {"items": {"$ref": "#/components/schemas/A"}, "x-": {"$ref": "#/components/schemas/B"}},
@@ -143,8 +150,8 @@ def test_what_nothing_refers_to_is_left_out() -> None:
     assert ["S", "A", "B"] == list(at_release(marked, OLD)["components"]["schemas"])
 
 
-def test_the_query_selects_among_what_is_left() -> None:
-    """x-when-query loses the shapes that are not there, and goes when there is no choice."""
+def test_the_query_selects_among_the_remaining_shapes() -> None:
+    """``x-when-query`` loses absent shapes, and is removed when no choice is left."""
     marked = document()
     marked["components"]["schemas"] |= {"T": {}, "U": {}}
     media = marked["paths"]["/one"]["get"]["responses"]["200"]["content"]["text/plain"]
@@ -166,8 +173,8 @@ def test_the_query_selects_among_what_is_left() -> None:
     ]
 
 
-def test_a_link_to_what_is_not_there_is_left_out() -> None:
-    """Links come with a release too; where none is left there is no empty map of them."""
+def test_links_have_a_first_release() -> None:
+    """A map of links without links is removed."""
     marked = document()
     marked["paths"]["/one"]["get"]["responses"]["200"]["links"] = {"l": {"operationId": "two", "x-since": "1.24.0"}}
 
@@ -176,34 +183,37 @@ def test_a_link_to_what_is_not_there_is_left_out() -> None:
     ]
 
 
-def test_data_is_left_alone() -> None:
-    """What an example or a default says is no schema, even if it looks like one."""
+def test_data_is_not_projected() -> None:
+    """The value of an example or a default is not a schema, even if it looks like one."""
     data = {"a": {"x-since": "9.0.0"}, "oneOf": [1], "properties": {}, "required": ["b"]}
 
-    assert {"default": data} == projected({"default": data}, OLD)
+    assert {"default": data} == schema_at({"default": data}, OLD)
 
 
-def test_the_projection_changes_nothing() -> None:
-    """The document that is projected stays as it is, whatever is done to what comes out."""
+def test_the_projection_copies_the_document() -> None:
+    """Changes of the contract of a release do not change the document."""
     before = deepcopy(whole())
-    made = at_release(whole(), NEW)
-    made["info"]["title"] = "spoilt"
-    for path in made["paths"].values():
-        path.clear()
+    projection = at_release(whole(), NEW)
+    projection["info"]["title"] = "changed"
+    for path_item in projection["paths"].values():
+        path_item.clear()
 
-    assert before == whole() == load()
+    assert before == whole() == load_document()
 
 
 # The document itself, at every release.
 
 
 def _releases(value: Any) -> set[str]:
+    """Return the releases in all marks of a value."""
     if isinstance(value, list):
         return set().union(*map(_releases, value)) if value else set()
     if not isinstance(value, dict):
         return set()
-    found = {value[mark] for mark in MARKS if isinstance(value.get(mark), str)}
-    found |= {each for mark in MARKS if isinstance(value.get(mark), dict) for each in value[mark].values()}
+    found = {value[mark] for mark in RELEASE_MARKS if isinstance(value.get(mark), str)}
+    found |= {
+        release for mark in RELEASE_MARKS if isinstance(value.get(mark), dict) for release in value[mark].values()
+    }
     return found.union(*map(_releases, value.values()))
 
 
@@ -213,43 +223,44 @@ DIFFERENT = [str(release) for release in KNOWN_RELEASES if release == KNOWN_RELE
 
 
 @pytest.mark.parametrize("release", DIFFERENT)
-def test_a_contract_is_whole_and_plain(release: str) -> None:
-    """At every release all references lead somewhere, no mark or evidence is left, and what is required is there."""
-    of = contract(release)
+def test_a_contract_is_complete_and_without_marks(release: str) -> None:
+    """At every release all references resolve, no mark or evidence is left, and required properties exist."""
+    projected = contract(release)
 
     def walk(value: Any) -> None:
         if isinstance(value, list):
-            for each in value:
-                walk(each)
+            for item in value:
+                walk(item)
         if isinstance(value, dict):
-            assert set() == value.keys() & {*MARKS, *EVIDENCE}
+            assert set() == value.keys() & {*RELEASE_MARKS, *EVIDENCE_MARKS}
             if isinstance(value.get("$ref"), str):
-                assert look_up(of.document, value["$ref"]) is not None
+                assert resolve_reference(projected.document, value["$ref"]) is not None
             if isinstance(value.get("properties"), dict) and value.get("additionalProperties") is False:
                 assert set() == set(value.get("required", [])) - set(value["properties"])
             for kind in ("oneOf", "anyOf", "enum"):
                 assert value.get(kind) != []
-            for each in value.values():
-                walk(each)
+            for member in value.values():
+                walk(member)
 
-    walk(of.document)
+    walk(projected.document)
 
-    assert release == of.document["info"]["version"]
+    assert release == projected.document["info"]["version"]
 
 
 @pytest.mark.parametrize("release", DIFFERENT)
 def test_every_example_fits_at_every_release(release: str) -> None:
-    """Each example that a release has is right at that release."""
-    of = contract(release)
+    """Each example of a release is valid at that release."""
+    projected = contract(release)
+    examples = projected.examples()
 
-    assert [] == [(name, wrong) for name, schema, value in of.examples() for wrong in of.errors(schema, value)]
+    assert [] == [(name, error) for name, schema, value in examples for error in projected.errors(schema, value)]
 
 
 def test_every_example_belongs_to_some_release() -> None:
-    """No example's marks contradict those of what it is an example of."""
+    """The marks of no example contradict those of its schema."""
 
-    def named(of: Contract) -> set[tuple[str, str]]:
-        return {(schema, name.rpartition("-")[2]) for name, schema, _ in of.examples()}
+    def named(document: Contract) -> set[tuple[str, str]]:
+        return {(schema, name.rpartition("-")[2]) for name, schema, _ in document.examples()}
 
     shown = set().union(*(named(contract(str(release))) for release in KNOWN_RELEASES))
 
@@ -257,7 +268,7 @@ def test_every_example_belongs_to_some_release() -> None:
 
 
 def test_contracts_differ_where_something_came_or_went() -> None:
-    """Two known releases have the same contract but for the number exactly when no mark lies between them."""
+    """The contracts of two successive releases differ, apart from the number, exactly if a mark names the later one."""
 
     def plain(release: Release) -> dict[str, Any]:
         document = contract(str(release)).document
@@ -269,16 +280,16 @@ def test_contracts_differ_where_something_came_or_went() -> None:
 
 
 def test_every_mark_is_the_release_of_a_feature() -> None:
-    """No mark anywhere, of an example or of a link either, names a release that nothing came with."""
+    """Every release in a mark, also of an example or a link, has a feature in the table."""
     assert set() == MARKED - set(map(str, SINCE.values()))
 
 
 @pytest.mark.parametrize("release", ["1.8.0", "1.50.1"])
-def test_what_is_printed_is_the_contract(release: str) -> None:
-    """YAML of a contract reads back as the contract, with its keys in order and without anchors."""
-    of = contract(release).document
-    text = dump(of)
+def test_the_yaml_has_the_contract(release: str) -> None:
+    """The YAML of a contract loads as the contract, with its keys in their order and without anchors."""
+    projected = contract(release).document
+    text = document_to_yaml(projected)
 
-    assert of == yaml.safe_load(text)
-    assert list(of["components"]["schemas"]) == list(yaml.safe_load(text)["components"]["schemas"])
+    assert projected == yaml.safe_load(text)
+    assert list(projected["components"]["schemas"]) == list(yaml.safe_load(text)["components"]["schemas"])
     assert "&id" not in text

@@ -1,4 +1,4 @@
-"""Everything in the contract says how it is known, and its text and its evidence agree on what is a guess."""
+"""The evidence in the contract: every part has it, it is well-formed, and it agrees with the text on guesses."""
 
 from __future__ import annotations
 
@@ -7,41 +7,30 @@ from typing import Any
 
 import pytest
 
-from mockanka.contract.document import EVIDENCE, METHODS
-from mockanka.contract.evidence import Evidence, guesses, paragraphs
-from mockanka.contract.items import evidence_of
+from mockanka.contract.document import EVIDENCE_MARKS, OPENAPI_METHODS
+from mockanka.contract.evidence import Evidence, guess_sentences, titled_paragraphs
+from mockanka.contract.items import property_evidence
 from mockanka.core.release import FEATURES
 from tests.contract.test_release_table import ALWAYS_FROM, ALWAYS_UNTIL, CAME, WENT
 from tests.contracts import whole
-
-SECTIONS = {
-    *(f"A{number}" for number in range(31)),
-    *(f"A0.{number}" for number in range(1, 5)),
-    *(f"A2.{number}" for number in range(1, 7)),
-    *(f"B{number}" for number in range(1, 43)),
-    *(f"C{number}" for number in range(1, 17)),
-    *(f"D{number}" for number in range(10)),
-    *(f"F{number}" for number in range(1, 7)),
-    *("0.1", "0.2", "0.3", "E", "G"),
-}
-"""The sections that controller-facts has."""
+from tests.facts import fact_anchors
 
 ABOUT_THE_DOCUMENT = {"Releases", "Evidence", "Not described"}
-"""Paragraphs of the introduction that say nothing about the controller's answers."""
+"""Paragraphs of the introduction that are not about the controller's behaviour."""
 
 Path = tuple[str, ...]
 
 
 def nodes(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """All of the document but examples and links, which claim nothing."""
+    """Yield every object of the document with its path, except examples and links, which need no evidence."""
     if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from nodes(each, (*path, str(index)))
+        for index, item in enumerate(value):
+            yield from nodes(item, (*path, str(index)))
     if isinstance(value, dict):
         yield path, value
-        for key, each in value.items():
-            if key not in ("examples", "example", "links", *EVIDENCE) and path[-1:] != ("info",):
-                yield from nodes(each, (*path, key))
+        for key, member in value.items():
+            if key not in ("examples", "example", "links", *EVIDENCE_MARKS) and path[-1:] != ("info",):
+                yield from nodes(member, (*path, key))
 
 
 NODES = dict(nodes(whole()))
@@ -49,21 +38,21 @@ SCHEMAS: dict[str, Any] = whole()["components"]["schemas"]
 
 
 def properties(schema: dict[str, Any], path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """The properties of a schema, and of those that stand in it; each by its name, with the schema that it is in."""
+    """Yield the properties of a schema and its inner schemas: dotted name, the schema that has it, and its value."""
     for name, value in schema.get("properties", {}).items():
         yield ".".join((*path, name)), schema, value
         yield from properties(value, (*path, name))
-    inner = (schema.get("items"), schema.get("additionalProperties"), *schema.get("oneOf", ()))
-    for each in inner:
-        if isinstance(each, dict):
-            yield from properties(each, path)
+    for inner in (schema.get("items"), schema.get("additionalProperties"), *schema.get("oneOf", ())):
+        if isinstance(inner, dict):
+            yield from properties(inner, path)
 
 
-PROPERTIES = [each for name, schema in SCHEMAS.items() for each in properties(schema, (name,))]
-OPERATIONS = [item[method] for item in whole()["paths"].values() for method in METHODS if method in item]
+PROPERTIES = [found for name, schema in SCHEMAS.items() for found in properties(schema, (name,))]
+OPERATIONS = [item[method] for item in whole()["paths"].values() for method in OPENAPI_METHODS if method in item]
 
 
-def words_of_all() -> Iterator[list[str]]:
+def all_evidence() -> Iterator[list[str]]:
+    """Yield every list of grades and sections in the document."""
     for node in NODES.values():
         if "x-evidence" in node:
             yield node["x-evidence"]
@@ -75,63 +64,65 @@ def text_of(node: dict[str, Any]) -> str:
     return " ".join(text for text in (node.get("summary"), node.get("description")) if isinstance(text, str))
 
 
-# Everything has evidence.
+# Every part has evidence.
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=[each["operationId"] for each in OPERATIONS])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=[operation["operationId"] for operation in OPERATIONS])
 def test_every_operation_has_evidence(operation: dict[str, Any]) -> None:
-    """An operation says itself how it is known."""
+    """An operation has evidence of its own."""
     assert Evidence.parse(operation["x-evidence"]).facts
 
 
 @pytest.mark.parametrize("kind", ["parameters", "headers"])
 def test_every_parameter_and_header_has_evidence(kind: str) -> None:
-    """A parameter or a header says itself how it is known, and none stands in an operation, without a name."""
+    """A parameter or a header has evidence of its own, and no operation has a parameter that is not a component."""
     components: dict[str, Any] = whole()["components"][kind]
-    named = [each for operation in OPERATIONS for each in operation.get("parameters", ())]
+    parameters = [parameter for operation in OPERATIONS for parameter in operation.get("parameters", ())]
 
-    assert set() == {name for name, each in components.items() if not Evidence.parse(each["x-evidence"]).facts}
-    assert all(set(each) == {"$ref"} for each in named)
+    assert set() == {name for name, value in components.items() if not Evidence.parse(value["x-evidence"]).facts}
+    assert all(set(parameter) == {"$ref"} for parameter in parameters)
 
 
 @pytest.mark.parametrize(
-    ("schema", "value"), [each[1:] for each in PROPERTIES], ids=[name for name, _, _ in PROPERTIES]
+    ("schema", "value"), [found[1:] for found in PROPERTIES], ids=[name for name, _, _ in PROPERTIES]
 )
 def test_every_property_has_evidence(schema: dict[str, Any], value: dict[str, Any]) -> None:
-    """A property says how it is known, or the schema that it refers to, or the one that it is in."""
-    assert evidence_of(whole(), schema, value).facts
+    """A property has evidence of its own, or of the schema that it refers to, or of the one that it is in."""
+    assert property_evidence(whole(), schema, value).facts
 
 
 def test_every_rule_has_evidence() -> None:
-    """Each paragraph of the introduction has evidence, but those about the document itself."""
-    assert paragraphs(whole()).keys() - ABOUT_THE_DOCUMENT == whole()["info"]["x-rule-evidence"].keys()
+    """Each paragraph of the introduction has evidence, except those about the document itself."""
+    assert titled_paragraphs(whole()).keys() - ABOUT_THE_DOCUMENT == whole()["info"]["x-rule-evidence"].keys()
 
 
-# It is what it can be.
+# Evidence is well-formed.
 
 
-def test_every_evidence_is_one() -> None:
-    """It has known grades, the best first, and sections that controller-facts has; what is known names one."""
-    found = [Evidence.parse(words) for words in words_of_all()]
+def test_all_evidence_is_well_formed() -> None:
+    """It has known grades, strongest first, and at least one section of controller-facts, each once."""
+    evidence = [Evidence.parse(words) for words in all_evidence()]
 
-    assert len(found) > 200
-    assert set() == {fact for each in found for fact in each.facts} - SECTIONS
-    assert [] == [each for each in found if len(set(each.facts)) < max(1, len(each.facts))]
+    sections = {fact for item in evidence for fact in item.facts}
+
+    assert len(evidence) > 200
+    assert set() == {section.lower() for section in sections} - fact_anchors()
+    assert [] == [item for item in evidence if len(set(item.facts)) < max(1, len(item.facts))]
 
 
-def test_evidence_of_values_is_of_values_there_are() -> None:
-    """``x-enum-evidence`` names values of the enum that it stands beside."""
-    stray = {
+def test_evidence_of_values_names_values_of_the_enum() -> None:
+    """Every key of ``x-enum-evidence`` is a value of the enum beside it."""
+    unknown = {
         path: set(node["x-enum-evidence"]) - set(node.get("enum", ()))
         for path, node in NODES.items()
         if "x-enum-evidence" in node
     }
 
-    assert stray
-    assert set() == set().union(*stray.values())
+    assert unknown
+    assert set() == set().union(*unknown.values())
 
 
-NO_EVIDENCE = [
+MALFORMED_EVIDENCE = [
     [],
     ["A1"],
     ["seen", "A1"],
@@ -146,25 +137,25 @@ NO_EVIDENCE = [
 ]
 
 
-@pytest.mark.parametrize("words", NO_EVIDENCE, ids=" ".join)
-def test_what_is_no_evidence_is_refused(words: list[str]) -> None:
-    """Words that are no grade, sections that are none, and grades out of order are no evidence."""
-    with pytest.raises(ValueError, match=r"no evidence|the best"):
+@pytest.mark.parametrize("words", MALFORMED_EVIDENCE, ids=" ".join)
+def test_malformed_evidence_is_rejected(words: list[str]) -> None:
+    """Unknown grades, malformed sections, and grades out of order are a ValueError."""
+    with pytest.raises(ValueError, match=r"no evidence|the strongest"):
         Evidence.parse(words)
 
 
-# A guess in the text is a guess in the evidence, and the other way round.
+# Text and evidence agree on guesses.
 
 
 def inherits_a_guess(path: Path) -> bool:
-    """Whether it is a property of a schema that is a guess as a whole."""
+    """Return whether the path is a property of a schema whose strongest grade is a guess."""
     schema = NODES[path[:-2]] if path[-2:-1] == ("properties",) else {}
     return Evidence.parse(schema.get("x-evidence", ["derived"])).grade == "guess"
 
 
 def test_text_and_evidence_agree_on_guesses() -> None:
-    """What its text calls a guess is graded as one, in part or as a whole, and nothing else is."""
-    texts = {path for path, node in NODES.items() if guesses(text_of(node)) and path != ("info",)}
+    """A part whose text mentions a guess has that grade, alone or after others, and no other part has it."""
+    texts = {path for path, node in NODES.items() if guess_sentences(text_of(node)) and path != ("info",)}
     graded = {path for path, node in NODES.items() if "guess" in node.get("x-evidence", ())}
     inheriting = {path for path in texts - graded if inherits_a_guess(path)}
 
@@ -173,23 +164,24 @@ def test_text_and_evidence_agree_on_guesses() -> None:
 
 
 def test_rules_and_evidence_agree_on_guesses() -> None:
-    """So it is with the paragraphs of the introduction."""
-    texts = paragraphs(whole())
+    """A paragraph of the introduction that mentions a guess has that grade, and no other has it."""
+    texts = titled_paragraphs(whole())
     graded = {title for title, words in whole()["info"]["x-rule-evidence"].items() if "guess" in words}
 
-    assert graded == {title for title, text in texts.items() if guesses(text)} - ABOUT_THE_DOCUMENT
+    assert graded == {title for title, text in texts.items() if guess_sentences(text)} - ABOUT_THE_DOCUMENT
 
 
 def guessed_places() -> Iterator[tuple[str, str]]:
-    for feature, each in FEATURES.items():
+    """Yield each feature whose release is a guess, with the places of its marks in the document."""
+    for name, feature in FEATURES.items():
         for table in (CAME, WENT, ALWAYS_FROM, ALWAYS_UNTIL):
-            if each.guess:
-                yield from ((feature, place) for place in table.get(feature, "").split())
+            if feature.guess:
+                yield from ((name, place) for place in table.get(name, "").split())
 
 
 @pytest.mark.parametrize(("feature", "place"), list(guessed_places()))
 def test_a_guessed_release_is_a_guess_where_it_is_marked(feature: str, place: str) -> None:
-    """What came or went with a release that nobody has seen is in part a guess."""
+    """A part that came or went with a guessed release has the grade guess."""
     first, second, *_ = place.split(".")
     components = whole()["components"]
     marked = components[first][second] if first in components else SCHEMAS[first]["properties"][second]

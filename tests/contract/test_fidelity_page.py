@@ -1,4 +1,4 @@
-"""The page on how things are known has a line for each of them, and is the one in the project's documents."""
+"""docs/fidelity.md has a line for each item of the contract, and is up to date."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from mockanka.contract.evidence import GRADES, guesses
-from mockanka.contract.fidelity_page import page
-from mockanka.contract.items import ENVELOPE, RULES, Entry, entries
+from mockanka.contract.evidence import EVIDENCE_GRADES, guess_sentences
+from mockanka.contract.fidelity_page import render_fidelity_page
+from mockanka.contract.items import ENVELOPE_SECTION, RULES_SECTION, ContractItem, contract_items
 from tests.contract.test_evidence import NODES, OPERATIONS, SCHEMAS
 from tests.contracts import whole
 from tests.pages import PAGES
 
-TEXT = page()
+TEXT = render_fidelity_page()
 SECTIONS = dict(re.findall(r"^## (.+?)\n\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-LEDGER = entries(whole())
+ITEMS = contract_items(whole())
 
 
 def rows(section: str) -> list[list[str]]:
-    """What stands in a section's table, without its head."""
+    """Return the rows of a section's table, without its head."""
     lines = [line for line in SECTIONS[section].splitlines() if line.startswith("| ")]
     return [line.strip("| ").split(" | ") for line in lines[2:]]
 
@@ -28,79 +28,81 @@ def rows(section: str) -> list[list[str]]:
 # The page.
 
 
-def test_the_page_is_the_one_in_the_documents() -> None:
+def test_the_page_is_up_to_date() -> None:
     """docs/fidelity.md is what ``mockanka fidelity`` prints."""
     assert TEXT == PAGES["docs/fidelity.md"]
 
 
 def test_the_page_has_a_table_for_every_operation() -> None:
-    """After numbers, guesses, rules and what holds for every answer each operation has its own."""
-    names = [each["operationId"] for each in OPERATIONS]
+    """They follow numbers, guesses, rules and what applies to every response."""
+    names = [operation["operationId"] for operation in OPERATIONS]
 
-    assert ["In numbers", "All guesses", RULES, ENVELOPE] == list(SECTIONS)[:4]
+    assert ["In numbers", "All guesses", RULES_SECTION, ENVELOPE_SECTION] == list(SECTIONS)[:4]
     assert sorted(names) == sorted(list(SECTIONS)[4:])
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=[each["operationId"] for each in OPERATIONS])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=[operation["operationId"] for operation in OPERATIONS])
 def test_an_operations_table_has_its_parameters_and_status_codes(operation: dict[str, Any]) -> None:
-    """Each parameter and each status code of an operation has a row there, and so has the operation itself."""
-    told = [row[0].partition(", as ")[0] for row in rows(operation["operationId"])]
+    """Each parameter and each status code of an operation has a row, and so has the operation itself."""
+    labels = [row[0].partition(", as ")[0] for row in rows(operation["operationId"])]
     names = [
-        whole()["components"]["parameters"][each["$ref"].rpartition("/")[2]]["name"]
-        for each in operation.get("parameters", ())
+        whole()["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]["name"]
+        for parameter in operation.get("parameters", ())
     ]
 
-    assert 1 == sum(re.fullmatch(r"`[A-Z]+ /.*`", name) is not None for name in told)
-    assert [f"query `{name}`" for name in names] == [name for name in told if name.startswith("query ")]
+    assert 1 == sum(re.fullmatch(r"`[A-Z]+ /.*`", label) is not None for label in labels)
+    assert [f"query `{name}`" for name in names] == [label for label in labels if label.startswith("query ")]
     assert [f"status `{status}`" for status in operation["responses"]] == [
-        name for name in told if name.startswith("status ")
+        label for label in labels if label.startswith("status ")
     ]
 
 
-def test_every_property_is_told() -> None:
-    """Each property of a schema that is no envelope has a row of its name, as often as schemas have it."""
-    told = [re.split(r"[.]", entry.name)[-1] for entry in LEDGER if entry.kind.startswith(("answer", "request"))]
+def test_every_property_is_listed() -> None:
+    """Each property of a schema that is not an envelope has a row, as often as schemas have the property."""
+    listed = [item.name.rpartition(".")[2] for item in ITEMS if item.kind.startswith(("response", "request"))]
     documented = [
         name
         for schema, value in SCHEMAS.items()
         for name in value.get("properties", {})
         if not (schema.endswith("Envelope") and name != "body")
     ]
-    missing = {name: documented.count(name) for name in documented if told.count(name) < documented.count(name)}
+    missing = {name: documented.count(name) for name in documented if listed.count(name) < documented.count(name)}
 
     assert {} == missing
 
 
 def test_the_numbers_are_those_of_the_tables() -> None:
-    """What is counted is every row that is not told elsewhere, and every rule, by its grade."""
+    """Every row that is not described elsewhere counts, and every rule, by its strongest grade."""
     lines = [line.strip("| ").split(" | ") for line in SECTIONS["In numbers"].splitlines() if line]
     numbers = {title: int(last) for title, *_, last in lines[2:]}
-    tables = [row for place in list(SECTIONS)[3:] for row in rows(place) if ", as " not in row[0]]
-    rules = re.findall(r" \(([a-z, ]+);[^()]*\)$", SECTIONS[RULES].replace("\n  ", " "), re.MULTILINE)
-    grades = [row[2].split(", ") for row in tables] + [told.split(", ") for told in rules]
+    tables = [row for section in list(SECTIONS)[3:] for row in rows(section) if ", as " not in row[0]]
+    rules = re.findall(r" \(([a-z, ]+);[^()]*\)$", SECTIONS[RULES_SECTION].replace("\n  ", " "), re.MULTILINE)
+    grades = [row[2].split(", ") for row in tables] + [rule.split(", ") for rule in rules]
 
     assert len(whole()["info"]["x-rule-evidence"]) == len(rules)
     assert len(grades) == numbers.pop("all")
-    assert sum("guess" in each[1:] for each in grades) == numbers.pop("of these, a guess in part")
-    assert {grade: sum(each[0] == grade for each in grades) for grade in GRADES} == numbers
+    assert sum("guess" in row[1:] for row in grades) == numbers.pop("of these, a guess in part")
+    assert {grade: sum(row[0] == grade for row in grades) for grade in EVIDENCE_GRADES} == numbers
 
 
 def test_every_guess_is_listed() -> None:
-    """Each sentence of the document that calls something a guess stands in the list, but for unused components."""
+    """Each sentence of the document that calls something a guess is in the list."""
     listed = " ".join(SECTIONS["All guesses"].split())
     texts = [node.get("description", "") for path, node in NODES.items() if path != ("info",)]
-    sentences = {" ".join(each.split()) for text in texts if isinstance(text, str) for each in guesses(text)}
+    sentences = {
+        " ".join(sentence.split()) for text in texts if isinstance(text, str) for sentence in guess_sentences(text)
+    }
 
     assert len(sentences) > 50
-    assert set() == {each for each in sentences if each not in listed}
+    assert set() == {sentence for sentence in sentences if sentence not in listed}
 
 
 def test_no_line_is_too_long() -> None:
-    """What is no table is wrapped as the project's other pages are."""
+    """All lines but those of tables are wrapped like the other pages."""
     assert [] == [line for line in TEXT.splitlines() if len(line) > 120 and not line.startswith("|")]
 
 
-# The ledger, on a small document.
+# The items of a small document.
 
 SMALL: dict[str, Any] = {
     "info": {
@@ -197,47 +199,46 @@ SMALL: dict[str, Any] = {
 }
 
 
-def told(entry: Entry) -> str:
-    """An entry on one line."""
-    known = ", ".join((*entry.evidence.grades, *entry.evidence.facts))
-    return f"{entry.place}: {entry.kind} {entry.name}; {entry.bounds}; {known}; {entry.text}; {entry.again}".rstrip(
-        "; "
-    )
+def line(item: ContractItem) -> str:
+    """Return an item on one line."""
+    evidence = ", ".join((*item.evidence.grades, *item.evidence.facts))
+    parts = (f"{item.section}: {item.kind} {item.name}", str(item.releases), evidence, item.text, item.described_in)
+    return "; ".join(parts).rstrip("; ")
 
 
-def test_a_ledger_has_an_entry_for_each_thing() -> None:
-    """Rules, envelopes, operations with what belongs to them; what was told before is not told again.
+def test_items_come_in_the_order_of_the_document() -> None:
+    """The items are rules, envelopes, and operations with their parts; parts that were listed before are named only.
 
-    A property has its own evidence, else that of the schema around it, but not what is a guess in part there; what it
-    refers to is part of its text, and of its guesses.
+    A property has its own evidence, else that of the schema around it, without its guess in part. The text and the
+    guesses of the schema that it refers to are added to its own.
     """
     assert [
         "Rules: rule Rule; all; captured, guess, A1; It is so (guess). It is.",
-        "Every answer: status 400; from 1.20.0; guess, G",
-        "Every answer: header Cache-Control; all; captured, A0.2",
-        "Every answer: failure status; all; captured, A0.1",
+        "Every response: status 400; from 1.20.0; guess, G",
+        "Every response: header Cache-Control; all; captured, A0.2",
+        "Every response: failure status; all; captured, A0.1",
         "one: operation GET /one; from 1.9.0; reference, guess, A2; Does it (guess).",
         "one: query id; from 1.9.0; client relies, D1",
         "one: status 200; from 1.9.0; reference, A2",
-        "one: answer to `?id=` body; from 1.9.0; captured, guess, A4; A thing (guess).",
-        "one: answer to `?id=` body.size; from 1.9.0, before 1.30.0, always from 1.20.0; captured, A4",
-        "one: answer to `?id=` body.colour; from 1.9.0; documented, A5",
+        "one: response to `?id=` body; from 1.9.0; captured, guess, A4; A thing (guess).",
+        "one: response to `?id=` body.size; from 1.9.0, before 1.30.0, always from 1.20.0; captured, A4",
+        "one: response to `?id=` body.colour; from 1.9.0; documented, A5",
         'one: value body.colour = "red"; from 1.9.0; documented, A5',
         'one: value body.colour = "blue"; from 1.12.0; documented, A5',
         'one: value body.colour = ""; from 1.9.0; reference, B1',
-        "one: answer to `?id=` body.parts; from 1.9.0; derived, guess, A6; What a part is, is a guess.",
-        "one: answer to `?id=` body.parts[].name; from 1.9.0; guess; A guess.",
-        "one: answer body; from 1.9.0; reference, guess, A4; ; one",
-        "one: status 400; from 1.20.0; guess, G; ; Every answer",
+        "one: response to `?id=` body.parts; from 1.9.0; derived, guess, A6; What a part is, is a guess.",
+        "one: response to `?id=` body.parts[].name; from 1.9.0; guess; A guess.",
+        "one: response body; from 1.9.0; reference, guess, A4; ; one",
+        "one: status 400; from 1.20.0; guess, G; ; Every response",
         "two: operation POST /two; all; derived, A3",
         "two: request ; all; captured, guess, A4; ; one",
-        "two: status 400; from 1.20.0; guess, G; ; Every answer",
-    ] == [told(entry) for entry in entries(SMALL)]
+        "two: status 400; from 1.20.0; guess, G; ; Every response",
+    ] == [line(item) for item in contract_items(SMALL)]
 
 
 def test_a_property_without_evidence_is_named() -> None:
-    """What nobody says the evidence of is an error that shows it."""
+    """The error shows the property."""
     schemas = {**SMALL["components"]["schemas"], "FailEnvelope": {"properties": {"status": {"type": "string"}}}}
 
     with pytest.raises(LookupError, match=r"no evidence for \{'type': 'string'\}"):
-        entries({**SMALL, "components": {**SMALL["components"], "schemas": schemas}})
+        contract_items({**SMALL, "components": {**SMALL["components"], "schemas": schemas}})

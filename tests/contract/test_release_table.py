@@ -1,7 +1,7 @@
-"""One table of releases, three witnesses: core/release.py, the document's marks, and the simulator's own tables.
+"""The table of features agrees with the marks of the document and with the simulator.
 
-The document and the simulator do not read each other, so each difference between releases is written twice. Here the
-two are held together, and both against the features that are named in core/release.py.
+The document and the simulator do not read each other, so each difference between releases is stated twice. These tests
+compare both with each other and with the features in core/release.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import mockanka.api
 from mockanka.api.app import create_app
 from mockanka.api.field_table import Table
 from mockanka.api.request_fields import Body
-from mockanka.contract.document import MARKS, METHODS
+from mockanka.contract.document import OPENAPI_METHODS, RELEASE_MARKS
 from mockanka.core.release import FEATURES, KNOWN_RELEASES, SINCE, Release
 from mockanka.scenario import Options, Scenario
 from tests.contracts import whole
@@ -62,7 +62,7 @@ CAME = {
     "restart": "restartVm startVms.restartStartedVm VmInfo.start_date",
     "distribution-error": "NodeDistribution.error",
 }
-"""Where the document says that something came with a feature."""
+"""The parts of the document that came with a feature."""
 
 WENT = {
     "port-rule-name": "PortForwardingRule.Name",
@@ -72,7 +72,7 @@ WENT = {
     "vm-timestamp": "VmInfo.vnc_connection_string",
     "no-usb-no-key": "Node.usb_devices.null",
 }
-"""Where it says that something was lost; besides, all FAIL with HTTP status 200 went with failure-status-400."""
+"""The parts that were removed with a feature; besides, all FAIL with HTTP status 200 with failure-status-400."""
 
 ALWAYS_FROM = {
     "instance-tells-its-names": "InstanceListItem.name InstanceListItem.external_id",
@@ -95,7 +95,7 @@ NO_KEY = {
     "forced-overrides",
     "scheduling-after-pull",
 }
-"""Features that no key, value or operation came or went with."""
+"""Features without a mark in the document."""
 
 KINDS = {
     "x-since": CAME,
@@ -109,32 +109,39 @@ SECTIONS = {"components", "schemas", "properties", "oneOf", "anyOf", "responses"
 
 
 def marks(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str, str]]:
-    """Every mark in the document, but those of examples: where it stands, what it is, and the release."""
+    """Yield every mark of the document, except those of examples: path, name of the mark, and release."""
     if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from marks(each, (*path, str(index)))
+        for index, item in enumerate(value):
+            yield from marks(item, (*path, str(index)))
     if not isinstance(value, dict):
         return
-    here = (*path[:-1], _named(value, path))
-    for mark in MARKS:
+    path = (*path[:-1], _last_name(value, path))
+    for mark in RELEASE_MARKS:
         if mark.startswith("x-enum"):
-            for each, release in value.get(mark, {}).items():
-                yield (*here, repr(each)), mark, release
+            for enum_value, release in value.get(mark, {}).items():
+                yield (*path, repr(enum_value)), mark, release
         elif mark in value:
-            yield here, mark, value[mark]
-    for key, each in value.items():
+            yield path, mark, value[mark]
+    for key, member in value.items():
         if key not in ("examples", "example"):
-            yield from marks(each, (*here, key))
+            yield from marks(member, (*path, key))
 
 
-def _named(value: dict[str, Any], path: tuple[str, ...]) -> str:
-    """The last part of a path as people call it: an operation by its name, an alternative by what it is."""
+def _last_name(value: dict[str, Any], path: tuple[str, ...]) -> str:
+    """Return the last part of a path by name: the operationId, or the reference or type of an alternative."""
     if len(path) < 2 or path[-2] not in ("oneOf", "anyOf"):
-        return str(value.get("operationId", path[-1])) if path and path[-1] in METHODS else path[-1] if path else ""
+        return (
+            str(value.get("operationId", path[-1]))
+            if path and path[-1] in OPENAPI_METHODS
+            else path[-1]
+            if path
+            else ""
+        )
     return str(value.get("$ref", value.get("type"))).rpartition("/")[2]
 
 
 def label(path: tuple[str, ...]) -> str:
+    """Return a path as the tables above name it."""
     start = path.index("paths") + 2 if "paths" in path else 0
     parts = list(path[start:])
     if parts[:2] == ["", "components"] and parts[2] != "schemas":
@@ -150,7 +157,7 @@ FOUND = [
 
 
 def test_every_mark_of_the_document_belongs_to_a_feature() -> None:
-    """The marks are exactly those that the tables above name, each with the release of its feature."""
+    """The marks are exactly those in the tables above, each with the release of its feature."""
     names = {"x-enum-since": "x-since", "x-enum-until": "x-until"}
     expected = {
         (place, mark, str(SINCE[feature]))
@@ -166,7 +173,7 @@ def test_every_mark_of_the_document_belongs_to_a_feature() -> None:
 
 
 def test_every_failure_with_status_200_went_with_its_feature() -> None:
-    """Wherever FAIL is an alternative of an answer with 200 it is so until failures came with 400."""
+    """Wherever FAIL is an alternative of a response with 200, it ends with the release of failure-status-400."""
     until = {
         (path[-1], release)
         for path, mark, release in marks(whole())
@@ -177,7 +184,7 @@ def test_every_failure_with_status_200_went_with_its_feature() -> None:
 
 
 def test_every_feature_is_in_the_document_or_has_no_key() -> None:
-    """Each feature of the table has a mark of the document, or is named as one without a key; none is both."""
+    """Each feature either has a mark in the document or is listed as one without."""
     marked = {*CAME, *WENT, *ALWAYS_FROM, *ALWAYS_UNTIL}
 
     assert set(FEATURES) == marked | NO_KEY
@@ -204,7 +211,7 @@ TABLES = {
     "images.TASK": "SaveImageTaskRequest",
     "images.SCRIPT": "ScriptResult",
 }
-"""Which schema of an answer describes what a field table renders."""
+"""The schema of the document for each field table of the simulator."""
 
 BODIES = {
     "instance_requests.StartBody": "StartVmsRequest",
@@ -222,17 +229,17 @@ BODIES = {
     "groups.GroupBody": "CreateGroupRequest",
     "groups.GroupChanges": "UpdateGroupRequest",
 }
-"""Which schema of a request describes what a schema of the simulator takes."""
+"""The schema of the document for each request schema of the simulator."""
 
 UNDOCUMENTED = {"registry.RevertBody"}
-"""A selector in a body is taken as well, and left out of the document on purpose."""
+"""Request schemas that the document omits on purpose: a revert also reads a selector in a body."""
 
 UNSEEN = {"VmInfo": {"tag"}, "StartupScript": {"errors"}}
-"""What the document allows because it is on record, and the simulator never says."""
+"""Keys that the document has because they are on record, and that the simulator never returns."""
 
 
 def members() -> Iterator[tuple[str, Any]]:
-    """What the modules of the API define themselves, by module and name."""
+    """Yield the tables and classes that the modules of the API define, by module and name."""
     for info in pkgutil.iter_modules(mockanka.api.__path__):
         module = importlib.import_module(f"mockanka.api.{info.name}")
         for name, value in vars(module).items():
@@ -257,12 +264,12 @@ def test_every_field_table_has_its_schema() -> None:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_field_table_says_what_the_document_says(name: str) -> None:
-    """The same keys in the same order, each from the same release on and up to the same one."""
+def test_a_field_table_agrees_with_the_document(name: str) -> None:
+    """It has the same keys in the same order, with the same first and last releases."""
     schema = TABLES[name]
     documented = [
-        (key, each.get("x-since"), each.get("x-until"))
-        for key, each in properties(schema).items()
+        (key, value.get("x-since"), value.get("x-until"))
+        for key, value in properties(schema).items()
         if key not in UNSEEN.get(schema, ())
     ]
     table = [(key.name, _text(key.since), _text(key.until)) for key in MEMBERS[name].keys]
@@ -282,12 +289,12 @@ def test_every_request_schema_has_its_schema_in_the_document() -> None:
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_request_schema_takes_what_the_document_says(name: str) -> None:
-    """The same fields, each from the same release on and up to the same one, and the same ones required."""
+def test_a_request_schema_agrees_with_the_document(name: str) -> None:
+    """It has the same fields, with the same first and last releases, and requires the same ones."""
     schema = BODIES[name]
     required = whole()["components"]["schemas"][schema].get("required", [])
     documented = {
-        (key, each.get("x-since"), each.get("x-until"), key in required) for key, each in properties(schema).items()
+        (key, value.get("x-since"), value.get("x-until"), key in required) for key, value in properties(schema).items()
     }
     fields = {
         (key, _text(field.metadata.get("since")), _text(field.metadata.get("until")), field.required)
@@ -311,6 +318,7 @@ OPERATIONS = [
 
 
 def known_methods(path: str, release: Release) -> set[str]:
+    """Return the methods of a path at a release, by the document."""
     return {
         method.upper()
         for method, operation in whole()["paths"][path].items()
@@ -319,24 +327,24 @@ def known_methods(path: str, release: Release) -> set[str]:
 
 
 @pytest.mark.parametrize(("path", "method", "since"), OPERATIONS)
-def test_an_operation_is_there_from_its_release_on(path: str, method: str, since: str | None) -> None:
-    """Before, its path does not exist, or knows other methods only, which it names; from then on it is answered."""
+def test_an_operation_exists_from_its_release_on(path: str, method: str, since: str | None) -> None:
+    """Before, its path does not exist, or responds with 405 and its other methods."""
     first = KNOWN_RELEASES.index(Release.parse(since)) if since else 0
     for release in KNOWN_RELEASES[max(first - 1, 0) : first + 1]:
         controller = Scenario.named("default").controller(Options(clock="manual", release=release))
-        answer = create_app(controller).test_client().open(path, method=method.upper(), json={})
+        response = create_app(controller).test_client().open(path, method=method.upper(), json={})
         methods = known_methods(path, release)
 
         if method.upper() in methods:
-            assert answer.status_code in (200, 400), release
+            assert response.status_code in (200, 400), release
         elif methods:
-            assert (405, methods) == (answer.status_code, set(answer.headers["Allow"].split(", "))), release
+            assert (405, methods) == (response.status_code, set(response.headers["Allow"].split(", "))), release
         else:
-            assert (404, "404 page not found\n") == (answer.status_code, answer.text), release
+            assert (404, "404 page not found\n") == (response.status_code, response.text), release
 
 
 def test_the_simulator_has_no_operation_that_is_not_documented() -> None:
-    """Whatever the application routes anywhere is an operation of the document."""
+    """Every route of the application is an operation of the document."""
     app = create_app(Scenario.named("default").controller(Options(clock="manual")))
     routes = {(rule.rule, method) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
     documented = {(path, method.upper()) for path, item in whole()["paths"].items() for method in item}

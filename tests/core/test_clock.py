@@ -1,4 +1,4 @@
-"""The clocks: what time they say it is, and what moves them."""
+"""Clocks: the time that they tell, and what advances them."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.core.clock import MODES, Clock, ManualClock, ScaledClock, SteppingClock, system_time
+from mockanka.core.clock import CLOCK_MODES, Clock, ManualClock, ScaledClock, SteppingClock, read_system_time
 
 CLOCKS: list[Callable[[], Clock]] = [
     lambda: ScaledClock(1000, source=lambda: 7),
@@ -16,8 +16,8 @@ CLOCKS: list[Callable[[], Clock]] = [
 ]
 
 
-class Wall:
-    """A wall clock that tests move."""
+class WallClock:
+    """System clock that tests move."""
 
     def __init__(self) -> None:
         self.time = 123
@@ -28,15 +28,15 @@ class Wall:
 
 @pytest.mark.parametrize("make", CLOCKS)
 def test_every_clock_begins_at_its_start(make: Callable[[], Clock]) -> None:
-    """A new clock says the time it was given."""
+    """A new clock tells the time of its start."""
     clock = make()
 
     assert 1000 == clock.now()
 
 
 @pytest.mark.parametrize("make", CLOCKS)
-def test_every_clock_can_be_moved_on_by_hand(make: Callable[[], Clock]) -> None:
-    """Whatever its mode, advance moves a clock by exactly the length given."""
+def test_every_clock_can_be_advanced(make: Callable[[], Clock]) -> None:
+    """A clock of any mode advances by exactly the length."""
     clock = make()
     clock.advance(25)
 
@@ -44,25 +44,25 @@ def test_every_clock_can_be_moved_on_by_hand(make: Callable[[], Clock]) -> None:
 
 
 def test_a_clock_of_speed_one_is_exact_to_the_nanosecond() -> None:
-    """At speed 1 no digit of the wall's time is lost, however large the number."""
-    wall = Wall()
+    """At speed 1 no nanosecond of the system's time is lost, however large the number."""
+    wall = WallClock()
     clock = ScaledClock(0, source=wall)
     wall.time += 2**60 + 1
 
     assert 2**60 + 1 == clock.now()
 
 
-def test_a_scaled_clock_runs_faster_than_the_wall() -> None:
-    """At speed 60 a second on the wall is a minute."""
-    wall = Wall()
+def test_a_scaled_clock_runs_faster_than_the_system() -> None:
+    """At speed 60 a second of the system is a minute."""
+    wall = WallClock()
     clock = ScaledClock(0, speed=60.0, source=wall)
     wall.time += 1_000_000_000
 
     assert 60_000_000_000 == clock.now()
 
 
-def test_a_scaled_clock_does_not_care_about_requests() -> None:
-    """A request does not move a clock that runs by itself."""
+def test_requests_do_not_move_a_scaled_clock() -> None:
+    """It runs by itself."""
     clock = ScaledClock(5, source=lambda: 0)
     clock.tick()
 
@@ -71,8 +71,8 @@ def test_a_scaled_clock_does_not_care_about_requests() -> None:
 
 @given(st.floats(0.01, 1000), st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), max_size=20))
 def test_a_scaled_clock_never_goes_back(speed: float, moves: list[tuple[int, int]]) -> None:
-    """However the wall and the hand move it, each reading is at least the one before."""
-    wall = Wall()
+    """However it runs and is advanced, each reading is at least the one before."""
+    wall = WallClock()
     clock = ScaledClock(0, speed=speed, source=wall)
     readings = [clock.now()]
     for by_itself, by_hand in moves:
@@ -85,7 +85,7 @@ def test_a_scaled_clock_never_goes_back(speed: float, moves: list[tuple[int, int
 
 
 def test_a_manual_clock_stands_still() -> None:
-    """Requests do not move a manual clock."""
+    """Requests do not move it."""
     clock = ManualClock(5)
     clock.tick()
 
@@ -93,7 +93,7 @@ def test_a_manual_clock_stands_still() -> None:
 
 
 def test_a_stepping_clock_moves_with_each_request() -> None:
-    """Each request moves a stepping clock by its step."""
+    """Each request advances it by its step."""
     clock = SteppingClock(5, step=10)
     clock.tick()
     clock.tick()
@@ -102,9 +102,9 @@ def test_a_stepping_clock_moves_with_each_request() -> None:
 
 
 @pytest.mark.parametrize("mode", ["real", "manual", "step"])
-def test_every_mode_makes_a_clock_that_names_it_or_can_take_its_place(mode: str) -> None:
-    """The table of modes makes clocks with the start, speed and step that they are given."""
-    clock = MODES[mode](1000, 2.0, 30)
+def test_every_mode_makes_a_clock(mode: str) -> None:
+    """Clocks of the table have the start, speed and step that are passed."""
+    clock = CLOCK_MODES[mode](1000, 2.0, 30)
     expected = (2.0, 30)
 
     assert expected == (clock.speed, clock.step)
@@ -112,14 +112,14 @@ def test_every_mode_makes_a_clock_that_names_it_or_can_take_its_place(mode: str)
 
 
 def test_there_are_three_modes() -> None:
-    """Real, manual and step are all there is."""
-    assert ["manual", "real", "step"] == sorted(MODES)
+    """They are real, manual and step."""
+    assert ["manual", "real", "step"] == sorted(CLOCK_MODES)
 
 
-def test_system_time_is_the_walls() -> None:
-    """A real clock starts at the wall's time."""
+def test_the_system_time_is_that_of_the_system() -> None:
+    """It is nanoseconds since 1970."""
     before = time.time_ns()
-    told = system_time()
+    reported = read_system_time()
     after = time.time_ns()
 
-    assert before <= told <= after
+    assert before <= reported <= after

@@ -1,4 +1,4 @@
-"""The controller: its time, its ids, its line of waiting instances, and that all of it can be repeated."""
+"""The controller: its time, its ids, its waiting instances, and its determinism."""
 
 import copy
 from dataclasses import replace
@@ -28,18 +28,18 @@ from tests.core.builders import (
     started_instance,
     template_named,
 )
-from tests.core.test_randomness import assert_is_controllers
+from tests.core.test_randomness import assert_controller_uuid
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 YEAR = 365 * 24 * 3600
 
 
-def a_busy_day(controller: Controller) -> None:
-    """A bit of everything."""
+def do_many_things(controller: Controller) -> None:
+    """Carry out operations of all kinds."""
     batch = [
-        start_instance(controller, name, **wanted)
+        start_instance(controller, name, **request_fields)
         for name in ("layered", "suspended", "bulky")
-        for wanted in ({}, {"priority": 1})
+        for request_fields in ({}, {"priority": 1})
     ]
     pass_time(controller, 100)
     instances.terminate_instance(controller, batch[0].id)
@@ -58,14 +58,14 @@ def a_busy_day(controller: Controller) -> None:
     nodes.delete_node(controller, node_named(controller, "single").id)
 
 
-# Repetition.
+# Determinism.
 
 
 def test_the_same_seed_and_operations_give_the_same_state() -> None:
     """Two controllers that went through the same operations are equal, log included."""
     first, second = controller_of(CORNERS), controller_of(CORNERS)
     for controller in (first, second):
-        a_busy_day(controller)
+        do_many_things(controller)
 
     assert repr(state_of(first)) == repr(state_of(second))
     assert list(first.log.since(0)) == list(second.log.since(0))
@@ -103,28 +103,28 @@ def test_a_year_at_rest_has_few_events(name: str, monkeypatch: pytest.MonkeyPatc
     handled: list[tuple[int, Event]] = []
     pop = EventQueue.pop
 
-    def counted(queue: EventQueue) -> tuple[int, Event]:
+    def count_and_pop(queue: EventQueue) -> tuple[int, Event]:
         handled.append(pop(queue))
         return handled[-1]
 
-    monkeypatch.setattr(EventQueue, "pop", counted)
-    begun = controller.now
+    monkeypatch.setattr(EventQueue, "pop", count_and_pop)
+    began = controller.now
     pass_time(controller, YEAR)
 
-    assert begun + YEAR * SECOND == controller.now
+    assert began + YEAR * SECOND == controller.now
     assert len(handled) < 100
 
 
 def test_events_happen_at_their_own_time_in_one_long_advance() -> None:
     """What was due in the first hour is logged at the same times if the clock advances a year at once."""
-    looked, asleep = controller_of(CORNERS), controller_of(CORNERS)
-    for controller in (looked, asleep):
-        a_busy_day(controller)
-    pass_time(looked, 3600)
-    pass_time(looked, YEAR - 3600)
-    pass_time(asleep, YEAR)
+    hourly, yearly = controller_of(CORNERS), controller_of(CORNERS)
+    for controller in (hourly, yearly):
+        do_many_things(controller)
+    pass_time(hourly, 3600)
+    pass_time(hourly, YEAR - 3600)
+    pass_time(yearly, YEAR)
 
-    assert list(looked.log.since(0)) == list(asleep.log.since(0))
+    assert list(hourly.log.since(0)) == list(yearly.log.since(0))
 
 
 # Ids.
@@ -135,7 +135,7 @@ def test_new_ids_have_the_controllers_format_and_never_repeat() -> None:
     controller = build_controller(WARM)
     ids = [controller.new_id(kind) for kind in ("instance", "group") for _ in range(50)]
     for id in ids:
-        assert_is_controllers(id)
+        assert_controller_uuid(id)
     expected = 100
 
     assert expected == len(set(ids))
@@ -153,7 +153,7 @@ def test_all_entities_have_ids_in_the_controllers_format() -> None:
     ]
 
     for id in ids:
-        assert_is_controllers(id)
+        assert_controller_uuid(id)
 
 
 # Time.
@@ -238,7 +238,7 @@ def test_the_controller_is_not_idle_during_a_pull() -> None:
     assert expected == (during, controller.idle)
 
 
-# The line.
+# Waiting instances.
 
 
 def test_waiting_instances_are_ordered_by_priority_and_age() -> None:
@@ -289,15 +289,15 @@ def test_log_entries_have_the_time_of_their_event() -> None:
     """It is the time at which the event was due, not that of the advance."""
     controller = build_controller(COLD)
     start_instance(controller)
-    begun = controller.now
+    began = controller.now
     pass_time(controller, 1000)
     pulled = next(line for line in controller.log.since(0) if line.what == "pulled")
 
-    assert begun + 16 * SECOND == pulled.at
+    assert began + 16 * SECOND == pulled.at
     assert 4 == count_log_entries(controller, "instance")
 
 
-# Becoming another.
+# Taking over another controller.
 
 
 def test_a_controller_takes_over_the_state_of_another() -> None:

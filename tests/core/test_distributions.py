@@ -1,4 +1,4 @@
-"""Distributions: a template sent to nodes ahead of time."""
+"""Distributions: their targets, their deliveries, and their cancellation."""
 
 import pytest
 
@@ -24,7 +24,7 @@ from tests.core.builders import (
     version_ref,
 )
 
-FARM = """
+FOUR_NODES = """
 templates:
   - name: mac
     versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]
@@ -39,29 +39,33 @@ groups:
 
 
 def send(controller: Controller, *names: str, tag: str | None = None, to: str | None = None) -> Distribution:
+    """Create a distribution to nodes, and ``to`` a group, by their names."""
     ids = [node_named(controller, name).id for name in names]
     group_id = group_named(controller, to).id if to else None
     return distributions.create_distribution(controller, template_named(controller).id, tag, None, ids, group_id)
 
 
 def targets(controller: Controller, distribution: Distribution) -> list[str]:
+    """Return the names of the nodes that a distribution goes to."""
     return [controller.nodes[id].name for id in distribution.deliveries]
 
 
 def stages(controller: Controller, distribution: Distribution) -> dict[str, str]:
+    """Return the stages of a distribution by the names of its nodes."""
     return {controller.nodes[id].name: delivery.stage.value for id, delivery in distribution.deliveries.items()}
 
 
 def progress(controller: Controller, distribution: Distribution, name: str = "alpha") -> float:
+    """Return the progress of a distribution on a node."""
     return distribution.progress(controller, node_named(controller, name).id)
 
 
-# Where it goes.
+# Targets.
 
 
 def test_without_a_target_it_goes_to_all_nodes() -> None:
     """Neither nodes nor a group are named (A15)."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     expected = ["alpha", "beta", "gamma", "tiny"]
 
     assert expected == targets(controller, send(controller))
@@ -69,7 +73,7 @@ def test_without_a_target_it_goes_to_all_nodes() -> None:
 
 def test_it_goes_to_the_named_nodes() -> None:
     """To no others."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     expected = ["alpha", "beta"]
 
     assert expected == targets(controller, send(controller, "beta", "alpha"))
@@ -77,7 +81,7 @@ def test_it_goes_to_the_named_nodes() -> None:
 
 def test_it_goes_to_the_nodes_of_a_group() -> None:
     """To no others."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     expected = ["alpha", "gamma"]
 
     assert expected == targets(controller, send(controller, to="pair"))
@@ -85,7 +89,7 @@ def test_it_goes_to_the_nodes_of_a_group() -> None:
 
 def test_it_goes_to_named_nodes_and_those_of_a_group() -> None:
     """Each node has one delivery."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     expected = ["alpha", "beta", "gamma"]
 
     assert expected == targets(controller, send(controller, "alpha", "beta", to="pair"))
@@ -93,7 +97,7 @@ def test_it_goes_to_named_nodes_and_those_of_a_group() -> None:
 
 def test_an_offline_node_is_left_out_unless_it_is_named() -> None:
     """A node named by id has its task waiting."""
-    controller = build_controller(FARM.replace("{name: beta}", "{name: beta, state: Offline}"))
+    controller = build_controller(FOUR_NODES.replace("{name: beta}", "{name: beta, state: Offline}"))
     expected = ["beta"]
 
     assert "beta" not in targets(controller, send(controller))
@@ -103,14 +107,14 @@ def test_an_offline_node_is_left_out_unless_it_is_named() -> None:
 @pytest.mark.parametrize(("release", "included"), [("1.8", False), ("1.32", False), ("1.33", True)])
 def test_an_unhealthy_node_is_included_from_1_33_on(release: str, included: bool) -> None:
     """Before 1.33 Unhealthy nodes were left out (A16)."""
-    controller = build_controller(FARM, release=Release.parse(release))
+    controller = build_controller(FOUR_NODES, release=Release.parse(release))
     nodes.set_node_state(controller, node_named(controller).id, NodeState.UNHEALTHY)
 
     assert included is ("alpha" in targets(controller, send(controller)))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "kind"),
+    ("arguments", "kind"),
     [
         ({"template_id": "nobody"}, NoSuchTemplate),
         ({"tag": "nope"}, NoSuchTag),
@@ -121,7 +125,7 @@ def test_an_unhealthy_node_is_included_from_1_33_on(release: str, included: bool
 )
 def test_unknown_targets_are_refused(arguments: dict[str, object], kind: type[Refusal]) -> None:
     """An unknown template, version, node or group is refused, and nothing is sent."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     before = repr(state_of(controller))
     with pytest.raises(kind):
         distributions.create_distribution(controller, **{"template_id": template_named(controller).id, **arguments})  # type: ignore[arg-type]
@@ -131,7 +135,7 @@ def test_unknown_targets_are_refused(arguments: dict[str, object], kind: type[Re
 
 def test_a_distribution_is_found_by_its_id() -> None:
     """find_distribution returns it, or raises NotFound."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller)
 
     assert distribution is distributions.find_distribution(controller, distribution.id)
@@ -139,12 +143,12 @@ def test_a_distribution_is_found_by_its_id() -> None:
         distributions.find_distribution(controller, "nobody")
 
 
-# What becomes of it.
+# Deliveries.
 
 
 def test_every_node_has_a_delivery_from_the_start() -> None:
     """Before any node has taken its task, all are there with progress 0 (A16)."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha", "beta")
     expected = {"alpha": "sent", "beta": "sent"}
 
@@ -154,7 +158,7 @@ def test_every_node_has_a_delivery_from_the_start() -> None:
 
 def test_each_node_has_its_own_progress() -> None:
     """A node that has half of the version cached is done earlier; progress grows with time up to 1."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha", "gamma")
     seen = []
     for seconds in (1, 3, 3, 20):
@@ -168,7 +172,7 @@ def test_each_node_has_its_own_progress() -> None:
 
 def test_a_distributed_version_is_cached() -> None:
     """An instance started afterwards does not pull."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     send(controller, "alpha")
     pass_time(controller, 100)
     instance = start_instance(controller, on="alpha")
@@ -180,7 +184,7 @@ def test_a_distributed_version_is_cached() -> None:
 
 def test_a_tag_selects_the_version() -> None:
     """Not the latest is pulled, but the named version."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     send(controller, "alpha", tag="base")
     pass_time(controller, 100)
 
@@ -189,7 +193,7 @@ def test_a_tag_selects_the_version() -> None:
 
 def test_a_cached_version_is_done_at_once() -> None:
     """The delivery is done as soon as the node has taken its task."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "gamma", tag="base")
     pass_time(controller, 1)
     expected = ({"gamma": "done"}, 1)
@@ -199,7 +203,7 @@ def test_a_cached_version_is_done_at_once() -> None:
 
 def test_two_distributions_of_a_version_share_a_pull() -> None:
     """The second joins the pull of the first, and both are done together."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     first = send(controller, "alpha")
     pass_time(controller, 8)
     second = send(controller, "alpha")
@@ -212,7 +216,7 @@ def test_two_distributions_of_a_version_share_a_pull() -> None:
 
 def test_an_instance_joins_the_pull_of_a_distribution() -> None:
     """It waits only for the rest of the pull."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     send(controller, "alpha")
     pass_time(controller, 8)
     instance = start_instance(controller, on="alpha")
@@ -224,7 +228,7 @@ def test_an_instance_joins_the_pull_of_a_distribution() -> None:
 
 def test_a_node_without_room_fails_alone() -> None:
     """A full disk is the error of its node; the others are done."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha", "tiny")
     pass_time(controller, 100)
     expected = {"alpha": "done", "tiny": "failed"}
@@ -235,7 +239,7 @@ def test_a_node_without_room_fails_alone() -> None:
 
 def test_a_template_deleted_before_a_node_took_its_task_fails() -> None:
     """It cannot be pulled any more."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha")
     templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 100)
@@ -247,7 +251,7 @@ def test_a_template_deleted_before_a_node_took_its_task_fails() -> None:
 
 def test_a_template_deleted_while_it_is_pulled_still_arrives() -> None:
     """A pull in progress is finished."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha")
     pass_time(controller, 5)
     templates.delete_template(controller, template_named(controller).id)
@@ -260,7 +264,7 @@ def test_a_template_deleted_while_it_is_pulled_still_arrives() -> None:
 @pytest.mark.parametrize("lost_after", [0, 5])
 def test_a_lost_node_continues_when_it_is_back(lost_after: float) -> None:
     """It reports nothing meanwhile; its task, taken or not, is done after its return."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha")
     pass_time(controller, lost_after)
     lose_node(controller)
@@ -277,7 +281,7 @@ def test_a_lost_node_continues_when_it_is_back(lost_after: float) -> None:
 
 def test_a_delivery_to_a_deleted_node_fails_with_its_progress() -> None:
     """The deliveries to other nodes continue."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha", "beta")
     pass_time(controller, 4)
     id = node_named(controller).id
@@ -293,7 +297,7 @@ def test_a_delivery_to_a_deleted_node_fails_with_its_progress() -> None:
 
 def test_a_finished_delivery_stays_done_when_its_node_is_deleted() -> None:
     """Its progress stays 1."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha")
     pass_time(controller, 100)
     id = node_named(controller).id
@@ -305,7 +309,7 @@ def test_a_finished_delivery_stays_done_when_its_node_is_deleted() -> None:
 
 def test_distributions_stay_listed() -> None:
     """Nothing removes a distribution from the list (C11)."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller)
     pass_time(controller, 100_000)
 
@@ -314,7 +318,7 @@ def test_distributions_stay_listed() -> None:
 
 def test_the_event_that_ends_a_stage_is_in_the_queue() -> None:
     """delivery_stage_end_event returns an event that is scheduled."""
-    controller = build_controller(FARM)
+    controller = build_controller(FOUR_NODES)
     distribution = send(controller, "alpha")
     found = []
     for seconds in (0, 5):
@@ -326,7 +330,7 @@ def test_the_event_that_ends_a_stage_is_in_the_queue() -> None:
     assert expected == found
 
 
-# Cancelling.
+# Cancellation.
 
 
 def test_a_cancelled_distribution_keeps_its_progress() -> None:
@@ -359,13 +363,13 @@ def test_cancelling_leaves_finished_deliveries_alone() -> None:
     assert version_ref(controller) in node_named(controller).cached
 
 
-@pytest.mark.parametrize("who", ["instance", "distribution"])
-def test_cancelling_leaves_a_pull_that_is_awaited_alone(who: str) -> None:
+@pytest.mark.parametrize("waiter", ["instance", "distribution"])
+def test_cancelling_leaves_a_pull_that_is_awaited_alone(waiter: str) -> None:
     """An instance or another distribution that waits for it is done at the same time as before."""
     controller = build_controller(COLD)
     distribution = send(controller)
     pass_time(controller, 2)
-    instance = start_instance(controller) if who == "instance" else None
+    instance = start_instance(controller) if waiter == "instance" else None
     other = None if instance else send(controller)
     pass_time(controller, 5)
     distributions.cancel_distribution(controller, distribution.id)

@@ -1,4 +1,4 @@
-"""Fault rules by themselves: what they match, how often they strike, and what they count."""
+"""Fault rules: what they match, how often they fire, and what they count."""
 
 from collections.abc import Mapping
 from typing import Any, NoReturn
@@ -18,7 +18,7 @@ from mockanka.core.faults import (
 )
 from tests.core.builders import build_controller, count_log_entries, node_named, start_instance, version_ref
 
-LAND = """
+SCENARIO = """
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
   - {name: other, versions: [{tag: base, size: 1GB}]}
@@ -26,34 +26,38 @@ nodes:
   - {name: alpha, cached: [mac]}
   - {name: beta, cached: [mac]}
 groups:
-  - {name: instance, nodes: [alpha]}
-  - {name: yours, nodes: [beta]}
+  - {name: first, nodes: [alpha]}
+  - {name: second, nodes: [beta]}
 """
 
 
-def make_rule(id: str = "r", do: FaultAction | None = None, **more: Any) -> FaultRule:
-    return FaultRule(id, more.pop("match", FaultMatch()), do or FaultAction(status=500), **more)
+def make_rule(id: str = "r", action: FaultAction | None = None, **fields: Any) -> FaultRule:
+    """Return a rule that matches everything by default, and answers 500."""
+    return FaultRule(id, fields.pop("match", FaultMatch()), action or FaultAction(status=500), **fields)
 
 
 def faults(*rules: FaultRule) -> FaultRules:
+    """Return rules in the order in which they were added."""
     fault_rules = FaultRules()
     for rule in rules:
         fault_rules.add(rule)
     return fault_rules
 
 
-def ask(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
-    """The id of the rule that strikes at a request without query or body."""
-    struck = rules.match_request(seed, method, path, dict, lambda: None)
-    return struck.id if struck else None
+def fired_id(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
+    """Return the id of the rule that fires at a request without query or body, or None."""
+    rule = rules.match_request(seed, method, path, dict, lambda: None)
+    return rule.id if rule else None
 
 
-def meets(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
+def matches(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
+    """Whether a POST with that query and body matches."""
     return match.matches_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
 
 
 def never_read() -> NoReturn:
-    raise AssertionError("read for nothing")
+    """Fail: a query or a body was read that was not needed."""
+    raise AssertionError("read without need")
 
 
 def test_a_rule_without_limits_fires_at_every_match() -> None:
@@ -141,7 +145,7 @@ def test_the_first_rule_that_fires_decides() -> None:
     """Rules are tried in the order in which they were added; those after the first that fires are not tried."""
     rules = faults(make_rule("first", times=1), make_rule("second"))
 
-    assert ["first", "second", "second"] == [ask(rules) for _ in range(3)]
+    assert ["first", "second", "second"] == [fired_id(rules) for _ in range(3)]
     first, second = rules
     assert ((3, 1), (2, 2)) == ((first.matched, first.applied), (second.matched, second.applied))
 
@@ -150,7 +154,7 @@ def test_a_rule_that_does_not_match_counts_nothing() -> None:
     """Only matches are counted."""
     rules = faults(make_rule("posts", match=FaultMatch(method="POST")), make_rule("rest"))
 
-    assert ["rest", "posts"] == [ask(rules, "GET"), ask(rules, "POST")]
+    assert ["rest", "posts"] == [fired_id(rules, "GET"), fired_id(rules, "POST")]
     assert [(1, 1), (1, 1)] == [(rule.matched, rule.applied) for rule in rules]
 
 
@@ -163,7 +167,7 @@ def test_lifecycle_rules_are_not_tried_at_requests() -> None:
     """A rule with an event matches no request."""
     rules = faults(make_rule(match=FaultMatch(event="pull")))
 
-    assert None is ask(rules)
+    assert None is fired_id(rules)
     assert (True, False) == (rules.has_lifecycle_rules, rules.has_response_rules)
 
 
@@ -189,7 +193,7 @@ def test_ids_of_removed_rules_are_not_used_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "asked", "expected"),
+    ("pattern", "path", "expected"),
     [
         ("/api/v1/vm", "/api/v1/vm", True),
         ("/api/v1/vm", "/api/v1/vms", False),
@@ -204,9 +208,9 @@ def test_ids_of_removed_rules_are_not_used_again() -> None:
         ("/api/v1.vm", "/api/v1/vm", False),
     ],
 )
-def test_a_path_is_a_glob_pattern(path: str, asked: str, expected: bool) -> None:
+def test_a_path_is_a_glob_pattern(pattern: str, path: str, expected: bool) -> None:
     """It matches the whole path, case-sensitively; ``*`` matches slashes too."""
-    assert expected is FaultMatch(path=path).matches_request("GET", asked, never_read, never_read)
+    assert expected is FaultMatch(path=pattern).matches_request("GET", path, never_read, never_read)
 
 
 def test_query_and_body_are_read_only_if_needed() -> None:
@@ -224,11 +228,11 @@ def test_query_and_body_are_read_only_if_needed() -> None:
 )
 def test_a_query_may_have_more_parameters_than_the_rule(query: dict[str, str], expected: bool) -> None:
     """Each parameter of the rule must be there with its value."""
-    assert expected is meets(FaultMatch(query={"id": "7"}), query)
+    assert expected is matches(FaultMatch(query={"id": "7"}), query)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "there", "expected"),
+    ("pattern", "body", "expected"),
     [
         ({"a": 1}, {"a": 1, "b": 2}, True),
         ({"a": 1}, {"b": 2}, False),
@@ -250,15 +254,15 @@ def test_a_query_may_have_more_parameters_than_the_rule(query: dict[str, str], e
         ({"a": "x"}, "a", False),
     ],
 )
-def test_a_body_may_have_more_keys_than_the_rule(wanted: dict[str, object], there: object, expected: bool) -> None:
+def test_a_body_may_have_more_keys_than_the_rule(pattern: dict[str, object], body: object, expected: bool) -> None:
     """At every depth; all else must be equal, and true is not 1."""
-    assert expected is meets(FaultMatch(body=wanted), body=there)
+    assert expected is matches(FaultMatch(body=pattern), body=body)
 
 
 BY_NAME_AND_ID = {
     "template": ("mac", "other"),
     "node": ("alpha", "beta"),
-    "group": ("mine", "yours"),
+    "group": ("first", "second"),
 }
 
 
@@ -266,13 +270,13 @@ BY_NAME_AND_ID = {
 @pytest.mark.parametrize("by_id", [False, True])
 def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: bool) -> None:
     """Another name or id does not match."""
-    controller = build_controller(LAND)
-    things: dict[str, Mapping[str, Any]] = {
+    controller = build_controller(SCENARIO)
+    entities: dict[str, Mapping[str, Any]] = {
         "template": controller.templates,
         "node": controller.nodes,
         "group": controller.groups,
     }
-    ids = {each.name: id for id, each in things[key].items()}
+    ids = {entity.name: id for id, entity in entities[key].items()}
     right, wrong = (ids[name] if by_id else name for name in BY_NAME_AND_ID[key])
     event = ("pull", None, node_named(controller), version_ref(controller))
 
@@ -282,7 +286,7 @@ def test_template_node_and_group_are_matched_by_name_and_by_id(key: str, by_id: 
 
 def test_a_tag_matches_its_version_only() -> None:
     """Not the other versions of the template."""
-    controller = build_controller(LAND)
+    controller = build_controller(SCENARIO)
     base, tools = version_ref(controller, serial=0), version_ref(controller)
     match = FaultMatch(event="pull", tag="base")
 
@@ -292,9 +296,9 @@ def test_a_tag_matches_its_version_only() -> None:
 
 def test_a_group_matches_that_of_the_node_or_of_the_request() -> None:
     """Without a node only the group of the request counts."""
-    controller = build_controller(LAND)
-    plain, bound = start_instance(controller), start_instance(controller, within="yours")
-    match = FaultMatch(event="start", group="yours")
+    controller = build_controller(SCENARIO)
+    plain, bound = start_instance(controller), start_instance(controller, within="second")
+    match = FaultMatch(event="start", group="second")
 
     assert not match.matches_event(controller, "start", plain, None, plain.ref)
     assert match.matches_event(controller, "start", bound, None, bound.ref)
@@ -304,28 +308,28 @@ def test_a_group_matches_that_of_the_node_or_of_the_request() -> None:
 
 def test_an_instance_is_matched_by_id_name_and_external_id() -> None:
     """A rule that names several of them needs all."""
-    controller = build_controller(LAND)
-    instance, other = start_instance(controller, name="mine", external_id="7"), start_instance(controller)
+    controller = build_controller(SCENARIO)
+    instance, other = start_instance(controller, name="build", external_id="7"), start_instance(controller)
 
-    def met(**wanted: str) -> list[bool]:
-        match = FaultMatch(event="start", **wanted)  # type: ignore[arg-type]
-        return [match.matches_event(controller, "start", each, None, each.ref) for each in (instance, other)]
+    def matching(**fields: str) -> list[bool]:
+        match = FaultMatch(event="start", **fields)  # type: ignore[arg-type]
+        return [match.matches_event(controller, "start", it, None, it.ref) for it in (instance, other)]
 
-    assert [[True, False]] * 3 == [met(instance=instance.id), met(name="mine"), met(external_id="7")]
-    assert [False, False] == met(name="mine", external_id="8")
-    assert [True, True] == met(template="mac")
+    assert [[True, False]] * 3 == [matching(instance=instance.id), matching(name="build"), matching(external_id="7")]
+    assert [False, False] == matching(name="build", external_id="8")
+    assert [True, True] == matching(template="mac")
 
 
 def test_a_rule_matches_its_event_only() -> None:
     """A rule for pulls does not match the boot of a VM."""
-    controller = build_controller(LAND)
+    controller = build_controller(SCENARIO)
 
     assert not FaultMatch(event="pull").matches_event(controller, "start", None, None, None)
 
 
 def test_a_rule_does_not_match_what_an_event_does_not_have() -> None:
     """A rule that names an instance does not match an event without one."""
-    controller = build_controller(LAND)
+    controller = build_controller(SCENARIO)
     keys = ("instance", "name", "external_id", "template", "tag", "node", "group")
 
     assert [False] * 7 == [
@@ -336,14 +340,14 @@ def test_a_rule_does_not_match_what_an_event_does_not_have() -> None:
 
 def test_a_lifecycle_fault_is_returned_and_logged() -> None:
     """The entry has the rule, the event, the instance and the node."""
-    controller = build_controller(LAND)
+    controller = build_controller(SCENARIO)
     controller.faults.add(make_rule("boom", FaultAction(fail="no"), match=FaultMatch(event="pull"), times=1))
     instance, alpha = start_instance(controller), node_named(controller)
-    blow = apply_rules(controller, "pull", instance, alpha, instance.ref)
-    (line,) = [entry for entry in controller.log.since(0) if entry.what == "fault"]
+    hit = apply_rules(controller, "pull", instance, alpha, instance.ref)
+    (entry,) = [entry for entry in controller.log.since(0) if entry.what == "fault"]
 
-    assert ("boom", FaultAction(fail="no")) == blow
-    assert ("boom", {"at_event": "pull", "instance": instance.id, "node": alpha.id}) == (line.subject, line.detail)
+    assert ("boom", FaultAction(fail="no")) == hit
+    assert ("boom", {"at_event": "pull", "instance": instance.id, "node": alpha.id}) == (entry.subject, entry.detail)
     assert NO_HIT is apply_rules(controller, "pull", instance, alpha, instance.ref)
     assert 1 == count_log_entries(controller, "fault")
 

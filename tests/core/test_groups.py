@@ -1,4 +1,4 @@
-"""Groups of nodes, and the chain of groups a request falls back along."""
+"""Node groups and their fallbacks."""
 
 import pytest
 
@@ -32,36 +32,37 @@ groups:
 """
 
 
-def chain(controller: Controller, name: str) -> list[str]:
-    return [each.name for each in groups.fallback_chain(controller, group_named(controller, name).id)]
+def list_chain(controller: Controller, name: str) -> list[str]:
+    """Return the names of a group and its fallbacks."""
+    return [group.name for group in groups.iterate_fallback_chain(controller, group_named(controller, name).id)]
 
 
 def test_a_new_group_has_no_nodes() -> None:
-    """A group is created with its name, description and fallback, and no node is in it."""
+    """It has its name, description and fallback."""
     controller = build_controller(GROUPS)
     second = group_named(controller, "second")
-    made = groups.create_group(controller, "new", "fresh", second.id)
+    group = groups.create_group(controller, "new", "fresh", second.id)
 
-    assert ("new", "fresh", second.id) == (made.name, made.description, made.fallback_id)
-    assert made is controller.groups[made.id]
-    assert not any(made.id in node.groups for node in controller.nodes.values())
+    assert ("new", "fresh", second.id) == (group.name, group.description, group.fallback_id)
+    assert group is controller.groups[group.id]
+    assert not any(group.id in node.groups for node in controller.nodes.values())
 
 
-def test_names_of_groups_need_not_differ() -> None:
-    """Two groups may have one name; their ids differ."""
+def test_names_of_groups_need_not_be_unique() -> None:
+    """Two groups may have the same name; their ids differ."""
     controller = build_controller(GROUPS)
 
     assert groups.create_group(controller, "same").id != groups.create_group(controller, "same").id
 
 
 @pytest.mark.parametrize("blank", ["", None])
-def test_a_blank_fallback_is_none(blank: str | None) -> None:
-    """Clients send a blank fallback for none."""
+def test_an_empty_fallback_is_none(blank: str | None) -> None:
+    """Clients send an empty text for no fallback."""
     assert groups.create_group(build_controller(GROUPS), "new", fallback_id=blank).fallback_id is None
 
 
-def test_a_group_cannot_fall_back_to_nothing_known() -> None:
-    """An unknown fallback is refused, and no group is made."""
+def test_a_group_cannot_fall_back_to_an_unknown_group() -> None:
+    """It is refused, and no group is created."""
     controller = build_controller(GROUPS)
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
         groups.create_group(controller, "new", fallback_id="nobody")
@@ -69,8 +70,8 @@ def test_a_group_cannot_fall_back_to_nothing_known() -> None:
     assert not any(group.name == "new" for group in controller.groups.values())
 
 
-def test_find_knows_groups_by_id() -> None:
-    """Find gives the group of that id, or says Not found."""
+def test_a_group_is_found_by_its_id() -> None:
+    """An unknown id is NotFound."""
     controller = build_controller(GROUPS)
     first = group_named(controller, "first")
 
@@ -79,8 +80,8 @@ def test_find_knows_groups_by_id() -> None:
         groups.find_group(controller, "nobody")
 
 
-def test_who_leans_on_a_group_needs_it() -> None:
-    """A request that leans on an unknown group is told which."""
+def test_a_request_that_refers_to_an_unknown_group_is_refused() -> None:
+    """The refusal names the group."""
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
         groups.require_group(build_controller(GROUPS), "nobody")
 
@@ -93,8 +94,8 @@ def test_who_leans_on_a_group_needs_it() -> None:
         ({}, ("second", "the next")),
     ],
 )
-def test_an_update_changes_what_it_names(changes: dict[str, str | None], expected: tuple[str, str]) -> None:
-    """What is not among the changes stays."""
+def test_an_update_changes_the_fields_that_it_has(changes: dict[str, str | None], expected: tuple[str, str]) -> None:
+    """The other fields stay."""
     controller = build_controller(GROUPS)
     second = group_named(controller, "second")
     groups.update_group(controller, second.id, changes)
@@ -102,8 +103,8 @@ def test_an_update_changes_what_it_names(changes: dict[str, str | None], expecte
     assert expected == (second.name, second.description)
 
 
-def test_an_update_takes_a_fallback_away() -> None:
-    """A blank fallback in an update is none from then on."""
+def test_an_update_can_remove_the_fallback() -> None:
+    """An empty fallback is none."""
     controller = build_controller(GROUPS)
     first = group_named(controller, "first")
     groups.update_group(controller, first.id, {"fallback_id": ""})
@@ -112,7 +113,7 @@ def test_an_update_takes_a_fallback_away() -> None:
 
 
 def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
-    """A refused update leaves the other changes undone as well."""
+    """The other fields stay, too."""
     controller = build_controller(GROUPS)
     first = group_named(controller, "first")
     with pytest.raises(NoSuchGroup):
@@ -122,26 +123,26 @@ def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
 
 
 def test_an_update_of_an_unknown_group_is_not_found() -> None:
-    """There must be something to update."""
+    """The group must exist."""
     with pytest.raises(NotFound):
         groups.update_group(build_controller(GROUPS), "nobody", {"name": "renamed"})
 
 
-def test_a_new_fallback_lets_the_waiting_go_on() -> None:
-    """An instance that waits for a group is placed when the group gets a fallback with room."""
+def test_a_waiting_instance_is_placed_by_a_new_fallback() -> None:
+    """It is placed when its group gets a fallback with a free slot."""
     controller = build_controller(GROUPS)
-    mine = start_instance(controller, within="third")
+    instance = start_instance(controller, within="third")
     pass_time(controller, 10)
-    before = states(mine)
+    before = states(instance)
     set_fallback(controller, "third", "second")
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"], ["beta"])
 
-    assert expected == (before, states(mine), node_names(controller, mine))
+    assert expected == (before, states(instance), node_names(controller, instance))
 
 
-def test_a_deleted_group_leaves_nothing_dangling() -> None:
-    """Nodes leave a deleted group, and who fell back to it falls back to none (G)."""
+def test_nothing_refers_to_a_deleted_group() -> None:
+    """Its nodes leave it, and groups that fell back to it have no fallback (G)."""
     controller = build_controller(GROUPS)
     second = group_named(controller, "second")
     groups.delete_group(controller, second.id)
@@ -153,7 +154,7 @@ def test_a_deleted_group_leaves_nothing_dangling() -> None:
 
 
 def test_a_group_in_use_may_be_deleted() -> None:
-    """An instance that runs for the group runs on; one that waits for it waits on (G)."""
+    """Its instances continue to run, and instances that wait for it continue to wait (G)."""
     controller = build_controller(GROUPS)
     running = started_instance(controller, within="second")
     waiting = start_instance(controller, within="third")
@@ -167,52 +168,52 @@ def test_a_group_in_use_may_be_deleted() -> None:
 
 
 def test_an_unknown_group_cannot_be_deleted() -> None:
-    """There must be something to delete."""
+    """A group must exist."""
     with pytest.raises(NotFound):
         groups.delete_group(build_controller(GROUPS), "nobody")
 
 
-def test_every_node_joins_every_group() -> None:
-    """Before 1.39 joining names groups and nodes, and each node is in each group afterwards, once."""
+def test_before_1_39_every_node_joins_every_group() -> None:
+    """Each node is in each group afterwards, once."""
     controller = build_controller(GROUPS, release=Release.parse("1.38.0"))
     ids = [group.id for group in controller.groups.values()]
-    groups.add_nodes(controller, [*ids, *ids], list(controller.nodes))
+    groups.add_nodes_to_groups(controller, [*ids, *ids], list(controller.nodes))
 
     assert [sorted(ids)] * 2 == [sorted(node.groups) for node in controller.nodes.values()]
-    groups.remove_nodes(controller, ids, list(controller.nodes))
+    groups.remove_nodes_from_groups(controller, ids, list(controller.nodes))
     assert [[], []] == [node.groups for node in controller.nodes.values()]
 
 
 def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
-    """Of the nodes that are named the others stay where they are (A10)."""
+    """The other nodes of the request stay in their groups (A10)."""
     controller = build_controller(GROUPS)
     ids = [group.id for group in controller.groups.values()]
     before = [sorted(node.groups) for node in controller.nodes.values()]
-    groups.add_nodes(controller, ids, list(controller.nodes))
+    groups.add_nodes_to_groups(controller, ids, list(controller.nodes))
     joined = [sorted(node.groups) for node in controller.nodes.values()]
-    groups.remove_nodes(controller, ids, list(reversed(controller.nodes)))
+    groups.remove_nodes_from_groups(controller, ids, list(reversed(controller.nodes)))
 
     assert [sorted(ids), before[1]] == joined
     assert [sorted(ids), []] == [sorted(node.groups) for node in controller.nodes.values()]
 
 
-def test_a_joining_node_takes_the_waiting() -> None:
-    """An instance that waits for a group is placed when a node joins it."""
+def test_a_node_that_joins_takes_waiting_instances() -> None:
+    """An instance that waits for a group is placed when a node joins the group."""
     controller = build_controller(GROUPS)
-    mine = start_instance(controller, within="third")
+    instance = start_instance(controller, within="third")
     pass_time(controller, 10)
-    groups.add_nodes(controller, [group_named(controller, "third").id], [node_named(controller, "beta").id])
+    groups.add_nodes_to_groups(controller, [group_named(controller, "third").id], [node_named(controller, "beta").id])
     pass_time(controller, 20)
     expected = (["Started"], ["beta"])
 
-    assert expected == (states(mine), node_names(controller, mine))
+    assert expected == (states(instance), node_names(controller, instance))
 
 
-def test_nodes_leave_groups_and_their_vms_run_on() -> None:
-    """A node that left a group is not in it; what runs there goes on."""
+def test_vms_run_on_when_their_node_leaves_its_group() -> None:
+    """The node is not in the group any more."""
     controller = build_controller(GROUPS)
     running = started_instance(controller, within="first")
-    groups.remove_nodes(controller, [group_named(controller, "first").id], [node_named(controller).id])
+    groups.remove_nodes_from_groups(controller, [group_named(controller, "first").id], [node_named(controller).id])
     pass_time(controller, 10)
     expected = ([], ["Started"])
 
@@ -220,9 +221,9 @@ def test_nodes_leave_groups_and_their_vms_run_on() -> None:
 
 
 @pytest.mark.parametrize("release", ["1.38.0", "1.39.0"])
-@pytest.mark.parametrize("operation", [groups.add_nodes, groups.remove_nodes])
+@pytest.mark.parametrize("operation", [groups.add_nodes_to_groups, groups.remove_nodes_from_groups])
 def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) -> None:
-    """One unknown group or node among the known, and nothing changes."""
+    """If a group or node is unknown, nothing changes."""
     controller = build_controller(GROUPS, release=Release.parse(release))
     known_group, known_node = group_named(controller, "first").id, node_named(controller).id
     before = repr(state_of(controller))
@@ -235,36 +236,36 @@ def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) 
     assert before == repr(state_of(controller))
 
 
-def test_a_chain_goes_from_fallback_to_fallback() -> None:
-    """The group itself comes first, then its fallback, then that one's."""
+def test_a_fallback_may_have_a_fallback() -> None:
+    """The group itself comes first, then its fallback, then the fallback of that."""
     controller = build_controller(GROUPS)
     set_fallback(controller, "second", "third")
     expected = ["first", "second", "third"]
 
-    assert expected == chain(controller, "first")
+    assert expected == list_chain(controller, "first")
 
 
-def test_a_cycle_ends_where_it_began() -> None:
-    """Groups that fall back in a circle are each asked once, whichever comes first."""
+def test_a_cycle_of_fallbacks_ends_where_it_began() -> None:
+    """Each group is listed once, whichever comes first."""
     controller = build_controller(GROUPS)
     set_fallback(controller, "second", "third")
     set_fallback(controller, "third", "first")
     expected = ["second", "third", "first"]
 
-    assert expected == chain(controller, "second")
+    assert expected == list_chain(controller, "second")
 
 
-def test_a_group_that_falls_back_to_itself_is_asked_once() -> None:
-    """The shortest circle is one group."""
+def test_a_group_that_falls_back_to_itself_is_listed_once() -> None:
+    """It is the shortest cycle."""
     controller = build_controller(GROUPS)
     set_fallback(controller, "third", "third")
     expected = ["third"]
 
-    assert expected == chain(controller, "third")
+    assert expected == list_chain(controller, "third")
 
 
-def test_the_chain_of_an_unknown_group_is_empty() -> None:
-    """Who waits for a deleted group has nowhere to go."""
+def test_an_unknown_group_has_no_fallbacks() -> None:
+    """An instance for a deleted group has no nodes to run on."""
     expected = []
 
-    assert expected == list(groups.fallback_chain(build_controller(GROUPS), "nobody"))
+    assert expected == list(groups.iterate_fallback_chain(build_controller(GROUPS), "nobody"))

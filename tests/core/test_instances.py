@@ -1,4 +1,4 @@
-"""Instances, from the request to start one until nobody knows it any more."""
+"""Instances, from the request to start one until the controller forgets it."""
 
 from collections.abc import Callable
 
@@ -41,10 +41,12 @@ FULL = WARM.replace("capacity: 2", "capacity: 0")
 
 
 def scheduling(controller: Controller) -> Instance:
+    """Return an instance in Scheduling."""
     return start_instance(controller)
 
 
 def waiting(controller: Controller) -> Instance:
+    """Return an instance that waits for a node."""
     nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
     instance = start_instance(controller)
     pass_time(controller, 10)
@@ -52,36 +54,42 @@ def waiting(controller: Controller) -> Instance:
 
 
 def pulling(controller: Controller) -> Instance:
+    """Return an instance in Pulling."""
     instance = start_instance(controller)
     pass_time(controller, 5)
     return instance
 
 
 def booting_after_a_pull(controller: Controller) -> Instance:
+    """Return an instance that boots after its pull."""
     instance = start_instance(controller)
     pass_time(controller, 20)
     return instance
 
 
 def stopping(controller: Controller) -> Instance:
+    """Return an instance in Stopping."""
     instance = started_instance(controller)
     instances.stop_instance(controller, instance.id)
     return instance
 
 
 def stopped(controller: Controller) -> Instance:
+    """Return an instance in Stopped."""
     instance = stopping(controller)
     pass_time(controller, 10)
     return instance
 
 
 def pushing(controller: Controller) -> Instance:
+    """Return an instance in Pushing."""
     instance = started_instance(controller)
     save_instance(controller, instance)
     return instance
 
 
 def failed(controller: Controller) -> Instance:
+    """Return an instance in Error, whose node was lost and is back."""
     instance = started_instance(controller)
     lose_node(controller)
     pass_time(controller, 200)
@@ -89,7 +97,7 @@ def failed(controller: Controller) -> Instance:
     return instance
 
 
-# What a start makes.
+# Starts.
 
 
 def test_a_new_instance_is_scheduling_without_node_and_vm() -> None:
@@ -125,7 +133,7 @@ def test_a_start_without_tag_uses_the_latest_version_at_that_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "kind"),
+    ("fields", "kind"),
     [
         ({"template_id": "nobody"}, Refusal),
         ({"tag": "nope"}, NoSuchTag),
@@ -135,11 +143,11 @@ def test_a_start_without_tag_uses_the_latest_version_at_that_time() -> None:
         ({"usb_device": "toaster"}, NoSuchUsbDevice),
     ],
 )
-def test_a_refused_start_creates_nothing(request_: dict[str, object], kind: type[Refusal]) -> None:
+def test_a_refused_start_creates_nothing(fields: dict[str, object], kind: type[Refusal]) -> None:
     """It creates no instance and uses up no id."""
     controller = build_controller(WARM)
     before = repr(state_of(controller))
-    request = StartRequest(**{"template_id": template_named(controller).id, **request_})  # type: ignore[arg-type]
+    request = StartRequest(**{"template_id": template_named(controller).id, **fields})  # type: ignore[arg-type]
     with pytest.raises(kind):
         instances.start_instances(controller, request, 3)
 
@@ -164,7 +172,7 @@ def test_an_instance_is_found_by_its_id() -> None:
         instances.find_instance(controller, "nobody")
 
 
-# The way to Started, and what shows on it.
+# From Scheduling to Started.
 
 
 def test_a_cached_template_leads_from_scheduling_to_started() -> None:
@@ -236,7 +244,7 @@ def test_an_instance_is_pulling_until_its_pull_ends() -> None:
     assert expected == seen
 
 
-# ts.
+# The time of the last update.
 
 
 def test_ts_of_a_new_instance_is_a_microsecond_before_its_creation() -> None:
@@ -298,7 +306,7 @@ def test_ts_of_an_instance_in_error_is_the_time_of_the_error() -> None:
     assert instance.since == instance.updated(controller)
 
 
-# Updating.
+# Updates.
 
 
 def test_an_update_changes_what_it_names_and_merges_metadata() -> None:
@@ -329,7 +337,7 @@ def test_an_update_of_an_unknown_instance_is_not_found() -> None:
         instances.update_instance(build_controller(WARM), "nobody", {"name": "new"})
 
 
-# Stopping.
+# Stops.
 
 
 def test_a_stop_leads_to_stopped_and_frees_the_slot() -> None:
@@ -359,25 +367,25 @@ def test_only_a_started_instance_can_be_stopped(bring: Callable[[Controller], In
     assert before is instance.state
 
 
-# Terminating.
+# Terminations.
 
 
-NEVER = [(0.0, "Terminating"), (60.0, "gone")]
+FORGOTTEN = [(0.0, "Terminating"), (60.0, "gone")]
 CONFIRMED = [(0.0, "Terminating"), (5.0, "Terminated"), (65.0, "gone")]
 
 
 @pytest.mark.parametrize(
     ("bring", "expected"),
     [
-        (scheduling, NEVER),
-        (waiting, NEVER),
+        (scheduling, FORGOTTEN),
+        (waiting, FORGOTTEN),
         (pulling, CONFIRMED),
         (booting_after_a_pull, CONFIRMED),
         (started_instance, CONFIRMED),
         (stopping, CONFIRMED),
         (stopped, CONFIRMED),
         (pushing, CONFIRMED),
-        (failed, NEVER),
+        (failed, FORGOTTEN),
     ],
 )
 def test_every_state_can_be_terminated(
@@ -491,7 +499,7 @@ def test_without_confirmation_by_a_lost_node_the_instance_is_forgotten() -> None
     assert expected == [state for _, state in state_history(controller, instance)][-2:]
 
 
-# Failing and the rest.
+# Failures and transitions.
 
 
 def test_a_failed_instance_stays_until_it_is_terminated() -> None:
@@ -510,8 +518,8 @@ def test_a_failed_instance_keeps_a_vm_that_was_shown() -> None:
     controller = build_controller(WARM)
     up, booting = started_instance(controller), start_instance(controller)
     pass_time(controller, 5)
-    for each in (up, booting):
-        failures.fail_instance(controller, each, "because")
+    for instance in (up, booting):
+        failures.fail_instance(controller, instance, "because")
     expected = (True, False)
 
     assert expected == (up.shown_vm is not None, booting.shown_vm is not None)
@@ -595,4 +603,4 @@ instances:
     pass_time(controller, 200)
     expected = {"a": "Started", "b": "Started"}
 
-    assert expected == {id: each.state.value for id, each in controller.instances.items()}
+    assert expected == {id: instance.state.value for id, instance in controller.instances.items()}

@@ -50,8 +50,14 @@ OPERATIONS: dict[str, tuple[str, Callable[[Controller], object]]] = {
     "create": ("Node groups", lambda c: groups.create_group(c, "new")),
     "update": ("Node groups", lambda c: groups.update_group(c, group_named(c, "builders").id, {"name": "other"})),
     "delete": ("Node groups", lambda c: groups.delete_group(c, group_named(c, "builders").id)),
-    "join": ("Node groups", lambda c: groups.add_nodes(c, [group_named(c, "builders").id], [node_named(c).id])),
-    "leave": ("Node groups", lambda c: groups.remove_nodes(c, [group_named(c, "builders").id], [node_named(c).id])),
+    "join": (
+        "Node groups",
+        lambda c: groups.add_nodes_to_groups(c, [group_named(c, "builders").id], [node_named(c).id]),
+    ),
+    "leave": (
+        "Node groups",
+        lambda c: groups.remove_nodes_from_groups(c, [group_named(c, "builders").id], [node_named(c).id]),
+    ),
 }
 
 
@@ -87,15 +93,15 @@ def test_priority_has_no_effect_on_a_basic_licence(text: str, first: int) -> Non
 
 def test_a_basic_licence_lists_no_usb_devices() -> None:
     """There seem to be none (a guess)."""
-    assert {} == usb.availability(build_controller(BASIC))
-    assert ["phone"] == list(usb.availability(build_controller(SCENARIO)))
+    assert {} == usb.count_usb_devices(build_controller(BASIC))
+    assert ["phone"] == list(usb.count_usb_devices(build_controller(SCENARIO)))
 
 
 def test_a_basic_licence_lists_no_groups() -> None:
     """A client that asks for them whatever the licence, as Jenkins does, gets an empty list, even if there are some."""
     assert ([], 1) == (
-        groups.listed_groups(build_controller(BASIC)),
-        len(groups.listed_groups(build_controller(SCENARIO))),
+        groups.list_groups(build_controller(BASIC)),
+        len(groups.list_groups(build_controller(SCENARIO))),
     )
 
 
@@ -186,8 +192,8 @@ def test_a_renewed_licence_leaves_other_overrides_alone() -> None:
 def test_an_expired_licence_is_renewed_at_the_latest_end(first: str, second: str, seen: list[bool]) -> None:
     """After 6, 12 and 70 minutes, with a dump in between: nodes are Active when no rule expires the licence."""
     controller = build_controller(PAIR)
-    for each in (first, second):
-        add_fault(controller, "begin", f"{{license: expired, {each}}}")
+    for times in (first, second):
+        add_fault(controller, "begin", f"{{license: expired, {times}}}")
     active = []
     for minutes in (6, 6, 58):
         pass_time(controller, minutes * 60)

@@ -1,11 +1,11 @@
-"""The states of an instance, and the moves between them."""
+"""The states of instances and nodes, and the transitions of instances."""
 
 import pytest
 
 from mockanka.core.errors import IllegalTransition, Refusal
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState, check_transition
 
-MOVES = """
+TRANSITIONS = """
 Scheduling  -> Pulling Started Error Terminating
 Pulling     -> Scheduling Started Error Terminating
 Started     -> Stopping Pushing Error Terminating
@@ -19,20 +19,20 @@ gone        ->
 """
 PAIRS = {
     (InstanceState(before.strip()), InstanceState(after))
-    for before, _, afters in (line.partition("->") for line in MOVES.strip().splitlines())
+    for before, _, afters in (line.partition("->") for line in TRANSITIONS.strip().splitlines())
     for after in afters.split()
 }
 ALL_PAIRS = [(before, after) for before in InstanceState for after in InstanceState]
 
 
-def reachable(start: InstanceState) -> set[InstanceState]:
-    """All states an instance may come to."""
+def reachable_states(start: InstanceState) -> set[InstanceState]:
+    """Return all states that an instance may reach."""
     found: set[InstanceState] = set()
-    edge = [start]
-    while edge:
-        fresh = LEGAL_TRANSITIONS[edge.pop()] - found
-        found |= fresh
-        edge += fresh
+    pending = [start]
+    while pending:
+        new = LEGAL_TRANSITIONS[pending.pop()] - found
+        found |= new
+        pending += new
     return found
 
 
@@ -62,13 +62,13 @@ def test_an_illegal_transition_is_no_refusal() -> None:
 @pytest.mark.parametrize("state", [state for state in InstanceState if state is not InstanceState.GONE])
 def test_every_state_leads_to_gone(state: InstanceState) -> None:
     """Every state has a way out."""
-    assert InstanceState.GONE in reachable(state)
+    assert InstanceState.GONE in reachable_states(state)
 
 
 @pytest.mark.parametrize("state", [InstanceState.TERMINATING, InstanceState.TERMINATED])
 def test_nothing_leads_back_from_terminating(state: InstanceState) -> None:
     """After a request to terminate, an instance is Terminated or gone, and nothing else (C1)."""
-    assert reachable(state) <= {InstanceState.TERMINATED, InstanceState.GONE}
+    assert reachable_states(state) <= {InstanceState.TERMINATED, InstanceState.GONE}
 
 
 def test_node_states_have_the_names_of_the_api() -> None:

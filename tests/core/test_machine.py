@@ -1,4 +1,4 @@
-"""The core under everything at once: random operations and passing time; what must always hold is checked each step."""
+"""A state machine that applies random operations and faults to a controller, and checks invariants after each step."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
-from mockanka.core.placement import need_of
+from mockanka.core.placement import determine_requirements
 from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
 from mockanka.core.save_images import SaveRequest, SaveStage
@@ -42,11 +42,11 @@ from mockanka.scenario.fault_sections import Fault
 from mockanka.units import SECOND
 from tests.controllers import CORNERS, add_rule, reload, state_with_rules
 
-LAND = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
+NODES_WITH_VLANS = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
 )
-WORLD = Scenario.from_yaml(
-    LAND
+SCENARIO = Scenario.from_yaml(
+    NODES_WITH_VLANS
     + """
 controller: {mac_addresses: 12, registry_disk: 90GB}
 instances:
@@ -57,11 +57,11 @@ instances:
 """
 )
 RELEASES = ["1.50.1", "1.8.0", "1.24.0", "1.32.0", "1.43.0", "1.46.0"]
-"""The default first: what fails is shrunk to it if it can be."""
+"""The default comes first, because Hypothesis shrinks failures towards it."""
 TAGS = st.sampled_from([None, None, "base", "tools", "latest", "only", "pushed"])
 PICK = st.integers(0, 10**6)
 TIMES = st.sampled_from([0, 1, SECOND, 3 * SECOND, 10 * SECOND, 30 * SECOND, 90 * SECOND, 300 * SECOND])
-WHAT_DISTURBS = "configure trouble trouble cancel cancel remove drain agents regroup revert delete".split()
+RARE_OPERATIONS = "configure trouble trouble cancel cancel remove drain agents regroup revert delete".split()
 SCRIPTS = st.sampled_from(["", "", "ZmFpbA==", "bm90aGluZw==", "not base64"])
 
 FAULTS: list[dict[str, Any]] = [
@@ -96,12 +96,12 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "begin"}, "do": {"registry": "down", "after": "20s", "for": "20s"}},
     {"match": {"event": "begin"}, "do": {"registry": "full", "for": "1m"}},
 ]
-"""Rules for this world, a kind each."""
+"""Fault rules of all kinds for this scenario."""
 
 
 @dataclass
 class Watch:
-    """What the invariants remember from step to step."""
+    """What the invariants remember from earlier steps."""
 
     log_number: int = 0
     states: dict[str, InstanceState] = field(default_factory=dict)
@@ -110,16 +110,16 @@ class Watch:
     updated: dict[str, int] = field(default_factory=dict)
     started: set[str] = field(default_factory=set)
     tolerated: dict[str, set[str]] = field(default_factory=dict)
-    """Who was on a node when its limits were last changed: they may be too many."""
+    """The instances on a node when its limits were last changed: they may be too many for the new limits."""
 
 
 def add_fault_item(controller: Controller, item: dict[str, Any]) -> None:
-    """Add a rule; what it names may have been deleted meanwhile, as in a dump."""
+    """Add a fault rule; it may name what has been deleted, as rules in a dump may."""
     add_rule(controller, fault_rules.make(controller, (), Fault().load(item), is_dump=True))
 
 
-def copy_of_the_end(controller: Controller) -> Controller:
-    """The controller as it would be when nothing more is on its way."""
+def advance_copy_to_end(controller: Controller) -> Controller:
+    """Return a copy of the controller as it is when it is idle."""
     end = copy.deepcopy(controller)
     while not end.idle and time_control.advance_to_next(end):
         pass
@@ -127,11 +127,11 @@ def copy_of_the_end(controller: Controller) -> Controller:
 
 
 class ControllerMachine(RuleBasedStateMachine):
-    """Any operation at any time, on a world of four nodes."""
+    """Random operations at random times on a controller with four nodes."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.controller = WORLD.controller(Options(clock="manual"))
+        self.controller = SCENARIO.controller(Options(clock="manual"))
         self.journal: list[Callable[[Controller], object]] = []
         self.watch = Watch()
 
@@ -141,7 +141,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @controller.setter
     def controller(self, controller: Controller) -> None:
-        """Another controller in its place, as by a reset: who polls must not notice anything stale."""
+        """Replace the controller, as a reset does: answers that are kept must not become stale."""
         if hasattr(self, "_controller"):
             self._controller.replace_with(controller)
         else:
@@ -149,9 +149,9 @@ class ControllerMachine(RuleBasedStateMachine):
             self.answers = Answers(controller)
 
     @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
-    def choose_world(self, seed: int, retries: int, release: str) -> None:
+    def choose_scenario(self, seed: int, retries: int, release: str) -> None:
         self.options, self.retries = Options(clock="manual", seed=seed, release=Release.parse(release)), retries
-        self.controller = WORLD.controller(self.options)
+        self.controller = SCENARIO.controller(self.options)
         self.controller.retries = retries
         self.watch = Watch()
         for instance in self.controller.instances.values():
@@ -163,7 +163,7 @@ class ControllerMachine(RuleBasedStateMachine):
         self.group_ids = list(self.controller.groups)
 
     def do(self, operation: Callable[[Controller], object]) -> None:
-        """Carry out an operation and remember it; a refusal must leave everything as it was."""
+        """Carry out an operation, and remember it; a refusal must not change the state."""
         self.journal.append(operation)
         before = copy.deepcopy(state_with_rules(self.controller))
         try:
@@ -172,9 +172,11 @@ class ControllerMachine(RuleBasedStateMachine):
             assert before == state_with_rules(self.controller), "a refusal changed something"
 
     def has(self, *features: str) -> bool:
+        """Whether the release has all these features."""
         return all(map(self.controller.release.has, features))
 
-    def some(self, pick: int, *states: InstanceState) -> str:
+    def pick_instance(self, pick: int, *states: InstanceState) -> str:
+        """Return the id of an instance in one of these states, or in any; an unknown id if there is none."""
         ids = [instance.id for instance in self.controller.instances.values() if not states or instance.state in states]
         return ids[pick % len(ids)] if ids else "nobody"
 
@@ -234,16 +236,16 @@ class ControllerMachine(RuleBasedStateMachine):
         ports=st.sampled_from([None, (), (PortRule("web", 80), PortRule("ssh", 22))]),
         password=st.sampled_from([None, "secret"]),
     )
-    def start_with_what_came_later(
+    def start_with_newer_fields(
         self, which: int, count: int, address: str | None, vlan: str | None, ports: Any, password: str | None
     ) -> None:
-        """As the wire has it, what the release does not know is not asked for."""
-        wanted = {"mac_address": address, "vlan_tag": vlan, "ports": ports, "vnc_password": password}
+        """As in the API, fields that the release does not have are left out."""
+        fields = {"mac_address": address, "vlan_tag": vlan, "ports": ports, "vnc_password": password}
         features = ("mac-addresses", "vlans", "start-overrides", "vnc-password")
-        given: dict[str, Any] = {
-            key: value for (key, value), feature in zip(wanted.items(), features, strict=True) if self.has(feature)
+        known: dict[str, Any] = {
+            key: value for (key, value), feature in zip(fields.items(), features, strict=True) if self.has(feature)
         }
-        request = StartRequest(self.template_ids[which], **given)
+        request = StartRequest(self.template_ids[which], **known)
         self.do(lambda c: instances.start_instances(c, request, count))
 
     @precondition(lambda self: self.has("script-monitoring"))
@@ -262,12 +264,12 @@ class ControllerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.has("restart"))
     @rule(pick=PICK, device=st.sampled_from([None, None, "phone"]), password=st.sampled_from([None, "other"]))
     def restart(self, pick: int, device: str | None, password: str | None) -> None:
-        id = self.some(pick, InstanceState.STARTED, InstanceState.ERROR)
+        id = self.pick_instance(pick, InstanceState.STARTED, InstanceState.ERROR)
         self.do(lambda c: restarts.restart_vm(c, id, device, password))
 
     @rule(pick=PICK)
     def terminate(self, pick: int) -> None:
-        id = self.some(pick)
+        id = self.pick_instance(pick)
         self.do(lambda c: instances.terminate_instance(c, id))
 
     @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
@@ -285,7 +287,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(pick=PICK, name=st.sampled_from(["a", None]), value=st.integers(0, 2))
     def update(self, pick: int, name: str | None, value: int) -> None:
-        id = self.some(pick)
+        id = self.pick_instance(pick)
         self.do(lambda c: instances.update_instance(c, id, {"name": name, "metadata": {"n": value}}))
 
     @precondition(
@@ -293,7 +295,7 @@ class ControllerMachine(RuleBasedStateMachine):
     )
     @rule(pick=PICK)
     def stop(self, pick: int) -> None:
-        id = self.some(pick, InstanceState.STARTED)
+        id = self.pick_instance(pick, InstanceState.STARTED)
         self.do(lambda c: instances.stop_instance(c, id))
 
     @rule(
@@ -303,7 +305,7 @@ class ControllerMachine(RuleBasedStateMachine):
     def save(self, pick: int, which: int, tag: str, revert: bool, suspend: bool, script: str, cancel: bool) -> None:
         target = "" if which < 0 else self.template_ids[which]
         request = SaveRequest(
-            self.some(pick, InstanceState.STARTED), target, "" if target else "new", tag,
+            self.pick_instance(pick, InstanceState.STARTED), target, "" if target else "new", tag,
             suspend=suspend, script=script, revert_before_push=revert, revert_tag=tag,
             cancel_on_script_failure=cancel and self.has("script-result"),
         )  # fmt: skip
@@ -323,14 +325,14 @@ class ControllerMachine(RuleBasedStateMachine):
     def remove_a_template(self, which: int, nodes: list[int]) -> None:
         ids = [self.node_ids[index] for index in nodes]
         if self.has("template-removal"):
-            self.do(lambda c: removals.request_removal(c, self.template_ids[which], ids))
+            self.do(lambda c: removals.request_template_removal(c, self.template_ids[which], ids))
 
     def revert(self, which: int, tag: str | None) -> None:
         self.do(lambda c: templates.revert_template(c, self.template_ids[which], tag))
 
-    @rule(data=st.data(), what=st.sampled_from(WHAT_DISTURBS))
+    @rule(data=st.data(), what=st.sampled_from(RARE_OPERATIONS))
     def disturb(self, data: st.DataObject, what: str) -> None:
-        """What happens now and then: drawn together, so that life between goes on undisturbed for a while."""
+        """Carry out a rare operation. One rule draws them all, so that most steps do not disturb the instances."""
         pick = data.draw(st.integers(0, 3))
         if what == "configure":
             self.configure(pick, data.draw(st.integers(0, 4)), data.draw(st.sampled_from(["number", "resource"])))
@@ -381,10 +383,10 @@ class ControllerMachine(RuleBasedStateMachine):
     def regroup(self, pick: int, fallback: int | None, nodes: list[int]) -> None:
         id, ids = self.group_ids[pick], [self.node_ids[index] for index in nodes]
         if fallback is None:
-            self.do(lambda c: groups.remove_nodes(c, [id], ids))
+            self.do(lambda c: groups.remove_nodes_from_groups(c, [id], ids))
         else:
             self.do(lambda c: groups.update_group(c, id, {"fallback_id": self.group_ids[fallback]}))
-            self.do(lambda c: groups.add_nodes(c, [id], ids))
+            self.do(lambda c: groups.add_nodes_to_groups(c, [id], ids))
 
     def delete(self, what: str, pick: int) -> None:
         operations: dict[str, Callable[[Controller], object]] = {
@@ -409,8 +411,8 @@ class ControllerMachine(RuleBasedStateMachine):
         progress = self._progress()
         self.do(lambda c: fault_effects.remove_rule(c, id))
 
-        # A share of its way is a whole number of nanoseconds.
-        assert pytest.approx(progress, abs=1e-9) == self._progress(), "what was let go has jumped"
+        # Approximately, because times are whole nanoseconds.
+        assert pytest.approx(progress, abs=1e-9) == self._progress(), "a released pull has jumped"
 
     def _progress(self) -> list[float]:
         c = self.controller
@@ -427,7 +429,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(length=TIMES)
     def pass_more_time(self, length: int) -> None:
-        """Twice among the rules, so that instances come to something between operations."""
+        """Pass time; twice among the rules, so that instances make progress between operations."""
         self.pass_time(length)
 
     @rule(length=TIMES)
@@ -441,11 +443,11 @@ class ControllerMachine(RuleBasedStateMachine):
         if steps > 3:
             self.do(time_control.settle)
 
-            assert self.controller.idle or list(fault_effects.describe_stalls(copy_of_the_end(self.controller)))
+            assert self.controller.idle or list(fault_effects.describe_stalls(advance_copy_to_end(self.controller)))
 
-    # Things that must make no difference.
+    # What must make no difference.
 
-    @rule(what=st.sampled_from(["dump", "poll", "dead"]), length=TIMES.filter(bool))
+    @rule(what=st.sampled_from(["dump", "poll", "drop"]), length=TIMES.filter(bool))
     def make_no_difference(self, what: str, length: int) -> None:
         if what == "dump":
             self.controller = reload(self.controller)
@@ -453,7 +455,7 @@ class ControllerMachine(RuleBasedStateMachine):
         elif what == "poll":
             self.polling_often_changes_nothing(length)
         else:
-            self.dead_events_change_nothing(length)
+            self.outdated_events_change_nothing(length)
 
     def polling_often_changes_nothing(self, length: int) -> None:
         polled, left_alone = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
@@ -476,43 +478,43 @@ class ControllerMachine(RuleBasedStateMachine):
 
         assert state_with_rules(left_alone) == state_with_rules(polled)
 
-    def dead_events_change_nothing(self, length: int) -> None:
-        with_dead, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
-        alive = without.queue.current_events(without)
+    def outdated_events_change_nothing(self, length: int) -> None:
+        with_outdated, without = copy.deepcopy(self.controller), copy.deepcopy(self.controller)
+        current = without.queue.current_events(without)
         without.queue = EventQueue()
-        for at, event in alive:
+        for at, event in current:
             without.schedule(at, event)
-        for controller in (with_dead, without):
+        for controller in (with_outdated, without):
             time_control.advance_by(controller, length)
 
-        assert state_with_rules(without) == state_with_rules(with_dead)
+        assert state_with_rules(without) == state_with_rules(with_outdated)
 
-    # What always holds.
+    # Invariants.
 
     @invariant()
-    def only_legal_moves(self) -> None:
-        self._note_moves()
+    def only_legal_transitions(self) -> None:
+        self._check_transitions()
 
-    def _note_moves(self) -> None:
-        for line in self.controller.log.since(self.watch.log_number):
-            self.watch.log_number = line.number
-            if line.what == "instance":
-                after = InstanceState(str(line.detail["state"]))
-                before = self.watch.states.get(line.subject)
+    def _check_transitions(self) -> None:
+        for entry in self.controller.log.since(self.watch.log_number):
+            self.watch.log_number = entry.number
+            if entry.what == "instance":
+                after = InstanceState(str(entry.detail["state"]))
+                before = self.watch.states.get(entry.subject)
 
-                # A fault takes an instance away from one moment to the next, which is no move of the life cycle.
-                vanished = after is InstanceState.GONE and line.detail["cause"] == "vanished"
+                # A fault removes an instance from any state, which is no transition of the lifecycle.
+                vanished = after is InstanceState.GONE and entry.detail["cause"] == "vanished"
                 assert vanished or (after in LEGAL_TRANSITIONS[before] if before else after is InstanceState.SCHEDULING)
-                cause = str(line.detail["cause"])
+                cause = str(entry.detail["cause"])
                 if (before, after) == (InstanceState.ERROR, InstanceState.STARTED):
                     assert "restarted" == cause
                     assert self.has("restart")
                     assert not self.has("quiet-restart")
                 if (before, after) == (InstanceState.PULLING, InstanceState.SCHEDULING):
                     assert (cause == "pulled" and self.has("scheduling-after-pull")) or cause.startswith("start failed")
-                self.watch.states[line.subject] = after
+                self.watch.states[entry.subject] = after
                 if after is InstanceState.STARTED:
-                    self.watch.started.add(line.subject)
+                    self.watch.started.add(entry.subject)
         for instance in self.controller.instances.values():
             assert self.watch.states[instance.id] is instance.state, "a state changed and the log does not know"
 
@@ -524,13 +526,15 @@ class ControllerMachine(RuleBasedStateMachine):
             if node.capacity_mode == "number":
                 assert len(node.occupants) <= node.capacity
             else:
-                needs = [need_of(self.controller, self.controller.instances[id]) for id in node.occupants]
+                needs = [
+                    determine_requirements(self.controller, self.controller.instances[id]) for id in node.occupants
+                ]
                 assert sum(need.vcpus for need in needs) <= node.vcpu_limit
                 assert sum(need.vram for need in needs) <= node.vram_limit
 
     @invariant()
     def node_counters_equal_what_runs(self) -> None:
-        # In Error while its VM restarts before 1.47, or when its failed script leaves it running.
+        # In Error a VM runs while it restarts before 1.47, or if its failed script leaves it running.
         running = (
             InstanceState.STARTED,
             InstanceState.STOPPING,
@@ -539,13 +543,13 @@ class ControllerMachine(RuleBasedStateMachine):
             InstanceState.ERROR,
         )
         for node in self.controller.nodes.values():
-            here = [instance for instance in self.controller.instances.values() if instance.node_id == node.id]
+            on_node = [instance for instance in self.controller.instances.values() if instance.node_id == node.id]
             vms = [
-                instance.vm for instance in here if instance.vm and instance.holds_slot and instance.state in running
+                instance.vm for instance in on_node if instance.vm and instance.holds_slot and instance.state in running
             ]
 
-            assert set(node.occupants) == {instance.id for instance in here if instance.holds_slot}
-            # A node that is full by a fault runs VMs that were started by hand.
+            assert set(node.occupants) == {instance.id for instance in on_node if instance.holds_slot}
+            # A node that a fault makes full runs VMs that were started by hand.
             count = len(vms) + node.manual_vms
             assert nodes.running_load(self.controller, node) == (
                 count,
@@ -557,11 +561,11 @@ class ControllerMachine(RuleBasedStateMachine):
     def progress_never_falls(self) -> None:
         for instance in self.controller.instances.values():
             progress = instance.progress(self.controller)
-            # Another node that tries again pulls from the beginning.
-            tried = (instance.id, len(instance.failed_on))
+            # A retry on another node pulls from the beginning.
+            attempt = (instance.id, len(instance.failed_on))
 
-            assert self.watch.progress.get(tried, 0.0) <= progress <= 1.0
-            self.watch.progress[tried] = progress
+            assert self.watch.progress.get(attempt, 0.0) <= progress <= 1.0
+            self.watch.progress[attempt] = progress
         for distribution in self.controller.distributions.values():
             for node_id in distribution.deliveries:
                 progress = distribution.progress(self.controller, node_id)
@@ -578,10 +582,10 @@ class ControllerMachine(RuleBasedStateMachine):
             self.watch.updated[instance.id] = updated
 
     @invariant()
-    def whatever_has_an_end_has_an_event_for_it(self) -> None:
+    def every_scheduled_end_has_an_event(self) -> None:
         c = self.controller
         queued = set(c.queue.current_events(c))
-        silent = {node.id for node in c.nodes.values() if node.lost_at is not None}
+        lost = {node.id for node in c.nodes.values() if node.lost_at is not None}
         for instance in c.instances.values():
             if instance.until is not None and (instance.node_id in c.nodes or not instance.holds_slot):
                 assert instance.until <= c.now or (instance.until, instances.phase_end_event(instance)) in queued
@@ -606,9 +610,9 @@ class ControllerMachine(RuleBasedStateMachine):
                 assert until <= c.now or (until, removals.TemplateRemoved(node.id, id, until)) in queued
         for node in c.nodes.values():
             for pull in node.pulls.values():
-                if not pull.stalled_by:  # what a fault holds for good has no end
-                    assert pull.over <= c.now or (pull.over, PullEnded(node.id, pull.ref, pull.over)) in queued
-        if not silent:
+                if (end := pull.expected_end) is not None:  # a stalled pull has no end
+                    assert end <= c.now or (end, PullEnded(node.id, pull.ref, end)) in queued
+        if not lost:
             assert not [
                 instance for instance in c.instances.values() if instance.until is not None and instance.until < c.now
             ]
@@ -617,55 +621,55 @@ class ControllerMachine(RuleBasedStateMachine):
             assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
 
     @invariant()
-    def answers_at_hand_are_fresh(self) -> None:
+    def kept_answers_are_current(self) -> None:
         kept = [self.answers.all(), *map(self.answers.one, self.controller.instances.values())]
         fresh = Answers(self.controller)
 
         assert kept == [fresh.all(), *map(fresh.one, self.controller.instances.values())]
 
     @invariant()
-    def no_usb_device_claimed_twice(self) -> None:
+    def no_usb_device_is_claimed_twice(self) -> None:
         for node in self.controller.nodes.values():
             claims = [device for id in node.occupants if (device := self.controller.instances[id].usb)]
 
             assert len(set(claims)) == len(claims)
             assert set(claims) <= set(node.usb)
-        for count in usb.availability(self.controller).values():
+        for count in usb.count_usb_devices(self.controller).values():
             assert count.available >= 0
 
     @invariant()
-    def no_mac_address_given_twice(self) -> None:
-        given = [
+    def no_mac_address_is_assigned_twice(self) -> None:
+        addresses = [
             instance.request.mac_address
             for instance in self.controller.instances.values()
             if instance.request.mac_address
         ]
 
-        assert len(set(given)) == len(given)
-        assert not given or self.has("mac-addresses")
+        assert len(set(addresses)) == len(addresses)
+        assert not addresses or self.has("mac-addresses")
 
     @invariant()
-    def an_instance_is_where_it_may_be(self) -> None:
+    def instances_are_on_nodes_that_fit(self) -> None:
         for node in self.controller.nodes.values():
             for id in node.occupants:
-                need = need_of(self.controller, self.controller.instances[id])
+                need = determine_requirements(self.controller, self.controller.instances[id])
 
                 assert node.arch in ("", need.arch)
                 assert not need.vlan or need.vlan in node.vlans
 
     @invariant()
-    def what_runs_or_pulls_has_its_files(self) -> None:
+    def files_in_use_are_cached_or_being_pulled(self) -> None:
         for node in self.controller.nodes.values():
-            here = {file for ref in node.cached for file in templates.get_version(self.controller, ref).files}
-            coming = {file for pull in node.pulls.values() for file in pull.files}
+            cached = {file for ref in node.cached for file in templates.get_version(self.controller, ref).files}
+            pulled = {file for pull in node.pulls.values() for file in pull.files}
             needed = {self.controller.instances[id].ref for id in node.occupants} | {*node.pulls}
 
             assert {
                 file for ref in needed for file in templates.get_version(self.controller, ref).files
-            } <= here | coming
+            } <= cached | pulled
 
     @invariant()
-    def a_restart_is_under_way_only_where_there_is_a_vm(self) -> None:
+    def only_an_instance_with_a_vm_restarts(self) -> None:
         for instance in self.controller.instances.values():
             if instance.restarting_until is not None:
                 assert instance.vm is not None
@@ -692,7 +696,7 @@ class ControllerMachine(RuleBasedStateMachine):
             ports = [port.host_port for vm in vms for port in vm.ports]
 
             assert len(set(ports)) == len(ports)
-            assert len({vm.vnc_port for vm in vms}) == len(vms)  # nobody here is arm64, where there is none
+            assert len({vm.vnc_port for vm in vms}) == len(vms)  # VMs on arm64 have none, and no node here is arm64
 
     @invariant()
     def disks_are_never_overfull(self) -> None:
@@ -714,15 +718,15 @@ class ControllerMachine(RuleBasedStateMachine):
     def a_save_image_request_waits_only_for_another(self) -> None:
         saves = [save for save in self.controller.save_images.values() if not save.is_finished]
         targets = {save.request.template_id for save in saves}
-        going = [save.request.template_id for save in saves if save.stage is not SaveStage.WAITING]
+        active = [save.request.template_id for save in saves if save.stage is not SaveStage.WAITING]
 
-        assert targets == set(going)
-        assert len({target for target in going if target}) == len([target for target in going if target])
+        assert targets == set(active)
+        assert len({target for target in active if target}) == len([target for target in active if target])
 
     @invariant()
-    def a_vm_shows_only_after_it_was_up(self) -> None:
-        """Started, or its monitored script has failed."""
-        self._note_moves()
+    def a_vm_is_shown_only_after_it_was_up(self) -> None:
+        """The instance was Started, or its monitored script has failed."""
+        self._check_transitions()
         for instance in self.controller.instances.values():
             failed = instance.script is not None and instance.script.return_code != 0
             assert instance.shown_vm is None or instance.id in self.watch.started or failed
@@ -734,10 +738,10 @@ class ControllerMachine(RuleBasedStateMachine):
         assert state_with_rules(self.controller) == state_with_rules(loaded)
 
     def teardown(self) -> None:
-        """The same seed and the same operations give the same state, though dumps were loaded in between."""
+        """Check that the same seed and operations give the same state without the dumps that were loaded in between."""
         if not hasattr(self, "options"):
             return
-        again = WORLD.controller(self.options)
+        again = SCENARIO.controller(self.options)
         again.retries = self.retries
         for operation in self.journal:
             try:

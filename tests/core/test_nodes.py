@@ -1,4 +1,4 @@
-"""Nodes: what they offer, what runs on them, and what becomes of it when they are lost."""
+"""Nodes: their load and limits, their settings and states, and what happens when one is lost or deleted."""
 
 import pytest
 
@@ -146,11 +146,11 @@ def test_a_node_with_little_ram_has_a_limit_of_zero() -> None:
 def test_disk_usage_grows_with_the_cache() -> None:
     """A pull adds its files."""
     controller = build_controller(COLD)
-    before = pulls.disk_used(controller, node_named(controller), controller.now)
+    before = pulls.compute_disk_usage(controller, node_named(controller), controller.now)
     started_instance(controller)
     expected = (0, 15 * GB)
 
-    assert expected == (before, pulls.disk_used(controller, node_named(controller), controller.now))
+    assert expected == (before, pulls.compute_disk_usage(controller, node_named(controller), controller.now))
 
 
 # Configuration and states.
@@ -233,7 +233,7 @@ def test_an_unknown_node_is_not_found(operation: object) -> None:
         nodes.set_node_state(controller, "nobody", NodeState.ACTIVE)
 
 
-# Losing and coming back.
+# Lost nodes and their return.
 
 
 def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
@@ -402,7 +402,7 @@ def test_the_last_contact_with_a_lost_node_is_its_loss() -> None:
     assert controller.now - 10 * SECOND == before == alpha.last_contact(controller.now)
 
 
-# Deleting.
+# Deletion.
 
 
 def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
@@ -457,7 +457,7 @@ def test_the_timeout_of_a_deleted_node_does_nothing() -> None:
     assert version_ref(controller) in node_named(controller, "beta").cached
 
 
-# Drain Mode, and agents that fetch their package again.
+# Drain Mode, and updates of agents.
 
 
 def test_a_node_in_drain_mode_takes_no_work() -> None:

@@ -1,4 +1,4 @@
-"""Which node takes which waiting instance: each rule by itself, where it alone decides."""
+"""Placement of waiting instances: each rule is tested where it alone decides."""
 
 import pytest
 
@@ -28,23 +28,23 @@ templates:
   - {name: mac, cpus: 2, ram: 4G, versions: [{tag: base, size: 10GB}]}
   - {name: suspended, cpus: 2, ram: 4G, versions: [{tag: base, size: 10GB, state_size: 1GB}]}
 """
-TAKEN = "instances: [{template: mac, node: alpha, name: occupant}]\n"
-FULL = WARM.replace("capacity: 2", "capacity: 1") + TAKEN
-"""One node of one slot, which is taken."""
+OCCUPANT = "instances: [{template: mac, node: alpha, name: occupant}]\n"
+FULL = WARM.replace("capacity: 2", "capacity: 1") + OCCUPANT
+"""One node with one slot, which is occupied."""
 
 
-def placed(text: str, **wanted: object) -> str | None:
-    """The name of the node that takes one instance in that world."""
+def find_placement(text: str, **wanted: object) -> str | None:
+    """Return the name of the node that takes an instance in a scenario."""
     controller = build_controller(MAC + text)
-    mine = start_instance(controller, **wanted)  # type: ignore[arg-type]
+    instance = start_instance(controller, **wanted)  # type: ignore[arg-type]
     pass_time(controller, 1)
-    return node_names(controller, mine)[0]
+    return node_names(controller, instance)[0]
 
 
-# What a node is.
+# The architecture of a node.
 
 
-ARMS = """
+ARCHITECTURES = """
 templates:
   - {name: arm, arch: arm64, versions: [{tag: base, size: 10GB}]}
   - {name: intel, arch: amd64, versions: [{tag: base, size: 10GB}]}
@@ -56,27 +56,27 @@ nodes:
 
 
 @pytest.mark.parametrize(("template", "nodes"), [("arm", ["b-arm", "b-arm", "c-any"]), ("intel", ["a-intel"] * 3)])
-def test_a_node_takes_templates_of_its_kind(template: str, nodes: list[str]) -> None:
-    """One that says what it is takes nothing else; one that does not takes anything."""
-    controller = build_controller(ARMS)
-    several = start_instances(controller, template, count=3)
+def test_a_node_takes_templates_of_its_architecture(template: str, nodes: list[str]) -> None:
+    """A node with an architecture takes only templates of it; a node without takes any."""
+    controller = build_controller(ARCHITECTURES)
+    batch = start_instances(controller, template, count=3)
     pass_time(controller, 1)
 
-    assert nodes == sorted(name or "" for name in node_names(controller, *several))
+    assert nodes == sorted(name or "" for name in node_names(controller, *batch))
 
 
-def test_who_finds_no_node_of_its_kind_is_told_so() -> None:
-    """It waits, with the reason."""
-    controller = build_controller(ARMS)
-    several = start_instances(controller, "arm", count=4)
+def test_the_reason_for_waiting_names_the_architecture() -> None:
+    """An instance that no node can run waits, and the reason has both architectures."""
+    controller = build_controller(ARCHITECTURES)
+    batch = start_instances(controller, "arm", count=4)
     pass_time(controller, 1)
 
-    assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [each.waits_for for each in several]
+    assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [instance.waits_for for instance in batch]
 
 
-def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
-    """What it shows then; where there are none, arm64 (a guess)."""
-    controller = build_controller(ARMS)
+def test_a_node_without_architecture_shows_that_of_the_templates() -> None:
+    """Without templates it shows arm64 (a guess)."""
+    controller = build_controller(ARCHITECTURES)
     kinds = [nodes.host_arch(controller, node) for node in controller.nodes.values()]
     alone = build_controller("nodes: [{name: alpha}]")
 
@@ -87,30 +87,30 @@ def test_a_node_that_does_not_say_is_of_the_kind_of_the_templates() -> None:
 # The order of nodes: each rule where it alone decides.
 
 
-def test_of_two_equal_nodes_the_name_decides() -> None:
-    """With cache and slots equal the node whose name comes first takes it, though it was written last."""
+def test_the_name_decides_between_equal_nodes() -> None:
+    """If cache and free slots are equal, the first node by name takes the instance, though it is defined last."""
     nodes = """
 nodes:
   - {name: beta, capacity: 2}
   - {name: alpha, capacity: 2}
 """
 
-    assert "alpha" == placed(nodes)
+    assert "alpha" == find_placement(nodes)
 
 
 def test_more_free_slots_beat_the_name() -> None:
-    """With cache equal the node with more free slots takes it, though its name comes last."""
+    """If the cache is equal, the node with more free slots takes the instance, though its name comes last."""
     nodes = """
 nodes:
   - {name: alpha, capacity: 2}
   - {name: beta, capacity: 3}
 """
 
-    assert "beta" == placed(nodes)
+    assert "beta" == find_placement(nodes)
 
 
-def test_free_slots_are_what_is_left_not_what_there_is() -> None:
-    """A large node that is nearly full comes after a small one that is empty."""
+def test_free_slots_count_not_the_capacity() -> None:
+    """An empty small node comes before a large one that is nearly full."""
     nodes = """
 nodes:
   - {name: alpha, capacity: 3}
@@ -119,33 +119,33 @@ instances:
   - {template: suspended, node: alpha, count: 2}
 """
 
-    assert "beta" == placed(nodes)
+    assert "beta" == find_placement(nodes)
 
 
 def test_a_cached_template_beats_more_free_slots() -> None:
-    """The node that has the template takes it, though another has more slots and the better name."""
+    """The node that has the template takes the instance, though another has more free slots and comes first by name."""
     nodes = """
 nodes:
   - {name: alpha, capacity: 9}
   - {name: beta, capacity: 1, cached: [mac]}
 """
 
-    assert "beta" == placed(nodes)
+    assert "beta" == find_placement(nodes)
 
 
 def test_a_cache_of_another_template_is_no_advantage() -> None:
-    """It must be the template asked for that is cached."""
+    """Only the template of the instance counts."""
     nodes = """
 nodes:
   - {name: alpha, capacity: 1}
   - {name: beta, capacity: 1, cached: [suspended]}
 """
 
-    assert "alpha" == placed(nodes)
+    assert "alpha" == find_placement(nodes)
 
 
 def test_a_cached_version_counts_only_if_it_has_all_layers() -> None:
-    """A node that has but the lower layer of a version comes with those that have nothing; the later has both."""
+    """A node with only the lower layer of a version is like one with nothing."""
     controller = build_controller("""
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
@@ -163,8 +163,8 @@ nodes:
 # The order of instances.
 
 
-def test_the_more_urgent_goes_first() -> None:
-    """Of two that wait for one slot the one with the lower priority gets it, though it came later."""
+def test_the_lower_priority_goes_first() -> None:
+    """Of two instances that wait for a slot, the one with the lower priority gets it, though it is newer."""
     controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
     plain, urgent = start_instance(controller), start_instance(controller, priority=1)
     pass_time(controller, 30)
@@ -173,8 +173,8 @@ def test_the_more_urgent_goes_first() -> None:
     assert expected == states(plain, urgent)
 
 
-def test_among_equals_the_older_goes_first() -> None:
-    """Of two with one priority the older gets the slot."""
+def test_the_older_goes_first_if_priorities_are_equal() -> None:
+    """Of two instances with the same priority, the older gets the slot."""
     controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
     older, newer = start_instances(controller, count=2)
     pass_time(controller, 30)
@@ -184,7 +184,7 @@ def test_among_equals_the_older_goes_first() -> None:
 
 
 def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
-    """One that took longer to be queued still goes before a newer one that has been waiting for longer."""
+    """An older instance goes first, though it began to wait later."""
     controller = build_controller(FULL)
     occupant, older = next(iter(controller.instances.values())), start_instance(controller)
     pass_time(controller, 0.5)
@@ -197,8 +197,8 @@ def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
     assert expected == states(older, newer)
 
 
-def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
-    """Of all that wait the one with the lowest priority gets the slot that becomes free."""
+def test_a_freed_slot_goes_to_the_lowest_priority() -> None:
+    """Of all waiting instances, the one with the lowest priority gets the slot."""
     controller = build_controller(FULL)
     waiting = [start_instance(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
     pass_time(controller, 10)
@@ -209,8 +209,8 @@ def test_freed_capacity_goes_to_the_most_urgent_that_waits() -> None:
     assert expected == states(*waiting)
 
 
-def test_one_that_cannot_be_placed_holds_up_nobody() -> None:
-    """Behind an urgent instance without a node the others are placed all the same."""
+def test_an_instance_that_cannot_be_placed_does_not_hold_up_others() -> None:
+    """Instances after one that finds no node are placed."""
     controller = build_controller(PAIR + "instances: [{template: mac, node: alpha}]\n")
     stuck, behind = start_instance(controller, on="alpha", priority=1), start_instance(controller)
     pass_time(controller, 30)
@@ -219,11 +219,11 @@ def test_one_that_cannot_be_placed_holds_up_nobody() -> None:
     assert expected == states(stuck, behind)
 
 
-# Which nodes may take it.
+# Which nodes may take an instance.
 
 
-def test_a_pinned_instance_runs_on_its_node_alone() -> None:
-    """A pin beats the cache; while its node is full a pinned instance waits, though another is empty."""
+def test_an_instance_for_a_node_runs_only_there() -> None:
+    """It waits while that node is full, though another is empty."""
     controller = build_controller(PAIR)
     first, second = start_instances(controller, count=2, on="beta")
     pass_time(controller, 30)
@@ -233,94 +233,94 @@ def test_a_pinned_instance_runs_on_its_node_alone() -> None:
     assert ["Started", "Scheduling"] == states(first, second)
 
 
-def test_a_pin_comes_before_a_group() -> None:
-    """If both a node and a group are named the node alone counts."""
+def test_a_node_comes_before_a_group() -> None:
+    """If a start names a node and a group, only the node counts."""
     nodes = """
 nodes: [{name: alpha}, {name: beta}]
 groups: [{name: others, nodes: [alpha]}]
 """
 
-    assert "beta" == placed(nodes, on="beta", within="others")
+    assert "beta" == find_placement(nodes, on="beta", within="others")
 
 
-def test_a_group_confines() -> None:
-    """An instance for a group runs on a node of the group, though a better one is outside."""
+def test_an_instance_for_a_group_runs_only_there() -> None:
+    """It runs on a node of the group, though a node outside has the template cached."""
     nodes = """
 nodes: [{name: alpha, cached: [mac]}, {name: beta}]
-groups: [{name: mine, nodes: [beta]}]
+groups: [{name: own, nodes: [beta]}]
 """
 
-    assert "beta" == placed(nodes, within="mine")
+    assert "beta" == find_placement(nodes, within="own")
 
 
 @pytest.mark.parametrize(
     "state", [NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED, NodeState.OFFLINE], ids=str
 )
 def test_only_an_active_node_takes_work(state: NodeState) -> None:
-    """A node in any other state is passed over, though it has the cache (C5)."""
+    """A node in any other state takes nothing, though it has the template cached (C5)."""
     nodes = f"""
 nodes:
   - {{name: alpha, cached: [mac], state: "{state.value}"}}
   - {{name: beta}}
 """
 
-    assert "beta" == placed(nodes)
+    assert "beta" == find_placement(nodes)
 
 
-def test_a_node_that_becomes_active_takes_the_waiting() -> None:
+def test_a_node_that_becomes_active_takes_waiting_instances() -> None:
     """An instance waits for the only node to finish its update."""
     controller = build_controller(WARM)
     nodes.set_node_state(controller, node_named(controller).id, NodeState.UPDATING)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30)
-    before = states(mine)
+    before = states(instance)
     nodes.set_node_state(controller, node_named(controller).id, NodeState.ACTIVE)
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"])
 
-    assert expected == (before, states(mine))
+    assert expected == (before, states(instance))
 
 
-def test_a_silent_node_takes_no_work_though_it_is_still_active() -> None:
-    """A lost node asks for nothing, also in the two minutes before it is Offline; when it is back it does."""
+def test_a_lost_node_takes_no_work_though_it_is_still_active() -> None:
+    """It takes nothing in the two minutes before it is Offline; when it is back it does."""
     controller = build_controller(WARM)
     lose_node(controller)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30)
-    seen = (node_named(controller).state(controller.now), *states(mine))
+    seen = (node_named(controller).state(controller.now), *states(instance))
     restore_node(controller)
     pass_time(controller, 20)
     expected = (NodeState.ACTIVE, "Scheduling", ["Started"])
 
-    assert expected == (*seen, states(mine))
+    assert expected == (*seen, states(instance))
 
 
-def test_only_a_node_with_the_device_takes_it() -> None:
-    """An instance that wants a USB device goes to the node that has it, though it must pull there."""
+def test_only_a_node_with_the_usb_device_takes_an_instance() -> None:
+    """The node with the device takes it, though it must pull the template."""
     nodes = """
 nodes:
   - {name: alpha, cached: [mac]}
   - {name: beta, usb: [phone]}
 """
 
-    assert "beta" == placed(nodes, usb_device="phone")
+    assert "beta" == find_placement(nodes, usb_device="phone")
 
 
 # Slots.
 
 
-def test_a_node_takes_as_many_as_its_capacity() -> None:
-    """In number mode capacity says how many; vCPUs do not matter."""
+def test_a_node_takes_as_many_instances_as_its_capacity() -> None:
+    """In number mode vCPUs do not matter."""
     controller = build_controller(MAC + "nodes: [{name: alpha, cpus: 1, ram: 1, capacity: 3}]\n")
-    several = start_instances(controller, count=4)
+    batch = start_instances(controller, count=4)
     pass_time(controller, 60)
     expected = ["Started", "Started", "Started", "Scheduling"]
 
-    assert expected == states(*several)
+    assert expected == states(*batch)
 
 
 def test_a_pulling_instance_holds_its_slot() -> None:
-    """While the first still pulls a second finds no slot."""
+    """A second instance finds no slot while the first pulls."""
     controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1}]\n")
     pulling, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
@@ -331,7 +331,7 @@ def test_a_pulling_instance_holds_its_slot() -> None:
 
 
 def test_a_booting_instance_holds_its_slot() -> None:
-    """While the first still boots a second finds no slot."""
+    """A second instance finds no slot while the first boots."""
     controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [mac]}]\n")
     booting, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
@@ -351,16 +351,16 @@ def test_a_booting_instance_holds_its_slot() -> None:
     ],
 )
 def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) -> None:
-    """In resource mode a node takes what fits its vCPUs and RAM, and capacity does not matter (C7)."""
+    """A node takes what fits into its vCPUs and RAM, and its capacity does not matter (C7)."""
     controller = build_controller(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
-    several = start_instances(controller, count=8)
+    batch = start_instances(controller, count=8)
     pass_time(controller, 60)
 
-    assert expected == states(*several).count("Started")
+    assert expected == states(*batch).count("Started")
 
 
-def test_what_a_request_asks_for_counts_in_resource_mode() -> None:
-    """If the node is told to count it, from 1.50 on; what is left is too little for another of its kind."""
+def test_requested_resources_count_in_resource_mode() -> None:
+    """They do from 1.50 on, if the node is configured so."""
     nodes = "nodes: [{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: true}]\n"
     controller = build_controller(MAC + nodes)
     large, too_large, small = (
@@ -374,39 +374,41 @@ def test_what_a_request_asks_for_counts_in_resource_mode() -> None:
     assert expected == states(large, too_large, small)
 
 
-@pytest.mark.parametrize(("told", "release"), [("false", "1.50.1"), ("true", "1.49.0")])
-def test_what_the_template_has_counts_in_resource_mode(told: str, release: str) -> None:
-    """Unless it is told otherwise, and before 1.50 in any case, a node takes no notice of what requests ask for."""
-    nodes = f"nodes: [{{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: {told}}}]\n"
+@pytest.mark.parametrize(("force_overrides", "release"), [("false", "1.50.1"), ("true", "1.49.0")])
+def test_resources_of_the_template_count_in_resource_mode(force_overrides: str, release: str) -> None:
+    """Requested resources do not count unless the node is configured so, and never before 1.50."""
+    nodes = f"nodes: [{{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: {force_overrides}}}]\n"
     controller = build_controller(MAC + nodes, release=Release.parse(release))
-    several = [start_instance(controller, vcpu=6) for _ in range(5)]
+    batch = [start_instance(controller, vcpu=6) for _ in range(5)]
     pass_time(controller, 60)
 
-    assert ["Started"] * 4 + ["Scheduling"] == states(*several)
+    assert ["Started"] * 4 + ["Scheduling"] == states(*batch)
 
 
 def test_a_suspended_template_keeps_its_size() -> None:
-    """vCPU and vRAM of a request do not count for a VM that was suspended (A1)."""
+    """Requested vCPUs and RAM do not count for a VM that was suspended (A1)."""
     controller = build_controller(MAC)
-    need = placement.need_of(controller, start_instance(controller, "suspended", vcpu=6, vram=9000))
+    requirements = placement.determine_requirements(
+        controller, start_instance(controller, "suspended", vcpu=6, vram=9000)
+    )
     expected = (2, 4096)
 
-    assert expected == (need.asked_vcpus, need.asked_vram)
+    assert expected == (requirements.requested_vcpus, requirements.requested_vram)
 
 
-def test_a_need_is_all_that_placement_asks() -> None:
-    """A need names version, pin, group, device and VLAN of the request, and what its VM is: size and kind."""
-    controller = build_controller(PAIR + "groups: [{name: mine, nodes: [alpha]}]\n")
+def test_requirements_are_all_that_placement_needs() -> None:
+    """They have version, node, group, USB device and VLAN of the request, and size and architecture of the VM."""
+    controller = build_controller(PAIR + "groups: [{name: own, nodes: [alpha]}]\n")
     node_named(controller, "beta").vlans = ("12",)
-    mine = start_instance(controller, on="beta", within="mine", vcpu=3, vram=5000, vlan_tag="12")
-    bound_to = (mine.ref, node_named(controller, "beta").id, group_named(controller, "mine").id, None)
+    instance = start_instance(controller, on="beta", within="own", vcpu=3, vram=5000, vlan_tag="12")
+    bound_to = (instance.ref, node_named(controller, "beta").id, group_named(controller, "own").id, None)
     expected = (*bound_to, 2, 4096, 3, 5000, (), "amd64", "12")
 
-    assert expected == placement.need_of(controller, mine)
+    assert expected == placement.determine_requirements(controller, instance)
 
 
-def test_free_slots_say_how_many_more_of_its_kind() -> None:
-    """Free slots are what is left by number, or by the scarcer of vCPUs and RAM."""
+def test_free_slots_are_counted_for_the_requirements() -> None:
+    """They are what is left of the capacity, or of the scarcer of vCPUs and RAM."""
     controller = build_controller(
         MAC
         + """
@@ -418,24 +420,27 @@ instances:
   - {template: mac, node: beta}
 """
     )
-    need = placement.need_of(controller, start_instance(controller))
+    requirements = placement.determine_requirements(controller, start_instance(controller))
     expected = [2, 2]
 
-    assert expected == [placement.free_slots(controller, node, need) for node in controller.nodes.values()]
+    free = [placement.count_free_slots(controller, node, requirements) for node in controller.nodes.values()]
+    assert expected == free
 
 
-def test_a_lowered_capacity_leaves_less_than_nothing() -> None:
-    """A node above its capacity takes nobody until enough have gone."""
+def test_a_lowered_capacity_may_leave_negative_free_slots() -> None:
+    """A node above its capacity takes nothing until enough instances are gone."""
     controller = build_controller(FULL.replace("capacity: 1", "capacity: 2"))
     nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30)
 
-    assert -1 == placement.free_slots(controller, node_named(controller), placement.need_of(controller, mine))
-    assert ["Scheduling"] == states(mine)
+    assert -1 == placement.count_free_slots(
+        controller, node_named(controller), placement.determine_requirements(controller, instance)
+    )
+    assert ["Scheduling"] == states(instance)
 
 
-# Groups that are full.
+# Groups and their fallbacks.
 
 
 CHAIN = """
@@ -451,91 +456,96 @@ groups:
 """
 
 
-def test_a_full_group_hands_on_to_its_fallback_and_that_to_the_next() -> None:
-    """Each group is asked when the one before is full; after the last an instance waits, outside nothing is asked."""
+def test_a_full_group_falls_back_to_the_next_group() -> None:
+    """Each group is asked if the one before is full; after the last one an instance waits."""
     controller = build_controller(MAC + CHAIN)
-    several = start_instances(controller, count=4, within="first")
+    batch = start_instances(controller, count=4, within="first")
     pass_time(controller, 60)
     expected = ["delta", "gamma", "beta", None]
 
-    assert expected == node_names(controller, *several)
+    assert expected == node_names(controller, *batch)
 
 
-def test_a_fallback_is_not_asked_while_the_group_has_room() -> None:
-    """A node of the group takes it, though one of the fallback has the template cached."""
+def test_a_fallback_is_not_asked_while_the_group_has_a_free_slot() -> None:
+    """A node of the group takes the instance, though one of the fallback has the template cached."""
     controller = build_controller(
         MAC + CHAIN.replace("{name: gamma, capacity: 1}", "{name: gamma, capacity: 1, cached: [mac]}")
     )
-    mine = start_instance(controller, within="first")
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["delta"] == node_names(controller, mine)
+    assert ["delta"] == node_names(controller, instance)
 
 
 @pytest.mark.parametrize("change", ["state: Updating", "state: Offline", "capacity_mode: resource, cpus: 1, ram: 4"])
-def test_a_group_is_full_when_none_of_its_nodes_may_take_it(change: str) -> None:
-    """A group whose nodes are busy, silent or too small is full."""
+def test_a_group_is_full_if_none_of_its_nodes_takes_the_instance(change: str) -> None:
+    """A group whose nodes are updating, offline or too small is full."""
     controller = build_controller(MAC + CHAIN.replace("{name: delta,", f"{{name: delta, {change},"))
-    mine = start_instance(controller, within="first")
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == node_names(controller, mine)
+    assert ["gamma"] == node_names(controller, instance)
 
 
-def test_a_group_without_the_device_is_full() -> None:
-    """A device that only the fallback has is found there."""
+def test_a_group_without_the_usb_device_is_full() -> None:
+    """The device is found in the fallback."""
     controller = build_controller(MAC + CHAIN.replace("{name: beta,", "{name: beta, usb: [phone],"))
-    mine = start_instance(controller, within="first", usb_device="phone")
+    instance = start_instance(controller, within="first", usb_device="phone")
     pass_time(controller, 1)
 
-    assert ["beta"] == node_names(controller, mine)
+    assert ["beta"] == node_names(controller, instance)
 
 
 def test_an_empty_group_is_full() -> None:
-    """A group without nodes hands on at once."""
+    """A group without nodes falls back at once."""
     controller = build_controller(MAC + CHAIN.replace("nodes: [delta]", "nodes: []"))
-    mine = start_instance(controller, within="first")
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == node_names(controller, mine)
+    assert ["gamma"] == node_names(controller, instance)
 
 
-def test_a_cycle_of_full_groups_ends() -> None:
-    """Groups that fall back in a circle are each asked once; then the instance waits."""
+def test_a_cycle_of_fallbacks_ends() -> None:
+    """Each group of the cycle is asked once; then the instance waits."""
     controller = build_controller(MAC + CHAIN)
     set_fallback(controller, "third", "first")
-    several = start_instances(controller, count=4, within="second")
+    batch = start_instances(controller, count=4, within="second")
     pass_time(controller, 60)
     expected = ["gamma", "beta", "delta", None]
 
-    assert expected == node_names(controller, *several)
+    assert expected == node_names(controller, *batch)
 
 
-# Choosing, refusing, waiting.
+# The choice, and the reason for waiting.
 
 
-def test_choose_is_the_rule_and_changes_nothing() -> None:
-    """The node chosen is the one that would take it; asked again it is the same."""
+def test_the_choice_of_a_node_changes_nothing() -> None:
+    """The second choice is the same as the first."""
     controller = build_controller(PAIR)
-    need = placement.need_of(controller, start_instance(controller))
-    chosen = placement.choose(controller, need)
+    requirements = placement.determine_requirements(controller, start_instance(controller))
+    chosen = placement.choose_node(controller, requirements)
 
-    assert chosen is node_named(controller, "alpha") is placement.choose(controller, need)
+    assert chosen is node_named(controller, "alpha") is placement.choose_node(controller, requirements)
 
 
-def test_choose_finds_none_where_there_is_none() -> None:
-    """With every node full nobody is chosen."""
+def test_no_node_is_chosen_if_all_are_full() -> None:
+    """There is no node to choose."""
     controller = build_controller(FULL)
 
-    assert placement.choose(controller, placement.need_of(controller, start_instance(controller))) is None
+    assert (
+        placement.choose_node(controller, placement.determine_requirements(controller, start_instance(controller)))
+        is None
+    )
 
 
-def test_nobody_is_refused_who_is_taken() -> None:
-    """A node that takes an instance gives no reason."""
+def test_a_node_that_takes_an_instance_gives_no_reason() -> None:
+    """Only a refusal has a reason."""
     controller = build_controller(PAIR)
 
     assert (
-        placement.refusal(controller, node_named(controller), placement.need_of(controller, start_instance(controller)))
+        placement.explain_refusal(
+            controller, node_named(controller), placement.determine_requirements(controller, start_instance(controller))
+        )
         is None
     )
 
@@ -566,47 +576,47 @@ def test_nobody_is_refused_who_is_taken() -> None:
         (WARM + "groups: [{name: none}]\n", {"within": "none"}, "there is no node it may run on"),
     ],
 )
-def test_who_waits_says_why(text: str, wanted: dict[str, str], expected: str) -> None:
-    """The reason names what every node lacks, and how many lack it."""
+def test_the_reason_for_waiting_counts_the_nodes(text: str, wanted: dict[str, str], expected: str) -> None:
+    """The reason says what the nodes lack, and how many lack it."""
     controller = build_controller(text)
-    mine = start_instance(controller, **wanted)
+    instance = start_instance(controller, **wanted)
     pass_time(controller, 30)
 
-    assert ["Scheduling"] == states(mine)
-    assert expected == placement.why_waiting(controller, mine)
+    assert ["Scheduling"] == states(instance)
+    assert expected == placement.explain_waiting(controller, instance)
 
 
-def test_who_waits_for_a_deleted_node_says_so() -> None:
-    """The reason names a pinned node that is no more."""
+def test_the_reason_for_waiting_names_a_deleted_node() -> None:
+    """An instance for a node waits on if the node is deleted."""
     controller = build_controller(FULL)
-    mine = start_instance(controller, on="alpha")
+    instance = start_instance(controller, on="alpha")
     id = node_named(controller).id
     pass_time(controller, 10)
     nodes.delete_node(controller, id)
     pass_time(controller, 10)
 
-    assert f"node {id} does not exist any more" == placement.why_waiting(controller, mine)
+    assert f"node {id} does not exist any more" == placement.explain_waiting(controller, instance)
 
 
-def test_who_waits_for_a_deleted_group_says_so() -> None:
-    """The reason names a group that is no more."""
-    controller = build_controller(FULL + "groups: [{name: mine, nodes: [alpha]}]\n")
-    mine = start_instance(controller, within="mine")
-    id = group_named(controller, "mine").id
+def test_the_reason_for_waiting_names_a_deleted_group() -> None:
+    """An instance for a group waits on if the group is deleted."""
+    controller = build_controller(FULL + "groups: [{name: own, nodes: [alpha]}]\n")
+    instance = start_instance(controller, within="own")
+    id = group_named(controller, "own").id
     pass_time(controller, 10)
     groups.delete_group(controller, id)
     pass_time(controller, 10)
 
-    assert f"group {id} does not exist any more" == placement.why_waiting(controller, mine)
+    assert f"group {id} does not exist any more" == placement.explain_waiting(controller, instance)
 
 
-def test_with_no_capacity_an_instance_waits_for_ever() -> None:
-    """Nothing ends the wait but capacity (C7)."""
+def test_an_instance_waits_for_capacity_for_ever() -> None:
+    """It has no timeout (C7)."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30 * 24 * 3600)
 
-    assert ["Scheduling"] == states(mine)
+    assert ["Scheduling"] == states(instance)
 
 
 @pytest.mark.parametrize(
@@ -619,35 +629,35 @@ def test_with_no_capacity_an_instance_waits_for_ever() -> None:
     ],
     ids=["terminate", "stop", "capacity", "mode"],
 )
-def test_a_slot_that_becomes_free_is_taken(event: object) -> None:
-    """An instance that waits is placed when a slot is given back, or a node gets larger."""
+def test_a_waiting_instance_takes_a_freed_slot(event: object) -> None:
+    """It is placed when another instance ends, or the capacity of a node grows."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30)
-    before = states(mine)
+    before = states(instance)
     assert callable(event)
     event(controller)
     pass_time(controller, 26)
     expected = (["Scheduling"], ["Started"])
 
-    assert expected == (before, states(mine))
+    assert expected == (before, states(instance))
 
 
-def test_place_waiting_places_as_many_as_it_can() -> None:
-    """One round gives every waiting instance a node, as far as there is one."""
+def test_a_round_places_as_many_instances_as_it_can() -> None:
+    """Every waiting instance that a node takes is placed in the same round."""
     controller = build_controller(PAIR)
-    several = start_instances(controller, count=3)
+    batch = start_instances(controller, count=3)
     pass_time(controller, 1)
     controller.nodes["new"] = nodes.Node("new", "zeta", "10.9.9.9", capacity=1)
-    placement.place_waiting(controller)
+    placement.place_waiting_instances(controller)
     expected = ["alpha", "beta", "zeta"]
 
-    assert expected == node_names(controller, *several)
+    assert expected == node_names(controller, *batch)
     assert [] == controller.waiting
 
 
-def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
-    """An instance whose template is gone is in Error; the slot it was given goes to the next in line."""
+def test_an_instance_that_fails_leaves_its_slot_to_the_next() -> None:
+    """An instance whose template is deleted is Error, and the next one gets its slot."""
     controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
     doomed, next_one = start_instance(controller), start_instance(controller, "suspended")
     templates.delete_template(controller, template_named(controller).id)
@@ -658,8 +668,8 @@ def test_one_that_fails_on_its_way_leaves_its_slot_to_the_next() -> None:
     assert "VM not in the registry" == doomed.message
 
 
-def test_placing_is_told_in_the_log() -> None:
-    """Each placement is a line of the log."""
+def test_placements_are_in_the_log() -> None:
+    """Each placement is an entry."""
     controller = build_controller(PAIR)
     start_instances(controller, count=3)
     pass_time(controller, 5)
@@ -667,21 +677,21 @@ def test_placing_is_told_in_the_log() -> None:
     assert 2 == count_log_entries(controller, "placed")
 
 
-def test_the_node_freed_by_one_group_serves_who_falls_back_to_it() -> None:
-    """One that waits for a full chain gets the first slot that becomes free in any group of it."""
+def test_a_freed_slot_of_a_fallback_is_taken() -> None:
+    """An instance gets the first slot that is freed in the group or any of its fallbacks."""
     controller = build_controller(MAC + CHAIN)
-    several = start_instances(controller, count=3, within="first")
+    batch = start_instances(controller, count=3, within="first")
     late = start_instance(controller, within="first")
     pass_time(controller, 60)
-    instances.terminate_instance(controller, several[2].id)
+    instances.terminate_instance(controller, batch[2].id)
     pass_time(controller, 60)
     expected = (["Started"], ["beta"])
 
     assert expected == (states(late), node_names(controller, late))
 
 
-def test_sizes_are_not_forgotten_between_rounds() -> None:
-    """A large instance waits while small ones come and go, and is placed as soon as it fits."""
+def test_a_large_instance_waits_until_it_fits() -> None:
+    """It is placed as soon as enough small instances are gone."""
     controller = build_controller(
         MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 2, ram: 64, cached: [mac]}]\n"
     )

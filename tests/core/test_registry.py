@@ -2,10 +2,7 @@
 
 import pytest
 
-from mockanka.core import (
-    registry,
-    templates,
-)
+from mockanka.core import registry, templates
 from mockanka.core.errors import RegistryDown, RegistryFull
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.registry import Registry, RegistryState
@@ -24,12 +21,7 @@ from tests.core.builders import (
     template_named,
     version_ref,
 )
-from tests.core.fault_effects.helpers import (
-    REGISTRY_DOWN,
-    add_fault,
-    history_after,
-    start_distribution,
-)
+from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_after, start_distribution
 
 DISK = """
 controller: {registry_disk: 40GB, saved_size: 4GB}
@@ -216,8 +208,8 @@ def test_a_delivery_fails_if_the_registry_is_down() -> None:
 def test_overrides_of_the_registry_end_independently(first: str, second: str, seen: list[str]) -> None:
     """After 6, 12 and 70 minutes, with a dump in between: no override ends with another."""
     controller = build_controller(COLD)
-    for each in (first, second):
-        add_fault(controller, "begin", each)
+    for action in (first, second):
+        add_fault(controller, "begin", action)
     states = []
     for minutes in (6, 6, 58):
         pass_time(controller, minutes * 60)

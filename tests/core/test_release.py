@@ -1,4 +1,4 @@
-"""Releases: how they are read, how they compare, and what each has."""
+"""Releases: how they are parsed and compared, and the features that they have."""
 
 import pytest
 
@@ -14,43 +14,43 @@ from mockanka.core.release import DEFAULT_RELEASE, KNOWN_RELEASES, OLDEST_RELEAS
         ("12.0.3", Release(12, 0, 3)),
     ],
 )
-def test_a_release_is_read(text: str, release: Release) -> None:
-    """Two or three numbers make a release; the third is 0 when it is left out."""
+def test_a_release_is_parsed(text: str, release: Release) -> None:
+    """It has two or three numbers; the third is 0 by default."""
     assert release == Release.parse(text)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.8.0.1", "v1.8", "1.8.0-24e848a5", "1.x", "1.8 ", "latest", "1.\u0668"])
-def test_what_is_no_release_is_refused_with_what_would_be_one(text: str) -> None:
-    """Anything else is a ValueError that repeats it and gives an example."""
+def test_text_that_is_not_a_release_is_refused(text: str) -> None:
+    """The error repeats it and gives an example."""
     with pytest.raises(ValueError, match=r"is no release: give one like 1\.50\.1"):
         Release.parse(text)
 
 
 @pytest.mark.parametrize("text", ["1.7.9", "0.9", "1.0.0"])
 def test_a_release_before_the_oldest_is_refused(text: str) -> None:
-    """What came before 1.8.0 is not simulated, and the refusal says so."""
+    """Releases before 1.8.0 are not simulated."""
     with pytest.raises(ValueError, match=r"is older than 1\.8\.0, the oldest that is simulated"):
         Release.parse(text)
 
 
 def test_releases_compare_as_numbers() -> None:
-    """1.10 comes after 1.9, though not by the alphabet."""
+    """1.10 comes after 1.9."""
     assert Release.parse("1.9") < Release.parse("1.10") < Release.parse("1.10.1") < Release.parse("2.0")
 
 
-def test_a_release_is_written_with_three_numbers() -> None:
-    """A release is written as it can be read again."""
+def test_a_release_has_three_numbers_as_text() -> None:
+    """The text can be parsed again."""
     assert "1.24.0" == str(Release.parse("1.24"))
 
 
-def test_the_default_is_todays() -> None:
-    """Without being told otherwise it is 1.50.1; the oldest there is is 1.8.0."""
+def test_the_default_release() -> None:
+    """It is 1.50.1; the oldest is 1.8.0."""
     assert (Release(1, 8, 0), Release(1, 50, 1)) == (OLDEST_RELEASE, DEFAULT_RELEASE)
 
 
 @pytest.mark.parametrize("feature", sorted(SINCE))
-def test_a_feature_is_there_from_its_release_on(feature: str) -> None:
-    """A release has a feature if it is that of the table or a later one."""
+def test_releases_have_a_feature_from_its_first_on(feature: str) -> None:
+    """Earlier releases do not have it."""
     since = SINCE[feature]
 
     assert since.has(feature)
@@ -58,8 +58,8 @@ def test_a_feature_is_there_from_its_release_on(feature: str) -> None:
     assert not Release(since.major, since.minor - 1, 99).has(feature)
 
 
-def test_the_oldest_release_has_nothing_that_came_later() -> None:
-    """No feature of the table is in 1.8.0, and each of them is in the default."""
+def test_the_oldest_release_has_no_feature_and_the_default_all() -> None:
+    """Every feature of the table came after 1.8.0, and not after 1.50.1."""
     expected: list[str] = []
 
     assert expected == [feature for feature in SINCE if OLDEST_RELEASE.has(feature)]
@@ -79,12 +79,12 @@ def test_the_oldest_release_has_nothing_that_came_later() -> None:
         ("99.0", str(KNOWN_RELEASES[-1])),
     ],
 )
-def test_an_unknown_release_is_the_nearest_lower_one(asked: str, known: str) -> None:
-    """A release that nobody has named is simulated as the one before it."""
+def test_an_unknown_release_is_simulated_as_the_nearest_lower_one(asked: str, known: str) -> None:
+    """A known release is itself."""
     assert known == str(Release.parse(asked).known)
 
 
 def test_every_release_of_the_table_is_known() -> None:
-    """What a feature came with is a release by its own number, and so are the oldest and the default."""
+    """So are the oldest and the default; they are sorted, without duplicates."""
     assert {OLDEST_RELEASE, DEFAULT_RELEASE, *SINCE.values()} <= set(KNOWN_RELEASES)
     assert sorted(set(KNOWN_RELEASES)) == KNOWN_RELEASES

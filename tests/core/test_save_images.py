@@ -1,4 +1,4 @@
-"""Save image requests: a running instance pushed to the registry."""
+"""Save image requests, which push a running instance to the registry."""
 
 import base64
 
@@ -6,7 +6,7 @@ import pytest
 
 from mockanka.core import instances, nodes, save_images, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTemplate, NoTarget, NotFound, NotRunning, Refusal
+from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, Refusal
 from mockanka.core.instance_record import Instance
 from mockanka.core.save_images import SaveError, SaveRequest
 from mockanka.core.scripts import ScriptResult
@@ -27,7 +27,7 @@ from tests.core.builders import (
     template_named,
 )
 
-RULES = (
+ONE_NODE = (
     WARM
     + """
 controller: {saved_size: 10GB}
@@ -35,23 +35,26 @@ scripts:
   - {match: fail, return_code: 3, stdout: tried, stderr: boom, takes: 30s}
 """
 )
-MANY = RULES.replace("capacity: 2", "capacity: 500")
+MANY_SLOTS = ONE_NODE.replace("capacity: 2", "capacity: 500")
 
 
-def packed(text: str) -> str:
+def encode_script(text: str) -> str:
+    """Return a script in base64."""
     return base64.b64encode(text.encode()).decode()
 
 
 def tags(controller: Controller, name: str = "mac") -> list[str]:
+    """Return the tags of a template, oldest first."""
     return [version.tag for version in template_named(controller, name).versions]
 
 
-def ready(text: str = RULES) -> tuple[Controller, Instance]:
+def ready(text: str = ONE_NODE) -> tuple[Controller, Instance]:
+    """Return a controller, and an instance of it that is Started."""
     controller = build_controller(text)
     return controller, started_instance(controller)
 
 
-# The good end.
+# Pushes.
 
 
 def test_a_saved_instance_becomes_a_version_and_is_gone() -> None:
@@ -118,7 +121,7 @@ def test_a_suspended_vm_is_saved_with_its_state(suspend: bool) -> None:
 
 def test_the_new_version_has_the_layers_of_the_instance() -> None:
     """An instance of an earlier tag brings the layers of that tag, and its own on top."""
-    controller = build_controller(RULES)
+    controller = build_controller(ONE_NODE)
     instance = started_instance(controller, tag="base")
     save_instance(controller, instance, tag="fresh")
     pass_time(controller, 100)
@@ -130,9 +133,9 @@ def test_the_new_version_has_the_layers_of_the_instance() -> None:
 def test_an_instance_can_be_saved_as_a_new_template() -> None:
     """It has one version, with number 0, and the cores and RAM of the original template."""
     controller, instance = ready()
-    save = save_instance(controller, instance, "", new_template_name="mine", tag="first")
+    save = save_instance(controller, instance, "", new_template_name="saved", tag="first")
     pass_time(controller, 100)
-    new = template_named(controller, "mine")
+    new = template_named(controller, "saved")
     expected = "done"
 
     assert expected == save.status
@@ -152,11 +155,11 @@ def test_a_saved_version_can_be_started() -> None:
     assert expected == again.ref.serial
 
 
-# Reverting.
+# Reverts.
 
 
 @pytest.mark.parametrize(
-    ("wanted", "left"),
+    ("request_fields", "left"),
     [
         ({"revert_before_push": True}, ["base", "fresh"]),
         ({"revert_before_push": True, "revert_tag": "tools"}, ["base", "fresh"]),
@@ -167,11 +170,11 @@ def test_a_saved_version_can_be_started() -> None:
     ],
 )
 def test_a_revert_before_the_push_deletes_the_named_tag_and_later_ones(
-    wanted: dict[str, object], left: list[str]
+    request_fields: dict[str, object], left: list[str]
 ) -> None:
     """Without a tag the latest goes; an unknown tag is no error, and a tag alone reverts nothing (A19)."""
     controller, instance = ready()
-    save = save_instance(controller, instance, tag="fresh", **wanted)
+    save = save_instance(controller, instance, tag="fresh", **request_fields)
     pass_time(controller, 100)
 
     assert ("done", left) == (save.status, tags(controller))
@@ -201,27 +204,27 @@ def test_numbers_continue_from_the_versions_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "kind"),
+    ("fields", "kind"),
     [
         ({"instance_id": "nobody"}, NotFound),
-        ({"template_id": ""}, NoTarget),
+        ({"template_id": ""}, NoSaveTarget),
         ({"template_id": "nobody"}, NoSuchTemplate),
     ],
 )
-def test_a_request_without_instance_or_target_is_refused(request_: dict[str, str], kind: type[Refusal]) -> None:
+def test_a_request_without_instance_or_target_is_refused(fields: dict[str, str], kind: type[Refusal]) -> None:
     """An unknown instance, no target or an unknown target: nothing changes."""
     controller, instance = ready()
     before = repr(state_of(controller))
-    wanted = {"instance_id": instance.id, "template_id": template_named(controller).id, **request_}
+    request_fields = {"instance_id": instance.id, "template_id": template_named(controller).id, **fields}
     with pytest.raises(kind):
-        save_images.create_save_image(controller, SaveRequest(**wanted))  # type: ignore[arg-type]
+        save_images.create_save_image(controller, SaveRequest(**request_fields))  # type: ignore[arg-type]
 
     assert before == repr(state_of(controller))
 
 
 def test_only_a_started_instance_can_be_saved() -> None:
     """One that is terminating, or already Pushing, is refused with its state."""
-    controller = build_controller(RULES)
+    controller = build_controller(ONE_NODE)
     young, pushed = start_instance(controller), started_instance(controller)
     save_instance(controller, pushed, tag="fresh")
     instances.terminate_instance(controller, young.id)
@@ -257,7 +260,7 @@ def test_a_request_is_found_by_its_id() -> None:
 def test_a_request_has_the_result_of_its_script() -> None:
     """The first script rule that matches sets result and duration; the push follows whatever the result."""
     controller, instance = ready()
-    save = save_instance(controller, instance, tag="fresh", script=packed("make it fail"))
+    save = save_instance(controller, instance, tag="fresh", script=encode_script("make it fail"))
     pass_time(controller, 29)
     during = save.stage.value
     pass_time(controller, 100)
@@ -287,12 +290,12 @@ def test_a_script_that_is_not_base64_ends_in_the_error_of_go(script: str, offset
     assert expected == save.error
 
 
-# One push per template at a time.
+# Waiting requests.
 
 
 def test_pushes_to_one_template_come_one_after_the_other() -> None:
     """The second begins when the first is done; both instances are Pushing meanwhile (C13)."""
-    controller = build_controller(MANY)
+    controller = build_controller(MANY_SLOTS)
     batch = [started_instance(controller) for _ in range(3)]
     saves = [save_instance(controller, instance, tag=f"tag {n}") for n, instance in enumerate(batch)]
     seen = []
@@ -307,7 +310,7 @@ def test_pushes_to_one_template_come_one_after_the_other() -> None:
 
 def test_pushes_to_different_templates_do_not_wait() -> None:
     """A push to another template, or to new ones, begins at once."""
-    controller = build_controller(MANY)
+    controller = build_controller(MANY_SLOTS)
     batch = [started_instance(controller) for _ in range(3)]
     saves = [
         save_instance(controller, batch[0], tag="fresh"),
@@ -321,7 +324,7 @@ def test_pushes_to_different_templates_do_not_wait() -> None:
 
 def test_after_an_error_the_next_request_begins() -> None:
     """A failed request does not block those behind it."""
-    controller = build_controller(MANY)
+    controller = build_controller(MANY_SLOTS)
     batch = [started_instance(controller) for _ in range(2)]
     first, second = save_instance(controller, batch[0], tag="base"), save_instance(controller, batch[1], tag="fresh")
     pass_time(controller, 100)
@@ -332,7 +335,7 @@ def test_after_an_error_the_next_request_begins() -> None:
 
 def test_many_waiting_requests_with_corrupt_scripts_all_fail() -> None:
     """They fail when the request before them is done, without deep recursion."""
-    controller = build_controller(MANY)
+    controller = build_controller(MANY_SLOTS)
     batch = [
         controller.instances[id]
         for id in instances.start_instances(controller, instances.StartRequest(template_named(controller).id), 400)
@@ -346,7 +349,7 @@ def test_many_waiting_requests_with_corrupt_scripts_all_fail() -> None:
     assert {"Started"} == {*states(*batch[1:])}
 
 
-# Bad ends.
+# Errors.
 
 
 def test_an_existing_tag_is_an_error() -> None:
@@ -376,7 +379,7 @@ def test_a_template_deleted_before_the_end_of_the_push_is_an_error(after: float)
 
 def test_an_instance_terminated_while_pushing_ends_its_request_in_error() -> None:
     """Nothing is pushed, and the next request begins."""
-    controller = build_controller(MANY)
+    controller = build_controller(MANY_SLOTS)
     instance, other = started_instance(controller), started_instance(controller)
     save, behind = save_instance(controller, instance, tag="fresh"), save_instance(controller, other, tag="other")
     pass_time(controller, 10)

@@ -1,4 +1,4 @@
-"""Templates of the registry: versions, their files and sizes, deleting and reverting."""
+"""Templates of the registry: versions, their files and sizes, deletion and reverts."""
 
 import pytest
 
@@ -37,14 +37,17 @@ templates:
 
 
 def tags(controller: Controller, name: str = "mac") -> list[str]:
+    """Return the tags of a template, oldest first."""
     return [version.tag for version in template_named(controller, name).versions]
 
 
 def numbers(controller: Controller, name: str = "mac") -> list[int]:
+    """Return the version numbers of a template, oldest first."""
     return [version.number for version in template_named(controller, name).versions]
 
 
 def revert(controller: Controller, tag: str | None = None, number: int | None = None, name: str = "mac") -> None:
+    """Revert a template."""
     templates.revert_template(controller, template_named(controller, name).id, tag, number)
 
 
@@ -90,7 +93,7 @@ def test_files_are_identified_by_name() -> None:
 
 
 def test_a_version_with_a_saved_state_is_suspended() -> None:
-    """VMs of a version that has state files resume from them."""
+    """Its VMs resume from the state files."""
     expected = [False, True, False]
 
     assert expected == [version.suspended for version in template_named(build_controller(THREE)).versions]
@@ -136,13 +139,13 @@ def test_versions_keep_their_serials() -> None:
     """The versions that are left are listed with their place in the history."""
     controller = build_controller(THREE)
     revert(controller, "latest")
-    live = template_named(controller).versions_by_serial()
+    versions = template_named(controller).versions_by_serial()
     expected = [(0, "base"), (1, "tools")]
 
-    assert expected == [(serial, version.tag) for serial, version in live]
+    assert expected == [(serial, version.tag) for serial, version in versions]
 
 
-# Finding.
+# Search.
 
 
 def test_a_template_is_found_by_its_id() -> None:
@@ -228,7 +231,7 @@ def test_the_refusal_of_a_tag_is_plain_text() -> None:
     assert "No such tag 15.0" == str(NoSuchTag("15.0"))
 
 
-# Deleting.
+# Deletion.
 
 
 def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
@@ -268,7 +271,7 @@ def test_a_template_in_use_may_be_deleted() -> None:
     assert instance.ref in controller.nodes[instance.node_id or ""].cached
 
 
-# Reverting.
+# Reverts.
 
 
 @pytest.mark.parametrize(
@@ -295,7 +298,7 @@ def test_a_revert_deletes_the_named_version_and_every_later_one(
 
 
 def test_a_revert_shrinks_the_template() -> None:
-    """The layers of deleted versions no longer count."""
+    """The layers of deleted versions do not count any more."""
     controller = build_controller(THREE)
     revert(controller, "tools")
     expected = 10 * GB
@@ -373,7 +376,7 @@ nodes: [{name: alpha, cached: [mac]}]
 def test_a_version_has_the_times_of_its_push_and_last_pull() -> None:
     """Pushed with the scenario or by a save image request; pulled when a node last finished a pull."""
     controller = build_controller(DISK)
-    begun = controller.now
+    began = controller.now
     (base, tools) = template_named(controller).versions
     save_instance(controller, started_instance(controller), tag="fresh", suspend=False)
     pass_time(controller, 100)
@@ -382,8 +385,8 @@ def test_a_version_has_the_times_of_its_push_and_last_pull() -> None:
     fresh = template_named(controller).versions[-1]
     other = template_named(controller, "other")
 
-    assert (begun, begun, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
-    assert begun < fresh.pushed == template_named(controller).pushed
-    assert (begun, other.pulled) == (other.pushed, other.versions[0].pulled)
-    assert begun < other.pulled
+    assert (began, began, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
+    assert began < fresh.pushed == template_named(controller).pushed
+    assert (began, other.pulled) == (other.pushed, other.versions[0].pulled)
+    assert began < other.pulled
     assert 0 == template_named(controller).pulled

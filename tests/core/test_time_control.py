@@ -1,4 +1,4 @@
-"""Moving time on by hand."""
+"""Control of the time."""
 
 import pytest
 
@@ -22,17 +22,17 @@ FULL = WARM.replace("capacity: 2", "capacity: 0")
 
 
 def test_time_is_advanced_by_a_length() -> None:
-    """Everything due in that length happens, and now is as much later."""
+    """Events that are due happen, and the time is that much later."""
     controller = build_controller(WARM)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     before = controller.now
     time_control.advance_by(controller, 21 * SECOND)
 
-    assert (before + 21 * SECOND, "Started") == (controller.now, mine.state)
+    assert (before + 21 * SECOND, "Started") == (controller.now, instance.state)
 
 
-def test_time_is_advanced_by_nothing() -> None:
-    """A length of nothing lives through what is due now."""
+def test_time_can_be_advanced_by_nothing() -> None:
+    """Only events that are due now happen."""
     controller = build_controller(WARM)
     before = controller.now
     time_control.advance_by(controller, 0)
@@ -41,7 +41,7 @@ def test_time_is_advanced_by_nothing() -> None:
 
 
 def test_time_does_not_go_back() -> None:
-    """A negative length is refused and nothing moves."""
+    """A negative length is refused, and nothing changes."""
     controller = build_controller(WARM)
     before = controller.now
     with pytest.raises(ValueError, match="time does not go back"):
@@ -51,7 +51,7 @@ def test_time_does_not_go_back() -> None:
 
 
 def test_time_ends_with_the_year_9000() -> None:
-    """What leads beyond the last moment that can be written is refused; up to it time moves."""
+    """Time can be advanced up to its end, and not beyond."""
     controller = build_controller(WARM)
     with pytest.raises(ValueError, match="beyond the year 9000"):
         time_control.advance_by(controller, END_OF_TIME - controller.now + 1)
@@ -61,24 +61,24 @@ def test_time_ends_with_the_year_9000() -> None:
     assert expected == controller.now
 
 
-def test_next_goes_to_the_next_event_and_no_further() -> None:
-    """Each step is one moment at which something happens; with nothing left there is no step."""
+def test_time_advances_to_the_next_event() -> None:
+    """Each call advances to the moment of one, until none is left."""
     controller = build_controller(WARM)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     begun, seen = controller.now, []
     while time_control.advance_to_next(controller):
-        seen.append(((controller.now - begun) / SECOND, mine.state.value))
+        seen.append(((controller.now - begun) / SECOND, instance.state.value))
     expected = [(1.0, "Scheduling"), (21.0, "Started")]
 
     assert expected == [pair for n, pair in enumerate(seen) if pair not in seen[:n]]
-    assert "Started" == mine.state
+    assert "Started" == instance.state
 
 
-def test_next_passes_over_dead_events() -> None:
-    """What no longer matters is no next event."""
+def test_an_event_that_is_not_current_is_not_the_next() -> None:
+    """Time advances to the first that is."""
     controller = build_controller(WARM)
-    mine = start_instance(controller)
-    instances.terminate_instance(controller, mine.id)
+    instance = start_instance(controller)
+    instances.terminate_instance(controller, instance.id)
     begun = controller.now
     moved = time_control.advance_to_next(controller)
 
@@ -86,123 +86,123 @@ def test_next_passes_over_dead_events() -> None:
     assert begun + 60 * SECOND == controller.now
 
 
-def test_settle_goes_on_until_all_are_where_they_are_going() -> None:
-    """Pulling and booting are over afterwards; being forgotten is not waited for."""
+def test_settle_waits_for_final_states() -> None:
+    """It waits for pulls and boots, but not until a terminated instance is forgotten."""
     controller = build_controller(COLD)
-    mine, leaving = started_instance(controller), started_instance(controller)
+    instance, leaving = started_instance(controller), started_instance(controller)
     instances.terminate_instance(controller, leaving.id)
     begun = controller.now
     time_control.settle(controller)
     expected = ("Started", "Terminated", True)
 
-    assert expected == (mine.state, leaving.state, controller.idle)
+    assert expected == (instance.state, leaving.state, controller.idle)
     assert begun + 5 * SECOND == controller.now
 
 
 def test_settle_does_not_wait_for_capacity() -> None:
-    """Who has no node is not on its way; settling ends."""
+    """An instance that no node takes stays Scheduling."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     time_control.settle(controller)
     expected = ("Scheduling", True)
 
-    assert expected == (mine.state, controller.idle)
+    assert expected == (instance.state, controller.idle)
 
 
-def test_settle_waits_for_a_lost_node_to_be_given_up() -> None:
-    """Instances of a lost node are on their way to Error."""
+def test_settle_waits_for_the_timeout_of_a_lost_node() -> None:
+    """Its instances are Error afterwards."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
     lose_node(controller)
     time_control.settle(controller)
 
-    assert "Error" == mine.state
+    assert "Error" == instance.state
 
 
-def test_waiting_for_a_state_goes_there_and_no_further() -> None:
-    """Time stops the moment the instance is in the state."""
+def test_time_advances_until_an_instance_has_a_state() -> None:
+    """It advances no further."""
     controller = build_controller(COLD)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+    time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
-    assert ("Started", begun + 36 * SECOND) == (mine.state, controller.now)
+    assert ("Started", begun + 36 * SECOND) == (instance.state, controller.now)
 
 
-def test_waiting_for_the_state_it_is_in_takes_no_time() -> None:
-    """An instance that is there need not move."""
+def test_waiting_for_the_present_state_takes_no_time() -> None:
+    """The instance has the state already."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
     begun = controller.now
-    time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+    time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
     assert begun == controller.now
 
 
 def test_waiting_for_an_unknown_instance_is_not_found() -> None:
-    """There must be somebody to wait for."""
+    """The instance must exist."""
     with pytest.raises(NotFound):
-        time_control.wait_for(build_controller(WARM), "nobody", InstanceState.STARTED)
+        time_control.wait_for_state(build_controller(WARM), "nobody", InstanceState.STARTED)
 
 
-def test_waiting_for_what_cannot_be_ends_at_once() -> None:
-    """A state that the life cycle does not lead to is never waited for."""
+def test_waiting_for_a_state_that_cannot_be_reached_fails_at_once() -> None:
+    """The life cycle decides that, and no time passes."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
     begun = controller.now
     with pytest.raises(Never, match=r"^an instance that is Started is never Pulling$"):
-        time_control.wait_for(controller, mine.id, InstanceState.PULLING)
+        time_control.wait_for_state(controller, instance.id, InstanceState.PULLING)
 
     assert begun == controller.now
 
 
-def test_waiting_for_an_instance_in_error_says_its_message() -> None:
-    """Who waits for a failed instance hears why it failed."""
+def test_waiting_for_an_instance_in_error_names_its_message() -> None:
+    """The exception says why it failed."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
     nodes.delete_node(controller, node_named(controller).id)
 
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(node alpha was deleted\)$"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
 
-def test_waiting_without_capacity_says_what_is_missing() -> None:
-    """Who waits for an instance without a node hears why there is none."""
+def test_waiting_without_capacity_names_what_is_missing() -> None:
+    """The exception says why no node takes the instance."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
 
-    with pytest.raises(Never, match=rf"^instance {mine.id} stays Scheduling: no free slot \(1 node\)$"):
-        time_control.wait_for(controller, mine.id, InstanceState.STARTED)
+    with pytest.raises(Never, match=rf"^instance {instance.id} stays Scheduling: no free slot \(1 node\)$"):
+        time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
 
-def test_waiting_for_one_that_vanishes_says_so() -> None:
-    """A never-placed instance is gone without having been Terminated."""
+def test_waiting_for_an_instance_that_is_gone_fails() -> None:
+    """An instance that was never placed is gone without having been Terminated."""
     controller = build_controller(FULL)
-    mine = start_instance(controller)
-    instances.terminate_instance(controller, mine.id)
+    instance = start_instance(controller)
+    instances.terminate_instance(controller, instance.id)
 
-    with pytest.raises(Never, match=f"^instance {mine.id} is gone without having been Terminated$"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+    with pytest.raises(Never, match=f"^instance {instance.id} is gone without having been Terminated$"):
+        time_control.wait_for_state(controller, instance.id, InstanceState.TERMINATED)
 
 
-def test_waiting_for_one_that_rests_says_that_nothing_is_on_its_way() -> None:
-    """A Started instance terminates only when it is told to."""
+def test_waiting_fails_if_nothing_is_on_its_way() -> None:
+    """A Started instance does not terminate by itself."""
     controller = build_controller(WARM)
-    mine = started_instance(controller)
+    instance = started_instance(controller)
 
     with pytest.raises(Never, match=r"stays Started: nothing is on its way$"):
-        time_control.wait_for(controller, mine.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, instance.id, InstanceState.TERMINATED)
 
 
-def test_why_it_stays_knows_lost_nodes_and_missing_ones() -> None:
-    """The reason is the silent node, the missing capacity, or that nothing happens by itself."""
+def test_the_reason_for_a_standstill() -> None:
+    """It is a lost node, missing capacity, or that nothing is on its way."""
     controller = build_controller(WARM)
     up = started_instance(controller)
-    resting = time_control.why_not_reached(controller, up)
+    resting = time_control.explain_standstill(controller, up)
     lose_node(controller)
     waiting = start_instance(controller)
     pass_time(controller, 5)
 
     assert "nothing is on its way" == resting
-    assert "node alpha does not report" == time_control.why_not_reached(controller, up)
-    assert "not reporting (1 node)" == time_control.why_not_reached(controller, waiting)
+    assert "node alpha does not report" == time_control.explain_standstill(controller, up)
+    assert "not reporting (1 node)" == time_control.explain_standstill(controller, waiting)

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 
 from mockanka.check.catalog import CHECKS
-from mockanka.check.results import Left
+from mockanka.check.results import Leftover
 from mockanka.cli.check import check_command
 from mockanka.cli.proxy import proxy_command
 from mockanka.cli.snapshot import snapshot_command
-from tests.check.simulated import Simulated, checked
+from tests.check.simulated import SimulatedController, check_simulated
 from tests.pages import PAGES, blocks
 from tests.picture import COMMAND, PICTURE, drawn, words
 
@@ -24,7 +24,7 @@ def test_the_table_has_every_check() -> None:
     """Its id, its level and its claim, in the catalogue's order."""
     rows = re.findall(r"^\| `([a-z-]+)` \| (must|should|note) \| (.*) \|$", PAGE, re.MULTILINE)
 
-    assert [(each.id, each.level.value, each.what) for each in CHECKS.values()] == rows
+    assert [(each.id, each.level.value, each.claim) for each in CHECKS.values()] == rows
 
 
 def keys_of(value: Any) -> set[str]:
@@ -36,8 +36,8 @@ def keys_of(value: Any) -> set[str]:
 
 def test_the_json_is_described_key_by_key() -> None:
     """What a run with findings writes has no key that the page does not name, and its rows are the outer keys."""
-    results = checked(Simulated(spoil=lambda exchange: replace(exchange, status=201)))
-    results.left.append(Left("group", "x", "curl"))
+    results = check_simulated(SimulatedController(alter=lambda exchange: replace(exchange, status=201)))
+    results.leftovers.append(Leftover("group", "x", "curl"))
     told = results.as_json()
     section = PAGE.partition("## The JSON")[2].partition("\n## ")[0]
     named = set(re.findall(r"`([a-z_]+)`", section))

@@ -15,15 +15,15 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from mockanka.contract.evidence import GRADES
+from mockanka.contract.evidence import EVIDENCE_GRADES
+from tests.facts import FACTS_PAGE as PAGE
+from tests.facts import anchors
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "controller-facts.md"
 
 SUFFIXES = {".cfg", ".go", ".java", ".js", ".md", ".py", ".sh", ".toml", ".yaml", ".yml"}
 SKIPPED_FOLDERS = {"build", "dist", "node_modules", "__pycache__"}
 
-ANCHOR = re.compile(r'<a id="([^"]*)"></a>')
 HEADING = re.compile(r'^#+ <a id="([^"]*)"></a>(\S+?)\.? ', re.MULTILINE)
 
 NUMBERED = r"[A-H]\d{1,2}(?:\.\d{1,2})?\b"
@@ -66,11 +66,6 @@ class Citation(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: controller-facts has no section {self.section}"
-
-
-def anchors(page: str) -> list[str]:
-    """Return the anchors of the page, in its order."""
-    return ANCHOR.findall(page)
 
 
 def source_files(root: Path) -> Iterator[Path]:
@@ -219,7 +214,7 @@ def _evidence(file: str, text: str) -> Iterator[Citation]:
                 yield from scalars(item[1] if isinstance(node, yaml.MappingNode) else item)
 
     for scalar in walk(yaml.compose(text, Loader=loader)):
-        if scalar.value not in GRADES:
+        if scalar.value not in EVIDENCE_GRADES:
             yield Citation(file, scalar.start_mark.line + 1, scalar.value)
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from mockanka.contract.document import METHODS
+from mockanka.contract.document import OPENAPI_METHODS
 from mockanka.core.operations import OPERATIONS as TABLE
 from mockanka.core.release import DEFAULT_RELEASE, SINCE
 from tests.contracts import FAIL, RELEASES, Contract, contract, has, whole
@@ -100,7 +100,7 @@ def test_the_operations_are_exactly_the_agreed_ones() -> None:
     found = {
         (path, method): (item[method]["operationId"], item[method].get("x-since"))
         for path, item in whole()["paths"].items()
-        for method in METHODS
+        for method in OPENAPI_METHODS
         if method in item
     }
 

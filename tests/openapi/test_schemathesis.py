@@ -57,11 +57,11 @@ class Seen(Exchange):
 
     @property
     def operation(self) -> dict[str, Any] | None:
-        return judge(self.release).operation(*self.key)
+        return judge(self.release).operation(*self.operation_key)
 
     @property
     def asked(self) -> str:
-        return judge(self.release).asked(self)
+        return judge(self.release).selected_query(self)
 
     @cached_property
     def said(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def wrong(case: schemathesis.Case, *checks: str) -> str | None:
     watched = case.operation.schema.app
     if not isinstance(watched, Watched):
         return None
-    found = [each for each in judge(watched.release).answers(watched.last) if each.check in checks]
+    found = [each for each in judge(watched.release).check_response(watched.last) if each.check in checks]
     return str(found[0]) if found else None
 
 
@@ -161,7 +161,7 @@ class Watched:
         )
         if self.spoil and exchange.operation:
             exchange = self.spoil(exchange)
-            answer.data, answer.status_code = exchange.content, exchange.status
+            answer.data, answer.status_code = exchange.response_content, exchange.status
         self.last = exchange
         self._count(exchange)
         return answer(environ, start_response)
@@ -351,7 +351,7 @@ def test_every_operation_keeps_to_the_document(release: str) -> None:
     needs_nothing = {each["operationId"] for (method, _), each in judge(release).operations.items() if method == "GET"}
     assert spared <= needs_nothing | {"updateNodes"}
     # Each of the shapes of an answer was seen.
-    shapes = {(name, key) for name, each in each_operation.items() for key in judge(release).shapes(each)}
+    shapes = {(name, key) for name, each in each_operation.items() for key in judge(release).query_shapes(each)}
     assert len(shapes) >= 10
     assert set() == {shape for shape in shapes if not watched.shapes[shape]}
 
@@ -361,20 +361,20 @@ def test_every_operation_keeps_to_the_document(release: str) -> None:
 
 def retold(exchange: Seen, **changed: Any) -> Seen:
     """The exchange with another envelope in its answer."""
-    return replace(exchange, content=json.dumps({**exchange.said, **changed}).encode())
+    return replace(exchange, response_content=json.dumps({**exchange.said, **changed}).encode())
 
 
 def always_ok(exchange: Seen) -> Seen:
     """FAIL turned into a bare OK."""
     if exchange.said["status"] == "OK":
         return exchange
-    return replace(exchange, content=b'{"status":"OK","message":""}\n', status=200)
+    return replace(exchange, response_content=b'{"status":"OK","message":""}\n', status=200)
 
 
 def always_refused(exchange: Seen) -> Seen:
     """Everything called invalid."""
     status = 400 if has(exchange.release, "1.20.0") else 200
-    return replace(exchange, content=b'{"status":"FAIL","message":"invalid request: no"}', status=status)
+    return replace(exchange, response_content=b'{"status":"FAIL","message":"invalid request: no"}', status=status)
 
 
 def always_the_list(exchange: Seen) -> Seen:

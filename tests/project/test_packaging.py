@@ -79,7 +79,7 @@ def test_an_installed_mockanka_serves_default_outside_the_checkout(
 
         assert (source if kind == "editable" else environment) in Path(home).parents
         assert status["body"]["status"] == "Running"
-        assert yaml.safe_load(contract) == document.at_release(document.load(), DEFAULT_RELEASE)
+        assert yaml.safe_load(contract) == document.at_release(document.load_document(), DEFAULT_RELEASE)
         assert scenarios == {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
         # The contract is inside, so that a controller can be held against it from anywhere.
         run(mockanka, "check", server.url, "--interval", "1ms", "--no-generated", cwd=elsewhere)

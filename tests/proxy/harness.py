@@ -16,7 +16,7 @@ import uvloop
 from mockanka.core.release import Release
 from mockanka.proxy.proxy import Book, Proxy, target_of
 from mockanka.recording.har import Writer
-from mockanka.remote.client import Access
+from mockanka.remote.client import ClientOptions
 from mockanka.server.http_server import url_of
 from tests.server.test_response_faults import TIMEOUT, ask, raw
 
@@ -24,7 +24,7 @@ from tests.server.test_response_faults import TIMEOUT, ask, raw
 class Passing:
     """A proxy that passes on to a target until ``stop``."""
 
-    def __init__(self, target: str, release: str, har: Path | None, annotate: bool, access: Access) -> None:
+    def __init__(self, target: str, release: str, har: Path | None, annotate: bool, access: ClientOptions) -> None:
         self.said: list[str] = []
         self.listening = socket.create_server(("127.0.0.1", 0))
         self.url = url_of(self.listening)
@@ -76,10 +76,10 @@ def passing(
     release: str = "1.50.1",
     har: Path | None = None,
     annotate: bool = False,
-    access: Access | None = None,
+    access: ClientOptions | None = None,
 ) -> Iterator[Passing]:
     """A proxy in front of a target, ended at the end."""
-    proxy = Passing(target, release, har, annotate, access or Access())
+    proxy = Passing(target, release, har, annotate, access or ClientOptions())
     try:
         yield proxy
     finally:

@@ -20,7 +20,7 @@ from mockanka.testing.anka import Anka
 from tests.cli.test_commands import call
 from tests.pages import blocks
 from tests.processes import PATIENCE, Serving, serving
-from tests.remote.test_client import CERTIFICATE
+from tests.remote.servers import CERTIFICATE
 from tests.server.test_response_faults import STATUS, VM, Answer, ask, head, hear, raw
 
 
@@ -57,7 +57,7 @@ def test_the_command_passes_on_until_it_is_told_to_stop(anka: Anka, tmp_path: Pa
     assert [[], ["operation"]] == [[one.check for one in each.violations] for each in judged][:2]
     assert Release.parse("1.24.0") == load(har).release
     assert f"mockanka: passes on to {anka.url}, release 1.24.0\n" in told
-    assert "mockanka: client (must) in GET /nowhere: operation: GET /nowhere is none\n" in told
+    assert "mockanka: client (must) in GET /nowhere: operation: GET /nowhere is not an operation\n" in told
     assert "violations of the client: 1, of the controller: 0\n" in told
 
 
@@ -129,9 +129,9 @@ def test_the_page_shows_a_report_as_it_is() -> None:
 
 
 REFUSED: list[tuple[list[str], str]] = [
-    (["nonsense"], "'nonsense' is no URL of a controller: write it like http://anka.example:8090"),
-    (["ftp://a"], "'ftp://a' is no URL of a controller: write it like http://anka.example:8090"),
-    (["http://a:x"], "'http://a:x' is no URL (Invalid port: 'x'): write it like http://anka.example:8090"),
+    (["nonsense"], "'nonsense' is not the URL of a controller: write it like http://anka.example:8090"),
+    (["ftp://a"], "'ftp://a' is not the URL of a controller: write it like http://anka.example:8090"),
+    (["http://a:x"], "'http://a:x' is not a URL (Invalid port: 'x'): write it like http://anka.example:8090"),
     (
         ["http://127.0.0.1:1/anka"],
         "'http://127.0.0.1:1/anka' has a path, but requests go on as they come: leave it out, "
@@ -174,7 +174,7 @@ def test_a_target_that_is_no_controller_is_refused(anka: Anka) -> None:
     done = call("proxy", anka.url, "--port", "0")
 
     assert 2 == done.exit_code
-    assert "the web server there is no controller" in done.output
+    assert "the web server there is not a controller" in done.output
 
 
 def test_a_recording_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -23,11 +23,11 @@ from hypothesis import strategies as st
 import mockanka
 from mockanka.core.faults import RESPONSE_FAULTS
 from mockanka.proxy.relay import HEADER
-from mockanka.remote.client import Access
+from mockanka.remote.client import ClientOptions
 from mockanka.server.http_server import url_of
 from mockanka.testing.anka import Anka
 from tests.proxy.harness import Passing, conversation, exactly, listening, passing
-from tests.remote.test_client import CERTIFICATE
+from tests.remote.servers import CERTIFICATE
 from tests.server.test_response_faults import (
     STATUS,
     TIMEOUT,
@@ -698,8 +698,8 @@ def tls_port(answers: bytes) -> Iterator[str]:
         thread.join(TIMEOUT)
 
 
-@pytest.mark.parametrize("access", [Access(insecure=True), Access(ca=CERTIFICATE)])
-def test_a_target_may_speak_tls(access: Access) -> None:
+@pytest.mark.parametrize("access", [ClientOptions(insecure=True), ClientOptions(ca=CERTIFICATE)])
+def test_a_target_may_speak_tls(access: ClientOptions) -> None:
     """The client speaks plain HTTP, and hears the same bytes and the same end."""
     with tls_port(answer()) as url, passing(url, access=access) as proxy, closing(raw(proxy.url)) as connection:
         connection.sendall(GET)

@@ -20,7 +20,7 @@ from mockanka.proxy.recorder import Book
 from mockanka.proxy.relay import HEADER
 from mockanka.recording.exchanges import Recorded
 from mockanka.recording.har import Writer
-from mockanka.remote.client import Access
+from mockanka.remote.client import ClientOptions
 from mockanka.server.http_server import url_of
 from tests.proxy.harness import conversation, exactly, listening, passing
 from tests.proxy.test_proxy import GET, answer, as_much_as_goes
@@ -170,7 +170,7 @@ def test_no_more_is_read_than_can_be_kept_while_an_answer_is_judged(monkeypatch:
 def test_a_release_that_nobody_tells_is_todays() -> None:
     """A target that is down when it is asked at last: judged by today's release, and said so."""
     said: list[str] = []
-    asking = Asking(target_of("http://127.0.0.1:1", Access()), Access(), said.append)
+    asking = Asking(target_of("http://127.0.0.1:1", ClientOptions()), ClientOptions(), said.append)
 
     assert (None, DEFAULT_RELEASE) == (asking.now(), asking.later())
     assert [False, True] == [

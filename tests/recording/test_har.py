@@ -89,7 +89,7 @@ def test_an_entry_says_all_of_an_exchange(recorded: Recorded) -> None:
 
 def test_an_entry_has_what_har_requires() -> None:
     """Each field that HAR 1.2 does not call optional is there, so that other programs take it."""
-    entry = entry_of(Recorded(Exchange("POST", "/", "a=b", b"{}", content=b"\xff"), url="http://x/?a=b"), [])
+    entry = entry_of(Recorded(Exchange("POST", "/", "a=b", b"{}", response_content=b"\xff"), url="http://x/?a=b"), [])
 
     assert {"startedDateTime", "time", "request", "response", "cache", "timings"} <= entry.keys()
     assert {"method", "url", "httpVersion", "cookies", "headers", "queryString", "headersSize", "bodySize"} <= entry[
@@ -189,7 +189,7 @@ def test_bodies_are_recorded_as_they_were_before_compression(tmp_path: Path) -> 
         entry["request"]["postData"]["_encoding"],
         entry["request"]["postData"]["text"],
     )
-    assert (b"\xff\x00", content) == (exchange.sent, exchange.content)
+    assert (b"\xff\x00", content) == (exchange.request_content, exchange.response_content)
 
 
 def test_what_is_open_when_the_proxy_stops_is_recorded(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import KNOWN_RELEASES, Release
-from mockanka.core.restarts import STOPPED
+from mockanka.core.restarts import RESTART_MESSAGE
 from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump
@@ -215,7 +215,7 @@ def test_a_restart_goes_on_and_shows_as_the_release_shows_it(
 
     assert ((), state) == (loaded.notes, shown)
     assert seen.vm is not None
-    assert ("Started", "running", STOPPED) == (seen.state, seen.vm.status, seen.message)
+    assert ("Started", "running", RESTART_MESSAGE) == (seen.state, seen.vm.status, seen.message)
 
 
 @pytest.mark.parametrize("first", ["1.46.0", "1.50.1"])
@@ -263,7 +263,7 @@ def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
 def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
     """Before 1.20 what is cached stays."""
     controller = at("1.50.1")
-    removals.request_removal(controller, template_named(controller).id)
+    removals.request_template_removal(controller, template_named(controller).id)
     loaded = carried(controller, "1.19.0")
 
     assert ("node alpha: the removal of templates came with 1.20.0, and is left out",) == loaded.notes

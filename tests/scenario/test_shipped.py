@@ -115,7 +115,7 @@ def test_busy_is_full_and_has_a_queue() -> None:
     waiting = [each for each in controller.instances.values() if each.state is InstanceState.SCHEDULING]
 
     assert 0 == free_slots(controller)
-    assert ["no free slot (3 nodes)"] * 5 == [placement.why_waiting(controller, each) for each in waiting]
+    assert ["no free slot (3 nodes)"] * 5 == [placement.explain_waiting(controller, each) for each in waiting]
 
 
 def test_the_urgent_ones_of_busy_come_first() -> None:

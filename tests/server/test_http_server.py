@@ -127,7 +127,7 @@ def test_sixteen_threads_starting_and_terminating_leave_a_sound_state() -> None:
         assert len(here) <= each.capacity
         assert set(each.occupants) == {one.id for one in here}
         assert nodes.running_load(controller, each).vm_count == len(running)
-        assert len(usb.claimed(controller, each)) == sum(one.usb is not None for one in here)
+        assert len(usb.find_claimed_devices(controller, each)) == sum(one.usb is not None for one in here)
     assert len(set(ids)) == len(ids) == 16 * 12 * 2
     assert settled.status_code == 200
     # Each thread's first twelve are terminated; of the others 200 have a slot and the rest waits or has come up.

@@ -130,11 +130,11 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("args", "complaint"),
     [
-        (["not a url"], "is no URL"),
+        (["not a url"], "is not the URL of a controller"),
         (["http://127.0.0.1:PORT"], "nothing listens at 127.0.0.1 port"),
         (["http://127.0.0.1:PORT", "-o", "nowhere/at/all.yaml"], "there is no folder"),
         (["http://127.0.0.1:PORT", "--release", "new"], "--release"),
-        (["http://127.0.0.1:PORT", "--header", "X"], "is no header"),
+        (["http://127.0.0.1:PORT", "--header", "X"], "is not a header"),
         (["http://127.0.0.1:PORT", "--timeout", "0"], "is no time"),
         (["https://127.0.0.1:PORT", "--ca", "nowhere.pem"], "--ca: there is no file nowhere.pem"),
     ],

@@ -9,11 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
+from mockanka.api.app import create_app
 from mockanka.core import nodes
 from mockanka.core.controller import Controller
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
-from mockanka.remote.client import Remote, Unusable
+from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.scenario import Scenario, shipped
 from mockanka.snapshot import snapshot
 from mockanka.snapshot.fetch import read
@@ -187,7 +188,7 @@ def test_a_registry_that_is_down_makes_no_snapshot() -> None:
     faults = "\nfaults: [{match: {event: begin}, do: {registry: down}}]"
     controller = controller_of(CORNERS + faults)
 
-    with pytest.raises(Unusable, match="the registry cannot be reached; a snapshot needs the registry"):
+    with pytest.raises(ControllerError, match="the registry cannot be reached; a snapshot needs the registry"):
         snapshot_of(controller)
 
 
@@ -267,7 +268,7 @@ def test_a_disk_that_is_fuller_than_it_can_be_is_kept() -> None:
 # What a real controller may say.
 
 
-def saying(controller: Controller, path: str, change: Callable[[Any], Any]) -> Remote:
+def saying(controller: Controller, path: str, change: Callable[[Any], Any]) -> ControllerClient:
     """A controller that says something else in answer to one GET."""
     wire = Wire(controller)
 
@@ -280,7 +281,7 @@ def saying(controller: Controller, path: str, change: Callable[[Any], Any]) -> R
         changed = change(json.loads(said.data))
         return changed if isinstance(changed, httpx.Response) else httpx.Response(200, json=changed)
 
-    return Remote(URL, transport=httpx.MockTransport(answer))
+    return ControllerClient(URL, transport=httpx.MockTransport(answer))
 
 
 def body(change: Callable[[Any], object]) -> Callable[[Any], Any]:
@@ -295,12 +296,16 @@ def body(change: Callable[[Any], object]) -> Callable[[Any], Any]:
 
 def test_no_request_but_a_get_is_sent() -> None:
     """A snapshot asks, and does nothing else."""
-    remote = remote_of(controllers.shipped("reference"))
-    sent: list[str] = []
-    remote.heard.append(lambda exchange: sent.append(exchange.method))
-    snapshot(remote)
+    methods: set[str] = set()
 
-    assert {"GET"} == set(sent)
+    class Recording(httpx.WSGITransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            methods.add(request.method)
+            return super().handle_request(request)
+
+    snapshot(ControllerClient(URL, transport=Recording(create_app(controllers.shipped("reference")))))
+
+    assert {"GET"} == methods
 
 
 @pytest.mark.parametrize(
@@ -343,7 +348,7 @@ def test_what_a_scenario_cannot_hold_is_left_out_and_said(path: str, change: Cal
             "--token",
         ),
         ("status", lambda it: httpx.Response(302, headers={"Location": "https://x/"}), "redirect to https://x/"),
-        ("status", lambda it: httpx.Response(200, text="<html>"), "no controller"),
+        ("status", lambda it: httpx.Response(200, text="<html>"), "not a controller"),
         ("status", lambda it: {"status": "OK", "message": ""}, "no body"),
         ("status", body(lambda it: it.update(version="new")), "give --release"),
         ("node", lambda it: {"status": "OK", "message": "", "body": None}, "no list"),
@@ -354,7 +359,7 @@ def test_what_a_scenario_cannot_hold_is_left_out_and_said(path: str, change: Cal
 )
 def test_what_makes_no_snapshot_is_said(path: str, change: Callable[[Any], Any], complaint: str) -> None:
     """Where there is no controller, or nothing that a scenario could do without, the reason is named."""
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(ControllerError) as refused:
         snapshot(saying(controllers.shipped("default"), path, change))
 
     assert complaint in str(refused.value)

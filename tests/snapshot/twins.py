@@ -9,7 +9,7 @@ import httpx
 
 from mockanka.api.app import create_app
 from mockanka.core.controller import Controller
-from mockanka.remote.client import Remote
+from mockanka.remote.client import ControllerClient
 from mockanka.scenario import Options, Scenario
 from mockanka.snapshot import snapshot
 from tests.api.client import Wire
@@ -24,9 +24,9 @@ BY_ID = {
 }
 
 
-def remote_of(controller: Controller) -> Remote:
+def remote_of(controller: Controller) -> ControllerClient:
     """A controller as one that is asked from afar."""
-    return Remote(URL, transport=httpx.WSGITransport(create_app(controller)))
+    return ControllerClient(URL, transport=httpx.WSGITransport(create_app(controller)))
 
 
 def snapshot_of(controller: Controller, **options: Any) -> str:

@@ -3,15 +3,7 @@
 import pytest
 
 from mockanka.core import time_control
-from tests.core.builders import (
-    COLD,
-    WARM,
-    build_controller,
-    node_named,
-    pass_time,
-    start_instance,
-    states,
-)
+from tests.core.builders import COLD, WARM, build_controller, node_named, pass_time, start_instance, states
 from tests.core.fault_effects.helpers import add_fault, history_after, remove_fault
 
 

@@ -2,14 +2,7 @@
 
 import pytest
 
-from tests.core.builders import (
-    COLD,
-    WARM,
-    build_controller,
-    node_named,
-    pass_time,
-    start_instance,
-)
+from tests.core.builders import COLD, WARM, build_controller, node_named, pass_time, start_instance
 from tests.core.fault_effects.helpers import add_fault, remove_fault, start_distribution
 
 

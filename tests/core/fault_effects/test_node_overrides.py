@@ -86,8 +86,8 @@ def test_instances_fail_if_their_node_is_offline_too_long() -> None:
 
 def test_a_begin_rule_matches_nodes_by_name_and_group() -> None:
     """It overrides the nodes that it names, or all of them."""
-    text = PAIR + "groups: [{name: mine, nodes: [beta]}]\n"
-    for match, expected in (({"node": "alpha"}, [True, False]), ({"group": "mine"}, [False, True]), ({}, [True] * 2)):
+    text = PAIR + "groups: [{name: second, nodes: [beta]}]\n"
+    for match, expected in (({"node": "alpha"}, [True, False]), ({"group": "second"}, [False, True]), ({}, [True] * 2)):
         controller = build_controller(text)
         add_fault(controller, "begin", "{node: updating}", **match)
         pass_time(controller, 0)
@@ -164,7 +164,7 @@ SHOWN_BY_OVERRIDE = {
 
 
 def is_overridden(controller: Controller, what: str) -> bool:
-    """Whether the first node is what a rule made of it."""
+    """Whether an override shows on the node alpha."""
     return (
         bool(node_named(controller).manual_vms)
         if what == "full"
@@ -184,8 +184,8 @@ def is_overridden(controller: Controller, what: str) -> bool:
 def test_an_override_by_two_rules_lasts_until_the_later_end(what: str, first: str, second: str, ends: int) -> None:
     """The node is back at the later of the two ends, and not before, whichever rule began first."""
     controller = build_controller(RELEASE_1_32 + WARM)
-    for each in (first, second):
-        add_fault(controller, "begin", f"{{node: {what}, {each}}}")
+    for times in (first, second):
+        add_fault(controller, "begin", f"{{node: {what}, {times}}}")
     pass_time(controller, ends * 60 - 1)
     before = is_overridden(controller, what)
     pass_time(controller, 1)
@@ -201,17 +201,17 @@ def test_an_override_by_two_rules_lasts_until_the_later_end(what: str, first: st
 def test_an_override_for_good_is_not_ended_by_another_rule(what: str, order: tuple[str, str]) -> None:
     """A day later it still stands, in a loaded dump too, until the node is made online."""
     controller = build_controller(RELEASE_1_32 + WARM)
-    for each in order:
-        add_fault(controller, "begin", f"{{node: {what}, {each}}}")
+    for times in order:
+        add_fault(controller, "begin", f"{{node: {what}, {times}}}")
     pass_time(controller, 360)
     copied = reload(controller)
-    for each in (controller, copied):
-        pass_time(each, 24 * 3600)
+    for either in (controller, copied):
+        pass_time(either, 24 * 3600)
 
-        assert is_overridden(each, what)
-        nodes.override_node(each, node_named(each).id, "online")
-        assert not is_overridden(each, what)
-        assert {} == node_named(each).overrides
+        assert is_overridden(either, what)
+        nodes.override_node(either, node_named(either).id, "online")
+        assert not is_overridden(either, what)
+        assert {} == node_named(either).overrides
 
 
 def test_the_end_of_an_override_shows_the_one_before_it() -> None:

@@ -148,8 +148,8 @@ def test_a_pull_stalls_with_the_pull_of_its_shared_layers() -> None:
     lower, upper = node_named(controller).pulls.values()
 
     assert ([0.5, 0.5], before) == (before, [instance.progress(controller) for instance in (first, second)])
-    assert controller.now + 5 * SECOND == lower.ends
-    assert lower.ends <= upper.ends
+    assert controller.now + 5 * SECOND == lower.transfer.ends
+    assert lower.transfer.ends <= upper.transfer.ends
     pass_time(controller, 30)
     assert ["Started", "Started"] == states(first, second)
 
@@ -216,7 +216,7 @@ def test_a_stalled_pull_uses_disk_by_its_progress() -> None:
     start_instances(controller)
     pass_time(controller, 100)
 
-    assert 6_000_000_000 == pulls.disk_used(controller, node_named(controller), controller.now)
+    assert 6_000_000_000 == pulls.compute_disk_usage(controller, node_named(controller), controller.now)
 
 
 def test_a_pull_without_bytes_may_stall() -> None:

@@ -17,8 +17,8 @@ from tests.core.fault_effects.helpers import add_fault, history_after, remove_fa
 def test_a_rule_hits_only_matching_instances() -> None:
     """An instance with another name is Started as usual."""
     controller = build_controller(PAIR)
-    add_fault(controller, "start", "{fail: no}", name="mine")
-    instance, other = start_instance(controller, name="mine"), start_instance(controller, name="other")
+    add_fault(controller, "start", "{fail: no}", name="first")
+    instance, other = start_instance(controller, name="first"), start_instance(controller, name="other")
     pass_time(controller, 100)
 
     assert ["Error", "Started"] == states(instance, other)

@@ -3,14 +3,7 @@
 import pytest
 
 from mockanka.units import SECOND
-from tests.core.builders import (
-    WARM,
-    build_controller,
-    pass_time,
-    save_instance,
-    start_instances,
-    template_named,
-)
+from tests.core.builders import WARM, build_controller, pass_time, save_instance, start_instances, template_named
 from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, begin_push, remove_fault
 
 

@@ -1,13 +1,6 @@
 """Faults of the event ``schedule``, which begins when an instance is created."""
 
-from tests.core.builders import (
-    WARM,
-    build_controller,
-    pass_time,
-    start_instance,
-    start_instances,
-    states,
-)
+from tests.core.builders import WARM, build_controller, pass_time, start_instance, start_instances, states
 from tests.core.fault_effects.helpers import add_fault, history_after, remove_fault
 
 

@@ -29,7 +29,7 @@ def test_waiting_for_a_stalled_instance_names_the_rule() -> None:
     rule = add_fault(controller, "schedule", "{stall: true}")
     instance = start_instance(controller)
     with pytest.raises(time_control.Never, match=f"held in Scheduling by {rule.id}"):
-        time_control.wait_for(controller, instance.id, InstanceState.STARTED)
+        time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
 
 STALL_SCENARIOS = {
@@ -125,4 +125,4 @@ def test_waiting_for_an_instance_with_a_stalled_push_names_the_rule() -> None:
     save_instance(controller, instance, tag="x")
     pass_time(controller, 60)
     with pytest.raises(time_control.Never, match=r"is held by fault-1"):
-        time_control.wait_for(controller, instance.id, InstanceState.TERMINATED)
+        time_control.wait_for_state(controller, instance.id, InstanceState.TERMINATED)

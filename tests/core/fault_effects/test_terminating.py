@@ -6,15 +6,7 @@ from mockanka.core import instances
 from mockanka.core.lifecycle import InstanceState
 from mockanka.units import SECOND
 from tests.controllers import state_of
-from tests.core.builders import (
-    WARM,
-    build_controller,
-    node_named,
-    pass_time,
-    start_instance,
-    started_instance,
-    states,
-)
+from tests.core.builders import WARM, build_controller, node_named, pass_time, start_instance, started_instance, states
 from tests.core.fault_effects.helpers import SCENARIOS, add_fault, begin_push, remove_fault
 
 

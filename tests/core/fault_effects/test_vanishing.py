@@ -77,13 +77,14 @@ def test_an_instance_is_hidden_for_a_duration(event: str) -> None:
     assert instance is instances.find_instance(controller, instance.id)
 
 
-def let_vanish(controller: Controller, instance: Instance, lasts: int = 0) -> None:
-    controller.schedule(controller.now, instances.InstanceVanished(instance.id, lasts))
+def let_vanish(controller: Controller, instance: Instance, duration: int = 0) -> None:
+    """Let an instance vanish now, for nanoseconds or for good."""
+    controller.schedule(controller.now, instances.InstanceVanished(instance.id, duration))
     pass_time(controller, 0)
 
 
 def bring_to(controller: Controller, state: InstanceState) -> Instance:
-    """An instance in that state, halfway through it."""
+    """Return an instance that is in the middle of a state."""
     if state is InstanceState.SCHEDULING:
         return start_instance(controller)
     if state is InstanceState.PULLING:
