@@ -1,4 +1,4 @@
-"""Servers as processes of their own, for tests that speak real HTTP."""
+"""Server processes, for tests that speak real HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE = 20.0
 
 @dataclass
 class Serving:
-    """A server that answers at ``url``."""
+    """A server process that answers at ``url``; ``line`` is its ready line."""
 
     url: str
     process: subprocess.Popen[bytes]
@@ -28,10 +28,11 @@ class Serving:
 
     @property
     def port(self) -> int:
+        """The port of the URL."""
         return int(self.url.rpartition(":")[2])
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Send a signal; the exit status, and how many seconds it took to end."""
+        """Send a signal, and return the exit status and the seconds until the process ended."""
         began = time.monotonic()
         self.process.send_signal(number)
         status = self.process.wait(PATIENCE)
@@ -46,9 +47,9 @@ def serving(
     cwd: Path | None = None,
     verb: str = "serve",
 ) -> Iterator[Serving]:
-    """Run ``mockanka serve``, or another that does, on a free port, unless arguments or environment say which."""
-    chosen = "--port" in arguments or "MOCKANKA_PORT" in (env or {})
-    port = [] if chosen else ["--port", "0"]
+    """Run ``mockanka serve``, or another command that serves, on a free port unless another is asked for."""
+    has_port = "--port" in arguments or "MOCKANKA_PORT" in (env or {})
+    port = [] if has_port else ["--port", "0"]
     process = subprocess.Popen(
         [*command, verb, *arguments, *port],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Corners that were once wrong, each shown from where a user stands."""
+"""Cases that concern several packages, each seen from where a user stands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 from tests.controllers import controller_of, pass_time, reload, state_of
 
-WORLD = """
+SCENARIO = """
 templates:
   - {name: small, versions: [{tag: one, size: 8GB}]}
   - {name: cached, versions: [{tag: one, size: 8GB}]}
@@ -33,15 +33,15 @@ instances: [{template: cached, node: mac}, {template: cached, node: mac}]
 
 
 def look_ahead(controller: Controller) -> Controller:
-    """As an event stream does, or ``until: next``."""
+    """Look for the next event, as an event stream does, or ``until: next``."""
     controller.next_due()
     return controller
 
 
 @pytest.mark.parametrize("meanwhile", [look_ahead, reload, lambda c: c], ids=["looked ahead", "dumped", "left alone"])
-def test_what_a_lost_node_was_doing_goes_on_when_it_is_back(meanwhile: object) -> None:
-    """A pull, a boot, a delivery, a save and a termination all end, whatever was done while the node was lost."""
-    c = controller_of(WORLD)
+def test_the_work_of_a_lost_node_goes_on_when_it_is_back(meanwhile: object) -> None:
+    """A pull, a boot, a delivery, a save and a termination all end, whatever happens while the node is lost."""
+    c = controller_of(SCENARIO)
     saved, ended = list(c.instances)
     small, cached = c.templates
     (mac,) = c.nodes
@@ -64,23 +64,23 @@ def test_what_a_lost_node_was_doing_goes_on_when_it_is_back(meanwhile: object) -
     assert ended not in c.instances
 
 
-def test_an_id_that_a_scenario_has_given_away_is_not_minted_again() -> None:
-    """Ids pasted from an earlier run into a scenario stay with their instances."""
-    second = list(controller_of(WORLD + "  # seed 0").instances)[1]
+def test_an_id_of_the_scenario_is_not_used_again() -> None:
+    """An id that was copied from an earlier run into a scenario stays with its instance."""
+    second = list(controller_of(SCENARIO + "  # seed 0").instances)[1]
     c = controller_of(
-        WORLD.replace("{template: cached, node: mac}]", f"{{template: cached, id: {second}, name: mine}}]")
+        SCENARIO.replace("{template: cached, node: mac}]", f"{{template: cached, id: {second}, name: copied}}]")
     )
     client = create_app(c).test_client()
     (started,) = client.post("/api/v1/vm", json={"vmid": next(iter(c.templates))}).get_json()["body"]
 
     assert started != second
-    assert c.instances[second].request.name == "mine"
+    assert c.instances[second].request.name == "copied"
     assert len(c.instances) == 3
 
 
 def test_a_request_with_every_field_set_survives_a_dump() -> None:
-    """Nothing of what POST vm asked for is forgotten by a dump."""
-    text = WORLD.replace("capacity: 5", "capacity: 5, usb: [phone], vlans: ['12']")
+    """Every field of POST vm is in a dump."""
+    text = SCENARIO.replace("capacity: 5", "capacity: 5, usb: [phone], vlans: ['12']")
     c = controller_of("controller: {mac_addresses: 1000}" + text + "groups: [{name: all, nodes: [mac]}]")
     every = StartRequest(
         next(iter(c.templates)), "one", 0, "name", "external", next(iter(c.nodes)), next(iter(c.groups)), 7, "phone",
@@ -90,14 +90,14 @@ def test_a_request_with_every_field_set_survives_a_dump() -> None:
     plain = StartRequest("")
     instances.start_instances(c, every)
 
-    assert [each.name for each in fields(every) if getattr(every, each.name) == getattr(plain, each.name)] == []
+    assert [field.name for field in fields(every) if getattr(every, field.name) == getattr(plain, field.name)] == []
     assert every == list(c.instances.values())[-1].request
     assert state_of(c) == state_of(reload(c))
 
 
 def test_a_name_template_in_a_start_names_the_vm() -> None:
-    """POST vm's name_template reaches vminfo.name."""
-    c = controller_of(WORLD)
+    """The name_template of POST vm makes vminfo.name."""
+    c = controller_of(SCENARIO)
     client = create_app(c).test_client()
     template = list(c.templates)[1]
     (id,) = client.post("/api/v1/vm", json={"vmid": template, "name_template": "ci-$template_id"}).get_json()["body"]
@@ -107,9 +107,9 @@ def test_a_name_template_in_a_start_names_the_vm() -> None:
     assert shown == f"mgmtManaged-ci-{template}"
 
 
-def test_a_vm_in_error_leads_nowhere() -> None:
-    """Before 1.49 its ports are given to the next VM, so it must not show them any more."""
-    c = controller_of(WORLD, release=Release.parse("1.48.3"))
+def test_a_vm_in_error_shows_no_address() -> None:
+    """Before 1.49 its ports are given to the next VM, so it does not show them any more."""
+    c = controller_of(SCENARIO, release=Release.parse("1.48.3"))
     client = create_app(c).test_client()
     (mac,) = c.nodes
     nodes.delete_node(c, mac)
@@ -120,32 +120,32 @@ def test_a_vm_in_error_leads_nowhere() -> None:
 
 
 def test_ram_util_stays_within_its_bounds() -> None:
-    """A node that was given more VMs than its RAM is used whole, and no more."""
-    c = controller_of(WORLD.replace("capacity: 5", "capacity: 5, ram: 1"))
+    """A node with more VMs than its RAM has room for shows 1."""
+    c = controller_of(SCENARIO.replace("capacity: 5", "capacity: 5, ram: 1"))
 
     assert create_app(c).test_client().get("/api/v1/node").get_json()["body"][0]["ram_util"] == 1
 
 
-def test_every_line_of_the_log_has_the_number_of_its_line() -> None:
+def test_every_event_has_its_number() -> None:
     """No detail of an event hides its number."""
-    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
-    control = create_control(house).test_client()
+    simulator = Simulator(Scenario.from_yaml(SCENARIO), Options(clock="manual"))
+    control = create_control(simulator).test_client()
     save_images.create_save_image(
-        house.controller, SaveRequest(next(iter(house.controller.instances)), new_template_name="new")
+        simulator.controller, SaveRequest(next(iter(simulator.controller.instances)), new_template_name="new")
     )
     control.post("/_mock/clock/advance", json={"by": "10m"})
-    lines = control.get("/_mock/events").get_json()["events"]
+    events = control.get("/_mock/events").get_json()["events"]
 
-    assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
-    assert "template pushed" in {line["event"] for line in lines}
+    assert [event["number"] for event in events] == list(range(1, len(events) + 1))
+    assert "template pushed" in {event["event"] for event in events}
 
 
-def test_loading_nothing_is_refused() -> None:
-    """An empty body does not wipe the world."""
-    house = Simulator(Scenario.from_yaml(WORLD), Options(clock="manual"))
-    answer = create_control(house).test_client().put("/_mock/scenario", data=b" \n")
+def test_loading_an_empty_body_is_refused() -> None:
+    """An empty body does not replace the state."""
+    simulator = Simulator(Scenario.from_yaml(SCENARIO), Options(clock="manual"))
+    response = create_control(simulator).test_client().put("/_mock/scenario", data=b" \n")
 
-    assert (answer.status_code, len(house.controller.nodes)) == (400, 1)
+    assert (response.status_code, len(simulator.controller.nodes)) == (400, 1)
 
 
 @pytest.mark.parametrize(
@@ -162,20 +162,20 @@ def test_loading_nothing_is_refused() -> None:
         ("\ntemplates:", "\nclock: {speed: 1e300}\ntemplates:", "1e300 is more than 1e+09"),
     ],
 )  # fmt: skip
-def test_a_scenario_that_could_not_be_is_refused(change: str, to: str, message: str) -> None:
-    """What no controller could be in, or no answer could show, is refused when it is read."""
+def test_an_impossible_scenario_is_refused(change: str, to: str, message: str) -> None:
+    """A state that no controller can be in, or no response can show, is refused when it is read."""
     with pytest.raises(ScenarioError, match=message.replace("+", r"\+")):
-        Scenario.from_yaml(WORLD.replace("clock: {mode: manual}", "").replace(change, to, 1)).controller(
+        Scenario.from_yaml(SCENARIO.replace("clock: {mode: manual}", "").replace(change, to, 1)).controller(
             Options(clock="manual")
         )
 
 
-def test_a_scenario_that_an_option_breaks_is_refused_and_not_a_trace(tmp_path: Path) -> None:
-    """What refers to an id of one seed fails with another seed in one line, with status 2."""
-    first = next(iter(controller_of(WORLD).instances))
-    file = tmp_path / "mine.yaml"
-    file.write_text(WORLD + f"save_images: [{{instance: {first}, new_template_name: new}}]\n")
-    done = subprocess.run(
+def test_a_scenario_that_an_option_makes_invalid_is_refused_in_a_line(tmp_path: Path) -> None:
+    """A scenario with an id of one seed is refused with another seed, with a message and status 2."""
+    first = next(iter(controller_of(SCENARIO).instances))
+    file = tmp_path / "scenario.yaml"
+    file.write_text(SCENARIO + f"save_images: [{{instance: {first}, new_template_name: new}}]\n")
+    process = subprocess.run(
         [sys.executable, "-m", "mockanka", "serve", str(file), "--seed", "5", "--port", "0"],
         capture_output=True,
         text=True,
@@ -183,17 +183,17 @@ def test_a_scenario_that_an_option_breaks_is_refused_and_not_a_trace(tmp_path: P
         check=False,
     )
 
-    assert done.returncode == 2
-    assert f"save_images[0].instance: there is no instance '{first}'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert process.returncode == 2
+    assert f"save_images[0].instance: there is no instance '{first}'" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_the_ip_of_a_stopped_vm_follows_its_node_too() -> None:
-    """Every VM on a node shows the host that the node was last given."""
-    c = controller_of(WORLD)
+    """Every VM on a node shows the address that the node was configured with last."""
+    c = controller_of(SCENARIO)
     stopped = next(iter(c.instances))
     instances.stop_instance(c, stopped)
     pass_time(c, 30)
     nodes.configure_node(c, next(iter(c.nodes)), {"ip": "9.9.9.9"})
 
-    assert {one.vm.host_ip for one in c.instances.values() if one.vm} == {"9.9.9.9"}
+    assert {instance.vm.host_ip for instance in c.instances.values() if instance.vm} == {"9.9.9.9"}

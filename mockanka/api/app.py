@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
 from mockanka.api import groups, images, instances, nodes, registry, status, usb
-from mockanka.api.envelope import fail, respond
+from mockanka.api.envelope import fail, failure_status, respond
 from mockanka.api.request_fields import REMARKS, BadRequest, Remarks
 from mockanka.api.routing import known_methods, refuse_the_future
 from mockanka.core.controller import Controller
@@ -89,7 +89,7 @@ def _remark(app: App, controller: Controller) -> None:
 
 def _handle_errors(app: App, controller: Controller) -> None:
     def failure(message: str) -> Response:
-        return respond(fail(message), 400 if controller.release.has("failure-status-400") else 200)
+        return respond(fail(message), failure_status(controller.release))
 
     @app.errorhandler(Refusal)
     def refused(refusal: Refusal) -> Response:

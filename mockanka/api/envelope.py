@@ -10,6 +10,8 @@ from typing import Final
 
 from flask import Response
 
+from mockanka.core.release import Release
+
 HEADERS: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 OK_START: Final = b'{"status":"OK","message":"","body":'
 OK_END: Final = b"}\n"
@@ -43,6 +45,11 @@ def done() -> bytes:
 def fail(message: str) -> bytes:
     """Failure: a message and no ``body``."""
     return b'{"status":"FAIL","message":' + encode(message) + b"}\n"
+
+
+def failure_status(release: Release) -> int:
+    """Return the HTTP status of a failure at a release: 200 until failures got the status 400."""
+    return 400 if release.has("failure-status-400") else 200
 
 
 def respond(raw: bytes, status: int = 200) -> Response:

@@ -7,15 +7,15 @@ messages are our own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import current_app, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from mockanka.core.release import SINCE, Release
+from mockanka.json_text import parse_json
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes. Guess: large enough for a startup script of 10 MB in base64."""
@@ -73,7 +73,7 @@ def body(optional: bool = False) -> dict[str, Any]:
         raise BadRequest("the body is empty, it must be a JSON object")
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
-        data = json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse_constant, parse_int=_whole)
+        data = parse_json(raw.decode("utf-8", "replace"), parse_int=_whole)
         clean = _clean(data)
     except RecursionError:
         raise BadRequest("the body is nested too deep") from None
@@ -322,10 +322,6 @@ def _clean(value: Any) -> Any:
 
 def _whole(digits: str) -> int | float:
     return int(digits) if len(digits) <= 4000 else float("inf")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _flat(messages: object, path: str = "") -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 def bind_or_exit(host: str, port: int) -> socket:
     """Return a listening socket, or end with status 2 and the reason."""
-    from mockanka.server import http_server
+    from mockanka.serving import listen
 
     try:
-        return http_server.bind(host, port)
+        return listen(host, port)
     except OSError as error:
         hint = "; --port 0 takes a free one" if error.errno == errno.EADDRINUSE else ""
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
@@ -38,6 +40,34 @@ def write_atomically(path: Path, text: str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+class ReadyFile:
+    """The file whose appearance tells other processes that a server answers. As a context manager it ends removed.
+
+    Without a path nothing is written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+
+    def write(self, line: Mapping[str, object]) -> str:
+        """Write the ready line as JSON, and return its text."""
+        text = json.dumps(line)
+        if self.path is not None:
+            write_atomically(self.path, text + "\n")
+        return text
+
+    def remove(self) -> None:
+        """Remove the file, also one of an earlier server: who waits for the file must not find that one."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> ReadyFile:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.remove()
 
 
 def exit_with_error(message: str) -> NoReturn:
@@ -55,8 +85,7 @@ def prepare_simulator(scenario: str, host: str, ready_file: Path | None, options
         exit_with_error(f"--ready-file: there is no folder {ready_file.absolute().parent}")
     if not host:
         exit_with_error("--host: an address is needed; 0.0.0.0 listens on all")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)  # whoever waits for it must not find the line of an earlier server
+    ReadyFile(ready_file).remove()
     try:
         return Simulator(Scenario.find(scenario), Options(**options))
     except ScenarioError as error:

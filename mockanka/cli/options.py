@@ -64,10 +64,10 @@ def read_speed(ctx: click.Context, param: click.Parameter, value: float | None) 
 
 def read_finding_kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str] | None:
     """Read kinds of findings of the client report, separated by commas."""
-    from mockanka.simulator.client_report import read_kinds
+    from mockanka.simulator.client_report import parse_finding_kinds
 
     try:
-        return None if value is None else read_kinds(value)
+        return None if value is None else parse_finding_kinds(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import click
 
-from mockanka.cli.common import bind_or_exit, exit_with_error, write_atomically
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error
 from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
 
@@ -61,13 +60,12 @@ def proxy_command(
     from mockanka.proxy import proxy as passing
     from mockanka.recording import har as recording
     from mockanka.remote.client import ControllerError
-    from mockanka.server import http_server
+    from mockanka.serving import url_of
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
         if file is not None and not file.absolute().parent.is_dir():
             exit_with_error(f"{name}: there is no folder {file.absolute().parent}")
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+    ReadyFile(ready_file).remove()
     try:
         connection = take_connection(options)
         target = passing.target_of(target_url, connection)
@@ -82,20 +80,15 @@ def proxy_command(
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
     book = passing.Book(target.base, known or asking.later, _log, writer)
-    url = http_server.url_of(listening)
+    url = url_of(listening)
 
-    def ready() -> None:
-        line = json.dumps({"url": url, "pid": os.getpid()})
-        if ready_file is not None:
-            write_atomically(ready_file, line + "\n")
-        click.echo(line)
-        _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+    with ReadyFile(ready_file) as announcement:
 
-    try:
+        def ready() -> None:
+            click.echo(announcement.write({"url": url, "pid": os.getpid()}))
+            _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+
         report = passing.run(passing.Proxy(target, book, annotate, _log), listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
     _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if book.failed else 0)
 

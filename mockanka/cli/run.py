@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from mockanka.cli.common import bind_or_exit, prepare_simulator, print_greeting, write_atomically
+from mockanka.cli.common import ReadyFile, bind_or_exit, prepare_simulator, print_greeting
 from mockanka.cli.options import port_option, read_finding_kinds, serving_options
 
 MISSING_COMMAND = "the command to run stands behind --: mockanka run default -- go test ./..."
@@ -73,34 +72,31 @@ def run_command(
     printed on standard error at the end.
     """
     from mockanka.server.run_command import run_with_simulator
-    from mockanka.simulator.client_report import KINDS, Report
+    from mockanka.simulator.client_report import FINDING_KINDS, Report
 
     command = _command_of(ctx)
     simulator = prepare_simulator(scenario, host, ready_file, options)
     listening = [bind_or_exit(host, port), bind_or_exit(host, 0)]
 
-    def ready(url: str, control_url: str) -> None:
-        if ready_file is not None:
-            line = {"url": url, "pid": os.getpid(), "control_url": control_url}
-            write_atomically(ready_file, json.dumps(line) + "\n")
-        print_greeting(simulator, scenario)
-
     reports: list[Report] = []
     simulator.before_reset.append(lambda: reports.append(simulator.report()))
-    try:
-        status = run_with_simulator(simulator, listening, command, ready)
-    except OSError as error:
-        click.echo(f"cannot run {command[0]}: {error.strerror}", err=True)
-        sys.exit(126)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
-    report = Report.together([*reports, simulator.report()])
+    with ReadyFile(ready_file) as announcement:
+
+        def ready(url: str, control_url: str) -> None:
+            announcement.write({"url": url, "pid": os.getpid(), "control_url": control_url})
+            print_greeting(simulator, scenario)
+
+        try:
+            status = run_with_simulator(simulator, listening, command, ready)
+        except OSError as error:
+            click.echo(f"cannot run {command[0]}: {error.strerror}", err=True)
+            sys.exit(126)
+    report = Report.merge([*reports, simulator.report()])
     click.echo(str(report), err=True)
-    kinds = strict_on if strict_on is not None else list(KINDS) if strict else []
-    found = report.of(kinds)
-    if status == 0 and found:
-        named = ", ".join(dict.fromkeys(finding.kind for finding in found))
+    kinds = strict_on if strict_on is not None else list(FINDING_KINDS) if strict else []
+    findings = report.of_kinds(kinds)
+    if status == 0 and findings:
+        named = ", ".join(dict.fromkeys(finding.kind for finding in findings))
         click.echo(f"mockanka: the command succeeded; ends with 1 for {named}", err=True)
         status = 1
     sys.exit(status)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from mockanka.cli.common import bind_or_exit, exit_with_error, prepare_simulator, print_greeting, write_atomically
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error, prepare_simulator, print_greeting
 from mockanka.cli.options import port_option, serving_options
 
 
@@ -39,17 +38,13 @@ def serve_command(
     ports = [port] if control_port is None else [port, control_port]
     listening = [bind_or_exit(host, number) for number in ports]
 
-    def ready(url: str, control_url: str) -> None:
-        line: dict[str, object] = {"url": url, "pid": os.getpid()}
-        if control_port is not None:
-            line["control_url"] = control_url
-        if ready_file is not None:
-            write_atomically(ready_file, json.dumps(line) + "\n")
-        click.echo(json.dumps(line))
-        print_greeting(simulator, scenario)
+    with ReadyFile(ready_file) as announcement:
 
-    try:
-        http_server.run(simulator, listening, ready)
-    finally:
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        def ready(url: str, control_url: str) -> None:
+            line: dict[str, object] = {"url": url, "pid": os.getpid()}
+            if control_port is not None:
+                line["control_url"] = control_url
+            click.echo(announcement.write(line))
+            print_greeting(simulator, scenario)
+
+        http_server.serve_simulator(simulator, listening, ready)

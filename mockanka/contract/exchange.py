@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
+
+from mockanka.json_text import parse_json
 
 JSON_TYPE = "application/json"
 
@@ -88,10 +89,6 @@ class Exchange:
 def parse_strict_json(content: bytes) -> Any:
     """Parse UTF-8 JSON. ValueError if it is malformed, contains NaN or Infinity, or is nested too deeply."""
     try:
-        return json.loads(content.decode(), parse_constant=_reject_constant)
+        return parse_json(content.decode())
     except RecursionError:
         raise ValueError("nested too deeply") from None
-
-
-def _reject_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

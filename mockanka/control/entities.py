@@ -16,7 +16,7 @@ from mockanka.scenario import fault_rules
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fields import Flag, Text
 from mockanka.scenario.source import nearest
-from mockanka.simulator.simulator import FATES, Simulator
+from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
 
 
 class Fate(Strict):
@@ -74,7 +74,7 @@ def _nodes(app: Flask, house: Simulator) -> None:
             raise Problem(404, f"a node cannot be made {what!r}: {nearest(what, list(NODE_OVERRIDES))}")
         try:
             one = nodes.find_node_by_id_or_name(controller, node_id)
-            house.turn_node(one.id, what, asked.get("at_once", False))
+            house.override_node(one.id, what, asked.get("at_once", False))
         except NoSuchNode:
             names = [each.name for each in controller.nodes.values()]
             raise Problem(
@@ -102,18 +102,18 @@ def _instances(app: Flask, house: Simulator) -> None:
     def story(instance_id: str) -> dict[str, Any]:
         only()
         try:
-            return house.story(instance_id)
+            return house.describe_instance(instance_id)
         except NotFound:
             raise Problem(404, f"there is no instance {instance_id}, and none of late") from None
 
     @app.post("/_mock/instances/<instance_id>/<fate>")
     def strike(instance_id: str, fate: str) -> dict[str, Any]:
         asked = FATE.load(body(optional=True))
-        if fate not in FATES:
-            raise Problem(404, f"an instance cannot be made to {fate!r}: {nearest(fate, list(FATES))}")
+        if fate not in INSTANCE_ACTIONS:
+            raise Problem(404, f"an instance cannot be made to {fate!r}: {nearest(fate, list(INSTANCE_ACTIONS))}")
         try:
-            house.strike_instance(instance_id, fate, asked.get("message"))
-            return house.story(instance_id)
+            house.act_on_instance(instance_id, fate, asked.get("message"))
+            return house.describe_instance(instance_id)
         except NotFound:
             raise Problem(404, f"there is no instance {instance_id}") from None
         except IllegalTransition as wrong:

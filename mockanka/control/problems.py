@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from mockanka.json_text import parse_json
 from mockanka.scenario import ScenarioError
 from mockanka.scenario.source import nearest, problems_in, shown
 
@@ -49,13 +50,9 @@ def body(optional: bool = False) -> Any:
 def parsed(given: bytes) -> Any:
     """What the body's JSON says."""
     try:
-        return json.loads(given, parse_constant=_refuse_constant)
+        return parse_json(given)
     except (ValueError, RecursionError) as wrong:
         raise Problem(400, f"the body is not valid JSON: {wrong}") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _described(wrong: HTTPException) -> str:

@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mockanka.bounded import BoundedDict
 from mockanka.core import fault_effects, placement, randomness
 from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
@@ -24,17 +25,8 @@ from mockanka.core.scripts import ScriptRule
 from mockanka.core.templates import Template
 from mockanka.units import GB
 
-MAX_FORGOTTEN_INSTANCES = 1_000
-
-
-class ForgottenInstances(dict[str, Instance]):
-    """The latest 1,000 instances that the controller has forgotten, by id, so that their timelines can be shown."""
-
-    def keep(self, instance: Instance) -> None:
-        """Add an instance, and drop the oldest if there are too many."""
-        self[instance.id] = instance
-        if len(self) > MAX_FORGOTTEN_INSTANCES:
-            del self[next(iter(self))]
+MAX_FORGOTTEN = 1_000
+"""Instances that are kept after the controller has forgotten them, so that their timelines can be shown."""
 
 
 class Checkpoint(NamedTuple):
@@ -79,7 +71,7 @@ class Controller:
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that wait for a node, in order of placement: priority, number and id of each."""
     faults: FaultRules = field(default_factory=FaultRules)
-    forgotten: ForgottenInstances = field(default_factory=ForgottenInstances)
+    forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
     log: EventLog = field(default_factory=EventLog)
     notes: tuple[str, ...] = ()

@@ -61,7 +61,7 @@ def forget_instance(controller: Controller, instance: Instance, cause: str) -> N
     transition(controller, instance, InstanceState.GONE, cause)
     free_slot(controller, instance)
     del controller.instances[instance.id]
-    controller.forgotten.keep(instance)
+    controller.forgotten[instance.id] = instance
 
 
 def vanish_instance(controller: Controller, instance: Instance, cause: str) -> None:
@@ -76,4 +76,4 @@ def vanish_instance(controller: Controller, instance: Instance, cause: str) -> N
     free_slot(controller, instance)
     del controller.instances[instance.id]
     controller.mark_changed(instance)
-    controller.forgotten.keep(instance)
+    controller.forgotten[instance.id] = instance

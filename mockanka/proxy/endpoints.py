@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import socket
 import struct
 import termios
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+from mockanka.serving import reset_connection
 
 DRAIN, EACH = 5.0, 0.002
 """Seconds that bytes have left to get out before a reset, and between two looks."""
@@ -101,9 +102,7 @@ class End(asyncio.Protocol):
         if (self.transport.get_write_buffer_size() or self._unsent()) and loop.time() < until:
             loop.call_later(EACH, self.reset, until)
             return
-        connection = self.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.transport.abort()
+        reset_connection(self.transport)
 
     def _unsent(self) -> int:
         assert self.transport is not None

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-
-import uvloop
 
 from mockanka import __version__
 from mockanka.core.release import DEFAULT_RELEASE, Release
@@ -27,10 +24,10 @@ from mockanka.remote.client import (
     create_ssl_context,
     parse_controller_url,
 )
+from mockanka.serving import BACKLOG, serve_until_signal
 
 __all__ = ["Asking", "Book", "Proxy", "Target", "run", "target_of"]
 
-BACKLOG = 2048
 LINKS = {"health": "/_mock/health", "report": "/_mock/report"}
 PROBLEM = "application/problem+json"
 
@@ -153,15 +150,4 @@ def _written(head: Head | None, status: int, body: object, kind: str = "applicat
 
 def run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
     """Pass traffic on until SIGINT or SIGTERM, and report what was found; ``ready`` is called once clients get in."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(proxy, listening, ready))
-
-
-async def _run(proxy: Proxy, listening: socket.socket, ready: Callable[[], None]) -> dict[str, Any]:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await proxy.start(listening)
-    ready()
-    await stop.wait()
-    return await proxy.stop()
+    return serve_until_signal(lambda: proxy.start(listening), ready, proxy.stop)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+from mockanka.bounded import BoundedDict
 from mockanka.contract.conformance import Level, Violation, contract_of
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import Recorded, verdict
@@ -61,7 +62,7 @@ class Book:
         self._target, self._given, self._said, self._writer = target, release, said, writer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-judge")
         self._release = release if isinstance(release, Release) else None
-        self._judged: dict[bytes, list[Violation]] = {}
+        self._judged: BoundedDict[bytes, list[Violation]] = BoundedDict(REMEMBERED)
         self._findings: dict[tuple[str, ...], Finding] = {}
         self._exchanges = self._unjudged = self._more = 0
         self._sides = {"client": 0, "server": 0}
@@ -162,8 +163,6 @@ class Book:
         if found is None:
             found = verdict(recorded, contract_of(self._known()))
         self._judged[key] = found
-        if len(self._judged) > REMEMBERED:
-            del self._judged[next(iter(self._judged))]
         return found
 
     def _known(self) -> Release:

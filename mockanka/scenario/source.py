@@ -5,13 +5,13 @@ Scalars stay text: what they are is for the schema to say, so ``release: 1.50`` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import NoReturn
 
 import yaml
+
+from mockanka.json_text import parse_json
 
 Path = tuple[str | int, ...]
 DEPTH = 50
@@ -140,13 +140,9 @@ def read_yaml(text: str, source: str) -> Document:
 def read_json(text: str | bytes, source: str) -> Document:
     """A document out of JSON text."""
     try:
-        return Document(source, json.loads(text, parse_constant=_refuse_constant))
+        return Document(source, parse_json(text))
     except (ValueError, RecursionError) as wrong:
         raise ScenarioError([f"{source}: not valid JSON: {wrong}"]) from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 class _Converter:

@@ -1,7 +1,7 @@
-"""The door: ASGI, in front of the house. What the test harness adds, and all that waits, is here.
+"""The ASGI application in front of a simulator: what the test harness adds to the controller, and all that waits.
 
-One event loop and one thread: what happens between two awaits nobody else sees the middle of, so the state
-needs no lock.
+There is one event loop and one thread. Nobody sees the middle of what happens between two awaits, so the state needs
+no lock.
 """
 
 from __future__ import annotations
@@ -9,88 +9,83 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from email.utils import formatdate
-from functools import partial
 from typing import Any
 
 from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
+from mockanka.bounded import BoundedDict
 from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
 from mockanka.control import create_control
-from mockanka.core.faults import FaultRule
-from mockanka.server import response_faults, wsgi_bridge
-from mockanka.server.event_stream import Listeners, left, wants_stream
-from mockanka.server.response_faults import Outgoing
-from mockanka.simulator.client_report import ids_of_start
-from mockanka.simulator.journal import ANSWER_KEPT, JournalEntry, read_json
+from mockanka.server.event_stream import EventStreams, wants_event_stream
+from mockanka.server.http_messages import Disconnected, Receive, Response, Send, read_body, send_response
+from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
+from mockanka.server.wsgi_bridge import call_wsgi
+from mockanka.simulator.client_monitor import ids_of_start
+from mockanka.simulator.journal import MAX_ENTRY_RESPONSE, JournalEntry, parse_body_or_none
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-
-log = logging.getLogger("mockanka")
-
-POLLED = "/api/v1/vm"
+POLLED_PATH = "/api/v1/vm"
 POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
-LONGEST_READ = 64 * MAX_BODY
-"""Bytes of a body that is too long are still read, up to here, so that the client hears why it is refused."""
-OLDER_KEPT = 256
-"""Answers that are kept, one for each thing that was asked for, so that a fault can repeat them."""
+MAX_READ = 64 * MAX_BODY
+"""Bytes of a body that are read, though not kept, so that the client gets the refusal of a body that is too long."""
+MAX_LAST_RESPONSES = 256
+"""Responses that are kept, one for each path and query, so that a fault can repeat them."""
 
 
-class Disconnected(Exception):
-    """The client left before it had sent everything."""
+def _refuse_nobody(seconds: float, rule_id: str) -> None:
+    """Do nothing: an application without a server has no connections to refuse."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """A request that is being answered: as it came, its place in the journal, and when it began, by the wall."""
+    """A request to the controller that is being answered.
+
+    ``length`` is the length of its body, of which ``body`` may be only the beginning. ``began`` is when it came, by
+    ``time.perf_counter_ns``. ``is_plain_poll`` says that it is a GET of instances and no fault is possible.
+    """
 
     scope: Any
     body: bytes
     length: int
     entry: JournalEntry
     began: int
+    is_plain_poll: bool
 
-
-@dataclass(frozen=True)
-class Wait:
-    """What ends a wait at the door: a reset, or the end of the server, and the client who leaves."""
-
-    stirred: asyncio.Event
-    gone: asyncio.Future[None]
-
-    def is_over(self) -> bool:
-        return self.stirred.is_set() or self.gone.done()
+    @property
+    def is_poll(self) -> bool:
+        """Whether it is a GET of instances."""
+        return self.entry.path == POLLED_PATH and self.entry.method == "GET"
 
 
 class Gateway:
-    """An ASGI application over a house."""
+    """An ASGI application that serves a simulator's controller, and its control API under /_mock.
 
-    def __init__(self, house: Simulator) -> None:
-        self.house = house
-        self.control = create_control(house)
-        self.listeners = Listeners(house)
-        self.refuse: Callable[[float, str], None] = lambda seconds, rule_id: None
-        """What refuses connections for so many seconds, by that rule; the server says."""
-        self._older: dict[tuple[str, bytes], Outgoing] = {}
-        self._stirred = asyncio.Event()
-        house.when_reset.append(self._begin_anew)
+    ``refuse_connections`` carries out the response fault of that kind, which only a server can.
+    """
+
+    def __init__(self, simulator: Simulator, refuse_connections: RefuseConnections = _refuse_nobody) -> None:
+        self.simulator = simulator
+        self.control_app = create_control(simulator)
+        self.event_streams = EventStreams(simulator)
+        self._refuse_connections = refuse_connections
+        self._last_responses: BoundedDict[tuple[str, bytes], Response] = BoundedDict(MAX_LAST_RESPONSES)
+        self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
+        simulator.after_reset.append(self._forget)
 
     def close(self) -> None:
-        """Let go of everyone who listens or waits."""
-        self.listeners.close()
-        self._stirred.set()
+        """End every event stream and every response that waits."""
+        self.event_streams.close()
+        self._interruption.set()
 
-    def _begin_anew(self) -> None:
-        """What waits at the door belongs to what was before."""
-        self._older.clear()
-        self._stirred.set()
-        self._stirred = asyncio.Event()
+    def _forget(self) -> None:
+        """Interrupt responses that wait, and forget the last ones: they are from before the reset."""
+        self._last_responses.clear()
+        self._interruption.set()
+        self._interruption = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -98,224 +93,166 @@ class Gateway:
         path = scope["path"]
         try:
             if path.startswith("/_mock/") or path == "/_mock":
-                await self._steer(scope, receive, send)
-            elif path == POLLED and scope["method"] == "GET" and not self.house.controller.faults.has_response_rules:
-                await self._poll(scope, send)
+                await self._control(scope, receive, send)
             else:
-                await self._ask(scope, receive, send)
+                await self._simulate(scope, receive, send)
         except Exception:
-            log.exception("a fault in mockanka itself; please report it")
+            logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
             raise
-        self.listeners.wake()
+        self.event_streams.notify()
 
-    async def _poll(self, scope: Any, send: Send) -> None:
-        """Answer from the bytes at hand, or ask the house: a poll as it most often comes, and nothing strikes it."""
-        house = self.house
-        call = self._take(scope, b"", 0)
-        raw = house.app.answers.at_hand(scope["query_string"])
-        if raw is None:
-            answer = self._carry_out(call)
-        else:
-            house.watch.polled(call.entry)
-            answer = Outgoing(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
-        self._keep(call, answer)
-        self._remember(call.entry, answer)
-        await response_faults.send_whole(send, answer, self._now())
-
-    async def _ask(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Pass the request on to the house, unless a fault is in its way."""
+    async def _simulate(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer a request to the controller."""
+        polls = self._is_plain_poll(scope)
         try:
-            body, length = await _read(receive, MAX_BODY)
+            body, length = (b"", 0) if polls else await read_body(receive, MAX_BODY, MAX_READ)
         except Disconnected:
             return
-        call = self._take(scope, body, length)
-        rule = self._fault(call)
-        if rule is not None:
-            await self._spoil(rule, call, receive, send)
-            return
-        answer = self._carry_out(call)
-        self._keep(call, answer)
-        self._remember(call.entry, answer)
-        await response_faults.send_whole(send, answer, self._now())
+        call = self._enter_journal(scope, body, length, polls)
+        self._move_clock(call)
+        fault = None if polls else self._find_fault(call)
+        response = self._act(call, fault)
+        if fault is not None:
+            await self._send_with_fault(fault, call, response, receive, send)
+        elif response is not None:
+            self._record_response(call, response)
+            self._remember(call, response)
+            await send_response(send, response, self._date_header())
 
-    def _take(self, scope: Any, body: bytes, length: int) -> Call:
-        """Give a request its place in the journal, and let the controller live up to its time."""
-        began, controller = time.perf_counter_ns(), self.house.controller
-        entry = self.house.journal.open(scope["method"], scope["path"], scope["query_string"], body, length)
+    def _is_plain_poll(self, scope: Any) -> bool:
+        """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
+        may_have_fault = self.simulator.controller.faults.has_response_rules
+        return not may_have_fault and scope["path"] == POLLED_PATH and scope["method"] == "GET"
+
+    def _enter_journal(self, scope: Any, body: bytes, length: int, is_plain_poll: bool) -> Call:
+        began = time.perf_counter_ns()
+        entry = self.simulator.journal.add(scope["method"], scope["path"], scope["query_string"], body, length)
+        return Call(scope, body, length, entry, began, is_plain_poll)
+
+    def _move_clock(self, call: Call) -> None:
+        """Move a clock that steps, and let the controller do all that is due by now."""
+        controller = self.simulator.controller
         controller.clock.tick()
         controller.advance()
-        entry.at = controller.now
-        return Call(scope, body, length, entry, began)
+        call.entry.at = controller.now
 
-    def _carry_out(self, call: Call, heard: bool = True) -> Outgoing:
-        """What the controller answers, looked at by who watches the client; whether the client will hear it."""
-        house, entry = self.house, call.entry
-        status, headers, content = wsgi_bridge.call(house.app, call.scope, call.body, call.length)
-        if entry.path == POLLED and entry.method == "POST":
-            entry.instances = ids_of_start(content)
-        if entry.path == POLLED and entry.method == "GET":
-            house.watch.polled(entry, heard)
-        house.watch.asked(entry, house.app.remarks, call.body, status, content)
-        return Outgoing(status, headers, content)
-
-    def _keep(self, call: Call, answer: Outgoing) -> None:
-        """Note the answer that goes out."""
-        entry = call.entry
-        entry.status = answer.status
-        entry.raw_answer, entry.answer_length = answer.content[:ANSWER_KEPT], len(answer.content)
-        entry.took = time.perf_counter_ns() - call.began
-
-    def _remember(self, entry: JournalEntry, answer: Outgoing) -> None:
-        """Keep what was last said to a GET, so that a fault can repeat it."""
-        if entry.method == "GET":
-            kept, asked = self._older, (entry.path, entry.raw_query)
-            if asked not in kept and len(kept) >= OLDER_KEPT:
-                del kept[next(iter(kept))]
-            kept[asked] = answer
-
-    # Faults.
-
-    def _fault(self, call: Call) -> FaultRule | None:
-        """The rule that strikes at a request, if one does."""
-        controller, entry = self.house.controller, call.entry
+    def _find_fault(self, call: Call) -> ResponseFault | None:
+        """Return the fault of the first rule that fires, or None."""
+        controller, entry = self.simulator.controller, call.entry
         if not controller.faults.has_response_rules:
             return None
-
-        def as_json() -> object:
-            try:
-                return read_json(call.body)
-            except ValueError:
-                return None
-
+        last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
         rule = controller.faults.match_request(
             controller.seed,
             entry.method,
             entry.path,
             lambda: entry.query,
-            as_json,
-            can_be_stale=entry.method == "GET" and (entry.path, entry.raw_query) in self._older,
+            lambda: parse_body_or_none(call.body),
+            can_be_stale=last is not None,
         )
-        if rule is not None:
-            entry.fault = rule.id
-            controller.record("fault", rule.id, request=entry.number)
-        return rule
+        if rule is None:
+            return None
+        entry.fault = rule.id
+        controller.record("fault", rule.id, request=entry.number)
+        return make_response_fault(rule, controller.seed, last)
 
-    async def _spoil(self, rule: FaultRule, call: Call, receive: Receive, send: Send) -> None:
-        """Answer as the rule says: what the controller does it does at once, whatever becomes of the answer."""
-        do, house, entry = rule.action, self.house, call.entry
-        older = self._older.get((entry.path, entry.raw_query)) if do.stale else None
-        heard = older is None and not response_faults.replaces(rule)
-        real = self._carry_out(call, heard) if response_faults.acts(rule) else None
-        if real is None and entry.path == POLLED and entry.method == "GET":
-            house.watch.polled(entry, heard=False)
-        if do.refuse is not None:
-            entry.outcome = "refused"
-            self.refuse(self._wall_seconds(do.refuse), rule.id)
-            gone = asyncio.ensure_future(left(receive))
-            await response_faults.hang_up(gone, send)
-            gone.cancel()
-            return
-        answer = older or response_faults.replaced(rule, real, self._failure)
-        if real is not None and answer.content != real.content:
-            self._lost(entry, "replaced" if older is None else "stale")
-        wait = Wait(self._stirred, asyncio.ensure_future(left(receive)))
+    def _act(self, call: Call, fault: ResponseFault | None) -> Response | None:
+        """Return what the controller answers, or None if a fault has it not carry out the request."""
+        simulator, entry = self.simulator, call.entry
+        if call.is_plain_poll:
+            raw = simulator.app.answers.at_hand(entry.raw_query)
+            if raw is not None:
+                simulator.client_monitor.record_poll(entry)
+                return Response(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
+        acts, is_faithful = fault is None or fault.acts, fault is None or fault.is_faithful
+        response = call_wsgi(simulator.app, call.scope, call.body, call.length) if acts else None
+        if call.is_poll:
+            simulator.client_monitor.record_poll(entry, answered=acts and is_faithful)
+        if response is not None:
+            if entry.path == POLLED_PATH and entry.method == "POST":
+                entry.instances = ids_of_start(response.content)
+            remarks = simulator.app.remarks
+            simulator.client_monitor.record_request(entry, remarks, call.body, response.status, response.content)
+        return response
+
+    async def _send_with_fault(
+        self, fault: ResponseFault, call: Call, own: Response | None, receive: Receive, send: Send
+    ) -> None:
+        """Send what the fault makes of the controller's own response; after a reset nothing more is sent."""
+        response = fault.response(own, self._failure)
+        if own is not None and own.content != response.content:
+            self._record_outcome(call, fault.outcome_if_replaced)
+        controller = self.simulator.controller
+        client = ClientConnection(
+            controller, receive, send, self._date_header, self._interruption, self._refuse_connections
+        )
         try:
-            await self._pass(response_faults.delay_of(rule, house.controller.seed), wait)
-            if not wait.stirred.is_set():
-                self._keep(call, answer)
-                if heard and not wait.gone.done():
-                    self._remember(entry, answer)
-                await self._deliver(rule, answer, send, entry, wait)
-            if wait.stirred.is_set():  # a reset meanwhile: what is still to be said is of another time
-                await response_faults.hang_up(wait.gone, send)
+            await client.wait(fault.delay)
+            if not client.is_interrupted:
+                await self._deliver(fault, call, response, client)
+            if client.is_interrupted:
+                await client.abort()
         finally:
-            wait.gone.cancel()
+            client.release()
 
-    async def _deliver(self, rule: FaultRule, answer: Outgoing, send: Send, entry: JournalEntry, wait: Wait) -> None:
-        """Send the answer as the rule lets it through, and note what becomes of it.
+    async def _deliver(self, fault: ResponseFault, call: Call, response: Response, client: ClientConnection) -> None:
+        """Send a response as the fault does it, and note what becomes of it.
 
-        That is noted before anything goes out: the client may be back before its connection is gone.
+        That is noted before anything is sent: the client may be back before its connection is gone.
         """
-        do, gone = rule.action, wait.gone
-        outcome = "client left" if gone.done() else response_faults.outcome_of(rule, answer)
+        if fault.has_response:
+            self._record_response(call, response)
+        if client.is_gone:
+            self._record_outcome(call, "client left")
+            return
+        if fault.is_faithful:
+            self._remember(call, response)
+        self._record_outcome(call, fault.outcome(response))
+        try:
+            await fault.send(response, client)
+        except Disconnected:
+            self._record_outcome(call, "client left")
+
+    def _record_response(self, call: Call, response: Response) -> None:
+        entry, content = call.entry, response.content
+        entry.status = response.status
+        entry.raw_response, entry.response_length = content[:MAX_ENTRY_RESPONSE], len(content)
+        entry.took = time.perf_counter_ns() - call.began
+
+    def _record_outcome(self, call: Call, outcome: str) -> None:
+        """Note that the client does not get the response as the controller made it, if there is an outcome."""
         if outcome:
-            self._lost(entry, outcome)
+            call.entry.outcome = outcome
+            self.simulator.client_monitor.record_lost_response(call.entry)
         if outcome == "closed":
-            entry.status = None
-        if gone.done():
-            return
-        if do.connection is not None or do.cut is not None:
-            await response_faults.send_broken(rule, gone, send, answer, self._now())
-        elif do.dribble is not None:
-            pause = partial(self._pass, do.dribble // response_faults.PIECES, wait)
-            whole = await response_faults.send_in_dribs(send, answer, self._now(), pause, wait.is_over)
-            if not whole and not wait.stirred.is_set():
-                self._lost(entry, "client left")
-        else:
-            await response_faults.send_whole(send, answer, self._now())
+            call.entry.status = None
 
-    def _lost(self, entry: JournalEntry, outcome: str) -> None:
-        """The client does not get the answer as the controller made it."""
-        entry.outcome = outcome
-        self.house.watch.lost(entry)
+    def _remember(self, call: Call, response: Response) -> None:
+        """Keep the last response to a GET, so that a fault can repeat it."""
+        entry = call.entry
+        if entry.method == "GET":
+            self._last_responses[entry.path, entry.raw_query] = response
 
-    def _failure(self, message: str) -> Outgoing:
+    def _failure(self, message: str) -> Response:
         headers = [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
-        status = 400 if self.house.controller.release.has("failure-status-400") else 200
-        return Outgoing(status, headers, b"").with_content(envelope.fail(message))
+        status = envelope.failure_status(self.simulator.controller.release)
+        return Response(status, headers, b"").with_content(envelope.fail(message))
 
-    def _wall_seconds(self, length: int) -> float:
-        clock = self.house.controller.clock
-        return length / SECOND / (clock.speed if clock.mode == "real" else 1.0)
-
-    async def _pass(self, length: int, wait: Wait) -> None:
-        """Let time pass: by waiting where the clock runs by itself, by moving it where it does not."""
-        controller = self.house.controller
-        if not length or wait.is_over():
-            return
-        if controller.clock.mode != "real":
-            controller.clock.advance(length)
-            controller.advance()
-            await asyncio.sleep(0)
-            return
-        stirred = asyncio.ensure_future(wait.stirred.wait())
-        waited: set[asyncio.Future[Any]] = {stirred, wait.gone}
-        await asyncio.wait(waited, timeout=self._wall_seconds(length), return_when=asyncio.FIRST_COMPLETED)
-        stirred.cancel()
-
-    # The control API.
-
-    async def _steer(self, scope: Any, receive: Receive, send: Send) -> None:
-        """The control API: neither moves a stepping clock nor counts as a request."""
-        if wants_stream(scope):
-            await self.listeners.stream(scope, receive, send, self._now())
+    async def _control(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answer a request to the control API, which neither moves a stepping clock nor enters the journal."""
+        if wants_event_stream(scope):
+            await self.event_streams.serve(scope, receive, send, self._date_header())
             return
         try:
-            body, length = await _read(receive, MAX_CONTROL_BODY)
+            body, length = await read_body(receive, MAX_CONTROL_BODY, MAX_READ)
         except Disconnected:
             return
-        status, headers, content = wsgi_bridge.call(self.control, scope, body, length)
-        await response_faults.send_whole(send, Outgoing(status, headers, content), self._now())
+        response = call_wsgi(self.control_app, scope, body, length)
+        await send_response(send, response, self._date_header())
 
-    def _now(self) -> bytes:
-        """The Date header, by the controller's clock: the same requests give the same bytes."""
-        second = self.house.controller.now // SECOND
+    def _date_header(self) -> bytes:
+        """Return the Date by the controller's clock: the same requests get the same bytes."""
+        second = self.simulator.controller.now // SECOND
         if second != self._date[0]:
             self._date = (second, formatdate(second, usegmt=True).encode())
         return self._date[1]
-
-
-async def _read(receive: Receive, most: int) -> tuple[bytes, int]:
-    """The request's body, of which no more is kept than is ever looked at, and its whole length."""
-    parts: list[bytes] = []
-    length = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        part = message.get("body", b"")
-        if length <= most:
-            parts.append(part)
-        length += len(part)
-        if not message.get("more_body") or length > LONGEST_READ:
-            return b"".join(parts), length

@@ -1,4 +1,4 @@
-"""Serving HTTP: uvicorn's protocol on sockets of our own, so that they can refuse, and an end comes at once."""
+"""The HTTP server: uvicorn's protocol on sockets of our own, which can refuse connections and close at once."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import asyncio
 import gc
 import logging
 import re
-import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
 
 import httptools
 import uvicorn
-import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mockanka.server.asgi import Gateway
+from mockanka.serving import BACKLOG, serve_until_signal, url_of
 from mockanka.simulator.simulator import Simulator
 
 GRACE = 0.3
-"""Seconds that answers in the making have left once the server is told to stop."""
+"""Seconds that responses on their way have left once the server is told to stop."""
 KEEP_ALIVE = 120
-"""Seconds an idle connection is kept: longer than clients pause between polls."""
-BACKLOG = 2048
+"""Seconds that an idle connection is kept: longer than clients pause between polls."""
 
 _REQUEST_LINE = re.compile(rb"[A-Z]+ [^\r\n]* HTTP/1\.[01]\r\n")
 _UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
@@ -36,10 +34,10 @@ _NOT_FOUND = (
 
 
 class Protocol(HttpToolsProtocol):
-    """Takes some requests as Go's server does.
+    """uvicorn's protocol, but some odd requests are taken as Go's server takes them.
 
     Bytes that HTTP does not allow in a request line are part of the path; an offer to upgrade, as Java's client makes
-    it, is passed over, where the parser would take the body for another protocol.
+    it, is ignored, where the parser would take the body for another protocol.
     """
 
     def data_received(self, data: bytes) -> None:
@@ -62,7 +60,7 @@ class Protocol(HttpToolsProtocol):
 
 
 class Listener:
-    """One address that is served: its socket, and the connections that came in by it."""
+    """An address that is served: its socket, and the connections that it accepted."""
 
     def __init__(self, listening: socket.socket, config: uvicorn.Config) -> None:
         self.listening = listening
@@ -72,34 +70,35 @@ class Listener:
         self._serving: asyncio.Server | None = None
 
     async def open(self) -> None:
+        """Accept connections and answer their requests."""
         loop = asyncio.get_running_loop()
         self._serving = await loop.create_server(self._protocol, sock=self.listening, backlog=BACKLOG)
 
     def close(self) -> None:
-        """Take no more connections. What there are stay."""
+        """Accept no more connections; those that exist stay."""
         if self._serving is not None:
             self._serving.close()
             self._serving = None
 
-    def hold(self) -> None:
-        """Refuse connections but keep the address: it stays taken by a socket that does not listen."""
+    def refuse(self) -> None:
+        """Refuse connections, but keep the address: a socket that does not listen holds it."""
         address, family = self.listening.getsockname(), self.listening.family
         self.close()
         self.listening.close()
         self.listening = socket.socket(family, socket.SOCK_STREAM)
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.bind(address)
-        # It may be taken although connections of before linger, but nobody else may take it while it does not listen.
+        # This socket may bind although earlier connections linger, but no other may while it does not listen.
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
-        self.drop()
+        self.abort_connections()
 
-    def release(self) -> None:
-        """Take connections again; they wait until ``open`` has them answered."""
+    def listen(self) -> None:
+        """End the refusal: connections are accepted again, and wait until ``open`` has their requests answered."""
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.listen(BACKLOG)
 
-    def drop(self) -> None:
-        """Break off every connection."""
+    def abort_connections(self) -> None:
+        """Abort every connection."""
         for connection in list(self.state.connections):
             connection.transport.abort()
 
@@ -108,56 +107,61 @@ class Listener:
 
 
 class Server:
-    """A door on one or more addresses. The first is the one that a fault may have refuse connections."""
+    """Serves a simulator on one or more listening sockets. A fault can have the first of them refuse connections."""
 
-    def __init__(self, door: Gateway, *listening: socket.socket) -> None:
-        self.door = door
-        config = _config(door)
+    def __init__(self, simulator: Simulator, *listening: socket.socket) -> None:
+        self.gateway = Gateway(simulator, self.refuse_connections)
+        config = _config(self.gateway)
         config.load()
-        self.listeners = [Listener(each, config) for each in listening]
-        self._refusing = ""
-        self._until: asyncio.TimerHandle | None = None
+        self.listeners = [Listener(sock, config) for sock in listening]
+        self._refusing_rule = ""
+        self._refusal_end: asyncio.TimerHandle | None = None
         self._reopening: asyncio.Task[None] | None = None
-        door.refuse = self.refuse
-        door.house.when_reset.append(self.accept)
-        door.house.when_fault_removed.append(lambda rule_id: self.accept() if rule_id == self._refusing else None)
+        simulator.after_reset.append(self.accept_connections)
+        simulator.after_fault_removed.append(self._accept_without_rule)
 
     @property
     def url(self) -> str:
+        """The URL of the controller."""
         return self.listeners[0].url
 
     @property
     def control_url(self) -> str:
-        """Where the control API is answered also while connections are refused, if there is such a place."""
+        """The URL of the control API, which also answers while connections are refused if there are two sockets."""
         return self.listeners[-1].url
 
     async def start(self) -> None:
+        """Accept connections."""
         for listener in self.listeners:
             await listener.open()
 
-    def refuse(self, seconds: float, rule_id: str = "") -> None:
-        """Refuse connections for so many seconds of the wall's clock; those there are break off."""
+    def refuse_connections(self, seconds: float, rule_id: str) -> None:
+        """Refuse connections for so many seconds of wall time, by a fault rule; those that exist are aborted."""
         if self._reopening is not None:
-            self._reopening.cancel()  # it has not come to it yet, or it is over
-        if self._until is None:
-            self.listeners[0].hold()
+            self._reopening.cancel()  # it has not begun yet, or it is over
+        if self._refusal_end is None:
+            self.listeners[0].refuse()
         else:
-            self._until.cancel()
-        self._refusing = rule_id
-        self._until = asyncio.get_running_loop().call_later(seconds, self.accept)
+            self._refusal_end.cancel()
+        self._refusing_rule = rule_id
+        self._refusal_end = asyncio.get_running_loop().call_later(seconds, self.accept_connections)
 
-    def accept(self) -> None:
-        """Refuse no more."""
-        if self._until is not None:
-            self._until.cancel()
-            self._until = None
-            self._refusing = ""
-            self.listeners[0].release()
+    def accept_connections(self) -> None:
+        """End a refusal, if there is one."""
+        if self._refusal_end is not None:
+            self._refusal_end.cancel()
+            self._refusal_end = None
+            self._refusing_rule = ""
+            self.listeners[0].listen()
             self._reopening = asyncio.ensure_future(self.listeners[0].open())
 
+    def _accept_without_rule(self, rule_id: str) -> None:
+        if rule_id == self._refusing_rule:
+            self.accept_connections()
+
     async def stop(self, grace: float = GRACE) -> None:
-        """Let answers in the making get out, for so many seconds at most, and end."""
-        self.door.close()
+        """Stop: responses on their way may still be sent, for so many seconds at most."""
+        self.gateway.close()
         for listener in self.listeners:
             listener.close()
             for connection in list(listener.state.connections):
@@ -168,54 +172,36 @@ class Server:
             for task in late:
                 task.cancel()
         for listener in self.listeners:
-            listener.drop()
+            listener.abort_connections()
             listener.listening.close()
-        if self._until is not None:
-            self._until.cancel()
+        if self._refusal_end is not None:
+            self._refusal_end.cancel()
         await asyncio.sleep(0)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. OSError if it cannot be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+def serve_simulator(
+    simulator: Simulator, listening: Sequence[socket.socket], ready: Callable[[str, str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    ``ready`` is called with the URLs of the controller and of the control API, which may be the same, once requests are
+    answered.
+    """
+    freeze_imports()
+    server = Server(simulator, *listening)
+    serve_until_signal(server.start, lambda: ready(server.url, server.control_url), server.stop)
 
 
-def url_of(listening: socket.socket) -> str:
-    """The URL a client on this machine reaches the socket by."""
-    host, port = listening.getsockname()[:2]
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
-
-
-def run(house: Simulator, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` hears both URLs, which may be one, once requests are answered."""
-    freeze()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(house, listening, ready))
-
-
-def freeze() -> None:
-    """What was imported stays for good: the collector need not walk it while requests are answered."""
+def freeze_imports() -> None:
+    """Keep the garbage collector from walking all that was imported while requests are answered."""
     gc.collect()
     gc.freeze()
 
 
-async def _serve(house: Simulator, listening: Sequence[socket.socket], ready: Callable[[str, str], None]) -> None:
-    server, stop = Server(Gateway(house), *listening), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    await server.start()
-    ready(server.url, server.control_url)
-    await stop.wait()
-    await server.stop()
-
-
-def _config(door: Gateway) -> uvicorn.Config:
+def _config(gateway: Gateway) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
-        door,
+        gateway,
         http=Protocol,
         ws="none",
         lifespan="off",

@@ -1,171 +1,384 @@
-"""What a fault rule at the door does to an answer on its way: another answer, a late one, or a broken connection."""
+"""Response faults: a class for each kind, which knows what response its client gets and how that is sent.
+
+A new kind is a subclass of ResponseFault and a case in ``make_response_fault``; which keys may go with it in a rule
+stands in ``mockanka.core.faults.RESPONSE_FAULTS``.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from mockanka.core.faults import FaultRule
+from mockanka.core.controller import Controller
+from mockanka.core.faults import Amount, FaultAction, FaultRule
 from mockanka.core.randomness import draw
-
-Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+from mockanka.server.http_messages import (
+    Disconnected,
+    Receive,
+    Response,
+    Send,
+    send_response,
+    send_start,
+    wait_for_disconnect,
+)
+from mockanka.serving import reset_connection
+from mockanka.units import SECOND
 
 RESET_AT = 0.5
-"""How much of a body goes out before its connection is reset, unless the rule says."""
-PIECES = 20
-"""Into how many pieces a body is cut that comes in dribs and drabs."""
-PATIENCE = 1.0
-"""Seconds until a connection that was cut must be gone."""
+"""The share of a body that is sent before its connection is reset, unless the rule has ``at``."""
+DRIBBLE_PIECES = 20
+"""The number of pieces in which a body dribbles."""
+CLOSING_TIME = 1.0
+"""Seconds that a broken connection may take to be gone."""
+
+RefuseConnections = Callable[[float, str], None]
+"""Refuses new connections and breaks off those that exist, for so many seconds of wall time, by the rule of that id."""
 
 
-@dataclass
-class Outgoing:
-    """An answer before it goes out."""
+class ClientConnection:
+    """The connection of a client that waits for a response which a fault may delay, change or break off."""
+
+    def __init__(
+        self,
+        controller: Controller,
+        receive: Receive,
+        send: Send,
+        date: Callable[[], bytes],
+        interruption: asyncio.Event,
+        refuse_connections: RefuseConnections,
+    ) -> None:
+        self._controller = controller
+        self._send = send
+        self._date = date
+        self._interruption = interruption
+        self._refuse_connections = refuse_connections
+        self._disconnect = asyncio.ensure_future(wait_for_disconnect(receive))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has closed the connection."""
+        return self._disconnect.done()
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the controller was reset, or the server is stopping: the response is of another time."""
+        return self._interruption.is_set()
+
+    def release(self) -> None:
+        """Watch the connection no more."""
+        self._disconnect.cancel()
+
+    async def wait(self, length: int) -> None:
+        """Let so many nanoseconds of the controller's time pass, or less if the client leaves or a reset interrupts.
+
+        A real clock is waited for; another one is moved.
+        """
+        if not length or self.is_interrupted or self.is_gone:
+            return
+        clock = self._controller.clock
+        if clock.mode != "real":
+            clock.advance(length)
+            self._controller.advance()
+            await asyncio.sleep(0)
+            return
+        interrupted = asyncio.ensure_future(self._interruption.wait())
+        ends: set[asyncio.Future[Any]] = {interrupted, self._disconnect}
+        await asyncio.wait(ends, timeout=self._wall_seconds(length), return_when=asyncio.FIRST_COMPLETED)
+        interrupted.cancel()
+
+    async def send_response(self, response: Response) -> None:
+        """Send a whole response."""
+        await send_response(self._send, response, self._date())
+
+    async def send_start(self, response: Response) -> None:
+        """Send the status line and the headers."""
+        await send_start(self._send, response, self._date())
+
+    async def send_part(self, content: bytes) -> None:
+        """Send a part of the body, if it is not empty."""
+        if content:
+            await self._send({"type": "http.response.body", "body": content, "more_body": True})
+
+    async def send_end(self) -> None:
+        """Say that the body is complete."""
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def close(self) -> None:
+        """Close the connection once what was sent so far is out."""
+        if (transport := self._transport) is not None:
+            transport.close()
+            await self._closed()
+
+    async def abort(self) -> None:
+        """Close the connection at once."""
+        if (transport := self._transport) is not None:
+            transport.abort()
+            await self._closed()
+
+    async def reset(self) -> None:
+        """End the connection by a TCP reset."""
+        if (transport := self._transport) is not None:
+            reset_connection(transport)
+            await self._closed()
+
+    def refuse_connections(self, length: int, rule_id: str) -> None:
+        """Have the server refuse connections for so many nanoseconds of the controller's time."""
+        self._refuse_connections(self._wall_seconds(length), rule_id)
+
+    async def _closed(self) -> None:
+        await asyncio.wait([self._disconnect], timeout=CLOSING_TIME)
+
+    @property
+    def _transport(self) -> asyncio.Transport | None:
+        """The transport behind ASGI's ``send``, which in uvicorn is a method of an object that has it."""
+        transport: asyncio.Transport | None = getattr(getattr(self._send, "__self__", None), "transport", None)
+        return transport
+
+    def _wall_seconds(self, length: int) -> float:
+        clock = self._controller.clock
+        return length / SECOND / (clock.speed if clock.mode == "real" else 1.0)
+
+
+Failure = Callable[[str], Response]
+"""Makes a FAIL with a message, as the release sends it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseFault:
+    """What a rule does to the response to one request. The base class sends the controller's own response.
+
+    ``delay`` is how late the response is sent, in nanoseconds of the controller's time. ``acts`` says whether the
+    controller carries out the request.
+    """
+
+    delay: int = 0
+    acts: bool = True
+
+    has_response: ClassVar[bool] = True
+    """Whether there is a response, if only one that is not sent whole."""
+    is_faithful: ClassVar[bool] = True
+    """Whether the client gets to know what the controller answers."""
+    outcome_if_replaced: ClassVar[str] = "replaced"
+    """The outcome if the controller carries out the request and the client gets another body."""
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        """Return the response as it would be if all of it were sent.
+
+        ``own`` is what the controller answers; None if it does not carry out the request.
+        """
+        return own or failure("the request was not carried out")
+
+    def outcome(self, response: Response) -> str:
+        """Return in a word what becomes of the response, or "" if all of it is sent."""
+        return ""
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        """Send the response. Raises Disconnected if the client leaves meanwhile and that can be known."""
+        await client.send_response(response)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refuse(ResponseFault):
+    """Connections are refused for a time, in nanoseconds of the controller's; the request gets no response."""
+
+    rule_id: str
+    length: int
+    acts: bool = False
+
+    has_response = False
+    is_faithful = False
+
+    def outcome(self, response: Response) -> str:
+        return "refused"
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        client.refuse_connections(self.length, self.rule_id)
+        await client.abort()
+
+
+class CloseConnection(ResponseFault):
+    """The connection is closed, and nothing is sent."""
+
+    is_faithful = False
+
+    def outcome(self, response: Response) -> str:
+        return "closed"
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        await client.abort()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResetConnection(ResponseFault):
+    """The connection is reset after a share of the body, 0 to 1."""
+
+    at: float
+
+    is_faithful = False
+
+    def outcome(self, response: Response) -> str:
+        return "reset"
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        await client.send_start(response)
+        await client.send_part(response.content[: int(len(response.content) * self.at)])
+        await client.reset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cut(ResponseFault):
+    """The connection is closed after a part of the body; behind the end nothing is cut."""
+
+    amount: Amount
+
+    is_faithful = False
+
+    def outcome(self, response: Response) -> str:
+        return "cut" if self._length(response) < len(response.content) else ""
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        length = self._length(response)
+        await client.send_start(response)
+        await client.send_part(response.content[:length])
+        if length < len(response.content):
+            await client.close()
+        else:
+            await client.send_end()
+
+    def _length(self, response: Response) -> int:
+        return self.amount.of(len(response.content))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fail(ResponseFault):
+    """The response is a FAIL with a message; its HTTP status is the release's unless there is another."""
+
+    message: str
+    status: int | None = None
+    acts: bool = False
+
+    is_faithful = False
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        failed = failure(self.message)
+        return failed if self.status is None else Response(self.status, failed.headers, failed.content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceStatus(ResponseFault):
+    """The response has an HTTP status and a body of its own, as one of a gateway has.
+
+    Without a content type it is JSON if the body looks like that, else plain text.
+    """
 
     status: int
-    headers: Headers
-    content: bytes
+    body: str | None = None
+    content_type: str | None = None
+    acts: bool = False
 
-    def with_type(self, content_type: str) -> Outgoing:
-        kept = [pair for pair in self.headers if pair[0] != b"content-type"]
-        return Outgoing(
-            self.status, [(b"content-type", content_type.encode("latin-1", "replace")), *kept], self.content
-        )
+    is_faithful = False
 
-    def with_content(self, content: bytes) -> Outgoing:
-        kept = [pair for pair in self.headers if pair[0] != b"content-length"]
-        return Outgoing(self.status, [*kept, (b"content-length", b"%d" % len(content))], content)
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        text = self.body or ""
+        looks_like_json = text.lstrip()[:1] in ("{", "[")
+        guessed = "application/json" if looks_like_json else "text/plain; charset=utf-8"
+        response = Response(self.status, [], b"").with_content(text.encode())
+        return response.with_content_type(self.content_type or guessed)
 
 
-def acts(rule: FaultRule) -> bool:
-    """Whether the controller carries out the request: unless told, not when the answer is somebody else's."""
+@dataclass(frozen=True, kw_only=True)
+class ReplaceBody(ResponseFault):
+    """The response has another body, and another content type if there is one."""
+
+    body: str
+    content_type: str | None = None
+
+    is_faithful = False
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        response = super().response(own, failure).with_content(self.body.encode())
+        return response if self.content_type is None else response.with_content_type(self.content_type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceContentType(ResponseFault):
+    """The response has another content type."""
+
+    content_type: str
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        return super().response(own, failure).with_content_type(self.content_type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dribble(ResponseFault):
+    """The body is sent in pieces, spread over a length of time in nanoseconds of the controller's."""
+
+    length: int
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        content, whole = response.content, len(response.content)
+        await client.send_start(response)
+        for number in range(DRIBBLE_PIECES):
+            await client.wait(self.length // DRIBBLE_PIECES)
+            if client.is_interrupted:
+                return
+            if client.is_gone:
+                raise Disconnected
+            await client.send_part(content[whole * number // DRIBBLE_PIECES : whole * (number + 1) // DRIBBLE_PIECES])
+        await client.send_end()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stale(ResponseFault):
+    """The client gets the response that the same GET had before."""
+
+    last: Response
+
+    is_faithful = False
+    outcome_if_replaced = "stale"
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        return self.last
+
+
+def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> ResponseFault:
+    """Make the fault of a rule that has matched a request.
+
+    Delays are drawn by the seed of the controller, unless the rule has its own. ``last`` is the response that the same
+    GET had before; a rule that repeats it needs one.
+    """
     do = rule.action
-    if do.refuse is not None:
-        return False
+    common: dict[str, Any] = {"delay": _draw_delay(rule, seed)}
     if do.acts is not None:
-        return do.acts
-    return do.status is None and do.fail is None
+        common["acts"] = do.acts
+    match do:
+        case FaultAction(refuse=int(length)):
+            return Refuse(rule_id=rule.id, length=length)
+        case FaultAction(connection="close"):
+            return CloseConnection(**common)
+        case FaultAction(connection="reset"):
+            return ResetConnection(at=RESET_AT if do.at is None else do.at, **common)
+        case FaultAction(cut=Amount() as amount):
+            return Cut(amount=amount, **common)
+        case FaultAction(fail=str(message)):
+            return Fail(message=message, status=do.status, **common)
+        case FaultAction(status=int(status)):
+            return ReplaceStatus(status=status, body=do.body, content_type=do.content_type, **common)
+        case FaultAction(body=str(body)):
+            return ReplaceBody(body=body, content_type=do.content_type, **common)
+        case FaultAction(content_type=str(content_type)):
+            return ReplaceContentType(content_type=content_type, **common)
+        case FaultAction(dribble=int(length)):
+            return Dribble(length=length, **common)
+        case FaultAction(stale=True) if last is not None:
+            return Stale(last=last, **common)
+    return ResponseFault(**common)
 
 
-def replaces(rule: FaultRule) -> bool:
-    """Whether the client hears something else than the controller says, or nothing."""
-    do = rule.action
-    given = (do.status, do.fail, do.body, do.refuse, do.connection, do.cut)
-    return any(each is not None for each in given)
-
-
-def replaced(rule: FaultRule, real: Outgoing | None, failure: Callable[[str], Outgoing]) -> Outgoing:
-    """The answer as the rule makes it; ``failure`` gives a FAIL with a message, as the release sends it."""
-    do = rule.action
-    if do.fail is not None:
-        failed = failure(do.fail)
-        return failed if do.status is None else Outgoing(do.status, failed.headers, failed.content)
-    if do.status is not None:
-        content = (do.body or "").encode()
-        kind = do.content_type or ("application/json" if _looks_like_json(do.body) else "text/plain; charset=utf-8")
-        return Outgoing(do.status, [], b"").with_content(content).with_type(kind)
-    made = real or failure("the request was not carried out")
-    if do.body is not None:
-        made = made.with_content(do.body.encode())
-    return made.with_type(do.content_type) if do.content_type is not None else made
-
-
-def delay_of(rule: FaultRule, seed: int) -> int:
-    """How late the answer comes, in nanoseconds of the controller's time."""
+def _draw_delay(rule: FaultRule, seed: int) -> int:
     if rule.action.delay is None:
         return 0
     return rule.action.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
-
-
-async def send_whole(send: Send, answer: Outgoing, date: bytes) -> None:
-    headers = [*answer.headers, (b"date", date)]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.content})
-
-
-async def send_broken(rule: FaultRule, gone: asyncio.Future[None], send: Send, answer: Outgoing, date: bytes) -> None:
-    """Send as much of the answer as the rule lets through, and break the connection."""
-    do = rule.action
-    if do.connection == "close":
-        await hang_up(gone, send)
-        return
-    part = _sent(rule, answer)
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, (b"date", date)]})
-    if part:
-        await send({"type": "http.response.body", "body": answer.content[:part], "more_body": True})
-    if do.connection == "reset":
-        await hang_up(gone, send, reset=True)
-    elif part >= len(answer.content):
-        await send({"type": "http.response.body", "body": b""})
-    else:
-        await hang_up(gone, send, flush=True)
-
-
-def outcome_of(rule: FaultRule, answer: Outgoing) -> str:
-    """What will become of the answer, in a word, if the client does not get it as it is."""
-    do = rule.action
-    if do.connection is not None:
-        return "closed" if do.connection == "close" else "reset"
-    return "cut" if do.cut is not None and _sent(rule, answer) < len(answer.content) else ""
-
-
-def _sent(rule: FaultRule, answer: Outgoing) -> int:
-    """How many bytes of the body go out before the connection breaks."""
-    whole = len(answer.content)
-    return (
-        rule.action.cut.of(whole)
-        if rule.action.cut is not None
-        else int(whole * (RESET_AT if rule.action.at is None else rule.action.at))
-    )
-
-
-async def send_in_dribs(
-    send: Send, answer: Outgoing, date: bytes, pause: Callable[[], Awaitable[None]], is_over: Callable[[], bool]
-) -> bool:
-    """Send the body in pieces, with a pause before each, unless it is over meanwhile; whether it all went out."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, (b"date", date)]})
-    whole = len(answer.content)
-    for number in range(PIECES):
-        await pause()
-        if is_over():
-            return False
-        piece = answer.content[whole * number // PIECES : whole * (number + 1) // PIECES]
-        if piece:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
-    return True
-
-
-async def hang_up(gone: asyncio.Future[None], send: Send, reset: bool = False, flush: bool = False) -> None:
-    """End the connection without what is still to come, and come back when it is gone.
-
-    ``gone`` is done when it is. With ``reset`` the client is told by a TCP reset; with ``flush`` what was sent before
-    still goes out.
-    """
-    transport = transport_of(send)
-    if transport is None:
-        return
-    if reset:
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if flush:
-        transport.close()
-    else:
-        transport.abort()
-    await asyncio.wait([gone], timeout=PATIENCE)
-
-
-def transport_of(send: Send) -> asyncio.Transport | None:
-    """The connection behind an ASGI ``send``: uvicorn's is a method of an object that has it."""
-    found: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
-    return found
-
-
-def _looks_like_json(text: str | None) -> bool:
-    return text is not None and text.lstrip()[:1] in ("{", "[")

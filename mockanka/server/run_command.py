@@ -1,4 +1,4 @@
-"""A command run against a controller of its own: started before it, stopped after it."""
+"""Run a command against a controller of its own, which starts before it and stops after it."""
 
 from __future__ import annotations
 
@@ -9,33 +9,28 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 
-import uvloop
-
-from mockanka.server.asgi import Gateway
-from mockanka.server.http_server import Server, freeze
+from mockanka.server.http_server import Server, freeze_imports
+from mockanka.serving import run_event_loop
 from mockanka.simulator.simulator import Simulator
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run_with_simulator(
-    house: Simulator, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
+    simulator: Simulator, listening: Sequence[socket.socket], command: Sequence[str], ready: Callable[[str, str], None]
 ) -> int:
-    """Serve, run the command with the URLs in its environment, and return its exit status; 128 and more for a signal.
+    """Serve, run the command with the URLs in its environment, and return its exit status.
 
-    ``said`` hears both URLs before the command starts. OSError if it cannot be started.
+    The status is 128 plus the number of the signal if one ended the command. ``ready`` is called with the URLs of the
+    controller and of the control API before the command starts. Raises OSError if the command cannot be started.
     """
-    freeze()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(house, listening, command, said))
+    freeze_imports()
+    return run_event_loop(_serve_and_run(Server(simulator, *listening), command, ready))
 
 
-async def _run(
-    house: Simulator, listening: Sequence[socket.socket], command: Sequence[str], said: Callable[[str, str], None]
-) -> int:
-    server = Server(Gateway(house), *listening)
+async def _serve_and_run(server: Server, command: Sequence[str], ready: Callable[[str, str], None]) -> int:
     await server.start()
-    said(server.url, server.control_url)
+    ready(server.url, server.control_url)
     urls = {"ANKA_CONTROLLER_URL": server.url, "MOCKANKA_URL": server.control_url}
     try:
         return await _supervise(command, {**os.environ, **urls})
@@ -46,15 +41,15 @@ async def _run(
 async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int:
     early: list[int] = []
     loop = asyncio.get_running_loop()
-    for number in FORWARDED:  # one that comes before there is anybody to forward it to is not lost
+    for number in FORWARDED:  # a signal that comes before the command has started is not lost
         loop.add_signal_handler(number, early.append, number)
     process = await asyncio.create_subprocess_exec(*command, env=environment)
-    # A terminal sends Ctrl-C to the command as well; it need not hear it twice.
-    own = {signal.SIGINT, signal.SIGQUIT} if _at_a_terminal() else set()
+    # A terminal sends Ctrl-C to the command as well, which must not get it twice.
+    from_terminal = {signal.SIGINT, signal.SIGQUIT} if _is_at_terminal() else set()
     for number in FORWARDED:
-        loop.add_signal_handler(number, _forward, process, number, number in own)
-    for missed in early:
-        process.send_signal(missed)
+        loop.add_signal_handler(number, _forward, process, number, number in from_terminal)
+    for early_number in early:
+        process.send_signal(early_number)
     try:
         status = await process.wait()
     finally:
@@ -63,12 +58,12 @@ async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int
     return status if status >= 0 else 128 - status
 
 
-def _forward(process: asyncio.subprocess.Process, number: int, heard: bool) -> None:
-    if not heard and process.returncode is None:
+def _forward(process: asyncio.subprocess.Process, number: int, is_delivered: bool) -> None:
+    if not is_delivered and process.returncode is None:
         process.send_signal(number)
 
 
-def _at_a_terminal() -> bool:
+def _is_at_terminal() -> bool:
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A server in a thread of this process. Only that thread touches the state: who wants something hands it over."""
+"""A server in a thread of this process. Only that thread touches the state; other threads hand it functions."""
 
 from __future__ import annotations
 
@@ -11,79 +11,76 @@ from typing import Any, TypeVar
 
 import uvloop
 
-from mockanka.server.asgi import Gateway
-from mockanka.server.http_server import Server, bind
+from mockanka.server.http_server import Server
+from mockanka.serving import listen
 from mockanka.simulator.simulator import Simulator
 
 Result = TypeVar("Result")
-__tracebackhide__ = True  # what a test did wrong it did in the test
-GRACE = 0.02
-"""Seconds that answers in the making have left at the end: a test that ends waits for none."""
+__tracebackhide__ = True  # pytest shows the line of the test that failed, not one here
+STOP_GRACE = 0.02
+"""Seconds that responses on their way have left at the end: a test that ends waits for none."""
 
 
 class _Stopped(RuntimeError):
-    pass
+    """The server has been stopped."""
 
 
-class ServerThread:
-    """A house served on one port until ``stop``."""
+class ThreadedServer:
+    """Serves a simulator on a port, until ``stop``. Raises OSError if the port cannot be had."""
 
-    def __init__(self, house: Simulator, host: str = "127.0.0.1", port: int = 0) -> None:
-        self.house = house
-        self.door = Gateway(house)
-        self.server = Server(self.door, bind(host, port))
+    def __init__(self, simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.server = Server(simulator, listen(host, port))
         self._loop = uvloop.new_event_loop()
         self._end = asyncio.Event()
         self._ending = False
         self._lock = threading.Lock()
-        """Held while something is handed over, so that nothing is once the end has been."""
-        self._up: Future[None] = Future()
+        """Held while a function is handed over, so that none is after the end."""
+        self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="mockanka", daemon=True)
         self._thread.start()
-        self._up.result()
+        self._started.result()
 
-    @property
-    def running(self) -> bool:
-        return self._thread.is_alive()
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Have the server's thread call a function between two requests; return or raise what that does.
 
-    def call(self, what: Callable[[], Result]) -> Result:
-        """Have the server's thread do something between two requests; what it returns or raises."""
+        Raises RuntimeError after ``stop``.
+        """
         if threading.current_thread() is self._thread:
-            return what()
+            return function()
         done: Future[Result] = Future()
         with self._lock:
             if self._ending:
                 raise _Stopped("this controller has been stopped")
-            self._loop.call_soon_threadsafe(self._do, what, done)
-        wrong = done.exception()
-        if wrong is not None:
-            raise wrong.with_traceback(None) from None
+            self._loop.call_soon_threadsafe(self._do, function, done)
+        error = done.exception()
+        if error is not None:
+            raise error.with_traceback(None) from None
         return done.result()
 
-    def look(self, what: Callable[[], Result]) -> Result:
-        """The same for what changes nothing, which may be asked for after the end as well."""
+    def read(self, function: Callable[[], Result]) -> Result:
+        """Call a function that changes nothing; after ``stop`` it is called in this thread."""
         with suppress(_Stopped):
-            return self.call(what)
+            return self.call(function)
         self._thread.join()
         with self._lock:
-            return what()
+            return function()
 
     def stop(self) -> None:
-        """Serve no more; again is fine."""
+        """Stop serving, unless that has been done."""
         with self._lock:
             if not self._ending:
                 self._ending = True
                 self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
 
-    def _do(self, what: Callable[[], Any], done: Future[Any]) -> None:
+    def _do(self, function: Callable[[], Any], done: Future[Any]) -> None:
         try:
-            result = what()
-        except BaseException as wrong:
-            done.set_exception(wrong)
+            result = function()
+        except BaseException as error:
+            done.set_exception(error)
         else:
             done.set_result(result)
-            self.door.listeners.wake()
+            self.server.gateway.event_streams.notify()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -96,10 +93,10 @@ class ServerThread:
     async def _serve(self) -> None:
         try:
             await self.server.start()
-        except BaseException as wrong:
+        except BaseException as error:
             self._ending = True
-            self._up.set_exception(wrong)
+            self._started.set_exception(error)
             return
-        self._up.set_result(None)
+        self._started.set_result(None)
         await self._end.wait()
-        await self.server.stop(GRACE)
+        await self.server.stop(STOP_GRACE)

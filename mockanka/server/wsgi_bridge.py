@@ -1,4 +1,4 @@
-"""A WSGI application called from an ASGI server, on the spot and in the same thread."""
+"""Call a WSGI application with an ASGI request, in the thread of the event loop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from mockanka.server.http_messages import Response
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-Headers = list[tuple[bytes, bytes]]
 
+def call_wsgi(app: WSGIApplication, scope: Any, body: bytes, length: int) -> Response:
+    """Return the response of a WSGI application to an ASGI request.
 
-def call(app: WSGIApplication, scope: Any, body: bytes, length: int) -> tuple[int, Headers, bytes]:
-    """Status, headers and body of the answer. ``length`` is the body's, which may have been cut off."""
+    ``length`` is the length of the request's body, of which ``body`` may be only the beginning.
+    """
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
@@ -45,11 +48,12 @@ def call(app: WSGIApplication, scope: Any, body: bytes, length: int) -> tuple[in
         started[:] = [int(status[:3]), headers]
         return None
 
-    answer: Iterable[bytes] = app(environ, start_response)
+    parts: Iterable[bytes] = app(environ, start_response)
     try:
-        content = b"".join(answer)
+        content = b"".join(parts)
     finally:
-        if hasattr(answer, "close"):
-            answer.close()
-    code, headers = started
-    return code, [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers], content
+        if hasattr(parts, "close"):
+            parts.close()
+    status, headers = started
+    raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return Response(status, raw_headers, content)

@@ -1,37 +1,37 @@
-"""The journal: every request that went through the door, as it came and as it was answered."""
+"""The journal: every request to the controller, as it came and as it was answered."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import isfinite
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qsl
 
+from mockanka.json_text import parse_json
 from mockanka.units import SECOND, format_moment
 
-RESTART = "/api/v1/rpc/vm/restart"
-KEPT = 10_000
+RESTART_PATH = "/api/v1/rpc/vm/restart"
+MAX_ENTRIES = 10_000
 """Requests that are kept; the oldest go first."""
-BODY_KEPT = 64 * 1024
+MAX_ENTRY_BODY = 64 * 1024
 """Bytes of a request's body that are kept."""
-BRACKETS = 500
-"""A body with more of them is shown as text: it may be nested deeper than anybody could write it again."""
-ANSWER_KEPT = 4 * 1024
-"""Bytes of an answer that are kept."""
+MAX_ENTRY_RESPONSE = 4 * 1024
+"""Bytes of a response's body that are kept."""
+MAX_BRACKETS = 500
+"""A body with more of them is shown as text: it may be nested too deeply to be written as JSON again."""
 
 
 @dataclass(slots=True)
 class JournalEntry:
-    """One request. ``at`` is the controller's time when it was carried out, ``wall`` the wall's when it came, both in
-    nanoseconds; a fault may have answered it later than that.
+    """A request, and how it was answered.
 
-    ``status`` is None if no answer went out; ``fault`` is the id of the rule that struck, ``outcome`` what became of
-    the answer if it did not reach the client as it was made; ``instances`` are those that a POST vm started.
+    ``at`` is the controller's time when the request was carried out, which a fault may have answered later; ``wall`` is
+    the wall's time when it came. Both are in nanoseconds since 1970, ``took`` in nanoseconds. ``status`` is None if no
+    response was sent. ``fault`` is the id of the rule that fired; ``outcome`` is what became of the response if the
+    client did not get it as the controller made it. ``instances`` are the ids of those that a POST vm started.
     """
 
     number: int
@@ -43,8 +43,8 @@ class JournalEntry:
     raw_body: bytes
     body_length: int
     status: int | None = None
-    raw_answer: bytes = b""
-    answer_length: int = 0
+    raw_response: bytes = b""
+    response_length: int = 0
     took: int = 0
     fault: str = ""
     outcome: str = ""
@@ -52,34 +52,35 @@ class JournalEntry:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's parameters; of several with one name the first, as the controller reads them."""
-        found: dict[str, str] = {}
+        """The parameters of the query; of several with the same name the first, as the controller reads them."""
+        parameters: dict[str, str] = {}
         for name, value in parse_qsl(self.raw_query.decode("latin-1"), keep_blank_values=True):
-            found.setdefault(name, value)
-        return found
+            parameters.setdefault(name, value)
+        return parameters
 
     @property
     def body(self) -> Any:
-        """The request's body: what its JSON says, else its text; None if there was none."""
+        """The body of the request: the value of its JSON, else its text; None if it is empty."""
         return _content(self.raw_body, self.body_length)
 
     @property
     def answer(self) -> Any:
-        """The answer's body, likewise; text that breaks off if it was too long to be kept."""
-        return _content(self.raw_answer, self.answer_length)
+        """The body of the response, likewise; the beginning of its text if it was too long to be kept."""
+        return _content(self.raw_response, self.response_length)
 
     @property
-    def touched(self) -> tuple[str, ...]:
-        """The ids of the instances that the request is about."""
-        if self.instances or self.path not in ("/api/v1/vm", "/api/v1/image", RESTART):
+    def concerned_instances(self) -> tuple[str, ...]:
+        """The ids of the instances that the request started, or that it names."""
+        if self.instances or self.path not in ("/api/v1/vm", "/api/v1/image", RESTART_PATH):
             return self.instances
         body = self.body
-        named = body.get("instance_id" if self.path == RESTART else "id") if isinstance(body, dict) else None
-        wanted = named if self.path != "/api/v1/vm" else self.query.get("id") or named
-        return (wanted,) if isinstance(wanted, str) and wanted else ()
+        id = body.get("instance_id" if self.path == RESTART_PATH else "id") if isinstance(body, dict) else None
+        if self.path == "/api/v1/vm":
+            id = self.query.get("id") or id
+        return (id,) if isinstance(id, str) and id else ()
 
     def as_json(self) -> dict[str, object]:
-        """The request as the control API shows it."""
+        """Return the entry as the control API shows it."""
         return {
             "number": self.number,
             "at": format_moment(self.at),
@@ -94,36 +95,35 @@ class JournalEntry:
             "seconds": self.took / SECOND,
             "fault": self.fault or None,
             "outcome": self.outcome or None,
-            "instances": list(self.touched),
+            "instances": list(self.concerned_instances),
         }
 
     def __str__(self) -> str:
         query = f"?{self.raw_query.decode('latin-1')}" if self.raw_query else ""
         body = f" {_short(self.raw_body)}" if self.raw_body else ""
         status = self.status if self.status is not None else "no answer"
-        said = "" if self.status is None else _said(self.answer)
+        result = "" if self.status is None else _summary(self.answer)
         marks = [mark for mark in (self.fault and f"fault {self.fault}", self.outcome) if mark]
         ending = f" [{', '.join(marks)}]" if marks else ""
-        return (
-            f"#{self.number} {format_moment(self.at)} {self.method} {self.path}{query}{body} -> {status}{said}{ending}"
-        )
+        request = f"#{self.number} {format_moment(self.at)} {self.method} {self.path}{query}{body}"
+        return f"{request} -> {status}{result}{ending}"
 
 
 class Journal:
     """The last requests, newest last."""
 
     def __init__(self) -> None:
-        self._entries: deque[JournalEntry] = deque(maxlen=KEPT)
+        self._entries: deque[JournalEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
-        """How many there ever were; the newest has this number."""
+        """How many requests there were; the newest has this number."""
         self.dropped = 0
-        """How many had to go for newer ones."""
+        """How many are no longer kept because of newer ones."""
 
-    def open(self, method: str, path: str, query: bytes, body: bytes, length: int) -> JournalEntry:
-        """Give a request its place."""
+    def add(self, method: str, path: str, query: bytes, body: bytes, length: int) -> JournalEntry:
+        """Add the entry of a request that has come; ``length`` is that of its body."""
         self.count += 1
         self.dropped += len(self._entries) == self._entries.maxlen
-        entry = JournalEntry(self.count, 0, time.time_ns(), method, path, query, body[:BODY_KEPT], length)
+        entry = JournalEntry(self.count, 0, time.time_ns(), method, path, query, body[:MAX_ENTRY_BODY], length)
         self._entries.append(entry)
         return entry
 
@@ -141,9 +141,12 @@ class Journal:
         since: int = 0,
         limit: int | None = None,
     ) -> list[JournalEntry]:
-        """Those that fit, oldest first: ``path`` may have ``*``; ``since`` leaves out all up to that number; of more
-        than ``limit`` the newest are taken."""
-        found = [
+        """Return the entries that match, oldest first.
+
+        ``path`` may have ``*`` for anything; entries up to the number ``since`` are left out; of more than ``limit``
+        the newest are taken.
+        """
+        matches = [
             entry
             for entry in self._entries
             if entry.number > since
@@ -151,15 +154,44 @@ class Journal:
             and (path is None or fnmatchcase(entry.path, path))
             and (status is None or entry.status == status)
         ]
-        return found if limit is None else found[-limit:] if limit else []
+        return matches if limit is None else matches[-limit:] if limit else []
 
     def clear(self) -> None:
-        """Forget all; numbers go on."""
+        """Remove all entries; the numbers go on."""
         self._entries.clear()
 
 
-def _said(answer: Any) -> str:
-    """What an answer comes down to: why it failed, or how the instance is that it shows."""
+def parse_body_or_none(raw: bytes) -> Any:
+    """Return the value of a body's JSON as the controller reads it, or None if it is not JSON.
+
+    Bytes that are not UTF-8 become U+FFFD.
+    """
+    try:
+        return _parse_body(raw)
+    except ValueError:
+        return None
+
+
+def _parse_body(raw: bytes) -> Any:
+    try:
+        return parse_json(raw.decode("utf-8", "replace"), finite=True)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _content(raw: bytes, length: int) -> Any:
+    if not raw:
+        return None
+    if len(raw) == length and raw.count(b"[") + raw.count(b"{") <= MAX_BRACKETS:
+        try:
+            return _parse_body(raw)
+        except ValueError:
+            pass
+    return raw.decode("utf-8", "replace")
+
+
+def _summary(answer: Any) -> str:
+    """Return what matters in an answer: why it failed, or the state of the instance that it shows."""
     if not isinstance(answer, dict):
         return ""
     if answer.get("status") == "FAIL":
@@ -168,38 +200,10 @@ def _said(answer: Any) -> str:
     if not isinstance(body, dict) or "instance_state" not in body:
         return ""
     progress = body.get("progress")
-    part = f" {progress:.0%}" if isinstance(progress, int | float) and 0 < progress < 1 else ""
-    return f" {body['instance_state']}{part}"
+    share = f" {progress:.0%}" if isinstance(progress, int | float) and 0 < progress < 1 else ""
+    return f" {body['instance_state']}{share}"
 
 
-def read_json(raw: bytes) -> Any:
-    """What a body says, read as the controller reads it, who takes U+FFFD for what is no UTF-8. ValueError: no JSON."""
-    try:
-        return json.loads(raw.decode("utf-8", "replace"), parse_constant=_refuse, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-
-
-def _content(raw: bytes, length: int) -> Any:
-    if not raw:
-        return None
-    if len(raw) == length and raw.count(b"[") + raw.count(b"{") <= BRACKETS:
-        try:
-            return read_json(raw)
-        except ValueError:
-            pass
-    return raw.decode("utf-8", "replace")
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    return number if isfinite(number) else _refuse(text)
-
-
-def _short(raw: bytes, most: int = 200) -> str:
+def _short(raw: bytes, longest: int = 200) -> str:
     text = " ".join(raw.decode("utf-8", "replace").split())
-    return text if len(text) <= most else f"{text[:most]}…"
+    return text if len(text) <= longest else f"{text[:longest]}…"

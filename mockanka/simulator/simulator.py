@@ -1,4 +1,4 @@
-"""The house behind the door: one controller, the application over it, the scenario it began with, and its journal."""
+"""A simulator: a controller with its application, its scenario, its journal and its monitor of the client."""
 
 from __future__ import annotations
 
@@ -16,15 +16,19 @@ from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rule
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Document, Path, Problem, problems_in
 from mockanka.simulator import timeline
-from mockanka.simulator.client_report import ClientMonitor, Rate, Report
+from mockanka.simulator.client_monitor import ClientMonitor, PollRate
+from mockanka.simulator.client_report import Report
 from mockanka.simulator.journal import Journal
 
-FATES = ("fail", "stop", "vanish")
-"""What can be done to an instance from outside."""
+INSTANCE_ACTIONS = ("fail", "stop", "vanish")
+"""What can be done to an instance from outside, by the control API or from Python."""
 
 
 class Simulator:
-    """Everything that answers requests synchronously. Resetting swaps what is inside; the house stays."""
+    """A controller and what belongs to it; everything here is synchronous.
+
+    A reset replaces the state inside; the simulator, its controller and its application stay the same objects.
+    """
 
     def __init__(self, scenario: Scenario, options: Options | None = None) -> None:
         self.options = options or Options()
@@ -32,98 +36,106 @@ class Simulator:
         self.controller = scenario.controller(self.options)
         self.app = create_app(self.controller)
         self.journal = Journal()
-        self.watch = ClientMonitor(self.controller, self._rate())
+        self.client_monitor = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
-        self.when_reset: list[Callable[[], None]] = []
-        self.when_fault_removed: list[Callable[[str], None]] = []
+        self.after_reset: list[Callable[[], None]] = []
+        self.after_fault_removed: list[Callable[[str], None]] = []
+        """Called with the id of a fault rule that is no longer in force."""
 
     def reset(self, scenario: Scenario | None = None, seed: int | None = None, options: Options | None = None) -> None:
-        """Begin anew, with another scenario if one is given; nothing of what was before is left.
+        """Begin again, with the last scenario or another one. Nothing of the state before is left.
 
-        Options given at the start hold on, unless there are others now; a seed given here counts for this time.
+        The options of the simulator still apply unless there are others now, which then replace them; ``seed`` applies
+        to this reset only. Raises ScenarioError, and changes nothing, if the scenario is invalid.
         """
         scenario, options = scenario or self.scenario, options or self.options
         fresh = scenario.controller(options if seed is None else replace(options, seed=seed))
-        for hear in self.before_reset:
-            hear()
+        for callback in self.before_reset:
+            callback()
         self.scenario, self.options = scenario, options
         self.controller.replace_with(fresh)
         self.journal = Journal()
-        self.watch.begin(self._rate())
-        for hear in self.when_reset:
-            hear()
+        self.client_monitor.begin(self._rate())
+        for callback in self.after_reset:
+            callback()
 
     def dump(self) -> dict[str, Any]:
-        """The whole state as a scenario."""
+        """Return the whole state as a scenario."""
         self.controller.advance()
-        written = dump(self.controller)
+        data = dump(self.controller)
         rate = self.scenario.data.get("report")
-        return {**written, "report": sections.Report().dump(rate)} if rate else written
+        return {**data, "report": sections.Report().dump(rate)} if rate else data
 
     def report(self) -> Report:
-        """What the client did wrong so far."""
+        """Return what the client did wrong so far."""
         self.controller.advance()
-        return self.watch.report(self.journal)
+        return self.client_monitor.report(self.journal)
 
-    def add_faults(self, written: Sequence[object]) -> list[FaultRule]:
-        """Put fault rules in force: all of them, or ScenarioError and none."""
+    def add_faults(self, items: Sequence[object]) -> list[FaultRule]:
+        """Put fault rules in force, as scenarios have them. Raises ScenarioError, and adds none, if one is invalid."""
         self.controller.advance()
-        made: list[FaultRule] = []
+        rules: list[FaultRule] = []
         try:
-            for index, item in enumerate(written):
-                made.append(self._add_fault((index,) if len(written) > 1 else (), item))
+            for index, item in enumerate(items):
+                rules.append(self._add_fault((index,) if len(items) > 1 else (), item))
         except ScenarioError:
-            for rule in made:
+            for rule in rules:
                 self.controller.faults.withdraw(rule.id)
             raise
-        for rule in made:
+        for rule in rules:
             fault_effects.apply_begin_rule(self.controller, rule)
         self.controller.advance()
-        return made
+        return rules
 
     def _add_fault(self, path: Path, item: object) -> FaultRule:
         document = Document("fault", item)
         try:
             rule = fault_rules.make(self.controller, path, fault_rules.FAULT.load(item))  # type: ignore[arg-type]
-        except ValidationError as wrong:
-            found = [Problem((*path, *each.path), each.text) for each in problems_in(wrong.messages)]
-            raise document.error(found) from None
-        except InvalidScenario as wrong:
-            raise document.error([wrong.problem]) from None
+        except ValidationError as error:
+            problems = problems_in(error.messages)
+            raise document.error([Problem((*path, *problem.path), problem.text) for problem in problems]) from None
+        except InvalidScenario as error:
+            raise document.error([error.problem]) from None
         self.controller.faults.add(rule)
         return rule
 
-    def turn_node(self, node_id: str, what: str, at_once: bool = False) -> None:
-        """Make a node one of NODE_TURNS; one that goes offline is shown so at once, if asked."""
-        self.controller.advance()
-        nodes.override_node(self.controller, node_id, what, at_once=at_once)
-        self.controller.advance()
-
-    def strike_instance(self, instance_id: str, fate: str, message: str | None = None) -> None:
-        """Have an instance fail, stop or vanish now. NotFound; IllegalMove where the life cycle knows no such move."""
-        self.controller.advance()
-        one = self.controller.instances.get(instance_id)
-        if one is None:
-            raise NotFound
-        if fate == "fail":
-            failures.fail_instance(self.controller, one, message or "failed")
-        elif fate == "stop":
-            instances.stop_instance(self.controller, instance_id)
-        else:
-            transitions.vanish_instance(self.controller, one, message or "vanished")
-        self.controller.advance()
-
-    def story(self, instance_id: str) -> dict[str, Any]:
-        """What became of an instance, and why it waits now. NotFound if nobody knows it, nor did of late."""
-        self.controller.advance()
-        return timeline.tell(self.controller, self.journal, self.watch, instance_id)
-
     def remove_fault(self, rule_id: str) -> None:
-        """Take a fault rule out of force; what it holds goes on."""
+        """Take a fault rule out of force; what it stalls goes on."""
         self.controller.advance()
         fault_effects.remove_rule(self.controller, rule_id)
-        for hear in self.when_fault_removed:
-            hear(rule_id)
+        for callback in self.after_fault_removed:
+            callback(rule_id)
 
-    def _rate(self) -> Rate:
-        return Rate(**self.scenario.data.get("report", {}))
+    def override_node(self, node_id: str, state: str, at_once: bool = False) -> None:
+        """Force a node into one of NODE_OVERRIDES; with ``at_once`` one that goes offline is shown so at once."""
+        self.controller.advance()
+        nodes.override_node(self.controller, node_id, state, at_once=at_once)
+        self.controller.advance()
+
+    def act_on_instance(self, instance_id: str, action: str, message: str | None = None) -> None:
+        """Have an instance fail, stop or vanish now, one of INSTANCE_ACTIONS.
+
+        Raises NotFound if there is no such instance, and IllegalTransition if its state does not allow that.
+        """
+        self.controller.advance()
+        instance = self.controller.instances.get(instance_id)
+        if instance is None:
+            raise NotFound
+        if action == "fail":
+            failures.fail_instance(self.controller, instance, message or "failed")
+        elif action == "stop":
+            instances.stop_instance(self.controller, instance_id)
+        else:
+            transitions.vanish_instance(self.controller, instance, message or "vanished")
+        self.controller.advance()
+
+    def describe_instance(self, instance_id: str) -> dict[str, Any]:
+        """Return the timeline of an instance, the requests about it, and why it waits now.
+
+        Raises NotFound if there is no such instance, and none of that id was forgotten lately.
+        """
+        self.controller.advance()
+        return timeline.describe_instance(self.controller, self.journal, self.client_monitor, instance_id)
+
+    def _rate(self) -> PollRate:
+        return PollRate(**self.scenario.data.get("report", {}))

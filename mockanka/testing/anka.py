@@ -71,7 +71,7 @@ class Anka:
         def advance(controller: Controller) -> views.Instance:
             id = views.find_id("instance", views.names_by_id(controller, "instances"), instance_id)
             time_control.wait_for_state(controller, id, InstanceState(state))
-            return views.view_instance(controller, self._simulator.watch.started_by, id)
+            return views.view_instance(controller, self._simulator.client_monitor.started_by, id)
 
         return self._handle.change(advance)
 
@@ -90,7 +90,7 @@ class Anka:
 
         Recently forgotten ones are still found by id, with their timeline.
         """
-        view = partial(views.view_instance, self._simulator.controller, self._simulator.watch.started_by)
+        view = partial(views.view_instance, self._simulator.controller, self._simulator.client_monitor.started_by)
         return views.Views("instance", self._reader("instances", view))
 
     @property
@@ -144,7 +144,7 @@ class Anka:
         def override() -> str:
             try:
                 node = nodes.find_node_by_id_or_name(self._simulator.controller, name)
-                self._simulator.turn_node(node.id, state, at_once)
+                self._simulator.override_node(node.id, state, at_once)
             except NoSuchNode:
                 known = [node.name for node in self._simulator.controller.nodes.values()]
                 raise KeyError(f"there is no one node {name!r}: {nearest(name, known)}") from None
@@ -199,7 +199,7 @@ class Anka:
 
         self._simulator.before_reset.append(keep)
         try:
-            yield lambda: Report.together([*kept, self.report()])
+            yield lambda: Report.merge([*kept, self.report()])
         finally:
             self._simulator.before_reset.remove(keep)
 
@@ -207,7 +207,7 @@ class Anka:
         def end(controller: Controller) -> None:
             id = views.find_id("instance", views.names_by_id(controller, "instances"), instance_id)
             try:
-                self._simulator.strike_instance(id, fate, message)
+                self._simulator.act_on_instance(id, fate, message)
             except IllegalTransition:
                 raise ValueError(f"an instance that is {controller.instances[id].state} cannot {fate}") from None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from mockanka.core.controller import Controller
-from mockanka.server.threaded import ServerThread
+from mockanka.server.threaded import ThreadedServer
 from mockanka.simulator.simulator import Simulator
 
 Value = TypeVar("Value")
@@ -18,7 +18,7 @@ class SimulatorHandle:
 
     def __init__(self, simulator: Simulator, host: str, port: int) -> None:
         self.simulator = simulator
-        self._thread = ServerThread(simulator, host, port)
+        self._thread = ThreadedServer(simulator, host, port)
 
     @property
     def url(self) -> str:
@@ -39,7 +39,7 @@ class SimulatorHandle:
 
     def read(self, query: Callable[[Controller], Value]) -> Value:
         """Call ``query``, which changes nothing, with the controller as it is now; also after ``stop``."""
-        return self._thread.look(lambda: self._with_controller(query))
+        return self._thread.read(lambda: self._with_controller(query))
 
     def _with_controller(self, action: Callable[[Controller], Value]) -> Value:
         self.simulator.controller.advance()

@@ -60,7 +60,7 @@ def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) 
     # Checked after the fixtures that use this one, since they may clean up. A test that failed already, or was
     # skipped, keeps its own outcome.
     if strict and request.node.stash.get(PASSED_KEY, False):
-        findings = reports().of(strict)
+        findings = reports().of_kinds(strict)
         if findings:
             text = "\n".join(f"  {finding}" for finding in findings)
             pytest.fail(f"the client did wrong:\n{text}", pytrace=False)
@@ -92,13 +92,13 @@ def _read_markers(item: pytest.Item) -> dict[str, Any]:
 
 def _strict_kinds(request: pytest.FixtureRequest, strict: Any) -> list[str]:
     """Return the kinds of findings that fail the test: from a text, a list, or True or False for all or none."""
-    from mockanka.simulator.client_report import read_kinds
+    from mockanka.simulator.client_report import parse_finding_kinds
 
     kinds = request.config.getini("anka_strict") if strict is None else strict
     if isinstance(kinds, bool):
         kinds = "all" if kinds else ""
     try:
-        return read_kinds(kinds if isinstance(kinds, str) else " ".join(kinds))
+        return parse_finding_kinds(kinds if isinstance(kinds, str) else " ".join(kinds))
     except (TypeError, ValueError) as error:
         reason = str(error)
     pytest.fail(f"strict, or anka_strict: {reason}", pytrace=False)

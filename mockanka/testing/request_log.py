@@ -57,7 +57,7 @@ class Request:
             answer=entry.answer,
             fault=entry.fault,
             outcome=entry.outcome,
-            instances=entry.touched,
+            instances=entry.concerned_instances,
             seconds=entry.took / 1e9,
             line=str(entry),
         )

@@ -233,7 +233,7 @@ def view_instance(controller: Controller, started_by: Callable[[str], int | None
         host_ip="" if vm is None or "host_ip" in instance.unreported else vm.host_ip,
         ports=tuple(Port(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
         metadata=dict(request.metadata),
-        waits_for=timeline.why_it_waits(controller, instance),
+        waits_for=timeline.waiting_reason(controller, instance),
         started_by=started_by(id),
         timeline=_view_timeline(instance),
     )
@@ -242,7 +242,7 @@ def view_instance(controller: Controller, started_by: Callable[[str], int | None
 def _view_timeline(instance: instance_record.Instance) -> tuple[Stay, ...]:
     return tuple(
         Stay(entry.state.value, to_datetime(entry.since), None if end is None else to_datetime(end), entry.cause)
-        for entry, end in timeline.stays(instance)
+        for entry, end in timeline.states_with_ends(instance)
     )
 
 

@@ -22,7 +22,8 @@ from mockanka.scenario import shipped
 from tests.cli.test_commands import call
 from tests.pages import PAGES
 from tests.proxy.harness import passing
-from tests.server.test_response_faults import STATUS, VM, ask
+from tests.server.http_client import STATUS, VM
+from tests.server.http_client import send_request as ask
 
 ID = "aaaaaaaa-0000-0000-0000-000000000000"
 LISTS = [STATUS, VM, "/api/v1/node", "/api/v1/registry/vm", "/api/v1/group", "/api/v1/image", "/api/v1/registry/disk"]

@@ -52,7 +52,7 @@ def serve(monkeypatch: pytest.MonkeyPatch, *args: str, **env: str) -> Served:
         (only,) = listening
         raise Served(house, only)
 
-    monkeypatch.setattr(http_server, "run", run)
+    monkeypatch.setattr(http_server, "serve_simulator", run)
     result = call("serve", *args, **env)
     assert isinstance(result.exception, Served), result.output
     return result.exception
@@ -308,7 +308,7 @@ def test_a_bad_value_is_refused_with_a_hint(
     monkeypatch: pytest.MonkeyPatch, how: str, option: str, value: str, hint: str
 ) -> None:
     """A value that makes no sense, given either way, ends the process with 2 and names the option."""
-    monkeypatch.setattr(http_server, "run", lambda house, listening, ready: listening.close())
+    monkeypatch.setattr(http_server, "serve_simulator", lambda house, listening, ready: listening.close())
     port = [] if option == "--port" else ["--port", "0"]
     env = {f"MOCKANKA_{option[2:].upper()}": value} if how == "environment" else {}
     result = call("serve", *port, *([option, value] if how == "option" else []), **env)

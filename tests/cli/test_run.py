@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mockanka.server.http_server import bind
+from mockanka.serving import listen
 
 PYTHON = sys.executable
 TIMEOUT = 20.0
@@ -417,12 +417,12 @@ def test_a_ready_file_in_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_a_port_may_be_chosen_and_is_free_afterwards() -> None:
     """The controller is at that port while the command runs; then others may have it, again and again."""
-    with closing(bind("127.0.0.1", 0)) as listening:
+    with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     for _ in range(2):
         done = run_python(HTTP + "print(url, len(ask('/api/v1/node')['body']))", "--port", str(port))
         assert f"http://127.0.0.1:{port} 2\n" == done.stdout, done.stderr
-    with closing(bind("127.0.0.1", port)) as again:
+    with closing(listen("127.0.0.1", port)) as again:
         assert port == again.getsockname()[1]
 
 
@@ -436,7 +436,7 @@ def test_both_ports_are_free_afterwards() -> None:
 
 def test_a_port_that_is_taken_is_refused() -> None:
     """Status 2, a hint, and the command is not run."""
-    with closing(bind("127.0.0.1", 0)) as taken:
+    with closing(listen("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = run("--port", str(port), "--", "echo", "ran")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mockanka import Anka
-from mockanka.simulator.client_report import KINDS
+from mockanka.simulator.client_report import FINDING_KINDS
 from tests.clients.clients import CANNOT, RELEASES, STARTERS, at, outcome_of
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"
@@ -221,7 +221,7 @@ def test_a_client_at_home_does_nothing_wrong(anka: Anka, name: str, release: str
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
     client.end(client.start())
     newer = {f"POST {VM}: {field}" for field in NEWER.get((name, release), ())}
-    found = anka.report().of(list(KINDS))
+    found = anka.report().of_kinds(list(FINDING_KINDS))
 
     assert {("unknown-fields", each) for each in newer} == {
         (each.kind, each.message.partition(": release")[0]) for each in found

@@ -163,12 +163,12 @@ def test_the_report_names_what_a_lost_answer_leads_to(anka: Anka, release: str) 
     """Who gives up leaves an instance behind, and who asks again has started two: the report says so."""
     template = anka.templates["14.5-arm64"].id
     outcome_of(anka, GitlabExecutor(anka, vmid=template).start)
-    assert ["leaks"] == [each.kind for each in anka.report().of(["leaks", "retried-starts"])]
+    assert ["leaks"] == [each.kind for each in anka.report().of_kinds(["leaks", "retried-starts"])]
     anka.reset()
     jenkins = Jenkins(anka, vmid=template)
     jenkins.end(jenkins.start())
 
-    assert {"leaks", "retried-starts"} == {each.kind for each in anka.report().of(["leaks", "retried-starts"])}
+    assert {"leaks", "retried-starts"} == {each.kind for each in anka.report().of_kinds(["leaks", "retried-starts"])}
 
 
 @pytest.mark.anka(scenario="not-json", clock="manual")

@@ -30,7 +30,7 @@ from mockanka.core import (
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
-from mockanka.core.instance_record import StartRequest
+from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
 from mockanka.core.placement import determine_requirements
 from mockanka.core.pulls import PullEnded
@@ -274,7 +274,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(phase=st.sampled_from(["booting", "booting", "pulling", "waiting", "pushing", "restarting"]), pick=PICK)
     def terminate_early(self, phase: str, pick: int) -> None:
-        phases: dict[str, Callable[[instances.Instance], bool]] = {
+        phases: dict[str, Callable[[Instance], bool]] = {
             "booting": lambda instance: instance.booting,
             "pulling": lambda instance: instance.pulling,
             "waiting": lambda instance: instance.state is InstanceState.SCHEDULING,

@@ -13,7 +13,7 @@ import yaml
 from mockanka.control import LINKS
 from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 from mockanka.scenario import Scenario
-from mockanka.simulator.client_report import KINDS
+from mockanka.simulator.client_report import FINDING_KINDS
 from mockanka.testing.pytest_plugin import MARKER_KEYS
 from tests.pages import PAGES, ROOT, all_blocks, blocks, environment, run_sessions
 
@@ -82,7 +82,7 @@ def test_every_event_and_kind_stands_in_a_table() -> None:
 
 def test_every_finding_is_described() -> None:
     """The page on fixtures names each kind of finding."""
-    assert set() == {kind for kind in KINDS if f"| `{kind}` |" not in PAGES["docs/fixtures.md"]}
+    assert set() == {kind for kind in FINDING_KINDS if f"| `{kind}` |" not in PAGES["docs/fixtures.md"]}
 
 
 def test_every_link_of_the_control_api_is_described() -> None:

@@ -48,9 +48,9 @@ from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.base import Strict
 from mockanka.scenario.fault_sections import Fault, FaultDo, FaultMatch
 from mockanka.server.asgi import Gateway
-from mockanka.simulator.client_report import KINDS
-from mockanka.simulator.simulator import FATES, Simulator
-from tests.server.test_asgi import ask
+from mockanka.simulator.client_report import FINDING_KINDS
+from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
+from tests.server.asgi_client import send_request as ask
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "openapi" / "control.yaml"
@@ -183,9 +183,9 @@ class World:
 
     def __init__(self, release: Release = DEFAULT_RELEASE) -> None:
         door = Gateway(Simulator(Scenario.named("default"), Options(clock="manual", release=release)))
-        self.house, self.app = door.house, door.control
+        self.house, self.app = door.simulator, door.control_app
         asyncio.run(_live(door))
-        watch = {key: value for key, value in vars(self.house.watch).items() if key != "controller"}
+        watch = {key: value for key, value in vars(self.house.client_monitor).items() if key != "controller"}
         self._began = self.house.scenario, self.house.options
         self._saved = pickle.dumps((self.house.controller, self.house.journal, watch))
 
@@ -194,7 +194,7 @@ class World:
         self.house.scenario, self.house.options = self._began
         self.house.controller.replace_with(controller)
         self.house.journal = journal
-        vars(self.house.watch).update(watch)
+        vars(self.house.client_monitor).update(watch)
 
     def state(self) -> Any:
         """Everything that a refusal must leave as it was."""
@@ -215,14 +215,14 @@ async def _live(door: Gateway) -> None:
         "do": {"fail": "no space left on device", "at": "40%"},
         "probability": 0.1,
     }
-    first, second = door.house.controller.templates
+    first, second = door.simulator.controller.templates
     await ask(door, "POST", "/_mock/faults", rule)
     tagged = {"vmid": first, "tag": "xcode-15", "name": "build-7", "external_id": "job-7"}
     await ask(door, "POST", "/api/v1/vm", tagged)
     await ask(door, "POST", "/_mock/clock/advance", {"by": "30s"})
     await ask(door, "GET", "/api/v1/vm?id=nobody")
     await ask(door, "POST", "/api/v1/vm", {"vmid": second, "name": "build-8", "external_id": "job-8"})
-    assert [FIRST, SECOND] == list(door.house.controller.instances)[1:]
+    assert [FIRST, SECOND] == list(door.simulator.controller.instances)[1:]
 
 
 @cache
@@ -358,8 +358,8 @@ def test_the_words_are_those_that_are_known() -> None:
     assert list(OMITTABLE_FIELDS) == named("Unreported")["enum"]
     assert list(LIFECYCLE_FAULTS) == match["event"]["enum"]
     assert list(OPERATION_METHODS) == named("MatchAtTheDoor")["properties"]["method"]["enum"]
-    assert list(FATES) == fate["schema"]["enum"]
-    assert list(KINDS) == named("Finding")["properties"]["kind"]["enum"]
+    assert list(INSTANCE_ACTIONS) == fate["schema"]["enum"]
+    assert list(FINDING_KINDS) == named("Finding")["properties"]["kind"]["enum"]
 
 
 def kinds_in(schema: dict[str, Any]) -> dict[str, frozenset[str]]:
@@ -898,7 +898,7 @@ def test_what_can_be_read_after_a_fault_is_as_described(event: str) -> None:
 def wrong_after(event: str, kind: str, goes: Iterable[str]) -> list[str]:
     """What is not as described after a life in which a fault has struck."""
     door = Gateway(Simulator(Scenario.named("default"), Options(clock="manual", release=Release(1, 24, 0))))
-    controller = door.house.controller
+    controller = door.simulator.controller
 
     async def live() -> None:
         rule = {"match": {"event": event}, "do": {key: DO[key] for key in (kind, *goes)}}
@@ -916,7 +916,7 @@ def wrong_after(event: str, kind: str, goes: Iterable[str]) -> list[str]:
             await ask(door, "GET", "/api/v1/vm?id=nobody")
 
     asyncio.run(live())
-    client = door.control.test_client()
+    client = door.control_app.test_client()
     return wrong_answers(lambda target: client.get(target).text)
 
 
@@ -1002,7 +1002,7 @@ def test_what_is_no_json_never_comes_out(world: World, word: str) -> None:
     """Words that Python takes for JSON are refused or shown as text: a strict reader can read every answer."""
     world.ask("POST", "/_mock/faults", f'{{"do": {{"status": 503}}, "match": {{"body": {{"a": {word}}}}}}}')
     sent = f'{{"a": {word}}}'.encode()
-    world.house.journal.open("POST", "/api/v1/vm", b"", sent, len(sent))
+    world.house.journal.add("POST", "/api/v1/vm", b"", sent, len(sent))
     texts = {target: world.ask("GET", f"/_mock/{target}").text for target in ("faults", "scenario", "requests")}
 
     assert [] == [target for target, text in texts.items() if not valid_json(text)]
@@ -1016,7 +1016,7 @@ def test_a_reset_at_the_very_beginning_stays_one(world: World) -> None:
 
     assert "0%" == answer.get_json()["do"].get("at")
     assert rule is not None
-    assert 0.0 == rule.do.at
+    assert 0.0 == rule.action.at
 
 
 @pytest.mark.parametrize(

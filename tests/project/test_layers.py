@@ -19,7 +19,7 @@ FILES = {
 }
 CORE = [name for name in FILES if name.startswith("mockanka.core.")]
 LAYERS = [
-    ["mockanka", "mockanka.units", "mockanka.resources"],
+    ["mockanka", "mockanka.bounded", "mockanka.json_text", "mockanka.resources", "mockanka.serving", "mockanka.units"],
     ["mockanka.core"],
     ["mockanka.scenario"],
     ["mockanka.api"],
@@ -110,10 +110,13 @@ def test_imports_run_one_way(module: str) -> None:
     assert set() == above
 
 
+CORE_NEEDS = {"mockanka.bounded", "mockanka.units"}
+
+
 @pytest.mark.parametrize("module", CORE)
-def test_the_core_leans_on_nothing_but_itself_and_the_units(module: str) -> None:
-    """A module of the core imports from mockanka only what is in the core, and the units."""
-    assert {name for name in imports(module) if not name.startswith("mockanka.core")} <= {"mockanka.units"}
+def test_the_core_leans_on_nothing_but_itself_and_the_bottom(module: str) -> None:
+    """A module of the core imports from mockanka only what is in the core, the units and the bounded dictionary."""
+    assert {name for name in imports(module) if not name.startswith("mockanka.core")} <= CORE_NEEDS
 
 
 CONTRACT = [name for name in FILES if layer_of("mockanka.contract") <= layer_of(name) < layer_of("mockanka.cli")]
@@ -122,8 +125,8 @@ CONTRACT = [name for name in FILES if layer_of("mockanka.contract") <= layer_of(
 
 @pytest.mark.parametrize("module", CONTRACT)
 def test_the_contract_knows_of_the_simulator_only_its_releases(module: str) -> None:
-    """The contract imports of mockanka's the releases, the units, where files lie; a snapshot, scenarios as well."""
-    allowed = {*CONTRACT, "mockanka.core.release", "mockanka.resources", "mockanka.units", "mockanka"}
+    """The contract imports of mockanka's the releases and the bottom layer; a snapshot, scenarios as well."""
+    allowed = {*CONTRACT, *LAYERS[0], "mockanka.core.release"}
     if module.startswith("mockanka.snapshot"):
         allowed |= {"mockanka.scenario", "mockanka.core.lifecycle", "mockanka.core.license"}  # it writes scenarios
 

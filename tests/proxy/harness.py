@@ -17,8 +17,10 @@ from mockanka.core.release import Release
 from mockanka.proxy.proxy import Book, Proxy, target_of
 from mockanka.recording.har import Writer
 from mockanka.remote.client import ClientOptions
-from mockanka.server.http_server import url_of
-from tests.server.test_response_faults import TIMEOUT, ask, raw
+from mockanka.serving import url_of
+from tests.server.http_client import TIMEOUT
+from tests.server.http_client import open_socket as raw
+from tests.server.http_client import send_request as ask
 
 
 class Passing:

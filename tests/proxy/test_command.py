@@ -15,13 +15,18 @@ import pytest
 import mockanka
 from mockanka.core.release import Release
 from mockanka.recording.har import judge_recording, load
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
 from tests.cli.test_commands import call
 from tests.pages import blocks
 from tests.processes import PATIENCE, Serving, serving
 from tests.remote.servers import CERTIFICATE
-from tests.server.test_response_faults import STATUS, VM, Answer, ask, head, hear, raw
+from tests.server.http_client import STATUS, VM
+from tests.server.http_client import Response as Answer
+from tests.server.http_client import open_socket as raw
+from tests.server.http_client import receive_all as hear
+from tests.server.http_client import request_bytes as head
+from tests.server.http_client import send_request as ask
 
 
 @pytest.fixture

@@ -24,24 +24,19 @@ import mockanka
 from mockanka.core.faults import RESPONSE_FAULTS
 from mockanka.proxy.relay import HEADER
 from mockanka.remote.client import ClientOptions
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
 from tests.proxy.harness import Passing, conversation, exactly, listening, passing
 from tests.remote.servers import CERTIFICATE
-from tests.server.test_response_faults import (
-    STATUS,
-    TIMEOUT,
-    VM,
-    Answer,
-    ask,
-    connect,
-    head,
-    hear,
-    raw,
-    refused,
-    take,
-    until,
-)
+from tests.server.http_client import STATUS, TIMEOUT, VM, connect
+from tests.server.http_client import Response as Answer
+from tests.server.http_client import open_socket as raw
+from tests.server.http_client import read_response as take
+from tests.server.http_client import receive_all as hear
+from tests.server.http_client import refuses_connections as refused
+from tests.server.http_client import request_bytes as head
+from tests.server.http_client import send_request as ask
+from tests.server.http_client import wait_until as until
 
 OK = b'{"status":"OK","message":""}\n'
 

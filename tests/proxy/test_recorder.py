@@ -21,10 +21,12 @@ from mockanka.proxy.relay import HEADER
 from mockanka.recording.exchanges import Recorded
 from mockanka.recording.har import Writer
 from mockanka.remote.client import ClientOptions
-from mockanka.server.http_server import url_of
+from mockanka.serving import url_of
 from tests.proxy.harness import conversation, exactly, listening, passing
 from tests.proxy.test_proxy import GET, answer, as_much_as_goes
-from tests.server.test_response_faults import ask, head, hear
+from tests.server.http_client import receive_all as hear
+from tests.server.http_client import request_bytes as head
+from tests.server.http_client import send_request as ask
 
 OLD = Release.parse("1.8.0")
 

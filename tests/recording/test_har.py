@@ -31,7 +31,10 @@ from mockanka.recording.har import (
 )
 from tests.proxy.harness import conversation, exactly, passing
 from tests.proxy.test_proxy import GET, answer
-from tests.server.test_response_faults import STATUS, VM, ask, head, hear
+from tests.server.http_client import STATUS, VM
+from tests.server.http_client import receive_all as hear
+from tests.server.http_client import request_bytes as head
+from tests.server.http_client import send_request as ask
 
 JSON = "application/json"
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=12)

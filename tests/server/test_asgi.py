@@ -1,10 +1,9 @@
-"""The door, called as ASGI in this process: time, polls, dates, broken clients, and who listens."""
+"""The gateway, called as ASGI in this process: clocks, polls, dates, long bodies and clients that leave."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -15,98 +14,27 @@ from hypothesis import strategies as st
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.server import asgi as door_module
-from mockanka.server import wsgi_bridge
-from mockanka.server.asgi import LONGEST_READ, Gateway
-from mockanka.simulator.simulator import Simulator
-from mockanka.units import SECOND, format_moment
+from mockanka.server import asgi
+from mockanka.server.asgi import MAX_READ
+from mockanka.server.wsgi_bridge import call_wsgi
+from mockanka.units import SECOND
 from tests.controllers import CORNERS
+from tests.server.asgi_client import (
+    Headers,
+    Response,
+    clock_of,
+    gateway_of,
+    request,
+    run_coroutine,
+    scope_of,
+    send_messages,
+    send_request,
+)
 
 BEGIN = "2024-01-01T00:00:00Z"
-Headers = list[tuple[bytes, bytes]]
 
 
-def scope_of(method: str, target: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> dict[str, Any]:
-    path, _, query = target.partition("?")
-    return {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "query_string": query.encode(),
-        "headers": [(b"host", b"test"), *headers],
-        "http_version": "1.1",
-        "scheme": "http",
-        "server": ("127.0.0.1", 8090),
-    }
-
-
-class Answer:
-    """What the door sent."""
-
-    def __init__(self, messages: list[dict[str, Any]]) -> None:
-        self.status: int = messages[0]["status"]
-        self.headers: Headers = list(messages[0]["headers"])
-        self.body = b"".join(message.get("body", b"") for message in messages[1:])
-        self.messages = messages
-
-    def header(self, name: str) -> str:
-        (value,) = [value for key, value in self.headers if key == name.encode()]
-        return value.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-def door_of(scenario: str | Scenario = "default", **options: Any) -> Gateway:
-    found = Scenario.named(scenario) if isinstance(scenario, str) else scenario
-    return Gateway(Simulator(found, Options(**{"clock": "step", **options})))
-
-
-async def send_parts(door: Gateway, scope: dict[str, Any], parts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All that the door sends for a request whose messages are those."""
-    left = iter(parts)
-    sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        return next(left)
-
-    async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
-
-    await door(scope, receive, send)
-    return sent
-
-
-async def ask(door: Gateway, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
-    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    message = {"type": "http.request", "body": raw, "more_body": False}
-    return Answer(await send_parts(door, scope_of(method, target, headers or []), [message]))
-
-
-def run(story: Callable[[], Awaitable[Any]]) -> Any:
-    """Run a story to its end, which must come within a few seconds."""
-
-    async def limited() -> Any:
-        async with asyncio.timeout(10):
-            return await story()
-
-    return asyncio.run(limited())
-
-
-def call(door: Gateway, method: str, target: str, body: object = None, headers: Headers | None = None) -> Answer:
-    answer = run(lambda: ask(door, method, target, body, headers))
-    assert isinstance(answer, Answer)
-    return answer
-
-
-def now(door: Gateway) -> str:
-    return format_moment(door.house.controller.clock.now())
-
-
-# Time.
-
-API = [
+API_REQUESTS = [
     ("GET", "/api/v1/vm"),
     ("GET", "/api/v1/vm?id=nobody"),
     ("GET", "/api/v1/node"),
@@ -118,22 +46,22 @@ API = [
 ]
 
 
-@pytest.mark.parametrize(("method", "target"), API)
+@pytest.mark.parametrize(("method", "target"), API_REQUESTS)
 def test_each_api_request_moves_a_stepping_clock(method: str, target: str) -> None:
-    """A stepping clock moves on by its step with each API request, whatever becomes of it."""
-    door = door_of(step=7 * SECOND)
-    call(door, method, target)
+    """A stepping clock moves by its step with each request to the API, whatever the response is."""
+    gateway = gateway_of(step=7 * SECOND)
+    request(gateway, method, target)
 
-    assert "2024-01-01T00:00:07Z" == now(door)
+    assert "2024-01-01T00:00:07Z" == clock_of(gateway)
 
 
-@pytest.mark.parametrize(("method", "target"), API)
+@pytest.mark.parametrize(("method", "target"), API_REQUESTS)
 def test_no_request_moves_a_manual_clock(method: str, target: str) -> None:
-    """A manual clock moves only when told."""
-    door = door_of(clock="manual", step=7 * SECOND)
-    call(door, method, target)
+    """A manual clock moves only by the control API."""
+    gateway = gateway_of(clock="manual", step=7 * SECOND)
+    request(gateway, method, target)
 
-    assert BEGIN == now(door)
+    assert BEGIN == clock_of(gateway)
 
 
 @pytest.mark.parametrize(
@@ -150,29 +78,29 @@ def test_no_request_moves_a_manual_clock(method: str, target: str) -> None:
         ("DELETE", "/_mock/health"),
     ],
 )
-def test_steering_does_not_move_a_stepping_clock(method: str, target: str) -> None:
-    """Calls of the control API leave a stepping clock where it is."""
-    door = door_of()
-    call(door, method, target)
+def test_the_control_api_does_not_move_a_stepping_clock(method: str, target: str) -> None:
+    """A request to the control API leaves a stepping clock where it is."""
+    gateway = gateway_of()
+    request(gateway, method, target)
 
-    assert BEGIN == now(door)
+    assert BEGIN == clock_of(gateway)
 
 
-def test_who_polls_gets_there() -> None:
-    """By a stepping clock an instance is Started after a handful of polls."""
-    door = door_of()
-    template = next(iter(door.house.controller.templates))
-    (id,) = call(door, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
-    states = [call(door, "GET", f"/api/v1/vm?id={id}").json["body"]["instance_state"] for _ in range(6)]
+def test_an_instance_starts_by_polls() -> None:
+    """With a stepping clock an instance is Started after a few polls."""
+    gateway = gateway_of()
+    template = next(iter(gateway.simulator.controller.templates))
+    (id,) = request(gateway, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
+    states = [request(gateway, "GET", f"/api/v1/vm?id={id}").json["body"]["instance_state"] for _ in range(6)]
 
     assert ["Scheduling"] * 4 + ["Started"] * 2 == states
 
 
-def test_the_date_is_the_clocks() -> None:
-    """Each answer carries the date of the virtual clock, API and control API alike."""
-    door = door_of(step=3600 * SECOND)
+def test_the_date_is_that_of_the_clock() -> None:
+    """Each response of the API and of the control API has the date of the virtual clock."""
+    gateway = gateway_of(step=3600 * SECOND)
     dates = [
-        call(door, "GET", target).header("date")
+        request(gateway, "GET", target).header("date")
         for target in ("/_mock/health", "/api/v1/vm", "/api/v1/node", "/nowhere", "/_mock/clock")
     ]
 
@@ -180,58 +108,63 @@ def test_the_date_is_the_clocks() -> None:
     assert "Mon, 01 Jan 2024 00:00:00 GMT" == dates[0]
 
 
-def test_a_step_beyond_all_calendars_still_answers() -> None:
-    """A clock that steps past the year 9999 is no reason not to answer."""
-    door = door_of(step=1000 * 365 * 24 * 3600 * SECOND)
-    statuses = [call(door, "GET", "/api/v1/vm").status for _ in range(10)]
+def test_a_clock_beyond_the_year_9999_still_has_a_date() -> None:
+    """Requests are answered after the clock has stepped past the last date that there is."""
+    gateway = gateway_of(step=1000 * 365 * 24 * 3600 * SECOND)
+    statuses = [request(gateway, "GET", "/api/v1/vm").status for _ in range(10)]
 
     assert [200] * 10 == statuses
 
 
-# Polls.
-
-
-def unordered(headers: Headers) -> list[tuple[bytes, bytes]]:
+def sort_headers(headers: Headers) -> list[tuple[bytes, bytes]]:
     return sorted(headers)
 
 
 @pytest.mark.parametrize(
     "query", ["", "?id={id}", "?id=nobody", "?id=", "?id={id}&x=1", "?ID={id}", "?x", "?id={id}&id=x"]
 )
-def test_polls_at_the_door_are_those_of_the_application(query: str) -> None:
-    """An answer given at the door equals the application's own, byte for byte, headers too, at any time."""
-    fast, slow = (door_of("busy", step=3 * SECOND) for _ in range(2))
-    id = next(iter(fast.house.controller.instances))
+def test_polls_are_answered_as_the_application_does(query: str) -> None:
+    """A response that the gateway makes of kept bytes has the status, headers and body of the application's."""
+    fast, slow = (gateway_of("busy", step=3 * SECOND) for _ in range(2))
+    id = next(iter(fast.simulator.controller.instances))
     target = "/api/v1/vm" + query.format(id=id)
     for _ in range(12):
-        quick = call(fast, "GET", target)
-        slow.house.controller.clock.tick()
-        status, headers, body = wsgi_bridge.call(slow.house.app, scope_of("GET", target), b"", 0)
-        expected = [*headers, (b"date", quick.header("date").encode())]
+        quick = request(fast, "GET", target)
+        slow.simulator.controller.clock.tick()
+        response = call_wsgi(slow.simulator.app, scope_of("GET", target), b"", 0)
+        expected = [*response.headers, (b"date", quick.header("date").encode())]
 
-        assert (status, body) == (quick.status, quick.body)
-        assert unordered(expected) == unordered(quick.headers)
+        assert (response.status, response.content) == (quick.status, quick.body)
+        assert sort_headers(expected) == sort_headers(quick.headers)
 
 
 def test_polls_see_every_change() -> None:
-    """What is kept at hand is never older than the last request."""
-    door = door_of(clock="manual")
-    template = next(iter(door.house.controller.templates))
-    counts = [len(call(door, "GET", "/api/v1/vm").json["body"])]
-    (id,) = call(door, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
-    counts.append(len(call(door, "GET", "/api/v1/vm").json["body"]))
-    call(door, "PUT", f"/api/v1/vm?id={id}", {"name": "renamed"})
-    named = call(door, "GET", "/api/v1/vm").json["body"][-1]["name"]
-    call(door, "POST", "/_mock/reset")
-    counts.append(len(call(door, "GET", "/api/v1/vm").json["body"]))
+    """The kept bytes are never older than the last request."""
+    gateway = gateway_of(clock="manual")
+    template = next(iter(gateway.simulator.controller.templates))
+    counts = [len(request(gateway, "GET", "/api/v1/vm").json["body"])]
+    (id,) = request(gateway, "POST", "/api/v1/vm", {"vmid": template}).json["body"]
+    counts.append(len(request(gateway, "GET", "/api/v1/vm").json["body"]))
+    request(gateway, "PUT", f"/api/v1/vm?id={id}", {"name": "renamed"})
+    named = request(gateway, "GET", "/api/v1/vm").json["body"][-1]["name"]
+    request(gateway, "POST", "/_mock/reset")
+    counts.append(len(request(gateway, "GET", "/api/v1/vm").json["body"]))
 
     assert ([1, 2, 1], "renamed") == (counts, named)
 
 
 WORLD = Scenario.from_yaml(CORNERS)
+
+
 SAMPLE = WORLD.controller(Options(clock="step"))
+
+
 TEMPLATES, NODES, GROUPS = (list(part) for part in (SAMPLE.templates, SAMPLE.nodes, SAMPLE.groups))
-ONES = [door_of(WORLD).house.controller.new_id("instance")]
+
+
+STARTED_IDS = [gateway_of(WORLD).simulator.controller.new_id("instance")]
+
+
 REQUESTS = st.one_of(
     st.just(("GET", "/api/v1/vm", None)),
     st.sampled_from(
@@ -247,10 +180,10 @@ REQUESTS = st.one_of(
         lambda template: ("POST", "/api/v1/registry/vm/distribute", {"template_id": template}),
         st.sampled_from(TEMPLATES),
     ),
-    st.sampled_from([("GET", f"/api/v1/vm?id={id}", None) for id in ONES]),
-    st.sampled_from([("DELETE", "/api/v1/vm", {"id": id}) for id in ONES]),
+    st.sampled_from([("GET", f"/api/v1/vm?id={id}", None) for id in STARTED_IDS]),
+    st.sampled_from([("DELETE", "/api/v1/vm", {"id": id}) for id in STARTED_IDS]),
     st.sampled_from([("DELETE", "/api/v1/node", {"node_id": id}) for id in NODES]),
-    st.sampled_from([("POST", "/api/v1/image", {"id": id, "new_template_name": "saved"}) for id in ONES]),
+    st.sampled_from([("POST", "/api/v1/image", {"id": id, "new_template_name": "saved"}) for id in STARTED_IDS]),
     st.just(("POST", "/_mock/clock/advance", {"until": "next"})),
     st.just(("POST", "/_mock/clock/advance", {"by": "37s"})),
     st.just(("GET", "/_mock/scenario", None)),
@@ -261,22 +194,22 @@ REQUESTS = st.one_of(
 
 @given(st.lists(REQUESTS, max_size=12), st.integers(0, 3))
 def test_the_same_requests_get_the_same_bytes(requests: list[tuple[str, str, Any]], seed: int) -> None:
-    """Two doors with the same scenario and seed answer the same requests alike to the last byte."""
+    """Two gateways with the same scenario and seed response the same requests with the same bytes."""
 
-    async def story() -> list[list[dict[str, Any]]]:
-        doors = [door_of(WORLD, seed=seed) for _ in range(2)]
-        return [[message for r in requests for message in (await ask(door, *r)).messages] for door in doors]
+    async def converse() -> list[list[dict[str, Any]]]:
+        gateways = [gateway_of(WORLD, seed=seed) for _ in range(2)]
+        return [
+            [message for r in requests for message in (await send_request(gateway, *r)).messages]
+            for gateway in gateways
+        ]
 
-    one, other = run(story)
+    first, second = run_coroutine(converse)
 
-    assert one == other
-
-
-# Clients that misbehave.
+    assert first == second
 
 
 class Part(bytes):
-    """A piece of a body that knows how many bytes of its kind are still held."""
+    """A part of a body; the class counts the bytes of all parts that exist."""
 
     held = 0
     most = 0
@@ -293,24 +226,24 @@ class Part(bytes):
 
 @pytest.mark.parametrize("release", ["1.8.0", "1.50.1"])
 def test_a_body_over_the_limit_is_refused_without_being_kept(release: str) -> None:
-    """Of a body that is too long no more is held than the limit, and the refusal names it."""
-    door = door_of(release=Release.parse(release))
-    before = dump(door.house.controller)["nodes"]
+    """Of a body that is too long not much more than the limit is kept, and the FAIL names the limit."""
+    gateway = gateway_of(release=Release.parse(release))
+    before = dump(gateway.simulator.controller)["nodes"]
     size, count = 1 << 20, 40
     Part.held = Part.most = 0
     parts = ({"type": "http.request", "body": Part(size), "more_body": n < count - 1} for n in range(count))
-    answer = Answer(run(lambda: send_parts(door, scope_of("POST", "/api/v1/vm"), parts)))
+    response = Response(run_coroutine(lambda: send_messages(gateway, scope_of("POST", "/api/v1/vm"), parts)))
 
-    assert ("FAIL", 200 if release == "1.8.0" else 400) == (answer.json["status"], answer.status)
-    assert str(MAX_BODY) in answer.json["message"]
+    assert ("FAIL", 200 if release == "1.8.0" else 400) == (response.json["status"], response.status)
+    assert str(MAX_BODY) in response.json["message"]
     assert Part.most <= MAX_BODY + 3 * size
-    assert before == dump(door.house.controller)["nodes"]
+    assert before == dump(gateway.simulator.controller)["nodes"]
 
 
 def test_a_body_without_end_is_read_no_further_than_needed() -> None:
-    """A client that never stops sending is answered once it has sent far more than anybody needs."""
-    door = door_of()
-    piece = bytes(LONGEST_READ // 16)
+    """A client that never stops sending gets its response after MAX_READ bytes."""
+    gateway = gateway_of()
+    piece = bytes(MAX_READ // 16)
     served = 0
 
     def parts() -> Iterable[dict[str, Any]]:
@@ -319,26 +252,26 @@ def test_a_body_without_end_is_read_no_further_than_needed() -> None:
             served += 1
             yield {"type": "http.request", "body": piece, "more_body": True}
 
-    answer = Answer(run(lambda: send_parts(door, scope_of("POST", "/api/v1/vm"), parts())))
+    response = Response(run_coroutine(lambda: send_messages(gateway, scope_of("POST", "/api/v1/vm"), parts())))
 
-    assert "FAIL" == answer.json["status"]
+    assert "FAIL" == response.json["status"]
     assert served <= 18
 
 
-def test_a_scenario_over_the_limit_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control API too says that a body is too long, as a problem that names the limit."""
+def test_a_body_over_the_limit_of_the_control_api_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The response is a problem that names the limit."""
     most = 2 << 20
     monkeypatch.setattr("mockanka.server.asgi.MAX_CONTROL_BODY", most)
     monkeypatch.setattr("mockanka.control.problems.MAX_BODY", most)
-    door = door_of()
+    gateway = gateway_of()
     size, count = 1 << 20, 5
     parts = ({"type": "http.request", "body": b"#" * size, "more_body": n < count - 1} for n in range(count))
-    answer = Answer(run(lambda: send_parts(door, scope_of("PUT", "/_mock/scenario"), parts)))
+    response = Response(run_coroutine(lambda: send_messages(gateway, scope_of("PUT", "/_mock/scenario"), parts)))
 
-    assert "application/problem+json" == answer.header("content-type")
+    assert "application/problem+json" == response.header("content-type")
     assert (413, f"the body has {size * count} bytes, at most {most} are read") == (
-        answer.status,
-        answer.json["detail"],
+        response.status,
+        response.json["detail"],
     )
 
 
@@ -353,310 +286,31 @@ def test_a_scenario_over_the_limit_is_refused_with_a_hint(monkeypatch: pytest.Mo
     ],
 )
 def test_a_client_that_leaves_in_mid_body_changes_nothing(method: str, target: str, body: bytes) -> None:
-    """A request that was never finished is no request: no answer, no step of the clock, no change."""
-    door = door_of()
-    before = dump(door.house.controller)
+    """A request that is not complete gets no response, and moves neither the clock nor the state."""
+    gateway = gateway_of()
+    before = dump(gateway.simulator.controller)
     parts = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
-    sent = run(lambda: send_parts(door, scope_of(method, target), parts))
+    sent = run_coroutine(lambda: send_messages(gateway, scope_of(method, target), parts))
 
     assert [] == sent
-    assert (before, BEGIN) == (dump(door.house.controller), now(door))
+    assert (before, BEGIN) == (dump(gateway.simulator.controller), clock_of(gateway))
 
 
 def test_a_body_in_pieces_is_one_body() -> None:
-    """However a body is cut, it is read as a whole."""
-    door = door_of()
-    raw = json.dumps({"vmid": next(iter(door.house.controller.templates))}).encode()
+    """A body that comes byte by byte is read as a whole."""
+    gateway = gateway_of()
+    raw = json.dumps({"vmid": next(iter(gateway.simulator.controller.templates))}).encode()
     parts = [{"type": "http.request", "body": raw[n : n + 1], "more_body": n < len(raw) - 1} for n in range(len(raw))]
-    answer = Answer(run(lambda: send_parts(door, scope_of("POST", "/api/v1/vm"), parts)))
+    response = Response(run_coroutine(lambda: send_messages(gateway, scope_of("POST", "/api/v1/vm"), parts)))
 
-    assert "OK" == answer.json["status"]
+    assert "OK" == response.json["status"]
 
 
-def test_what_is_no_http_is_let_be() -> None:
-    """A scope of another kind is left without an answer."""
-    assert [] == run(lambda: send_parts(door_of(), {"type": "lifespan"}, []))
-
-
-# Listeners.
-
-
-class Listener:
-    """A client that listens to events, as one who keeps the connection open."""
-
-    def __init__(self, door: Gateway, target: str = "/_mock/events", headers: Headers | None = None) -> None:
-        self.door = door
-        self.sent: list[dict[str, Any]] = []
-        self.news = asyncio.Event()
-        self.leave = asyncio.Event()
-        accept = (b"accept", b"text/event-stream")
-        scope = scope_of("GET", target, [accept, *(headers or [])])
-        self.task = asyncio.ensure_future(door(scope, self._receive, self._send))
-
-    async def _receive(self) -> dict[str, Any]:
-        await self.leave.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        self.sent.append(message)
-        self.news.set()
-
-    @property
-    def text(self) -> str:
-        return b"".join(message.get("body", b"") for message in self.sent[1:]).decode()
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line[6:]) for line in self.text.splitlines() if line.startswith("data: ")]
-
-    @property
-    def numbers(self) -> list[int]:
-        return [event["number"] for event in self.events]
-
-    async def until(self, count: int) -> None:
-        """Wait until it has heard of that many events."""
-        while len(self.events) < count or not self.text:
-            self.news.clear()
-            await self.news.wait()
-
-    async def go(self) -> None:
-        self.leave.set()
-        await self.task
-
-
-async def take_turns() -> None:
-    """Let everybody else go on as far as they can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
-
-
-async def start_one(door: Gateway) -> str:
-    template = next(iter(door.house.controller.templates))
-    (id,) = (await ask(door, "POST", "/api/v1/vm", {"vmid": template})).json["body"]
-    return str(id)
-
-
-def test_a_listener_hears_what_requests_bring_about() -> None:
-    """Each event is sent when it happens, with its number, its kind and its story."""
-
-    async def story() -> tuple[Listener, str]:
-        door = door_of()
-        listener = Listener(door)
-        await listener.until(0)
-        id = await start_one(door)
-        await listener.until(1)
-        await ask(door, "POST", "/_mock/clock/advance", {"until": {"instance": id, "state": "Started"}})
-        await listener.until(4)
-        await listener.go()
-        return listener, id
-
-    listener, id = run(story)
-    first, *_, last = listener.events
-
-    assert (200, b"text/event-stream") == (
-        listener.sent[0]["status"],
-        dict(listener.sent[0]["headers"])[b"content-type"],
-    )
-    assert [1, 2, 3, 4] == listener.numbers
-    assert ("instance", id, "Scheduling", "Started") == (
-        first["event"],
-        first["subject"],
-        first["state"],
-        last["state"],
-    )
-    assert listener.text.startswith(": listening\n\nid: 1\nevent: instance\ndata: {")
-    assert listener.text.endswith("}\n\n")
-
-
-@pytest.mark.parametrize(
-    ("target", "headers", "expected"),
-    [
-        ("/_mock/events", [], [1, 2, 3, 4]),
-        ("/_mock/events?since=2", [], [3, 4]),
-        ("/_mock/events", [(b"last-event-id", b"3")], [4]),
-        ("/_mock/events?since=1", [(b"last-event-id", b"3")], [4]),
-    ],
-)
-def test_a_listener_goes_on_where_it_left(target: str, headers: Headers, expected: list[int]) -> None:
-    """Who names the last event it saw hears those after it; the header beats the query."""
-
-    async def story() -> list[int]:
-        door = door_of()
-        id = await start_one(door)
-        await ask(door, "POST", "/_mock/clock/advance", {"until": {"instance": id, "state": "Started"}})
-        listener = Listener(door, target, headers)
-        await listener.until(len(expected))
-        await listener.go()
-        return listener.numbers
-
-    assert expected == run(story)
-
-
-WISHES = ["since=nonsense", "since=-1", "since=", "sinc=1", "since=" + "9" * 5000, "since=1&x=2"]
-
-
-@pytest.mark.parametrize("query", WISHES, ids=[query[:14] for query in WISHES])
-def test_a_listener_whose_wish_makes_no_sense_is_refused(query: str) -> None:
-    """Who asks for the events after what is no number is told so, and nobody listens on."""
-    door = door_of()
-    answer = call(door, "GET", f"/_mock/events?{query}", headers=[(b"accept", b"text/event-stream")])
-
-    assert 400 == answer.status
-    assert "application/problem+json" == answer.header("content-type")
-    assert not door.listeners._news
-
-
-def test_a_listener_is_let_go_when_the_door_closes() -> None:
-    """When the server stops, the stream ends as a whole, and nobody has to leave by himself."""
-
-    async def story() -> Listener:
-        door = door_of()
-        listener = Listener(door)
-        await listener.until(0)
-        door.close()
-        await listener.task
-        return listener
-
-    assert {"type": "http.response.body", "body": b""} == run(story).sent[-1]
-
-
-def test_a_listener_that_comes_after_closing_is_let_go_at_once() -> None:
-    """A stream that is asked for while the server stops ends right away."""
-
-    async def story() -> Listener:
-        door = door_of()
-        door.close()
-        listener = Listener(door)
-        await listener.task
-        return listener
-
-    assert b"" == run(story).sent[-1]["body"]
-
-
-def test_a_listener_that_leaves_is_forgotten() -> None:
-    """Nothing is sent to who has left, and the call ends."""
-
-    async def story() -> tuple[int, int]:
-        door = door_of()
-        listener = Listener(door)
-        await listener.until(0)
-        await listener.go()
-        heard = len(listener.sent)
-        await start_one(door)
-        return heard, len(listener.sent)
-
-    before, after = run(story)
-
-    assert before == after
-
-
-def test_a_listener_survives_a_reset() -> None:
-    """After a reset the same connection goes on with the events of the new world, from its first."""
-
-    async def story() -> list[int]:
-        door = door_of()
-        listener = Listener(door)
-        await listener.until(0)
-        await start_one(door)
-        await ask(door, "GET", "/api/v1/vm")
-        await listener.until(3)
-        await ask(door, "POST", "/_mock/reset", {"scenario": "cold-cache"})
-        await take_turns()
-        await start_one(door)
-        await listener.until(4)
-        await listener.go()
-        return listener.numbers
-
-    assert [1, 2, 3, 1] == run(story)
-
-
-def test_a_listener_misses_nothing_of_a_new_world() -> None:
-    """All events of the new world are heard, also when it begins with as many as the old one had."""
-    pulls = (
-        "templates: [{name: os, versions: [{tag: t, size: 1GB}]}]\nnodes: [{name: 'n{n}', count: 5}]\ninstances:\n"
-        + "".join(f"  - {{template: os, node: n{n}, state: Pulling}}\n" for n in range(1, 6))
-    )
-
-    async def story() -> list[int]:
-        door = door_of(clock="manual")
-        listener = Listener(door)
-        await listener.until(0)
-        await start_one(door)
-        await listener.until(1)
-        await ask(door, "PUT", "/_mock/scenario", pulls.encode())
-        await take_turns()
-        kept = list(door.house.controller.log.since(0))
-        assert kept
-        await ask(door, "GET", "/api/v1/vm")
-        await take_turns()
-        await listener.go()
-        return [*listener.numbers, -1, *(line.number for line in kept)]
-
-    numbers = run(story)
-    cut = numbers.index(-1)
-
-    assert [1, *numbers[cut + 1 :]] == numbers[:cut]
-
-
-def test_many_listen_at_once() -> None:
-    """Every listener hears everything."""
-
-    async def story() -> list[list[int]]:
-        door = door_of()
-        listeners = [Listener(door) for _ in range(5)]
-        for listener in listeners:
-            await listener.until(0)
-        await start_one(door)
-        for listener in listeners:
-            await listener.until(1)
-        door.close()
-        for listener in listeners:
-            await listener.task
-        return [listener.numbers for listener in listeners]
-
-    assert [[1]] * 5 == run(story)
-
-
-def test_time_that_passes_by_itself_is_heard_of() -> None:
-    """By a real clock a listener hears of what comes due, without anybody asking for anything."""
-
-    async def story() -> list[str]:
-        door = door_of(clock="real", speed=1000.0)
-        listener = Listener(door)
-        await listener.until(0)
-        await start_one(door)
-        await listener.until(4)
-        await listener.go()
-        return [event.get("state", event["event"]) for event in listener.events]
-
-    assert ["Scheduling", "placed", "VM cloned", "Started"] == run(story)
-
-
-def test_a_change_of_speed_is_noticed_by_who_listens() -> None:
-    """A listener that waits for a slow clock wakes up when the clock is made fast."""
-
-    async def story() -> int:
-        door = door_of(clock="real", speed=0.001)
-        listener = Listener(door)
-        await listener.until(0)
-        await start_one(door)
-        await listener.until(1)
-        await ask(door, "PUT", "/_mock/clock", {"speed": 1000})
-        await listener.until(4)
-        await listener.go()
-        return len(listener.events)
-
-    assert 4 <= run(story)
-
-
-def test_without_the_accept_header_events_are_a_list() -> None:
-    """Who does not ask for a stream gets what there is, and the answer ends."""
-    answer = call(door_of(), "GET", "/_mock/events")
-
-    assert (200, {"events": []}) == (answer.status, answer.json)
-    assert "application/json" == answer.header("content-type")
+def test_scopes_other_than_http_are_ignored() -> None:
+    """A scope of another type gets no message."""
+    assert [] == run_coroutine(lambda: send_messages(gateway_of(), {"type": "lifespan"}, []))
 
 
 def test_the_longest_body_is_read_in_full() -> None:
-    """What is kept at most is what the application takes at most."""
-    assert door_module.MAX_BODY == MAX_BODY < LONGEST_READ
+    """The gateway keeps as many bytes as the application takes at most."""
+    assert asgi.MAX_BODY == MAX_BODY < MAX_READ

@@ -1,4 +1,4 @@
-"""A WSGI application called on the spot: what it is told of the request, and what is made of its answer."""
+"""The WSGI bridge: what the application gets of a request, and what becomes of its response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockanka.server import wsgi_bridge
+from mockanka.server.http_messages import Response
+from mockanka.server.wsgi_bridge import call_wsgi
 
 SCOPE = {
     "type": "http",
@@ -30,7 +31,7 @@ SCOPE = {
 
 
 class Echo:
-    """An application that remembers what it was asked."""
+    """A WSGI application that keeps the request."""
 
     def __init__(self, status: str = "200 OK", parts: Iterable[bytes] = (b"one", b"two")) -> None:
         self.status = status
@@ -52,10 +53,10 @@ class Echo:
         self.closed = True
 
 
-def test_the_application_is_told_everything() -> None:
-    """Method, path, query, server and headers stand where WSGI has them."""
+def test_the_application_gets_the_whole_request() -> None:
+    """Method, path, query, server and headers are where WSGI has them."""
     app = Echo()
-    wsgi_bridge.call(app, SCOPE, b"body", 4)
+    call_wsgi(app, SCOPE, b"body", 4)
     environ = {key: value for key, value in app.environ.items() if isinstance(value, str)}
 
     assert {
@@ -76,17 +77,17 @@ def test_the_application_is_told_everything() -> None:
     assert b"body" == app.body
 
 
-def test_the_answer_is_whole() -> None:
-    """Status, headers in lower case, and all parts of the body come back, and the answer is closed."""
+def test_the_response_is_whole() -> None:
+    """Status, headers in lower case and all parts of the body are returned, and the iterable is closed."""
     app = Echo("418 I'm a teapot")
-    answer = wsgi_bridge.call(app, SCOPE, b"", 0)
+    response = call_wsgi(app, SCOPE, b"", 0)
 
-    assert (418, [(b"content-type", b"text/x"), (b"x-latin", b"\xe9")], b"onetwo") == answer
+    assert Response(418, [(b"content-type", b"text/x"), (b"x-latin", b"\xe9")], b"onetwo") == response
     assert app.closed
 
 
-def test_the_answer_is_closed_when_it_breaks_off() -> None:
-    """An answer that fails on the way is closed all the same."""
+def test_an_iterable_that_raises_is_closed() -> None:
+    """An error on the way does not keep the iterable from being closed."""
 
     def broken() -> Iterator[bytes]:
         yield b"one"
@@ -94,32 +95,32 @@ def test_the_answer_is_closed_when_it_breaks_off() -> None:
 
     app = Echo(parts=broken())
     with pytest.raises(OSError, match="broken"):
-        wsgi_bridge.call(app, SCOPE, b"", 0)
+        call_wsgi(app, SCOPE, b"", 0)
 
     assert app.closed
 
 
-def test_a_plain_list_is_an_answer_too() -> None:
-    """An answer need not have a close."""
+def test_a_list_is_a_response_too() -> None:
+    """The iterable need not have a close method."""
 
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("204 No Content", [])
         return []
 
-    assert (204, [], b"") == wsgi_bridge.call(app, SCOPE, b"", 0)
+    assert Response(204, [], b"") == call_wsgi(app, SCOPE, b"", 0)
 
 
 def test_the_length_is_that_of_the_whole_body() -> None:
-    """The application hears how long the body was, also when not all of it was kept."""
+    """CONTENT_LENGTH is that of the whole body, also when not all of it was kept."""
     app = Echo()
-    wsgi_bridge.call(app, SCOPE, b"cut", 10**9)
+    call_wsgi(app, SCOPE, b"cut", 10**9)
 
     assert ("1000000000", b"cut") == (app.environ["CONTENT_LENGTH"], app.body)
 
 
-def test_a_server_without_name_is_localhost() -> None:
-    """A scope that does not say where it came in is answered."""
+def test_a_server_without_a_name_is_localhost() -> None:
+    """A scope without a server is accepted."""
     app = Echo()
-    wsgi_bridge.call(app, {**SCOPE, "server": None}, b"", 0)
+    call_wsgi(app, {**SCOPE, "server": None}, b"", 0)
 
     assert ("localhost", "0") == (app.environ["SERVER_NAME"], app.environ["SERVER_PORT"])

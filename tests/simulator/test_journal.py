@@ -1,4 +1,4 @@
-"""The journal: what came in, how it was answered, and who may see which of it."""
+"""The journal: the requests, how they were answered, and how they are filtered."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ import pytest
 import requests
 
 import mockanka
-from mockanka.simulator import journal as journal_module
-from mockanka.simulator.journal import ANSWER_KEPT, BODY_KEPT, KEPT, Journal
+from mockanka.simulator.journal import MAX_ENTRIES, MAX_ENTRY_BODY, MAX_ENTRY_RESPONSE, Journal
 from mockanka.testing.anka import Anka
 from mockanka.units import format_moment
 
@@ -32,26 +31,28 @@ def anka() -> Iterator[Anka]:
         yield served
 
 
-def ask(anka: Anka, method: str, target: str, **more: Any) -> requests.Response:
-    return requests.request(method, anka.url + target, timeout=TIMEOUT, **more)
+def ask(anka: Anka, method: str, target: str, **options: Any) -> requests.Response:
+    """Send a request."""
+    return requests.request(method, anka.url + target, timeout=TIMEOUT, **options)
 
 
-def start(anka: Anka, **more: object) -> list[str]:
-    wanted = {"vmid": next(iter(anka.templates)), **more}
-    ids: list[str] = ask(anka, "POST", VM, json=wanted).json()["body"]
+def start(anka: Anka, **fields: object) -> list[str]:
+    """Start instances of the first template, and return their ids."""
+    body = {"vmid": next(iter(anka.templates)), **fields}
+    ids: list[str] = ask(anka, "POST", VM, json=body).json()["body"]
     return ids
 
 
 def journal(anka: Anka, query: str = "") -> list[dict[str, Any]]:
-    """The entries as the control API shows them, read as strictly as other languages read JSON."""
+    """Return the entries as the control API shows them; constants that are not JSON are an error."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")
 
-    answer = ask(anka, "GET", f"/_mock/requests{query}")
-    assert 200 == answer.status_code, answer.text
-    found: list[dict[str, Any]] = json.loads(answer.text, parse_constant=refuse)["requests"]
-    return found
+    response = ask(anka, "GET", f"/_mock/requests{query}")
+    assert 200 == response.status_code, response.text
+    entries: list[dict[str, Any]] = json.loads(response.text, parse_constant=refuse)["requests"]
+    return entries
 
 
 def numbers(anka: Anka, query: str = "") -> list[int]:
@@ -61,27 +62,27 @@ def numbers(anka: Anka, query: str = "") -> list[int]:
 # What an entry tells.
 
 
-def test_an_entry_tells_all_of_a_request(anka: Anka) -> None:
-    """Number, both times, method, path, query, body, status, answer, how long it took, and the instances."""
+def test_an_entry_has_everything_about_a_request(anka: Anka) -> None:
+    """The entry has its number, both times, the request, the response, how long it took, and the instances."""
     before = datetime.now(UTC) - timedelta(milliseconds=1)
-    wanted = {"vmid": next(iter(anka.templates)), "count": 2}
-    answer = ask(anka, "POST", f"{VM}?a=1&b=%20x&a=2", json=wanted)
+    body = {"vmid": next(iter(anka.templates)), "count": 2}
+    response = ask(anka, "POST", f"{VM}?a=1&b=%20x&a=2", json=body)
     after = datetime.now(UTC)
     (entry,) = journal(anka)
 
     assert KEYS == list(entry)
     assert (1, BEGIN, "POST", VM) == (entry["number"], entry["at"], entry["method"], entry["path"])
     assert {"a": "1", "b": " x"} == entry["query"]
-    assert (wanted, 200, answer.json()) == (entry["body"], entry["status"], entry["answer"])
-    assert answer.json()["body"] == entry["instances"]
+    assert (body, 200, response.json()) == (entry["body"], entry["status"], entry["answer"])
+    assert response.json()["body"] == entry["instances"]
     assert (None, None) == (entry["fault"], entry["outcome"])
     assert before <= datetime.fromisoformat(entry["wall"]) <= after
     assert 0 < entry["seconds"] < TIMEOUT
 
 
 @pytest.mark.parametrize(("clock", "seconds"), [("manual", [0, 0, 90]), ("step", [5, 10, 105])])
-def test_the_time_is_the_controllers_as_well(clock: str, seconds: list[int]) -> None:
-    """``at`` is what the clock said when the request was answered."""
+def test_the_time_is_that_of_the_controller(clock: str, seconds: list[int]) -> None:
+    """``at`` is the time of the controller's clock when the request was carried out."""
     with mockanka.serve("default", clock=clock) as anka:
         ask(anka, "GET", VM)
         ask(anka, "GET", "/api/v1/status")
@@ -89,12 +90,12 @@ def test_the_time_is_the_controllers_as_well(clock: str, seconds: list[int]) -> 
         ask(anka, "GET", f"{VM}?id=nobody")
         begin = datetime.fromisoformat(BEGIN)
 
-        assert seconds == [(datetime.fromisoformat(each["at"]) - begin).seconds for each in journal(anka)]
+        assert seconds == [(datetime.fromisoformat(entry["at"]) - begin).seconds for entry in journal(anka)]
 
 
 @pytest.mark.parametrize("delay", [False, True])
-def test_a_requests_time_is_when_it_was_carried_out(anka: Anka, delay: bool) -> None:
-    """``at`` is when the controller did what was asked, which a delay of the answer does not change."""
+def test_a_delay_does_not_change_the_time_of_a_request(anka: Anka, delay: bool) -> None:
+    """``at`` is the time at which the request is carried out, whether or not the response is delayed."""
     if delay:
         anka.faults.add(do={"delay": "1m"})
     began = format_moment(int(anka.clock.now.timestamp()) * 10**9)
@@ -103,8 +104,8 @@ def test_a_requests_time_is_when_it_was_carried_out(anka: Anka, delay: bool) -> 
     assert began == journal(anka)[0]["at"]
 
 
-def test_numbers_and_walls_times_grow(anka: Anka) -> None:
-    """Entries stand in the order in which they came."""
+def test_numbers_and_wall_times_grow(anka: Anka) -> None:
+    """Entries are in the order of their requests."""
     for _ in range(20):
         ask(anka, "GET", VM)
     walls = [entry["wall"] for entry in journal(anka)]
@@ -129,8 +130,8 @@ def test_numbers_and_walls_times_grow(anka: Anka) -> None:
         (b"9" * 5000, "9" * 5000),
     ],
 )
-def test_a_body_is_shown_as_what_it_is(anka: Anka, body: bytes, shown: object) -> None:
-    """JSON as what it says, anything else as text."""
+def test_a_body_is_shown_as_json_or_text(anka: Anka, body: bytes, shown: object) -> None:
+    """A body that is JSON is shown as its value, any other as text."""
     ask(anka, "POST", VM, data=body)
     (entry,) = journal(anka)
 
@@ -139,15 +140,15 @@ def test_a_body_is_shown_as_what_it_is(anka: Anka, body: bytes, shown: object) -
 
 
 @pytest.mark.parametrize("body", [b'{"x": NaN}', b'{"x": [-Infinity]}', b'{"x": 1e999}', b"Infinity"])
-def test_the_journal_is_json_whatever_came_in(anka: Anka, body: bytes) -> None:
-    """Numbers that JSON does not have do not get into the answer, which other languages could not read."""
+def test_the_journal_is_json_whatever_the_bodies_are(anka: Anka, body: bytes) -> None:
+    """Numbers that JSON does not have are shown as text, so that other languages can read the journal."""
     ask(anka, "POST", VM, data=body)
 
     assert isinstance(journal(anka), list)
 
 
 def test_the_journal_is_shown_however_deep_a_body_was(anka: Anka) -> None:
-    """No body is nested so deep that it can be read but not be written again."""
+    """A body of any depth can be shown."""
     with requests.Session() as session:
         for depth in range(900, 1000):
             session.post(anka.url + VM, data=b"[" * depth + b"]" * depth, timeout=TIMEOUT)
@@ -155,70 +156,74 @@ def test_the_journal_is_shown_however_deep_a_body_was(anka: Anka) -> None:
     assert 100 == len(journal(anka))
 
 
-@pytest.mark.parametrize(("length", "cut"), [(BODY_KEPT, False), (BODY_KEPT + 1, True), (BODY_KEPT * 20, True)])
+@pytest.mark.parametrize(
+    ("length", "cut"), [(MAX_ENTRY_BODY, False), (MAX_ENTRY_BODY + 1, True), (MAX_ENTRY_BODY * 20, True)]
+)
 def test_a_long_body_is_cut_off(anka: Anka, length: int, cut: bool) -> None:
-    """So much is kept of it, as text, and its whole length is told."""
+    """The beginning is shown as text, with the length of the whole."""
     body = json.dumps({"x": "y" * (length - len(json.dumps({"x": ""})))}).encode()
     ask(anka, "POST", VM, data=body)
     (entry,) = journal(anka)
 
     assert length == len(body)
     if cut:
-        assert (body[:BODY_KEPT].decode(), length) == (entry["body"], entry["body_length"])
+        assert (body[:MAX_ENTRY_BODY].decode(), length) == (entry["body"], entry["body_length"])
     else:
         assert json.loads(body) == entry["body"]
 
 
 def test_a_body_is_kept_up_to_64_kib(anka: Anka) -> None:
-    """The limit itself: a byte less is whole, and of the next ten times as many nothing is kept."""
+    """A body of a byte less than the limit is kept whole, and no byte beyond the limit is."""
     ask(anka, "POST", VM, data=b"x" * 65_535)
     ask(anka, "POST", VM, data=b"x" * 655_360)
 
     assert [65_535, 65_536] == [len(entry["body"]) for entry in journal(anka)]
 
 
-def test_a_long_answer_is_cut_off(anka: Anka) -> None:
-    """A list of many instances is text that breaks off."""
+def test_a_long_response_is_cut_off(anka: Anka) -> None:
+    """A list of many instances is shown as the beginning of its text."""
     start(anka, count=50)
-    answer = ask(anka, "GET", VM)
+    response = ask(anka, "GET", VM)
     entry = journal(anka)[-1]
 
-    assert len(answer.content) > ANSWER_KEPT
-    assert answer.text[:ANSWER_KEPT] == entry["answer"]
+    assert len(response.content) > MAX_ENTRY_RESPONSE
+    assert response.text[:MAX_ENTRY_RESPONSE] == entry["answer"]
 
 
-def test_an_answer_without_a_body_is_none(anka: Anka) -> None:
-    """The 405 has nothing, the 404 text."""
+def test_an_empty_response_is_none(anka: Anka) -> None:
+    """The body of a 405 is empty, that of a 404 is text."""
     ask(anka, "PATCH", VM)
     ask(anka, "GET", "/nowhere")
 
-    assert [(405, None), (404, "404 page not found\n")] == [(each["status"], each["answer"]) for each in journal(anka)]
+    assert [(405, None), (404, "404 page not found\n")] == [
+        (entry["status"], entry["answer"]) for entry in journal(anka)
+    ]
 
 
 @pytest.mark.parametrize(
     ("do", "fault", "status", "outcome"),
     [
-        ({"status": 503}, "mine", 503, None),
-        ({"status": 503, "acts": True}, "mine", 503, "replaced"),
-        ({"fail": "no"}, "mine", 400, None),
-        ({"fail": "no", "acts": True}, "mine", 400, "replaced"),
-        ({"body": "<p>"}, "mine", 200, "replaced"),
-        ({"content_type": "text/html"}, "mine", 200, None),
-        ({"delay": "1s"}, "mine", 200, None),
-        ({"dribble": "1s"}, "mine", 200, None),
+        ({"status": 503}, "rule", 503, None),
+        ({"status": 503, "acts": True}, "rule", 503, "replaced"),
+        ({"fail": "no"}, "rule", 400, None),
+        ({"fail": "no", "acts": True}, "rule", 400, "replaced"),
+        ({"body": "<p>"}, "rule", 200, "replaced"),
+        ({"content_type": "text/html"}, "rule", 200, None),
+        ({"delay": "1s"}, "rule", 200, None),
+        ({"dribble": "1s"}, "rule", 200, None),
         ({"stale": True}, "", 200, None),
-        ({"connection": "close"}, "mine", None, "closed"),
-        ({"connection": "reset"}, "mine", 200, "reset"),
-        ({"cut": "50%"}, "mine", 200, "cut"),
-        ({"cut": "100%"}, "mine", 200, None),
-        ({"refuse": "1h"}, "mine", None, "refused"),
+        ({"connection": "close"}, "rule", None, "closed"),
+        ({"connection": "reset"}, "rule", 200, "reset"),
+        ({"cut": "50%"}, "rule", 200, "cut"),
+        ({"cut": "100%"}, "rule", 200, None),
+        ({"refuse": "1h"}, "rule", None, "refused"),
     ],
 )
-def test_an_entry_names_the_fault_and_what_became_of_the_answer(
+def test_an_entry_has_the_fault_and_the_outcome(
     anka: Anka, do: dict[str, object], fault: str, status: int | None, outcome: str | None
 ) -> None:
-    """Which rule struck, which status went out if one did, and whether the client lost the controller's answer."""
-    anka.faults.add(id="mine", do=do)
+    """The entry has the rule that fired, the status that was sent, and what became of the controller's response."""
+    anka.faults.add(id="rule", do=do)
     connection = http.client.HTTPConnection(urlsplit(anka.url).netloc, timeout=TIMEOUT)
     with closing(connection):
         connection.request("GET", VM)
@@ -228,7 +233,7 @@ def test_an_entry_names_the_fault_and_what_became_of_the_answer(
         except (OSError, http.client.HTTPException):
             pass
     if "refuse" in do:
-        anka.faults.remove("mine")
+        anka.faults.remove("rule")
     (entry,) = anka.requests
 
     assert (fault, status, outcome or "") == (entry.fault, entry.status, entry.outcome)
@@ -238,53 +243,55 @@ def test_an_entry_names_the_fault_and_what_became_of_the_answer(
     ("do", "expected"),
     [({"connection": "close"}, "closed"), ({"connection": "reset"}, "reset"), ({"cut": "50%"}, "cut")],
 )
-def test_what_became_of_an_answer_is_known_once_the_client_sees_it(
+def test_the_outcome_is_in_the_journal_when_the_client_sees_it(
     anka: Anka, do: dict[str, object], expected: str
 ) -> None:
-    """A client whose connection breaks off and who looks at once finds it told, each time."""
+    """A client that looks at the journal as soon as its connection breaks finds the outcome."""
     anka.faults.add(do=do)
-    told: list[tuple[str, bool]] = []
+    outcomes: list[tuple[str, bool]] = []
     for _ in range(40):
         with pytest.raises(requests.RequestException):
             ask(anka, "GET", VM)
-        told.append((anka.requests[-1].outcome, anka.requests[-1].status is None))
+        outcomes.append((anka.requests[-1].outcome, anka.requests[-1].status is None))
 
-    assert {(expected, expected == "closed")} == set(told)
+    assert {(expected, expected == "closed")} == set(outcomes)
 
 
-def test_what_a_fault_answers_is_what_the_journal_shows(anka: Anka) -> None:
-    """The answer of an entry is the one that went out, not the controller's."""
+def test_the_journal_shows_the_response_of_a_fault(anka: Anka) -> None:
+    """The response of an entry is the one that was sent, not the controller's own."""
     anka.faults.add(do={"status": 502, "body": {"from": "a proxy"}})
     ask(anka, "GET", VM)
 
     assert (502, {"from": "a proxy"}) == (journal(anka)[0]["status"], journal(anka)[0]["answer"])
 
 
-def test_entries_name_the_instances_they_are_about(anka: Anka) -> None:
-    """Starts name what they started, polls, updates, terminates and saves what they were asked for; others nothing."""
-    one, two = start(anka, count=2)
+def test_entries_have_the_instances_that_they_are_about(anka: Anka) -> None:
+    """An entry has the instances that its request started, polled, updated, terminated or saved; others have none."""
+    first, second = start(anka, count=2)
     ask(anka, "GET", VM)
-    ask(anka, "GET", f"{VM}?id={one}")
-    ask(anka, "PUT", f"{VM}?id={two}", json={"name": "x"})
-    ask(anka, "DELETE", VM, json={"id": two})
-    ask(anka, "POST", "/api/v1/image", json={"id": one, "new_template_name": "x"})
+    ask(anka, "GET", f"{VM}?id={first}")
+    ask(anka, "PUT", f"{VM}?id={second}", json={"name": "x"})
+    ask(anka, "DELETE", VM, json={"id": second})
+    ask(anka, "POST", "/api/v1/image", json={"id": first, "new_template_name": "x"})
     ask(anka, "GET", "/api/v1/node?id=x")
     ask(anka, "POST", VM, json={"vmid": "nothing"})
 
-    assert [[one, two], [], [one], [two], [two], [one], [], []] == [each["instances"] for each in journal(anka)]
+    assert [[first, second], [], [first], [second], [second], [first], [], []] == [
+        entry["instances"] for entry in journal(anka)
+    ]
 
 
 def test_an_image_request_is_not_an_instance(anka: Anka) -> None:
-    """Who asks for a save image request by its id names no instance."""
+    """The id of a save image request is not that of an instance."""
     id = next(iter(anka.instances))
     request_id = ask(anka, "POST", "/api/v1/image", json={"id": id, "new_template_name": "x"}).json()["body"]
     ask(anka, "GET", f"/api/v1/image?id={request_id['request_id']}")
 
-    assert [[id], []] == [each["instances"] for each in journal(anka)]
+    assert [[id], []] == [entry["instances"] for entry in journal(anka)]
 
 
-def test_a_line_tells_a_request_to_a_person(anka: Anka) -> None:
-    """Number, time, method, target, body, status; the fault and the outcome in brackets."""
+def test_an_entry_as_text_is_a_line(anka: Anka) -> None:
+    """The line has number, time, method, target, body and status, and the fault and the outcome in brackets."""
     ask(anka, "GET", f"{VM}?id=x")
     anka.faults.add(id="gone", do={"connection": "close"})
     with pytest.raises(requests.ConnectionError):
@@ -293,25 +300,25 @@ def test_a_line_tells_a_request_to_a_person(anka: Anka) -> None:
     assert [
         f"#1 {BEGIN} GET {VM}?id=x -> 400 FAIL 'Not found'",
         f'#2 {BEGIN} DELETE {VM} {{"id": "x"}} -> no answer [fault gone, closed]',
-    ] == [str(each) for each in anka.requests]
+    ] == [str(request) for request in anka.requests]
 
 
 # What is in it.
 
 
-def test_polls_answered_at_the_door_are_in_it(anka: Anka) -> None:
-    """A poll that the application never sees is an entry like any other, with its answer."""
+def test_polls_that_the_gateway_answers_are_in_the_journal(anka: Anka) -> None:
+    """A poll that does not reach the application has an entry like any other, with its response."""
     id = next(iter(anka.instances))
     for target in (VM, VM, f"{VM}?id={id}", f"{VM}?id={id}"):
         ask(anka, "GET", target)
 
-    assert [{}, {}, {"id": id}, {"id": id}] == [each["query"] for each in journal(anka)]
-    assert {200} == {each["status"] for each in journal(anka)}
+    assert [{}, {}, {"id": id}, {"id": id}] == [entry["query"] for entry in journal(anka)]
+    assert {200} == {entry["status"] for entry in journal(anka)}
     assert "Started" == journal(anka)[-1]["answer"]["body"]["instance_state"]
 
 
-def test_control_calls_are_not_in_it(anka: Anka) -> None:
-    """Steering leaves no trace among the requests."""
+def test_requests_to_the_control_api_are_not_in_the_journal(anka: Anka) -> None:
+    """They are not counted either."""
     for method, target in (("GET", ""), ("GET", "/requests"), ("POST", "/clock/advance"), ("GET", "/nowhere")):
         ask(anka, method, f"/_mock{target}", data=b"{}")
     ask(anka, "GET", "/api/v1/status")
@@ -319,38 +326,40 @@ def test_control_calls_are_not_in_it(anka: Anka) -> None:
     assert [1] == numbers(anka)
 
 
-def test_unknown_paths_and_broken_bodies_are_in_it(anka: Anka) -> None:
-    """Whatever a client asks is kept."""
+def test_unknown_paths_and_invalid_bodies_are_in_the_journal(anka: Anka) -> None:
+    """Every request to the controller has an entry."""
     ask(anka, "GET", "/nowhere")
     ask(anka, "OPTIONS", VM)
     ask(anka, "POST", VM, data=b"{")
 
-    assert [("GET", 404), ("OPTIONS", 405), ("POST", 400)] == [(e["method"], e["status"]) for e in journal(anka)]
+    assert [("GET", 404), ("OPTIONS", 405), ("POST", 400)] == [
+        (entry["method"], entry["status"]) for entry in journal(anka)
+    ]
 
 
 # How much is kept.
 
 
 def test_ten_thousand_are_kept() -> None:
-    """The oldest go first; how many went is counted, and numbers go on."""
+    """The oldest entries are dropped first and counted; the numbers go on."""
     kept = Journal()
-    for number in range(KEPT + 25):
-        kept.open("GET", f"/{number}", b"", b"", 0)
+    for number in range(MAX_ENTRIES + 25):
+        kept.add("GET", f"/{number}", b"", b"", 0)
 
-    assert (10_000, 10_000, 25, 10_025) == (KEPT, len(kept), kept.dropped, kept.count)
+    assert (10_000, 10_000, 25, 10_025) == (MAX_ENTRIES, len(kept), kept.dropped, kept.count)
     assert ["/25", "/10024"] == [next(iter(kept)).path, list(kept)[-1].path]
 
 
-def test_what_was_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control API and the report count all, and those that are not kept."""
-    monkeypatch.setattr(journal_module, "KEPT", 3)
+def test_dropped_entries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control API and the report have the number of all requests, and of the dropped ones."""
+    monkeypatch.setattr("mockanka.simulator.journal.MAX_ENTRIES", 3)
     with mockanka.serve("default", clock="manual") as anka:
         for _ in range(5):
             ask(anka, "GET", "/api/v1/status")
-        told = ask(anka, "GET", "/_mock/requests").json()
+        shown = ask(anka, "GET", "/_mock/requests").json()
 
         assert [3, 4, 5] == numbers(anka)
-        assert (5, 2) == (told["count"], told["dropped"])
+        assert (5, 2) == (shown["count"], shown["dropped"])
         assert (5, 2) == (anka.report().requests, anka.report().dropped)
 
 
@@ -359,7 +368,7 @@ def test_what_was_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def filled() -> Iterator[Anka]:
-    """Seven requests: three polls, a start, two that fail, one that nobody knows."""
+    """A controller with seven requests: three polls, a start, two that fail, and an unknown path."""
     with mockanka.serve("default", clock="manual", release="1.50.1") as served:
         ask(served, "GET", VM)  # 1
         ask(served, "GET", f"{VM}?id=x")  # 2, 400
@@ -400,8 +409,8 @@ def filled() -> Iterator[Anka]:
         ("?since=2&limit=2", [6, 7]),
     ],
 )
-def test_a_filter_leaves_what_fits(filled: Anka, query: str, expected: list[int]) -> None:
-    """By method, path, status, number; of more than the limit the newest are taken, and all stand oldest first."""
+def test_entries_are_filtered(filled: Anka, query: str, expected: list[int]) -> None:
+    """By method, path, status and number; of more than the limit the newest are taken, oldest first."""
     assert expected == numbers(filled, query)
 
 
@@ -426,15 +435,15 @@ def test_a_filter_leaves_what_fits(filled: Anka, query: str, expected: list[int]
     ],
 )
 def test_a_bad_filter_is_refused(filled: Anka, query: str) -> None:
-    """Numbers that are none, and filters that are not there, are problems that name what was wrong."""
-    answer = ask(filled, "GET", f"/_mock/requests{query}")
+    """The response to an invalid number or an unknown filter is a problem that names the parameter."""
+    response = ask(filled, "GET", f"/_mock/requests{query}")
 
-    assert (400, "application/problem+json") == (answer.status_code, answer.headers["Content-Type"])
-    assert query[1:].partition("=")[0] in answer.json()["detail"]
+    assert (400, "application/problem+json") == (response.status_code, response.headers["Content-Type"])
+    assert query[1:].partition("=")[0] in response.json()["detail"]
 
 
-def test_what_went_out_without_a_status_is_in_no_filter_by_status(anka: Anka) -> None:
-    """A connection that was closed has no status, and is found otherwise."""
+def test_an_entry_without_a_status_matches_no_filter_by_status(anka: Anka) -> None:
+    """The request of a closed connection has no status, and is found by other filters."""
     anka.faults.add(do={"connection": "close"})
     with pytest.raises(requests.ConnectionError):
         ask(anka, "GET", VM)
@@ -445,41 +454,41 @@ def test_what_went_out_without_a_status_is_in_no_filter_by_status(anka: Anka) ->
 # Forgetting.
 
 
-def test_forgetting_empties_it_and_numbers_go_on(anka: Anka) -> None:
-    """After DELETE there is nothing, and who asked for all since a number misses none."""
+def test_deleting_the_entries_keeps_the_numbers(anka: Anka) -> None:
+    """After DELETE the journal is empty; later entries still match ``since``."""
     ask(anka, "GET", VM)
     ask(anka, "GET", VM)
-    answer = ask(anka, "DELETE", "/_mock/requests")
-    left = numbers(anka)
+    response = ask(anka, "DELETE", "/_mock/requests")
+    remaining = numbers(anka)
     ask(anka, "GET", VM)
 
-    assert (200, [], [3]) == (answer.status_code, left, numbers(anka))
+    assert (200, [], [3]) == (response.status_code, remaining, numbers(anka))
     assert [3] == numbers(anka, "?since=2")
 
 
-def test_forgetting_changes_nothing_else(anka: Anka) -> None:
-    """The state and the report are as they were."""
+def test_deleting_the_entries_changes_nothing_else(anka: Anka) -> None:
+    """The state and the report stay as they were."""
     start(anka)
-    before = anka.dump(), [str(each) for each in anka.report().findings]
+    before = anka.dump(), [str(finding) for finding in anka.report().findings]
     ask(anka, "DELETE", "/_mock/requests")
 
-    assert before == (anka.dump(), [str(each) for each in anka.report().findings])
+    assert before == (anka.dump(), [str(finding) for finding in anka.report().findings])
 
 
 def test_a_reset_begins_a_new_journal(anka: Anka) -> None:
-    """Nothing is left and numbers begin at 1."""
+    """The journal is empty, and the numbers begin at 1."""
     ask(anka, "GET", VM)
     ask(anka, "GET", VM)
     ask(anka, "POST", "/_mock/reset")
-    left = ask(anka, "GET", "/_mock/requests").json()
+    emptied = ask(anka, "GET", "/_mock/requests").json()
     ask(anka, "GET", VM)
 
-    assert {"requests": [], "count": 0, "dropped": 0} == left
+    assert {"requests": [], "count": 0, "dropped": 0} == emptied
     assert [1] == numbers(anka)
 
 
-def test_many_at_once_each_have_a_number(anka: Anka) -> None:
-    """No entry is lost or doubled when clients ask at the same time."""
+def test_simultaneous_requests_have_numbers_of_their_own(anka: Anka) -> None:
+    """No entry is missing and no number occurs twice when clients send requests at the same time."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: ask(anka, "GET", VM), range(80)))
 

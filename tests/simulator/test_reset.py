@@ -1,4 +1,4 @@
-"""A reset is total: whatever was before, what is after it is what a fresh start is."""
+"""A reset is total: whatever the state before, the state after it is that of a new controller."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ faults:
   - {match: {event: pull}, do: {stall: true, at: 40%}}
   - {match: {event: begin, node: beta}, do: {node: unhealthy}}
 """.replace("  - {template: mac, node: alpha, state: Pushing}\n", "  - {template: mac, node: alpha}\n")
-"""A scenario that brings faults, a rate, and instances on their way."""
+"""A scenario with faults, a poll rate, and instances that are about to start."""
 
 WORLDS = {
     "default": Scenario.named("default"),
@@ -63,7 +63,7 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"path": VM, "method": "POST"}, "do": {"body": "<p>", "delay": "3s"}},
     {"do": {"refuse": "1h"}, "times": 1},
     {"do": {"dribble": "10s"}},
-    {"id": "mine", "match": {"event": "schedule"}, "do": {"stall": True}, "times": 1},
+    {"id": "stall", "match": {"event": "schedule"}, "do": {"stall": True}, "times": 1},
     {"match": {"event": "pull"}, "do": {"fail": "disk", "at": "40%"}},
     {"match": {"event": "pull"}, "do": {"stall": True, "at": "50%"}},
     {"match": {"event": "start"}, "do": {"without": "ip", "for": "5s"}},
@@ -112,18 +112,18 @@ actions: st.SearchStrategy[Action] = st.one_of(
 )
 
 
-class Story:
-    """A door, what is done to it, and the scenario that a reset would go back to."""
+class Session:
+    """A gateway, and the actions that tests do with it."""
 
     def __init__(self, scenario: Scenario, options: Options) -> None:
-        self.door = Gateway(Simulator(scenario, options))
+        self.gateway = Gateway(Simulator(scenario, options))
 
     @property
-    def house(self) -> Simulator:
-        return self.door.house
+    def simulator(self) -> Simulator:
+        return self.gateway.simulator
 
     async def ask(self, method: str, target: str, body: object = None) -> list[dict[str, Any]]:
-        """All that the door sends; nothing if a fault swallows the answer."""
+        """Return all messages that are sent for a request; none if a fault closes the connection."""
         path, _, query = target.partition("?")
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         scope = {
@@ -137,30 +137,32 @@ class Story:
             "server": ("127.0.0.1", 8090),
         }
         sent: list[dict[str, Any]] = []
-        given = [{"type": "http.request", "body": raw, "more_body": False}]
+        messages = [{"type": "http.request", "body": raw, "more_body": False}]
         never = asyncio.Event()
 
         async def receive() -> dict[str, Any]:
-            if not given:
+            if not messages:
                 await never.wait()
-            return given.pop()
+            return messages.pop()
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        await self.door(scope, receive, send)
+        await self.gateway(scope, receive, send)
         return sent
 
     def pick(self, kind: str, number: int) -> str:
-        ids = list(getattr(self.house.controller, kind))
+        """Return the id of one of the entities of a kind, or of nothing if there are none."""
+        ids = list(getattr(self.simulator.controller, kind))
         return ids[number % len(ids)] if ids else "nobody"
 
     async def act(self, action: Action) -> None:
-        what, *args = action
-        match what, args:
+        """Do an action."""
+        name, *args = action
+        match name, args:
             case "start", [number, count, external_id]:
-                wanted = {"vmid": self.pick("templates", number), "count": count, "external_id": external_id}
-                await self.ask("POST", VM, {**wanted, "usb_device": "phone"} if number == 3 else wanted)
+                body = {"vmid": self.pick("templates", number), "count": count, "external_id": external_id}
+                await self.ask("POST", VM, {**body, "usb_device": "phone"} if number == 3 else body)
             case "list", [times]:
                 for _ in range(times):
                     await self.ask("GET", VM)
@@ -196,8 +198,8 @@ class Story:
                 target = f"/api/v1/registry/vm/distribute?id={self.pick('distributions', number)}"
                 await self.ask("DELETE", target)
             case "drain", [number, drained]:
-                wanted = {"node_id": self.pick("nodes", number), "drain_mode": drained}
-                await self.ask("POST", "/api/v1/node/config", wanted)
+                body = {"node_id": self.pick("nodes", number), "drain_mode": drained}
+                await self.ask("POST", "/api/v1/node/config", body)
             case "update agents", []:
                 await self.ask("PUT", "/api/v1/node/update")
             case "break", [body]:
@@ -210,8 +212,8 @@ class Story:
                 await self.ask("DELETE", "/_mock/faults")
             case "advance", [length]:
                 await self.ask("POST", "/_mock/clock/advance", {"by": length})
-            case "until", [until]:
-                await self.ask("POST", "/_mock/clock/advance", {"until": until})
+            case "until", [wait_until]:
+                await self.ask("POST", "/_mock/clock/advance", {"until": wait_until})
             case "clock", [mode, speed, step]:
                 await self.ask("PUT", "/_mock/clock", {"mode": mode, "speed": speed, "step": step})
             case "turn", [number, turn, at_once]:
@@ -219,7 +221,7 @@ class Story:
             case "fate", [number, fate]:
                 await self.ask("POST", f"/_mock/instances/{self.pick('instances', number)}/{fate}")
             case "load", [name]:
-                self.house.reset(WORLDS[name])
+                self.simulator.reset(WORLDS[name])
             case "load dump", []:
                 (_, body) = await self.ask("GET", "/_mock/scenario")
                 await self.ask("PUT", "/_mock/scenario", body["body"])
@@ -231,22 +233,22 @@ class Story:
                 raise AssertionError(action)
 
     async def picture(self) -> dict[str, Any]:
-        """All that one can ask, and all that is inside, but for what tells one object from another."""
-        controller, watch = self.house.controller, self.house.watch
-        asked = {}
+        """Return all that a client can ask for and all that is inside, without revisions."""
+        controller, monitor = self.simulator.controller, self.simulator.client_monitor
+        responses = {}
         for path in ("scenario", "clock", "faults", "requests", "report", "events"):
             head, body = await self.ask("GET", f"/_mock/{path}")
-            asked[path] = (head["status"], head["headers"], body["body"])
+            responses[path] = (head["status"], head["headers"], body["body"])
         inside = {
             key: value
             for key, value in vars(controller).items()
             if key not in ("clock", "queue", "log", "revision", "faults")
         }
-        for one in controller.instances.values():
-            assert one.revision <= controller.revision
+        for instance in controller.instances.values():
+            assert instance.revision <= controller.revision
         plain = {key: repr(value) for key, value in inside.items()}
         return {
-            **asked,
+            **responses,
             "inside": {key: _without_revisions(text) for key, text in plain.items()},
             "queue": controller.queue.current_events(controller),
             "rules": list(controller.faults),
@@ -256,15 +258,15 @@ class Story:
                 controller.faults.has_response_rules,
             ),
             "log": controller.log.count,
-            "watch": {key: value for key, value in vars(watch).items() if key != "controller"},
-            "older": dict(self.door._older),
-            "options": self.house.options,
+            "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
+            "older": dict(self.gateway._last_responses),
+            "options": self.simulator.options,
         }
 
     async def conversation(self) -> list[list[dict[str, Any]]]:
-        """What the door sends, byte for byte, to a client that does a bit of everything."""
+        """Return the messages that are sent to a client that sends requests of many kinds."""
         template = self.pick("templates", 0)
-        said = [
+        responses = [
             await self.ask("GET", VM),
             await self.ask("POST", VM, {"vmid": template, "count": 2, "external_id": "job-1"}),
             await self.ask("POST", "/api/v1/group", {"name": "new"}),
@@ -272,14 +274,14 @@ class Story:
             await self.ask("POST", "/_mock/faults", {"match": {"path": "/api/v1/status"}, "do": {"delay": "2s"}}),
         ]
         for _ in range(6):
-            said.append(await self.ask("POST", "/_mock/clock/advance", {"by": "13s"}))
-            said.append(await self.ask("GET", VM))
+            responses.append(await self.ask("POST", "/_mock/clock/advance", {"by": "13s"}))
+            responses.append(await self.ask("GET", VM))
             for number in range(3):
-                said.append(await self.ask("GET", f"{VM}?id={self.pick('instances', -number)}"))
+                responses.append(await self.ask("GET", f"{VM}?id={self.pick('instances', -number)}"))
             for path in ("node", "registry/vm", "registry/vm/distribute", "group", "status", "image"):
-                said.append(await self.ask("GET", f"/api/v1/{path}"))
-        said += [await self.ask("GET", "/_mock/report"), await self.ask("GET", "/_mock/events")]
-        return said
+                responses.append(await self.ask("GET", f"/api/v1/{path}"))
+        responses += [await self.ask("GET", "/_mock/report"), await self.ask("GET", "/_mock/events")]
+        return responses
 
 
 def _without_revisions(text: str) -> str:
@@ -308,44 +310,46 @@ OPTIONS = [
     over_http=True,
 )
 def test_a_reset_is_a_fresh_start(world: str, options: Options, story: list[Action], over_http: bool) -> None:
-    """Whatever was asked, steered, broken and loaded before: state, clock, seed, faults, journal, report, events and
-    the answers that follow are those of a controller that has just begun with the same scenario."""
+    """After any requests, control calls and faults the state and all later responses are those of a new controller.
+
+    The state includes clock, seed, faults, journal, report and events.
+    """
 
     async def tell() -> None:
-        old = Story(WORLDS[world], options)
+        old = Session(WORLDS[world], options)
         for action in story:
             await old.act(action)
         if over_http:
             await old.ask("POST", "/_mock/reset", {})
         else:
-            old.house.reset()
-        new = Story(old.house.scenario, options)
+            old.simulator.reset()
+        new = Session(old.simulator.scenario, options)
 
         assert await new.picture() == await old.picture()
         assert await new.conversation() == await old.conversation()
-        assert numberless(await new.picture()) == numberless(await old.picture())
+        assert without_wall_times(await new.picture()) == without_wall_times(await old.picture())
 
     asyncio.run(tell())
 
 
-def numberless(picture: dict[str, Any]) -> dict[str, Any]:
-    """A picture without what differs by the wall's clock: when the requests came, and how long they took."""
+def without_wall_times(picture: dict[str, Any]) -> dict[str, Any]:
+    """Return a picture without wall times: when the requests came, and how long they took."""
     status, _, body = picture["requests"]
-    told = json.loads(body)
-    for entry in told["requests"]:
+    journal = json.loads(body)
+    for entry in journal["requests"]:
         assert entry.pop("wall")
         assert entry.pop("seconds") >= 0
-    return {**picture, "requests": (status, told), "older": list(picture["older"])}
+    return {**picture, "requests": (status, journal), "older": list(picture["older"])}
 
 
 @pytest.mark.parametrize("name", sorted(WORLDS))
-def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
-    """As is a load, with the options that were given at the start."""
+def test_a_reset_with_a_scenario_is_a_fresh_start_of_it(name: str) -> None:
+    """A load is one, too; the options of the simulator still apply."""
 
     async def tell() -> None:
         pictures = []
         for how in ("reset", "load"):
-            old = Story(WORLDS["default"], OPTIONS[1])
+            old = Session(WORLDS["default"], OPTIONS[1])
             for action in (("start", 0, 2, "job-1"), ("fault", 0), ("clock", "manual", 60, "1s"), ("list", 30)):
                 await old.act(action)
             data = WORLDS[name].document.data
@@ -355,20 +359,20 @@ def test_a_reset_with_a_scenario_is_a_fresh_start_of_that(name: str) -> None:
                 (head, _) = await old.ask("PUT", "/_mock/scenario", data)
             assert 200 == head["status"]
             pictures.append(await old.picture())
-        new = await Story(WORLDS[name], OPTIONS[1]).picture()
+        new = await Session(WORLDS[name], OPTIONS[1]).picture()
 
         assert [new, new] == pictures
 
     asyncio.run(tell())
 
 
-def test_a_seed_that_comes_with_a_reset_gives_the_ids_of_that_seed() -> None:
-    """What is started after a reset with seed 5 has the ids of a controller that began with seed 5."""
+def test_the_seed_of_a_reset_determines_the_ids() -> None:
+    """Instances that are started after a reset with seed 5 have the ids of a controller with seed 5."""
 
     async def tell() -> None:
         old, new = (
-            Story(WORLDS["default"], Options(clock="manual")),
-            Story(WORLDS["default"], Options(clock="manual", seed=5)),
+            Session(WORLDS["default"], Options(clock="manual")),
+            Session(WORLDS["default"], Options(clock="manual", seed=5)),
         )
         await old.act(("start", 0, 3, ""))
         await old.ask("POST", "/_mock/reset", {"seed": 5})
@@ -379,10 +383,10 @@ def test_a_seed_that_comes_with_a_reset_gives_the_ids_of_that_seed() -> None:
 
 
 def test_a_refused_reset_changes_nothing() -> None:
-    """A scenario that is broken, a key that is unknown: everything is as it was, journal and faults included."""
+    """After an invalid scenario or an unknown key everything is as before, journal and faults included."""
 
     async def tell() -> None:
-        story = Story(WORLDS["noisy"], OPTIONS[0])
+        story = Session(WORLDS["noisy"], OPTIONS[0])
         for action in (("start", 0, 2, "job-1"), ("fault", 0), ("list", 5)):
             await story.act(action)
         before = await story.picture()
@@ -404,35 +408,35 @@ def serving(speed: float = 1.0) -> Iterator[Anka]:
         yield anka
 
 
-def until(what: Callable[[], bool]) -> None:
+def wait_until(what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.001)
 
 
-def send(anka: Anka, method: str = "GET", body: bytes = b"") -> socket.socket:
+def send_raw_request(anka: Anka, method: str = "GET", body: bytes = b"") -> socket.socket:
     host, port = urlsplit(anka.url).hostname, urlsplit(anka.url).port
     connection = socket.create_connection((host or "", port or 0), timeout=TIMEOUT)
     connection.sendall(f"{method} {VM} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
     return connection
 
 
-def hear(connection: socket.socket) -> bytes:
-    """All that comes until the connection ends."""
-    heard = b""
+def receive_all(connection: socket.socket) -> bytes:
+    """Return all bytes that come until the connection ends."""
+    received = b""
     try:
         while part := connection.recv(65536):
-            heard += part
+            received += part
     except ConnectionResetError:
         pass
-    return heard
+    return received
 
 
-def fresh(anka: Anka) -> tuple[object, ...]:
-    """What must be as at the start, by a clock that runs."""
+def visible_state(anka: Anka) -> tuple[object, ...]:
+    """Return what a reset with a real clock must restore."""
     report = anka.report()
-    names = [one.name for one in anka.instances.values()]
+    names = [instance.name for instance in anka.instances.values()]
     return names, len(anka.requests), len(anka.faults), report.findings, report.requests, list(anka.events)
 
 
@@ -447,137 +451,139 @@ RESETS: dict[str, Callable[[Anka], object]] = {
 @pytest.mark.parametrize("how", RESETS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_reset_ends_requests_that_are_delayed(how: str, method: str) -> None:
-    """The client's connection ends without an answer, at once, and nothing of its request is in what begins anew."""
+    """The connection ends at once without a response, and the new state has nothing of the request."""
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        with closing(send(anka, method, wanted if method == "POST" else b"")) as connection:
-            until(lambda: len(anka.requests) == 1)
+        with closing(send_raw_request(anka, method, wanted if method == "POST" else b"")) as connection:
+            wait_until(lambda: len(anka.requests) == 1)
             began = time.monotonic()
             RESETS[how](anka)
-            heard = hear(connection)
-            lasted = time.monotonic() - began
+            received = receive_all(connection)
+            seconds = time.monotonic() - began
 
-        assert b"" == heard
-        assert lasted < 1
-        assert FRESH == fresh(anka)
+        assert b"" == received
+        assert seconds < 1
+        assert FRESH == visible_state(anka)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_reset_ends_answers_that_dribble(method: str) -> None:
-    """What an answer has not said by then it never says: it would be of another time."""
+def test_a_reset_ends_responses_that_dribble(method: str) -> None:
+    """The rest of such a response is never sent: it is from before the reset."""
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        with closing(send(anka, method, wanted if method == "POST" else b"")) as connection:
+        with closing(send_raw_request(anka, method, wanted if method == "POST" else b"")) as connection:
             assert connection.recv(65536)
             began = time.monotonic()
             anka.reset()
             connection.settimeout(0.3)
             try:
-                hear(connection)
-                lasted = time.monotonic() - began
+                receive_all(connection)
+                seconds = time.monotonic() - began
             except TimeoutError:
-                lasted = float("inf")
+                seconds = float("inf")
 
-        assert lasted < 0.3
-        assert FRESH == fresh(anka)
+        assert seconds < 0.3
+        assert FRESH == visible_state(anka)
 
 
-def test_a_client_that_leaves_after_a_reset_is_not_missed() -> None:
-    """Its start was before: that its answer is lost now is nothing to the new report, and no error."""
-    wrong: list[str] = []
+def test_a_client_that_leaves_after_a_reset_is_ignored() -> None:
+    """The lost response to a start from before the reset is neither a finding nor an error."""
+    errors: list[str] = []
     with serving() as anka:
         wanted = json.dumps({"vmid": next(iter(anka.templates)), "external_id": "job-1"}).encode()
         anka.faults.add(match={"path": VM}, do={"dribble": "1s"})
-        lost = anka._simulator.watch.lost
+        lost = anka._simulator.client_monitor.record_lost_response
 
         def watched(entry: Any) -> None:
             try:
                 lost(entry)
             except KeyError as error:
-                wrong.append(repr(error))
+                errors.append(repr(error))
                 raise
 
-        anka._simulator.watch.lost = watched  # type: ignore[method-assign]
-        with closing(send(anka, "POST", wanted)) as connection:
+        anka._simulator.client_monitor.record_lost_response = watched  # type: ignore[method-assign]
+        with closing(send_raw_request(anka, "POST", wanted)) as connection:
             assert connection.recv(65536)
             anka.reset()
         time.sleep(0.15)
 
-        assert [] == wrong
-        assert FRESH == fresh(anka)
+        assert [] == errors
+        assert FRESH == visible_state(anka)
 
 
 def test_a_start_after_a_reset_has_the_first_ids_though_another_is_still_delayed() -> None:
-    """The new controller knows nothing of a request that hangs."""
+    """A request that is still delayed does not use up ids of the new state."""
     with serving() as anka:
         template = next(iter(anka.templates))
         first = requests.post(anka.url + VM, json={"vmid": template}, timeout=TIMEOUT).json()
         anka.reset()
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        with closing(send(anka, "POST", json.dumps({"vmid": template}).encode())) as connection:
-            until(lambda: len(anka.requests) == 1)
+        with closing(send_raw_request(anka, "POST", json.dumps({"vmid": template}).encode())) as connection:
+            wait_until(lambda: len(anka.requests) == 1)
             anka.reset()
             again = requests.post(anka.url + VM, json={"vmid": template}, timeout=TIMEOUT).json()
 
-            assert b"" == hear(connection)
+            assert b"" == receive_all(connection)
         assert first == again
-        assert [1] == [each.number for each in anka.requests]
+        assert [1] == [request.number for request in anka.requests]
 
 
 def test_many_delayed_requests_end_together() -> None:
-    """Twenty that hang are let go by one reset."""
+    """A reset ends twenty requests that are delayed."""
     with serving() as anka:
         anka.faults.add(match={"path": VM}, do={"delay": "1h"})
-        connections = [send(anka) for _ in range(20)]
+        connections = [send_raw_request(anka) for _ in range(20)]
         try:
-            until(lambda: len(anka.requests) == 20)
+            wait_until(lambda: len(anka.requests) == 20)
             anka.reset()
 
-            assert [b""] * 20 == [hear(each) for each in connections]
-            assert FRESH == fresh(anka)
+            assert [b""] * 20 == [receive_all(connection) for connection in connections]
+            assert FRESH == visible_state(anka)
         finally:
-            for each in connections:
-                each.close()
+            for connection in connections:
+                connection.close()
 
 
 def test_resets_while_clients_start_and_poll_leave_a_sound_state() -> None:
-    """Clients that go on through twenty resets get answers, each of one time, and the last reset is total."""
+    """Clients that go on through twenty resets get valid responses, and the last reset is total."""
     with serving(speed=1000) as anka:
         template = next(iter(anka.templates))
         end = threading.Event()
-        wrong: list[object] = []
+        errors: list[object] = []
 
         def build() -> None:
             with requests.Session() as session:
                 while not end.is_set():
                     try:
-                        made = session.post(anka.url + VM, json={"vmid": template, "count": 2}, timeout=TIMEOUT).json()
-                        told = session.get(f"{anka.url}{VM}?id={made['body'][0]}", timeout=TIMEOUT).json()
-                        if told["status"] == "FAIL" and told["message"] != "Not found":
-                            wrong.append(told)
+                        started = session.post(
+                            anka.url + VM, json={"vmid": template, "count": 2}, timeout=TIMEOUT
+                        ).json()
+                        shown = session.get(f"{anka.url}{VM}?id={started['body'][0]}", timeout=TIMEOUT).json()
+                        if shown["status"] == "FAIL" and shown["message"] != "Not found":
+                            errors.append(shown)
                     except Exception as error:
-                        wrong.append(error)
+                        errors.append(error)
 
         clients = [threading.Thread(target=build) for _ in range(4)]
-        for each in clients:
-            each.start()
+        for thread in clients:
+            thread.start()
         for _ in range(20):
             anka.reset()
             anka.faults.add(match={"path": VM}, do={"delay": "500ms"}, probability=0.2)
             anka.faults.clear()
         end.set()
-        for each in clients:
-            each.join()
+        for thread in clients:
+            thread.join()
         anka.reset()
 
-        assert [] == wrong
-        assert FRESH == fresh(anka)
+        assert [] == errors
+        assert FRESH == visible_state(anka)
 
 
 def test_a_dump_after_a_reset_is_that_of_a_fresh_controller() -> None:
-    """By a clock that stands, to the last key."""
+    """With a manual clock the dump is that of a new controller."""
     with mockanka.serve("busy", clock="manual", seed=4) as anka:
         before = anka.dump()
         template = next(iter(anka.templates))

@@ -1,4 +1,4 @@
-"""The house: options given at the start beat every scenario and outlive every reset."""
+"""The simulator: its options take precedence over every scenario, and outlive every reset."""
 
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
@@ -11,75 +11,76 @@ OPINIONATED = Scenario.from_yaml(
 OPTIONS = Options(seed=7, release=Release(1, 43, 0), clock="manual", speed=2.0, step=9 * SECOND)
 
 
-def given(house: Simulator) -> Options:
-    controller = house.controller
+def options_in_force(simulator: Simulator) -> Options:
+    """Return the options that the controller and its clock have now."""
+    controller = simulator.controller
     clock = controller.clock
     return Options(controller.seed, controller.release, clock.mode, clock.speed, clock.step)
 
 
 def test_options_outlive_a_reset() -> None:
     """A reset begins with the same options."""
-    house = Simulator(OPINIONATED, OPTIONS)
-    house.reset()
+    simulator = Simulator(OPINIONATED, OPTIONS)
+    simulator.reset()
 
-    assert OPTIONS == given(house)
+    assert OPTIONS == options_in_force(simulator)
 
 
 def test_options_outlive_another_scenario() -> None:
-    """Another scenario, whatever it says, begins with the options given at the start."""
-    house = Simulator(Scenario.named("default"), OPTIONS)
-    house.reset(OPINIONATED)
+    """Another scenario, whatever it has, begins with the options of the simulator."""
+    simulator = Simulator(Scenario.named("default"), OPTIONS)
+    simulator.reset(OPINIONATED)
 
-    assert OPTIONS == given(house)
-
-
-def test_a_seed_given_to_a_reset_counts_once() -> None:
-    """A seed that comes with a reset beats the option for this time; the next reset is back at the option."""
-    house = Simulator(OPINIONATED, OPTIONS)
-    house.reset(seed=3)
-    once = house.controller.seed
-    house.reset()
-
-    assert (3, 7) == (once, house.controller.seed)
+    assert OPTIONS == options_in_force(simulator)
 
 
-def test_a_scenario_rules_where_there_are_no_options() -> None:
-    """Without options each scenario has its own say."""
-    house = Simulator(Scenario.named("default"))
-    house.reset(OPINIONATED)
+def test_the_seed_of_a_reset_applies_once() -> None:
+    """The seed of a reset takes precedence over the option; the next reset has the option again."""
+    simulator = Simulator(OPINIONATED, OPTIONS)
+    simulator.reset(seed=3)
+    seed = simulator.controller.seed
+    simulator.reset()
 
-    assert Options(99, Release(1, 20, 0), "real", 5.0, 60 * SECOND) == given(house)
+    assert (3, 7) == (seed, simulator.controller.seed)
+
+
+def test_a_scenario_decides_without_options() -> None:
+    """Without options the release, seed and clock are those of the scenario."""
+    simulator = Simulator(Scenario.named("default"))
+    simulator.reset(OPINIONATED)
+
+    assert Options(99, Release(1, 20, 0), "real", 5.0, 60 * SECOND) == options_in_force(simulator)
 
 
 def test_a_reset_leaves_nothing_behind() -> None:
-    """After a reset everything is as it was at the start, log and all."""
-    house = Simulator(Scenario.named("busy"), Options(clock="manual"))
-    before = dump(house.controller)
-    house.controller.clock.advance(100 * SECOND)
-    house.controller.advance()
-    house.reset()
+    """After a reset the state is that of the start, and the log is empty."""
+    simulator = Simulator(Scenario.named("busy"), Options(clock="manual"))
+    before = dump(simulator.controller)
+    simulator.controller.clock.advance(100 * SECOND)
+    simulator.controller.advance()
+    simulator.reset()
 
-    assert before == dump(house.controller)
-    assert 0 == house.controller.log.count
+    assert before == dump(simulator.controller)
+    assert 0 == simulator.controller.log.count
 
 
-def test_the_last_scenario_is_the_one_a_reset_goes_back_to() -> None:
+def test_a_reset_goes_back_to_the_last_scenario() -> None:
     """A reset without a scenario begins with the one that was loaded last."""
-    house = Simulator(Scenario.named("default"), Options(clock="manual"))
-    house.reset(Scenario.named("fleet"))
-    house.reset()
+    simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
+    simulator.reset(Scenario.named("fleet"))
+    simulator.reset()
 
-    assert 100 == len(house.controller.nodes)
+    assert 100 == len(simulator.controller.nodes)
 
 
-def test_who_holds_the_controller_holds_the_new_one() -> None:
-    """The application answers from the new world, and never from answers of the old one."""
-    house = Simulator(Scenario.named("default"), Options(clock="manual"))
-    client = house.app.test_client()
+def test_the_application_answers_from_the_new_state() -> None:
+    """After a reset no response is one of the state before."""
+    simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
+    client = simulator.app.test_client()
     before = client.get("/api/v1/vm").data
-    house.reset(Scenario.named("empty"))
+    simulator.reset(Scenario.named("empty"))
     empty = client.get("/api/v1/vm").get_json()["body"]
-    house.reset(Scenario.named("default"))
+    simulator.reset(Scenario.named("default"))
 
     assert [] == empty
     assert before == client.get("/api/v1/vm").data

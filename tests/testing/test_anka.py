@@ -479,7 +479,7 @@ def test_another_server_begins_where_one_was_dumped(anka: Anka) -> None:
 def test_the_report_tells_what_is_left_behind_until_it_is_not(anka: Anka) -> None:
     """A leak names the instance and the request that started it; what the scenario began with is no leak."""
     id = start(anka, external_id="job-1")
-    left = anka.report().of(["leaks"])
+    left = anka.report().of_kinds(["leaks"])
     send(anka, "DELETE", json={"id": id})
 
     assert [(id, [1])] == [(finding.instance, finding.requests) for finding in left]

@@ -52,7 +52,7 @@ def test_a_start_that_is_sent_again_at_once_is_reported(anka: Anka) -> None:
         with pytest.raises(requests.ConnectionError):
             send(anka, "POST", json=body)
         send(anka, "POST", json=body)
-        found.append(len(anka.report().of(["retried-starts"])))
+        found.append(len(anka.report().of_kinds(["retried-starts"])))
 
     assert [1] * 10 == found
 

@@ -1,0 +1,75 @@
+"""HTTP requests and responses as ASGI sends them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+RawHeaders = list[tuple[bytes, bytes]]
+"""Names in lower case."""
+
+
+class Disconnected(Exception):
+    """The client has closed its connection."""
+
+
+@dataclass(slots=True)
+class Response:
+    """A response before it is sent, without its Date."""
+
+    status: int
+    headers: RawHeaders
+    content: bytes
+
+    def with_content_type(self, content_type: str) -> Response:
+        """Return a copy with another content type."""
+        value = content_type.encode("latin-1", "replace")
+        others = [pair for pair in self.headers if pair[0] != b"content-type"]
+        return Response(self.status, [(b"content-type", value), *others], self.content)
+
+    def with_content(self, content: bytes) -> Response:
+        """Return a copy with another body and its length."""
+        others = [pair for pair in self.headers if pair[0] != b"content-length"]
+        return Response(self.status, [*others, (b"content-length", b"%d" % len(content))], content)
+
+
+async def send_start(send: Send, response: Response, date: bytes) -> None:
+    """Send the status line and the headers."""
+    headers = [*response.headers, (b"date", date)]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+
+
+async def send_response(send: Send, response: Response, date: bytes) -> None:
+    """Send a whole response."""
+    headers = [*response.headers, (b"date", date)]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
+
+
+async def read_body(receive: Receive, kept: int, read: int) -> tuple[bytes, int]:
+    """Return the body of a request and its length.
+
+    Of a body with more than ``kept`` bytes the rest is dropped; after ``read`` bytes no more are read. Raises
+    Disconnected if the client leaves before it has sent everything.
+    """
+    parts: list[bytes] = []
+    length = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        part = message.get("body", b"")
+        if length <= kept:
+            parts.append(part)
+        length += len(part)
+        if not message.get("more_body") or length > read:
+            return b"".join(parts), length
+
+
+async def wait_for_disconnect(receive: Receive) -> None:
+    """Return when the client has closed its connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
