@@ -336,7 +336,10 @@ def terminate_instance(controller: Controller, instance_id: str) -> None:
     hit = apply_rules(controller, "terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
     if hit.action.ignore:
         return
-    node_confirms = instance.holds_slot or instance.state is InstanceState.STOPPED
+    # A Stopped instance holds no slot, and its node may have been deleted.
+    node_confirms = instance.node_id in controller.nodes and (
+        instance.holds_slot or instance.state is InstanceState.STOPPED
+    )
     transition(controller, instance, InstanceState.TERMINATING, "requested")
     _schedule_forgetting(controller, instance)
     if node_confirms:

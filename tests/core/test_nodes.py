@@ -445,6 +445,18 @@ def test_without_confirmation_by_a_deleted_node_the_instance_is_forgotten() -> N
     assert expected == [state for _, state in state_history(controller, instance)][1:]
 
 
+def test_a_stopped_instance_of_a_deleted_node_waits_for_no_confirmation() -> None:
+    """It is Terminating until it is forgotten, and its phase has no other end."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    instances.stop_instance(controller, instance.id)
+    pass_time(controller, 10)
+    nodes.delete_node(controller, node_named(controller).id)
+    instances.terminate_instance(controller, instance.id)
+
+    assert ("Terminating", None) == (instance.state, instance.until)
+
+
 def test_the_timeout_of_a_deleted_node_does_nothing() -> None:
     """Instances keep the message of the deletion."""
     controller = build_controller(PAIR)
