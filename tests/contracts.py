@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any
 
@@ -37,6 +38,14 @@ def has(release: str, since: str | None = None, until: str | None = None) -> boo
     return (since is None or here >= Release.parse(since)) and (until is None or here < Release.parse(until))
 
 
+def distinct(rows: Iterable[tuple[Hashable, Any]]) -> list[Any]:
+    """Return the values whose key has not come before: what two releases describe alike is tested for the first."""
+    kept: dict[Hashable, Any] = {}
+    for key, value in rows:
+        kept.setdefault(key, value)
+    return list(kept.values())
+
+
 def pointer(*keys: str | int) -> str:
     return "#" + "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
@@ -65,6 +74,18 @@ class Contract:
             seen.add(where)
             where = found["$ref"]
         return where
+
+    def content(self, where: str) -> str:
+        """What stands there, and all that it refers to, as text: where two texts are equal, so are all the answers."""
+        texts: dict[str, str] = {}
+        left = [where]
+        while left:
+            if (name := left.pop()) not in texts:
+                found = self.at(name)
+                texts[name] = json.dumps(found, sort_keys=True)
+                left += references(found)
+        del texts[where]
+        return json.dumps([self.at(where), texts], sort_keys=True)
 
     def errors(self, schema: str, value: Any) -> list[str]:
         if schema not in self._validators:
@@ -155,3 +176,12 @@ class Contract:
             for status in self.operation(name)["responses"]:
                 for link, value in self.at(self.settle(f"{where}/responses/{status}")).get("links", {}).items():
                     yield name, link, value
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every pointer that stands in a value: those of ``$ref``, and those that a query selects."""
+    if isinstance(value, str) and value.startswith("#/"):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from references(inner)

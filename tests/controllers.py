@@ -3,8 +3,9 @@
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
 from mockanka.core.faults import FaultRule
-from mockanka.scenario import Options, Scenario, dump, sections
+from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.build import build
+from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 
 # Small, and full of corner cases: a node with one slot, one in resource mode, one with little disk, devices that two
@@ -57,7 +58,7 @@ def add_rule(controller: Controller, rule: FaultRule) -> None:
 
 def reload(controller: Controller) -> Controller:
     """Return the controller that its dump describes."""
-    return build(sections.Scenario().load(dump(controller)), Options())
+    return build(ScenarioSection.load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:

@@ -13,18 +13,18 @@ from mockanka.core import nodes
 from mockanka.core.errors import IllegalTransition, NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.scenario import fault_rules
-from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import Flag, Text
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.fields import Boolean, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
 
 
-class Fate(Strict):
+class Fate(StrictSchema):
     message = Text()
 
 
-class Turn(Strict):
-    at_once = Flag()
+class Turn(StrictSchema):
+    at_once = Boolean()
 
 
 FATE, TURN = Fate(), Turn()

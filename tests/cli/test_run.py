@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -11,12 +12,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryFile
+from unittest.mock import patch
 
 import pytest
 
+from mockanka.cli.main import main
 from mockanka.serving import listen
 
 PYTHON = sys.executable
@@ -44,12 +48,33 @@ def clean(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """``mockanka run`` with these arguments, to its end."""
+    """``mockanka run`` with these arguments, to its end: the command is a process, mockanka runs in this one."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile("w+")) for _ in range(2)]
+        for number, (stream, file) in enumerate(zip((redirect_stdout, redirect_stderr), files, strict=True), start=1):
+            own = os.dup(number)
+            stack.callback(os.close, own)
+            stack.callback(os.dup2, own, number)
+            os.dup2(file.fileno(), number)
+            stack.enter_context(stream(stack.enter_context(open(number, "w", 1, closefd=False))))
+        stack.enter_context(patch.dict(os.environ, clean(env), clear=True))
+        stack.callback(gc.unfreeze)
+        with pytest.raises(SystemExit) as ended:
+            main.main(["run", *args], "mockanka")
+        for file in files:
+            file.seek(0)
+        return subprocess.CompletedProcess(args, int(str(ended.value.code)), *(file.read() for file in files))
+
+
+def run_process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The same with a process for mockanka too."""
     command = [PYTHON, "-m", "mockanka", "run", *args]
     return subprocess.run(command, capture_output=True, text=True, env=clean(env), timeout=TIMEOUT)
 
 
-def run_python(code: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, *args: str, run: Callable[..., subprocess.CompletedProcess[str]] = run, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run Python against a controller whose clock stands still."""
     return run("--clock", "manual", *args, "--", PYTHON, "-c", code, **env)
 
@@ -157,7 +182,7 @@ def test_standard_input_is_the_commands() -> None:
 @pytest.mark.parametrize("status", [0, 1, 3, 255])
 def test_the_commands_status_is_passed_on(status: int) -> None:
     """It ends as the command ended."""
-    assert status == run("--", "sh", "-c", f"exit {status}").returncode
+    assert status == run_process("--", "sh", "-c", f"exit {status}").returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -295,7 +320,7 @@ def test_a_command_without_dashes_is_an_error() -> None:
 
 def test_standard_output_is_the_commands_alone() -> None:
     """To the byte; the report is on standard error, after what the command says there."""
-    done = run_python(HTTP + "sys.stdout.write('out'); sys.stderr.write('mine\\n'); ask('/api/v1/vm')")
+    done = run_python(HTTP + "sys.stdout.write('out'); sys.stderr.write('mine\\n'); ask('/api/v1/vm')", run=run_process)
     lines = done.stderr.splitlines()
 
     assert "out" == done.stdout
@@ -491,7 +516,7 @@ def test_requests_that_hang_do_not_keep_it_from_ending() -> None:
         + "while not ask('/_mock/requests', base=control)['requests']: pass\n"
     )
     began = time.monotonic()
-    done = run("--", PYTHON, "-c", code)
+    done = run_process("--", PYTHON, "-c", code)
 
     assert 0 == done.returncode, done.stderr
     assert "mockanka report: 1 request\n" in done.stderr

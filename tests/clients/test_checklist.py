@@ -256,10 +256,10 @@ def started_means_that_it_can_be_reached(anka: Anka, release: Release) -> None:
 @pytest.mark.parametrize("name", [each for each in shipped() if each != "ssh-second"])
 def test_templates_have_ssh_first(name: str) -> None:
     """In every scenario that ships, but for the one that shows what comes of another order."""
-    templates = Scenario.find(name).data.get("templates", [])
-    rules = [each["port_forwarding"] for each in templates if each.get("port_forwarding")]
+    templates = Scenario.find(name).section.templates
+    rules = [template.port_forwarding for template in templates if template.port_forwarding]
 
-    assert [22] * len(rules) == [first["guest_port"] for first, *_ in rules]
+    assert [22] * len(rules) == [first.guest_port for first, *_ in rules]
 
 
 @item(11)

@@ -26,6 +26,7 @@ from mockanka.proxy.relay import HEADER
 from mockanka.remote.client import ClientOptions
 from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
+from tests.conftest import examples
 from tests.proxy.harness import Passing, conversation, exactly, listening, passing
 from tests.remote.servers import CERTIFICATE
 from tests.server.http_client import STATUS, TIMEOUT, VM, connect
@@ -200,7 +201,7 @@ PIECES = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30, 300))
 @given(first=st.sampled_from([b"\x00", *(said for said in SAID if b"Host: x" in said)]), pieces=PIECES)
 def test_anything_passes_byte_for_byte(
     to_a_port: tuple[socket.socket, Passing], first: bytes, pieces: list[tuple[bool, bytes]]

@@ -1,4 +1,4 @@
-"""A dump of one release loaded in another: what is lost is named, and what is left lives on."""
+"""A dump of one release is loaded with another: notes name what is lost, and everything else goes on."""
 
 import base64
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def at(release: str, text: str = RICH) -> Controller:
 
 
 def sound(controller: Controller) -> None:
-    """It lives on, and a dump of it is it."""
+    """Require that time passes in the controller, and that its dump makes the same one."""
     again = Scenario.from_data(dump(controller)).controller()
     before, after = state_of(controller), state_of(again)
     assert {**before, "notes": ()} == {**after, "notes": ()}
@@ -98,36 +98,36 @@ LOST = [
 def test_what_a_start_asked_for_is_left_out(asked: dict[str, object], release: str, note: str) -> None:
     """The instance is there, without what the older release does not know; the note names it and its release."""
     controller = at("1.50.1")
-    mine = start_instance(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, release)
     plain = StartRequest("")
 
-    assert (f"instance {mine.id}: {note}, and is left out",) == loaded.notes
+    assert (f"instance {instance.id}: {note}, and is left out",) == loaded.notes
     key = next(iter(asked))
-    assert getattr(plain, key) == getattr(loaded.instances[mine.id].request, key)
+    assert getattr(plain, key) == getattr(loaded.instances[instance.id].request, key)
     sound(loaded)
-    assert ["Started"] == states(loaded.instances[mine.id])
+    assert ["Started"] == states(loaded.instances[instance.id])
 
 
 @pytest.mark.parametrize(("asked", "release", "note"), LOST)
 def test_from_its_release_on_it_is_kept(asked: dict[str, object], release: str, note: str) -> None:
     """The release after the one that loses it has it."""
     controller = at("1.50.1")
-    mine = start_instance(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(release)) + 1]))
 
     assert () == loaded.notes
-    assert mine.request == loaded.instances[mine.id].request
+    assert instance.request == loaded.instances[instance.id].request
 
 
 def test_a_mac_address_is_left_out() -> None:
     """Before 1.9 nobody hands any out."""
     controller = at("1.50.1", "controller: {mac_addresses: 9}\n" + RICH)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     loaded = carried(controller, "1.8.0")
 
-    assert (f"instance {mine.id}: mac_address came with 1.9.0, and is left out",) == loaded.notes
-    assert loaded.instances[mine.id].request.mac_address is None
+    assert (f"instance {instance.id}: mac_address came with 1.9.0, and is left out",) == loaded.notes
+    assert loaded.instances[instance.id].request.mac_address is None
     sound(loaded)
 
 
@@ -135,13 +135,13 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
     """While it runs, and when it has ended: nobody hears of it, and the VM is Started."""
     for seconds in (5, 100):
         controller = at("1.50.1")
-        mine = start_instance(controller, startup_script=SCRIPT, script_monitoring=True)
+        instance = start_instance(controller, startup_script=SCRIPT, script_monitoring=True)
         pass_time(controller, seconds)
         loaded = carried(controller, "1.20.0")
 
-        assert loaded.instances[mine.id].script is None
+        assert loaded.instances[instance.id].script is None
         sound(loaded)
-        assert ["Started"] == states(loaded.instances[mine.id])
+        assert ["Started"] == states(loaded.instances[instance.id])
 
 
 # A pull that is over, and the boot behind it.
@@ -153,18 +153,18 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
 def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: str, state: str) -> None:
     """Scheduling again from 1.50 on, Pulling before; nothing is lost by that, and the VM is up at the same time."""
     controller = at(first, COLD)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, 20)
     loaded = carried(controller, second)
-    seen = loaded.instances[mine.id]
+    seen = loaded.instances[instance.id]
 
     assert ((), state, 1.0) == (loaded.notes, seen.state, seen.progress(loaded))
-    for each in (controller, loaded):
-        pass_time(each, 15.9)
+    for either in (controller, loaded):
+        pass_time(either, 15.9)
     assert ["Started"] != states(seen)
-    for each in (controller, loaded):
-        pass_time(each, 0.1)
-    assert ["Started", "Started"] == states(mine, seen)
+    for either in (controller, loaded):
+        pass_time(either, 0.1)
+    assert ["Started", "Started"] == states(instance, seen)
 
 
 @pytest.mark.parametrize(("first", "second"), [("1.49.0", "1.50.0"), ("1.50.0", "1.49.0")])
@@ -172,15 +172,15 @@ def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: 
 def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds: float) -> None:
     """Scheduling, and Pulling to the moment at which the pull is through."""
     controller = at(first, COLD)
-    mine = start_instance(controller)
+    instance = start_instance(controller)
     pass_time(controller, seconds)
     loaded = carried(controller, second)
     if seconds < 16:
-        assert states(mine) == states(loaded.instances[mine.id])
-    for each in (controller, loaded):
-        pass_time(each, 36 - seconds)
+        assert states(instance) == states(loaded.instances[instance.id])
+    for either in (controller, loaded):
+        pass_time(either, 36 - seconds)
 
-    assert ["Started", "Started"] == states(mine, loaded.instances[mine.id])
+    assert ["Started", "Started"] == states(instance, loaded.instances[instance.id])
 
 
 # A restart.
@@ -188,10 +188,10 @@ def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds
 
 def restarting(release: str, seconds: float) -> tuple[Controller, str]:
     controller = at(release)
-    mine = started_instance(controller)
-    restarts.restart_vm(controller, mine.id)
+    instance = started_instance(controller)
+    restarts.restart_vm(controller, instance.id)
     pass_time(controller, seconds)
-    return controller, mine.id
+    return controller, instance.id
 
 
 @pytest.mark.parametrize(
@@ -277,14 +277,14 @@ def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
 def test_a_condition_of_a_save_image_request_is_lost() -> None:
     """Before 1.15 a script that fails cancels nothing."""
     controller = at("1.50.1")
-    mine = started_instance(controller)
-    request = SaveRequest(mine.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
-    made = save_images.create_save_image(controller, request)
+    instance = started_instance(controller)
+    request = SaveRequest(instance.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
+    save = save_images.create_save_image(controller, request)
     loaded = carried(controller, "1.14.0")
 
-    note = f"save image request {made.id}: cancel_on_script_failure came with 1.15.0, and is left out"
+    note = f"save image request {save.id}: cancel_on_script_failure came with 1.15.0, and is left out"
     assert (note,) == loaded.notes
-    assert not loaded.save_images[made.id].request.cancel_on_script_failure
+    assert not loaded.save_images[save.id].request.cancel_on_script_failure
     sound(loaded)
 
 
@@ -305,6 +305,15 @@ def busy(release: str) -> Controller:
     return controller
 
 
+def results(controller: Controller) -> list[tuple[object, ...]]:
+    """The instances and requests, and how each has ended."""
+    return [
+        *((instance.id, instance.state) for instance in controller.instances.values()),
+        *((save.id, save.status) for save in controller.save_images.values()),
+        *((distribution.id, distribution.deliveries) for distribution in controller.distributions.values()),
+    ]
+
+
 @pytest.mark.parametrize(("first", "second"), [("1.8.0", "1.50.1"), ("1.24.0", "1.46.0"), ("1.50.1", "1.8.0")])
 def test_what_is_in_flight_goes_on(first: str, second: str) -> None:
     """Each ends in the other release as it would have ended in its own."""
@@ -315,23 +324,15 @@ def test_what_is_in_flight_goes_on(first: str, second: str) -> None:
     for _ in range(3):
         pass_time(controller, 300)
 
-    assert [(one.id, one.state) for one in controller.instances.values()] == [
-        (one.id, one.state) for one in loaded.instances.values()
-    ]
-    assert [each.status for each in controller.save_images.values()] == [
-        each.status for each in loaded.save_images.values()
-    ]
-    assert [each.deliveries for each in controller.distributions.values()] == [
-        each.deliveries for each in loaded.distributions.values()
-    ]
+    assert results(controller) == results(loaded)
 
 
 def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
     """What a dump does not know is not made up."""
     controller = at("1.48.3")
-    mine = started_instance(controller)
-    instances.fail_instance(controller, mine, "broken")
-    vm = carried(controller, "1.50.1").instances[mine.id].vm
+    instance = started_instance(controller)
+    instances.fail_instance(controller, instance, "broken")
+    vm = carried(controller, "1.50.1").instances[instance.id].vm
 
     assert vm is not None
     assert ("deleted", "", "") == (vm.status, vm.name, vm.ip)
@@ -350,12 +351,12 @@ def test_an_unknown_release_is_noted(asked: str, known: str) -> None:
     by_option = build_controller(WARM, release=Release.parse(asked))
     by_scenario = controller_of(TIMINGS + f"controller: {{release: '{asked}'}}\n" + WARM)
 
-    for each in (by_option, by_scenario):
-        assert (expected, known) == (each.notes, str(each.release))
+    for controller in (by_option, by_scenario):
+        assert (expected, known) == (controller.notes, str(controller.release))
 
 
 def test_a_scenario_that_is_no_dump_is_refused_what_its_release_lacks() -> None:
-    """Who writes one is told of the mistake; only a dump is made to fit."""
+    """A scenario written by hand is refused with the reason; only a dump is made to fit."""
     text = "controller: {release: 1.31.0}\nnodes: [{name: alpha, state: Drain Mode}]"
     with pytest.raises(ScenarioError, match=r"nodes\[0\].state: release 1.31.0 knows no Drain Mode"):
         controller_of(text)
@@ -365,10 +366,10 @@ def test_what_a_scenario_says_of_instances_is_made_to_fit_all_the_same() -> None
     """As in a start, what the release does not know is passed over; here with a note."""
     text = "controller: {release: 1.22.0}\n" + RICH + "instances: [{template: mac, node: alpha, vlan_tag: '12'}]\n"
     controller = controller_of(TIMINGS + text)
-    (mine,) = controller.instances.values()
+    (instance,) = controller.instances.values()
 
-    assert (f"instance {mine.id}: vlan_tag came with 1.23.0, and is left out",) == controller.notes
-    assert "" == mine.vlan
+    assert (f"instance {instance.id}: vlan_tag came with 1.23.0, and is left out",) == controller.notes
+    assert "" == instance.vlan
 
 
 def test_what_is_known_of_a_vm_in_error_is_lost_before_1_49() -> None:

@@ -25,6 +25,7 @@ from mockanka.server.asgi import Gateway
 from mockanka.simulator.simulator import Simulator
 from mockanka.testing.anka import Anka
 from mockanka.units import SECOND
+from tests.conftest import examples
 from tests.controllers import CORNERS
 
 VM = "/api/v1/vm"
@@ -301,7 +302,7 @@ OPTIONS = [
     story=st.lists(actions, min_size=1, max_size=25),
     over_http=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(20, 200))
 @example(
     world="noisy",
     options=OPTIONS[0],

@@ -10,7 +10,13 @@ import requests
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.testing.controller import START, UNAVAILABLE, send, start, visible_state
+from tests.testing.controller import (
+    START,
+    UNAVAILABLE,
+    send,
+    start,
+    visible_state,
+)
 
 # The clock.
 

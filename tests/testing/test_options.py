@@ -12,7 +12,12 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.testing.controller import SMALL, SMALL_YAML, START, send
+from tests.testing.controller import (
+    SMALL,
+    SMALL_YAML,
+    START,
+    send,
+)
 
 
 def test_a_scenario_is_given_by_name_path_or_data(tmp_path: Path) -> None:

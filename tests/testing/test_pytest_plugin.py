@@ -1,4 +1,7 @@
-"""The pytest plugin, as suites of other people use it: each test runs a pytest of its own in an empty folder."""
+"""The pytest plugin, as suites of other people use it: each test runs a pytest of its own in an empty folder.
+
+Most of them run in this process; a process of its own have those that look at what is loaded, or left at the end.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ LEAKING = """
     def test_leaks(anka):
         start(anka, external_id="job-7")
 """
+pytest_plugins = ["pytester"]
 HEAVY = ("flask", "marshmallow", "uvicorn", "yaml", "mockanka.testing.anka")
 
 
@@ -52,7 +56,11 @@ class Run:
 class Suite:
     """A folder with tests, and pytest in it, with this plugin alone."""
 
-    folder: Path
+    pytester: pytest.Pytester
+
+    @property
+    def folder(self) -> Path:
+        return self.pytester.path
 
     def write(self, name: str, text: str, head: str = HEAD) -> Suite:
         file = self.folder / name
@@ -60,8 +68,20 @@ class Suite:
         file.write_text(head + dedent(text) if name.endswith(".py") else dedent(text))
         return self
 
-    def run(self, *arguments: str, plugins: tuple[str, ...] = ("mockanka",), cwd: Path | None = None) -> Run:
-        """Run pytest; without ``plugins`` it loads what is installed by itself."""
+    def run(self, *arguments: str, cwd: Path | None = None) -> Run:
+        """Run pytest in this process, with this plugin and nothing else that is installed."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ:
+                if name.startswith(("PYTEST_", "MOCKANKA_")):
+                    patch.delenv(name)
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            patch.setenv("COLUMNS", "200")
+            patch.chdir(cwd or self.folder)
+            done = self.pytester.runpytest_inprocess("-rA", "-p", "no:cacheprovider", "-p", "mockanka", *arguments)
+        return Run(done.ret, f"{done.stdout}{done.stderr}")
+
+    def run_process(self, *arguments: str, plugins: tuple[str, ...] = ("mockanka",)) -> Run:
+        """Run pytest in a process of its own; without ``plugins`` it loads what is installed by itself."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MOCKANKA_"))}
         env |= {"COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
         if plugins:
@@ -69,7 +89,7 @@ class Suite:
         loaded = [word for plugin in ("no:cacheprovider", *plugins) for word in ("-p", plugin)]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-rA", *loaded, *arguments],
-            cwd=cwd or self.folder,
+            cwd=self.folder,
             env=env,
             capture_output=True,
             text=True,
@@ -80,17 +100,17 @@ class Suite:
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Suite:
+def suite(pytester: pytest.Pytester) -> Suite:
     """An empty suite with a root of its own."""
-    return Suite(tmp_path).write("pytest.ini", "[pytest]\n")
+    return Suite(pytester).write("pytest.ini", "[pytest]\n")
 
 
 # The fixture.
 
 
-def test_the_fixture_works_without_any_configuration(tmp_path: Path) -> None:
+def test_the_fixture_works_without_any_configuration(pytester: pytest.Pytester) -> None:
     """A suite that has nothing but the package installed gets a controller; warnings are errors, markers strict."""
-    suite = Suite(tmp_path).write(
+    suite = Suite(pytester).write(
         "test_it.py",
         """
         @pytest.mark.anka(seed=3)
@@ -104,7 +124,7 @@ def test_the_fixture_works_without_any_configuration(tmp_path: Path) -> None:
             assert sorted(node.name for node in anka.nodes.values()) == ["mini-01", "mini-02"]
         """,
     )
-    run = suite.run("-W", "error", "--strict-markers", "--strict-config")
+    run = suite.run_process("-W", "error", "--strict-markers", "--strict-config")
 
     assert run.counted(passed=1), run.said
 
@@ -158,7 +178,7 @@ def test_the_server_ends_with_the_session(suite: Suite) -> None:
                 print("LEFT", names, one.connect_ex(("127.0.0.1", port)) != 0)
         """,
     ).write("test_it.py", "def test_nothing(): pass\n")
-    run = suite.run("-s")
+    run = suite.run_process("-s")
 
     assert "LEFT ['MainThread'] True" in run.said
 
@@ -217,7 +237,7 @@ def test_a_seed_gives_the_same_ids_again(suite: Suite) -> None:
     """In each test, and in the next session."""
     suite.write("test_it.py", "@pytest.mark.anka(seed=7)\ndef test_it(anka):\n    print('ID', start(anka))\n")
     suite.write("test_two.py", "@pytest.mark.anka(seed=7)\ndef test_it(anka):\n    print('ID', start(anka))\n")
-    said = suite.run("-s").said + suite.run("-s").said
+    said = suite.run("-s").said + suite.run_process("-s").said
 
     assert 4 == len(re.findall(r"ID \S+", said))
     assert 1 == len(set(re.findall(r"ID \S+", said)))
@@ -648,7 +668,7 @@ def test_each_worker_of_xdist_has_a_server_of_its_own(suite: Suite) -> None:
             assert 1 == 2
         """,
     )
-    run = suite.run("-n", "2", "-W", "error", plugins=("mockanka", "xdist"))
+    run = suite.run_process("-n", "2", "-W", "error", plugins=("mockanka", "xdist"))
     found = {(path.name.partition("-")[0], path.read_text()) for path in suite.folder.glob("gw*")}
 
     assert run.counted(passed=8, failed=1), run.said
@@ -661,7 +681,7 @@ def test_collecting_starts_nothing(suite: Suite) -> None:
     """With ``--collect-only`` no server is started and nothing of it imported."""
     suite.write("conftest.py", WATCHING, head="")
     suite.write("test_it.py", "@pytest.mark.anka(scenario='busi')\ndef test_it(anka): pass\n")
-    run = suite.run("--collect-only", "--strict-markers", "-s")
+    run = suite.run_process("--collect-only", "--strict-markers", "-s")
 
     assert 0 == run.status
     assert "1 test collected" in run.said
@@ -680,9 +700,9 @@ def test_a_suite_that_does_not_use_it_imports_nothing(suite: Suite) -> None:
     """Neither passing nor failing tests load what the fixture needs; a suite that uses it does."""
     suite.write("conftest.py", WATCHING, head="")
     suite.write("test_it.py", "def test_passes(): pass\ndef test_fails():\n    assert [1] == [2]\n", head="")
-    without = suite.run("-s")
+    without = suite.run_process("-s")
     suite.write("test_it.py", "def test_it(anka): pass\n", head="")
-    using = suite.run("-s")
+    using = suite.run_process("-s")
 
     assert without.counted(passed=1, failed=1), without.said
     assert "IMPORTED []" in without.said
@@ -693,7 +713,7 @@ def test_it_can_be_switched_off(suite: Suite) -> None:
     """With ``-p no:mockanka`` the fixture is not there; installed, it is there by itself."""
     suite.write("test_it.py", "def test_it(anka): pass\n")
     others = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist")
-    there, gone = suite.run(*others, plugins=()), suite.run(*others, "-p", "no:mockanka", plugins=())
+    there, gone = suite.run_process(*others, plugins=()), suite.run_process(*others, "-p", "no:mockanka", plugins=())
 
     assert there.counted(passed=1), there.said
     assert gone.counted(errors=1), gone.said

@@ -9,7 +9,13 @@ import requests
 
 from mockanka.testing.anka import Anka
 from mockanka.testing.request_log import Requests, distance, explain
-from tests.testing.controller import START, TEMPLATE, TIMEOUT, send, start
+from tests.testing.controller import (
+    START,
+    TEMPLATE,
+    TIMEOUT,
+    send,
+    start,
+)
 
 
 def test_requests_are_kept_newest_last(anka: Anka) -> None:

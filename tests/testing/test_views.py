@@ -11,7 +11,13 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.testing.controller import SMALL, START, TEMPLATE, send, start
+from tests.testing.controller import (
+    SMALL,
+    START,
+    TEMPLATE,
+    send,
+    start,
+)
 
 
 def test_views_are_read_only(anka: Anka) -> None:

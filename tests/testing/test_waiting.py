@@ -8,7 +8,13 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.testing.controller import SMALL, START, send, start, visible_state
+from tests.testing.controller import (
+    SMALL,
+    START,
+    send,
+    start,
+    visible_state,
+)
 
 
 def test_wait_goes_on_until_the_instance_is_started(anka: Anka) -> None:

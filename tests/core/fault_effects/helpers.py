@@ -12,8 +12,7 @@ from mockanka.core.errors import RegistryDown
 from mockanka.core.faults import FaultRule
 from mockanka.core.instance_record import Instance
 from mockanka.core.save_images import SaveImage
-from mockanka.scenario import fault_rules
-from mockanka.scenario.fault_sections import Fault
+from mockanka.scenario.fault_rules import FaultSection, read_rule
 from tests.controllers import add_rule
 from tests.core.builders import (
     COLD,
@@ -47,9 +46,8 @@ SCENARIOS = {"schedule": WARM, "pull": COLD, "start": WARM}
 
 def add_fault(controller: Controller, event: str, do: str, times: int | None = None, **match: str) -> FaultRule:
     """Add a rule for an event, with ``do`` in YAML, that fires at most so many times."""
-    rule = fault_rules.make(
-        controller, (), Fault().load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
-    )
+    section = FaultSection.load({"match": {"event": event, **match}, "do": yaml.load(do, yaml.BaseLoader)})
+    rule = read_rule(controller, (), section)
     rule.times = times
     add_rule(controller, rule)
     return rule
