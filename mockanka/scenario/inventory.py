@@ -106,7 +106,7 @@ class Inventory(ABC):
     def _version(self, path: Path, template: Template, section: VersionSection) -> Version:
         if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
-        number = template.next_number() if section.number is None else section.number
+        number = template.next_version_number() if section.number is None else section.number
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
         values = {

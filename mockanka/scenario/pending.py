@@ -85,7 +85,7 @@ EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for ev
 
 def describe_events(controller: Controller) -> list[PendingSection]:
     """Return the events that are due, in the order in which they will happen."""
-    return [describe_event(at, event) for at, event in controller.queue.live(controller)]
+    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
 
 
 def describe_event(at: int, event: Event) -> PendingSection:

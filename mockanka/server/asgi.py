@@ -120,7 +120,7 @@ class Gateway:
 
     def _is_plain_poll(self, scope: Any) -> bool:
         """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
-        may_have_fault = self.simulator.controller.faults.at_the_door
+        may_have_fault = self.simulator.controller.faults.has_response_rules
         return not may_have_fault and scope["path"] == VM_PATH and scope["method"] == "GET"
 
     def _enter_journal(self, scope: Any, body: bytes, length: int, is_plain_poll: bool) -> Call:
@@ -138,10 +138,10 @@ class Gateway:
     def _find_fault(self, call: Call) -> ResponseFault | None:
         """Return the fault of the first rule that fires, or None."""
         controller, entry = self.simulator.controller, call.entry
-        if not controller.faults.at_the_door:
+        if not controller.faults.has_response_rules:
             return None
         last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
-        rule = controller.faults.at_request(
+        rule = controller.faults.match_request(
             controller.seed,
             entry.method,
             entry.path,

@@ -128,7 +128,7 @@ class Simulator:
         elif action == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:
-            transitions.vanish(self.controller, instance, message or "vanished")
+            transitions.vanish_instance(self.controller, instance, message or "vanished")
         self.controller.advance()
 
     def describe_instance(self, instance_id: str) -> dict[str, Any]:

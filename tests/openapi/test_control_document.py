@@ -1017,7 +1017,7 @@ def test_a_reset_at_the_very_beginning_stays_one(world: World) -> None:
 
     assert "0%" == answer.get_json()["do"].get("at")
     assert rule is not None
-    assert 0.0 == rule.do.at
+    assert 0.0 == rule.action.at
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_templates_mean_what_they_say(everything: Controller) -> None:
         [version.tag for version in template.versions],
     )
     assert [20 * 10**9, 28 * 10**9] == [version.size for version in template.versions]
-    assert [(PortRule("ssh", 22),)] * 2 == [template.rules_of(version) for version in template.versions]
+    assert [(PortRule("ssh", 22),)] * 2 == [template.port_rules_for(version) for version in template.versions]
 
 
 def test_nodes_mean_what_they_say(everything: Controller) -> None:

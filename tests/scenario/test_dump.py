@@ -172,7 +172,7 @@ def test_events_of_one_moment_keep_their_order() -> None:
     for id in list(controller.instances)[::3]:
         instances.terminate_instance(controller, id)
 
-    dues = [at for at, _ in controller.queue.live(controller)]
+    dues = [at for at, _ in controller.queue.current_events(controller)]
     assert len(dues) > 3 * len(set(dues))
     check(controller)
 

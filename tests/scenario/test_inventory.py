@@ -36,7 +36,7 @@ def test_ports_of_a_version_beat_those_of_its_template() -> None:
         versions: [{tag: x}, {tag: y, port_forwarding: [{name: vnc, guest_port: 5900}]}, {tag: z, own_ports: true}]
     """
     (template,) = controller_of(text).templates.values()
-    ports = [[rule.guest_port for rule in template.rules_of(version)] for version in template.versions]
+    ports = [[rule.guest_port for rule in template.port_rules_for(version)] for version in template.versions]
 
     assert [[22], [5900], []] == ports
 

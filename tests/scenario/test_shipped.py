@@ -93,7 +93,7 @@ def test_every_version_of_default_forwards_ssh() -> None:
     """Each VM of the small office can be reached by ssh."""
     controller = controllers.shipped("default")
     ports = [
-        [rule.guest_port for rule in each.rules_of(version)]
+        [rule.guest_port for rule in each.port_rules_for(version)]
         for each in controller.templates.values()
         for version in each.history
     ]
