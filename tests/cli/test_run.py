@@ -26,6 +26,9 @@ from mockanka.serving import listen
 PYTHON = sys.executable
 TIMEOUT = 20.0
 
+# A loop that hangs in this process hears no signal, so a thread must end it.
+pytestmark = pytest.mark.timeout(60, method="thread")
+
 HTTP = """
 import json, os, sys, urllib.request as web
 url, control = os.environ["ANKA_CONTROLLER_URL"], os.environ["MOCKANKA_URL"]
