@@ -102,7 +102,7 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass
 class Watch:
-    """What the invariants remember from earlier steps."""
+    """Values that the invariants compare with those of earlier steps."""
 
     steps: int = 0
     log_number: int = 0
@@ -174,7 +174,7 @@ class ControllerMachine(RuleBasedStateMachine):
             assert before == state_with_rules(self.controller), "a refusal changed something"
 
     def has(self, *features: str) -> bool:
-        """Whether the release has all these features."""
+        """Return whether the release has all these features."""
         return all(map(self.controller.release.has, features))
 
     def pick_instance(self, pick: int, *states: InstanceState) -> str:
