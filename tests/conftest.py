@@ -1,4 +1,4 @@
-"""Hypothesis settings for all tests: the same examples every time where CI is set, new ones everywhere else."""
+"""Hypothesis settings for all tests: the same examples in every run if CI is set, else new ones."""
 
 import os
 
