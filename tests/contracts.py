@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Hashable, Iterable, Iterator
 from functools import cache, cached_property
 from typing import Any
 
@@ -38,6 +39,14 @@ def has(release: str, since: str | None = None, until: str | None = None) -> boo
     return (since is None or parsed >= Release.parse(since)) and (until is None or parsed < Release.parse(until))
 
 
+def distinct(rows: Iterable[tuple[Hashable, Any]]) -> list[Any]:
+    """Return the first value of each key, so that what several releases describe alike is tested once."""
+    first_values: dict[Hashable, Any] = {}
+    for key, value in rows:
+        first_values.setdefault(key, value)
+    return list(first_values.values())
+
+
 def pointer(*keys: str | int) -> str:
     """Return a JSON pointer as a fragment."""
     return "#" + "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
@@ -68,6 +77,18 @@ class Contract:
             seen.add(where)
             where = found["$ref"]
         return where
+
+    def content(self, where: str) -> str:
+        """What stands there, and all that it refers to, as text: where two texts are equal, so are all the answers."""
+        texts: dict[str, str] = {}
+        left = [where]
+        while left:
+            if (name := left.pop()) not in texts:
+                found = self.at(name)
+                texts[name] = json.dumps(found, sort_keys=True)
+                left += references(found)
+        del texts[where]
+        return json.dumps([self.at(where), texts], sort_keys=True)
 
     def errors(self, schema: str, value: Any) -> list[str]:
         """Return the errors of a value by a schema."""
@@ -163,3 +184,12 @@ class Contract:
             for status in self.operation(name)["responses"]:
                 for link, value in self.at(self.resolve(f"{where}/responses/{status}")).get("links", {}).items():
                     yield name, link, value
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every pointer that stands in a value: those of ``$ref``, and those that a query selects."""
+    if isinstance(value, str) and value.startswith("#/"):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from references(inner)

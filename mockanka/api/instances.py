@@ -16,7 +16,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 from mockanka.core.vms import PortForward, Vm
 from mockanka.units import MICROSECOND, SECOND, format_moment, format_ram
 
@@ -84,7 +84,7 @@ VM_INFO: Table[tuple[Instance, Vm]] = Table(
 def _tag(controller: Controller, one: Instance) -> object:
     # Before 1.24.1 the tag is there only if the request named one (controller-facts A1).
     if one.request.tag or controller.release.has("tag-filled-in"):
-        return when_set(version_of(controller, one.ref).tag)
+        return when_set(get_version(controller, one.ref).tag)
     return OMIT
 
 

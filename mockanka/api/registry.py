@@ -132,7 +132,7 @@ def blueprint(controller: Controller) -> Blueprint:
         table = LISTED
         if controller.release.has("registry-v1-listing") and query("apiVer") == "v1":
             table = BY_REGISTRY_V1
-        return respond(ok([table.render(controller, each) for each in templates.listed_templates(controller)]))
+        return respond(ok([table.render(controller, each) for each in templates.list_templates(controller)]))
 
     @routes.delete("/api/v1/registry/vm")
     def delete() -> Response:

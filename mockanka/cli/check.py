@@ -88,7 +88,7 @@ def check_command(
     connection = take_connection(options)
     from mockanka.check import command
     from mockanka.check.session import Pace
-    from mockanka.recording.har import NoRecording
+    from mockanka.recording.har import InvalidHar
     from mockanka.remote.client import ControllerError
 
     pace = Pace(interval=interval, start_timeout=start_timeout)
@@ -98,7 +98,7 @@ def check_command(
         else:
             check = command.CheckOptions(str(url), connection, template=template, limit=limit, pace=pace, **options)
             status = command.run_check(check)
-    except (ControllerError, NoRecording) as error:
+    except (ControllerError, InvalidHar) as error:
         click.echo(f"cannot check: {error}", err=True)
         status = 2
     except KeyboardInterrupt:

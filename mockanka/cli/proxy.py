@@ -57,8 +57,10 @@ def proxy_command(
     recording, which mockanka check --har can check again later. Once clients can connect, one line of JSON with the
     URL and the process id is printed on standard output.
     """
-    from mockanka.proxy import proxy as passing
-    from mockanka.recording import har as recording
+    from mockanka.proxy.proxy import Proxy, run_proxy
+    from mockanka.proxy.recorder import Recorder
+    from mockanka.proxy.target import ReleaseLookup, parse_target
+    from mockanka.recording.har import HarWriter
     from mockanka.remote.client import ControllerError
     from mockanka.serving import url_of
 
@@ -68,29 +70,29 @@ def proxy_command(
     ReadyFile(ready_file).remove()
     try:
         connection = take_connection(options)
-        target = passing.target_of(target_url, connection)
-        asking = passing.Asking(target, connection, _log)
-        known = release or asking.now()
+        target = parse_target(target_url, connection)
+        lookup = ReleaseLookup(target, connection, _log)
+        known_release = release or lookup.get_if_reachable()
     except ControllerError as error:
         exit_with_error(str(error))
     listening = bind_or_exit(host, port)
     try:
-        writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
+        writer = None if har is None else HarWriter(har, target.base_url, keep_secrets)
     except OSError as error:
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
-    book = passing.Book(target.base, known or asking.later, _log, writer)
+    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:
 
         def ready() -> None:
             click.echo(announcement.write({"url": url, "pid": os.getpid()}))
-            _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+            _log(f"passes on to {target.base_url}" + (f", release {known_release}" if known_release else ""))
 
-        report = passing.run(passing.Proxy(target, book, annotate, _log), listening, ready)
+        report = run_proxy(Proxy(target, recorder, annotate, _log), listening, ready)
     _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
-    sys.exit(2 if book.failed else 0)
+    sys.exit(2 if recorder.error else 0)
 
 
 def _log(text: str) -> None:

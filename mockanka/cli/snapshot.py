@@ -47,11 +47,11 @@ def snapshot_command(
     if not folder.is_dir():
         _exit(f"there is no folder {folder}")
     from mockanka.remote.client import ControllerClient, ControllerError
-    from mockanka.snapshot import snapshot
+    from mockanka.snapshot.scenario_file import take_snapshot
 
     try:
-        with ControllerClient(url, connection, timeout=timeout, limit=limit) as remote:
-            text = snapshot(remote, release, redact)
+        with ControllerClient(url, connection, timeout=timeout, limit=limit) as client:
+            text = take_snapshot(client, release, redact)
     except ControllerError as error:
         _exit(str(error))
     except KeyboardInterrupt:

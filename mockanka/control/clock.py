@@ -15,21 +15,21 @@ from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
-from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import MAX_SPEED, Choice, Length, Real, Text
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.fields import MAX_SPEED, Choice, FixedDuration, Number, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import Simulator
 
 ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
 
 
-class ClockChange(Strict):
+class ClockChange(StrictSchema):
     mode = Choice(*CLOCK_MODES)
-    speed = Real(MAX_SPEED, above_zero=True)
-    step = Length()
+    speed = Number(MAX_SPEED, above_zero=True)
+    step = FixedDuration()
 
 
-class UntilInstance(Strict):
+class UntilInstance(StrictSchema):
     instance = Text(required=True)
     state = Choice(*(state.value for state in InstanceState if state is not InstanceState.GONE), required=True)
 
@@ -47,8 +47,8 @@ class Until(fields.Field[Any]):
         return INSTANCE_STATE.load(value)
 
 
-class Advance(Strict):
-    by = Length()
+class Advance(StrictSchema):
+    by = FixedDuration()
     until = Until(error_messages={"null": "has no value"})
 
 

@@ -9,22 +9,22 @@ from flask import Flask, Response
 
 from mockanka import units
 from mockanka.control.problems import Problem, body, only, parsed, raw
-from mockanka.core import fault_effects, nodes
+from mockanka.core import nodes
 from mockanka.core.errors import IllegalTransition, NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.scenario import fault_rules
-from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import Flag, Text
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.fields import Boolean, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
 
 
-class Fate(Strict):
+class Fate(StrictSchema):
     message = Text()
 
 
-class Turn(Strict):
-    at_once = Flag()
+class Turn(StrictSchema):
+    at_once = Boolean()
 
 
 FATE, TURN = Fate(), Turn()
@@ -73,7 +73,7 @@ def _nodes(app: Flask, house: Simulator) -> None:
         if what not in NODE_OVERRIDES:
             raise Problem(404, f"a node cannot be made {what!r}: {nearest(what, list(NODE_OVERRIDES))}")
         try:
-            one = fault_effects.node_by_id_or_name(controller, node_id)
+            one = nodes.find_node_by_id_or_name(controller, node_id)
             house.override_node(one.id, what, asked.get("at_once", False))
         except NoSuchNode:
             names = [each.name for each in controller.nodes.values()]

@@ -9,14 +9,14 @@ from marshmallow import fields
 
 from mockanka.control.problems import Problem, body, only, raw
 from mockanka.scenario import Scenario, to_yaml
-from mockanka.scenario.base import Strict
-from mockanka.scenario.fields import Whole
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.fields import Integer
 from mockanka.simulator.simulator import Simulator
 
 
-class Reset(Strict):
+class Reset(StrictSchema):
     scenario = fields.Raw(error_messages={"null": "has no value"})
-    seed = Whole(-(2**63), 2**63 - 1)
+    seed = Integer(-(2**63), 2**63 - 1)
 
 
 RESET = Reset()

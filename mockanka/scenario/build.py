@@ -1,104 +1,104 @@
-"""A validated scenario turned into a controller that is already living."""
+"""Builds the controller that a scenario describes."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from mockanka.core import fault_effects
 from mockanka.core.clock import CLOCK_MODES, Clock, read_system_time
 from mockanka.core.controller import Controller
-from mockanka.core.durations import END_OF_TIME, Timings
+from mockanka.core.durations import END_OF_TIME
 from mockanka.core.license import EXPIRED, License
-from mockanka.core.registry import Registry, RegistryState
-from mockanka.core.release import DEFAULT_RELEASE
-from mockanka.core.scripts import ScriptRule
-from mockanka.scenario import fault_rules, pending, release_fit
-from mockanka.scenario.inventory import Inventory, turns
+from mockanka.core.registry import Registry
+from mockanka.core.release import DEFAULT_RELEASE, Release
+from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, release_fit, workloads
+from mockanka.scenario.base import Origin
+from mockanka.scenario.inventory import Inventory, refuse_foreign_keys
 from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario
+from mockanka.scenario.sections import ClockSection, ScenarioSection, overrides_of
 from mockanka.scenario.workloads import Workloads
 from mockanka.units import SECOND, parse_moment
 
-Data = Mapping[str, Any]
-HEAD_KEYS = ("saved_size", "mac_addresses", "retries")
-REGISTRY_KEYS = {
-    "registry": "url",
-    "registry_disk": "disk_size",
-    "registry_other": "disk_other",
-    "registry_state": "state",
-}
-"""The keys of the section ``controller``, and the fields of ``Registry`` that they set."""
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
+LOADERS: dict[Origin, tuple[type[Inventory], type[Workloads]]] = {
+    Origin.AUTHORED: (inventory.AuthoredInventory, workloads.AuthoredWorkloads),
+    Origin.SNAPSHOT: (from_snapshot.ObservedInventory, from_snapshot.ObservedWorkloads),
+    Origin.DUMP: (from_dump.DumpedInventory, from_dump.DumpedWorkloads),
+}
 
-def build(data: Data, options: Options) -> Controller:
-    """The controller a scenario describes; what the options give beats it. Raises Broken."""
-    head = data.get("controller", {})
-    asked = options.release or head.get("release", DEFAULT_RELEASE)
-    controller = Controller(
-        clock=_clock(data.get("clock", {}), options),
-        seed=options.seed if options.seed is not None else data.get("seed", 0),
-        release=asked.known,
-        timings=Timings(**data.get("timings", {})),
-        scripts=tuple(ScriptRule(**rule) for rule in data.get("scripts", [])),
-        license=_license(head),
-        registry=_registry(head),
-        **{key: head[key] for key in HEAD_KEYS if key in head},
-    )
-    is_dump = "pending" in data
-    is_seen = data.get("snapshot", False)
-    if is_seen and is_dump:
-        raise InvalidScenario(("snapshot",), "is not for a dump, which has pending")
-    for key in ("registry_state", "turns"):
-        if key in head and not is_dump:
-            raise InvalidScenario(("controller", key), "belongs to a dump; write a fault that turns the registry")
-    land = Inventory(controller, is_dump, is_seen)
-    land.lay_out(data)
-    counters = dict(data.get("counters", {}))
-    for index, item in enumerate(data.get("faults", [])):
-        controller.faults.add(fault_rules.make(controller, ("faults", index), item, is_dump))
-    controller.faults.added = counters.pop("fault", controller.faults.added)
-    controller.id_counters.update(counters)
-    Workloads(controller, is_dump, is_seen).begin(data)
-    land.observe(data)
-    controller.notes = (*release_fit.of_release(asked), *release_fit.fit(controller))
-    if is_dump:
-        controller.placement_due = data.get("placement_due", False)
-        _schedule(controller, data["pending"])
+
+def build(scenario: ScenarioSection, options: Options) -> Controller:
+    """Return the controller that a scenario describes; options beat the scenario. Raises InvalidScenario."""
+    release = options.release or scenario.controller.release or DEFAULT_RELEASE
+    controller = _bare_controller(scenario, options, release)
+    origin = _origin(scenario)
+    new_inventory, new_workloads = LOADERS[origin]
+    loaded = new_inventory(controller)
+    loaded.load(scenario)
+    _add_faults(controller, scenario, origin)
+    new_workloads(controller).load(scenario)
+    loaded.match_observed(scenario)
+    controller.notes = (*release_fit.describe_unknown(release), *release_fit.fit(controller))
+    if origin is Origin.DUMP:
+        controller.placement_due = scenario.placement_due or False
+        from_dump.schedule_pending(controller, scenario)
     else:
         for rule in controller.faults:
             fault_effects.apply_begin_rule(controller, rule)
     return controller
 
 
-def _license(head: Data) -> License:
-    overrides = {what: until for what, until in turns(head).items() if what == EXPIRED}
-    return License(head.get("license", License.tier), overrides)
+def _bare_controller(scenario: ScenarioSection, options: Options, release: Release) -> Controller:
+    controller = Controller(
+        **{
+            "clock": _clock(scenario.clock, options),
+            **scenario.values(),
+            **scenario.controller.values(),
+            **({} if options.seed is None else {"seed": options.seed}),
+            "release": release.known,
+            "license": License(**scenario.controller.values("license")),
+            "registry": Registry(**scenario.controller.values("registry")),
+        }
+    )
+    for what, until in overrides_of(scenario.controller.turns or ()).items():
+        owner = controller.license if what == EXPIRED else controller.registry
+        owner.overrides[what] = until
+    return controller
 
 
-def _registry(head: Data) -> Registry:
-    registry = Registry(**{name: head[key] for key, name in REGISTRY_KEYS.items() if key in head})
-    registry.state = RegistryState(registry.state)
-    registry.overrides = {what: until for what, until in turns(head).items() if what != EXPIRED}
-    return registry
+def _origin(scenario: ScenarioSection) -> Origin:
+    """Where the scenario comes from. Raises InvalidScenario for keys that it cannot have then."""
+    if scenario.pending is not None:
+        if scenario.snapshot:
+            raise InvalidScenario(("snapshot",), "is not for a dump, which has pending")
+        return Origin.DUMP
+    origin = Origin.SNAPSHOT if scenario.snapshot else Origin.AUTHORED
+    refuse_foreign_keys((), scenario, origin)
+    for key, value in (("registry_state", scenario.controller.registry_state), ("turns", scenario.controller.turns)):
+        if value is not None:
+            raise InvalidScenario(
+                ("controller", key), "belongs to a dump; write a fault that sets the state of the registry"
+            )
+    return origin
 
 
-def _schedule(controller: Controller, items: list[Data]) -> None:
-    for index, item in enumerate(items):
-        try:
-            event = pending.read(item)
-        except ValueError as wrong:
-            raise InvalidScenario(("pending", index, "event"), str(wrong)) from None
-        controller.schedule(item["at"], event)
+def _add_faults(controller: Controller, scenario: ScenarioSection, origin: Origin) -> None:
+    read = fault_rules.restore_rule if origin is Origin.DUMP else fault_rules.read_rule
+    for index, section in enumerate(scenario.faults):
+        controller.faults.add(read(controller, ("faults", index), section))
+    counters = dict(scenario.counters or {})
+    controller.faults.added = counters.pop("fault", controller.faults.added)
+    controller.id_counters.update(counters)
 
 
-def _clock(given: Data, options: Options) -> Clock:
-    mode = options.clock or given.get("mode", options.default_clock)
-    start = given.get("start", read_system_time() if mode == "real" else START)
+def _clock(section: ClockSection, options: Options) -> Clock:
+    mode = options.clock or section.mode or options.default_clock
+    start = section.start
+    if start is None:
+        start = read_system_time() if mode == "real" else START
     if start > END_OF_TIME:
         raise InvalidScenario(("clock", "start"), "is after the year 9000, where time ends")
-    speed = options.speed if options.speed is not None else given.get("speed", 1.0)
-    step = options.step if options.step is not None else given.get("step", STEP)
-    return CLOCK_MODES[mode](start, speed, step)
+    speed = section.speed or 1.0 if options.speed is None else options.speed
+    step = section.step if options.step is None else options.step
+    return CLOCK_MODES[mode](start, speed, STEP if step is None else step)

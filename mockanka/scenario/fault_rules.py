@@ -1,127 +1,293 @@
-"""Fault rules made of what was written, and written out again."""
+"""Fault rules as they are written in a scenario, over HTTP or in Python; rules that nothing could meet are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from marshmallow import ValidationError
 
 from mockanka.core.controller import Controller
+from mockanka.core.durations import Duration
 from mockanka.core.errors import UnknownToRelease
-from mockanka.core.faults import FaultAction, FaultMatch, FaultRule
+from mockanka.core.faults import (
+    EVENT_MATCH_KEYS,
+    LIFECYCLE_FAULTS,
+    NODE_OVERRIDES,
+    OMITTABLE_FIELDS,
+    REGISTRY_OVERRIDES,
+    REQUEST_MATCH_KEYS,
+    RESPONSE_FAULTS,
+    Amount,
+    FaultAction,
+    FaultMatch,
+    FaultRule,
+)
+from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import require_known_state
-from mockanka.core.operations import methods_by_path
-from mockanka.scenario.fault_sections import Fault, require_operation
+from mockanka.core.nodes import Node, require_known_state
+from mockanka.core.operations import OPERATION_METHODS, methods_by_path
+from mockanka.core.templates import Template
+from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested, section
+from mockanka.scenario.fields import (
+    AsciiText,
+    Bandwidth,
+    BodyText,
+    Boolean,
+    Choice,
+    Choices,
+    FixedDuration,
+    Integer,
+    JsonValue,
+    NonEmptyText,
+    Number,
+    Percentage,
+    Portion,
+    PositiveDuration,
+    RandomDuration,
+    Switch,
+    Text,
+    TextMapping,
+)
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
 
-Data = Mapping[str, Any]
+_OPERATIONS = methods_by_path()
+MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
 
-FAULT = Fault()
-COUNT_KEYS = {
-    "skip": "skip",
-    "times": "times",
-    "probability": "probability",
-    "seed": "seed",
-    "seen": "matched",
-    "fired": "applied",
+_REQUEST_KEYS = frozenset({"instance", "name", "external_id"})
+_NEVER_KNOWN: dict[str, frozenset[str]] = {
+    "begin": frozenset(EVENT_MATCH_KEYS) - {"event", "node", "group"},
+    "schedule": frozenset({"node"}),
+    "distribute": _REQUEST_KEYS,
 }
-"""The keys of a rule beside ``match`` and ``do``, and the fields of ``FaultRule`` that they set."""
-_PLAIN = FaultRule("", FaultMatch(), FaultAction())
+"""The keys that nothing can be matched by at an event: an instance that is only being scheduled has no node."""
 
 
-def make(controller: Controller, path: Path, item: Data, is_dump: bool = False) -> FaultRule:
-    """The rule that was written. Raises Broken if it names what is not there, or has an id that is taken."""
-    wanted, do = dict(item.get("match", {})), dict(item["do"])
-    if not is_dump:
-        _refuse_counts(path, item)
-        _require_names(controller, (*path, "match"), wanted)
-        _require_operation(controller, (*path, "match"), wanted)
-        if do.get("node") == "drain":
-            try:
-                require_known_state(controller, NodeState.DRAIN)
-            except UnknownToRelease as wrong:
-                raise InvalidScenario((*path, "do", "node"), str(wrong)) from None
-        if "node" in do and wanted.get("event") == "begin":
-            _require_a_node(controller, (*path, "match"), wanted)
-    if "without" in do:
-        do["without"] = tuple(do["without"])
-    id = item.get("id") or controller.faults.next_id()
+@section
+class FaultMatchSection(Section[FaultMatch]):
+    """What a fault rule matches."""
+
+    method: str | None = key(Choice(*OPERATION_METHODS))
+    path: str | None = key(NonEmptyText())
+    query: Mapping[str, str] | None = key(TextMapping())
+    body: Mapping[str, object] | None = key(JsonValue(only_objects=True))
+    event: str | None = key(Choice(*LIFECYCLE_FAULTS))
+    instance: str | None = key(NonEmptyText())
+    name: str | None = key(NonEmptyText())
+    external_id: str | None = key(NonEmptyText())
+    template: str | None = key(NonEmptyText())
+    tag: str | None = key(NonEmptyText())
+    node: str | None = key(NonEmptyText())
+    group: str | None = key(NonEmptyText())
+
+    def check(self) -> None:
+        """Raise ValidationError if nothing can be matched by these keys together."""
+        given = self.given()
+        if self.event is None:
+            _refuse_first(given, EVENT_MATCH_KEYS, "is matched by lifecycle faults: add event")
+            if self.method == "GET":
+                _refuse_first(given, ["body"], "is never sent with a GET")
+            _require_operation(self, _OPERATIONS)
+            return
+        _refuse_first(
+            given,
+            REQUEST_MATCH_KEYS,
+            "is matched by response faults, and event by lifecycle faults: a rule has one of them",
+        )
+        never = sorted(_NEVER_KNOWN.get(self.event, frozenset()))
+        _refuse_first(given, never, f"is not known at event {self.event}, so nothing would ever match")
+
+
+@section
+class FaultActionSection(Section[FaultAction], definition="FaultDo"):
+    """What a fault rule does."""
+
+    delay: Duration | None = key(RandomDuration())
+    status: int | None = key(Integer(200, 599))
+    body: str | None = key(BodyText())
+    content_type: str | None = key(AsciiText())
+    refuse: int | None = key(PositiveDuration())
+    connection: str | None = key(Choice("close", "reset"))
+    cut: Amount | None = key(Portion())
+    dribble: int | None = key(PositiveDuration())
+    stale: bool | None = key(Switch())
+    acts: bool | None = key(Boolean())
+    fail: str | None = key(Text())
+    at: float | None = key(Percentage())
+    after: int | None = key(FixedDuration())
+    duration: int | None = key(PositiveDuration(data_key="for"))
+    stall: bool | None = key(Switch())
+    bandwidth: int | None = key(Bandwidth())
+    without: Sequence[str] | None = key(Choices(*OMITTABLE_FIELDS))
+    exit: int | None = key(Integer(-(2**31), 2**31 - 1))
+    timeout: bool | None = key(Switch())
+    stdout: str | None = key(Text())
+    stderr: str | None = key(Text())
+    stop: bool | None = key(Switch())
+    vanish: bool | None = key(Switch())
+    ignore: bool | None = key(Switch())
+    node: str | None = key(Choice(*NODE_OVERRIDES))
+    registry: str | None = key(Choice(*REGISTRY_OVERRIDES))
+    license: str | None = key(Choice("expired"))
+
+
+@section
+class FaultSection(Section[FaultRule]):
+    """A fault rule."""
+
+    id: str | None = key(AsciiText(without="/?#%"))
+    match: FaultMatchSection = key(nested(FaultMatchSection, error_messages=MISSING), default=FaultMatchSection())
+    do: FaultActionSection = key(nested(FaultActionSection, required=True, error_messages=MISSING), source="action")
+    skip: int | None = key(Integer(0, 10**9))
+    times: int | None = key(Integer(1, 10**9))
+    probability: float | None = key(Number(high=1, above_zero=True))
+    seed: int | None = key(Integer(-(2**63), 2**63 - 1))
+    seen: int | None = key(Integer(0), source="matched", always=True, origins=ONLY_DUMPS)
+    fired: int | None = key(Integer(0), source="applied", always=True, origins=ONLY_DUMPS)
+
+    def check(self) -> None:
+        """Raise ValidationError if the match and the action do not go together."""
+        event = self.match.event
+        keys = ["for" if name == "duration" else name for name in self.do.given()]
+        kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
+        problem = _problem_of_action(keys, kinds, event)
+        if problem:
+            raise ValidationError({"do": [problem]})
+        if event == "begin" and self.skip:
+            raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
+        if "at" in keys and self.do.connection == "close":
+            raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "stale" in keys:
+            _require_a_get(self.match)
+        if event == "begin" and "node" not in keys and len(self.match.given()) > 1:
+            raise ValidationError({"match": ["the action does not concern a node: leave out node and group"]})
+
+
+def read_rule(controller: Controller, path: Path, section: FaultSection) -> FaultRule:
+    """Return the rule that was written for a controller.
+
+    Raises InvalidScenario if the rule names what does not exist, asks for what the release does not know, or has an id
+    that is taken.
+    """
+    _refuse_counts(path, section)
+    _require_names(controller, (*path, "match"), section.match)
+    _require_known_operation(controller, (*path, "match"), section.match)
+    if section.do.node == "drain":
+        try:
+            require_known_state(controller, NodeState.DRAIN)
+        except UnknownToRelease as refusal:
+            raise InvalidScenario((*path, "do", "node"), str(refusal)) from None
+    if section.do.node is not None and section.match.event == "begin":
+        _require_a_node(controller, (*path, "match"), section.match)
+    return restore_rule(controller, path, section)
+
+
+def restore_rule(controller: Controller, path: Path, section: FaultSection) -> FaultRule:
+    """Return the rule that a dump describes, with its counts. Raises InvalidScenario if its id is taken."""
+    id = section.id or controller.faults.next_id()
     if controller.faults.get(id) is not None:
         raise InvalidScenario((*path, "id"), f"there is another fault {id!r}")
-    counted = {name: item[key] for key, name in COUNT_KEYS.items() if key in item}
-    return FaultRule(id, FaultMatch(**wanted), FaultAction(**do), **counted)
+    return FaultRule(**{**section.values(), "id": id})
 
 
 def written(rule: FaultRule) -> dict[str, Any]:
-    """A rule as it is written, with its counts."""
-    plain: dict[str, Any] = FAULT.dump(raw(rule))
-    return plain
+    """Return a rule as plain data, with its counts."""
+    return FaultSection.describe(rule).dump()
 
 
-def raw(rule: FaultRule) -> dict[str, Any]:
-    """The same, before the schema has put it into words."""
-    return {
-        "id": rule.id,
-        "match": _differing(rule.match, _PLAIN.match),
-        "do": _differing(rule.do, _PLAIN.do),
-        "skip": rule.skip or None,
-        "times": rule.times,
-        "probability": rule.probability if rule.probability < 1 else None,
-        "seed": rule.seed,
-        "seen": rule.matched,
-        "fired": rule.applied,
-    }
+def _problem_of_action(keys: Sequence[str], kinds: Mapping[str, frozenset[str]], event: str | None) -> str | None:
+    """The problem with the keys of a ``do``, or None."""
+    named = [kind for kind in kinds if kind in keys]
+    if not named:
+        other = next((name for name in keys if name not in kinds), None)
+        place = "of response faults" if event is None else f"at event {event}"
+        hint = f"{other} is not an action {place}; " if other else ""
+        return f"{hint}it must have one of {', '.join(kinds)}"
+    for kind in named:
+        if set(keys) - {kind} <= kinds[kind]:
+            return None
+    kind = named[0]
+    odd = sorted(set(keys) - {kind} - kinds[kind])[0]
+    companions = ", ".join(sorted(kinds[kind])) or "nothing else"
+    where = "" if event is None else f" at event {event}"
+    return f"{odd} does not go with {kind}{where}; with {kind} goes {companions}"
 
 
-def _differing(thing: Any, plain: Any) -> dict[str, Any]:
-    names = [each.name for each in fields(thing)]
-    return {name: getattr(thing, name) for name in names if getattr(thing, name) != getattr(plain, name)}
+def _refuse_first(given: Mapping[str, Any], keys: Iterable[str], text: str) -> None:
+    for name in keys:
+        if name in given:
+            raise ValidationError({name: [text]})
 
 
-def _require_operation(controller: Controller, path: Path, wanted: Data) -> None:
-    """Refuse a match at the door that no request to the simulated release can meet."""
-    if "event" not in wanted:
+def _require_a_get(match: FaultMatchSection) -> None:
+    paths = _matching_paths(match.path or "*", _OPERATIONS)
+    if (match.method or "GET") != "GET" or not any("GET" in _OPERATIONS[path] for path in paths):
+        raise ValidationError({"match": ["only the answer to a GET can be repeated"]})
+
+
+def _matching_paths(pattern: str, known: Iterable[str]) -> list[str]:
+    return [path for path in known if fnmatchcase(path, pattern)]
+
+
+def _require_operation(match: FaultMatchSection, known: Mapping[str, Sequence[str]]) -> None:
+    """Raise ValidationError unless a request to one of the known operations can meet the match."""
+    pattern, method = match.path or "*", match.method
+    paths = _matching_paths(pattern, known)
+    if not paths:
+        raise ValidationError({"path": [f"no operation has the path {pattern!r}: {nearest(pattern, list(known))}"]})
+    if method and not any(method in known[path] for path in paths):
+        accepted = sorted({other for path in paths for other in known[path]})
+        raise ValidationError({"method": [f"{pattern} takes no {method}, only {', '.join(accepted)}"]})
+
+
+def _require_known_operation(controller: Controller, path: Path, match: FaultMatchSection) -> None:
+    """Refuse the match of a response fault that no request to the simulated release can meet."""
+    if match.event is None:
         try:
-            require_operation(wanted, methods_by_path(controller.release))
-        except ValidationError as wrong:
-            ((key, (text,)),) = wrong.messages_dict.items()
-            raise InvalidScenario((*path, key), f"{text} (release {controller.release})") from None
+            _require_operation(match, methods_by_path(controller.release))
+        except ValidationError as error:
+            ((name, (text,)),) = error.messages_dict.items()
+            raise InvalidScenario((*path, name), f"{text} (release {controller.release})") from None
 
 
-def _refuse_counts(path: Path, item: Data) -> None:
-    for key in ("seen", "fired"):
-        if key in item:
+def _refuse_counts(path: Path, section: FaultSection) -> None:
+    for name, count in (("seen", section.seen), ("fired", section.fired)):
+        if count is not None:
             raise InvalidScenario(
-                (*path, key), "is counted by the controller, and stands only in a dump; leave it out here"
+                (*path, name), "is counted by the controller, and stands only in a dump; leave it out here"
             )
 
 
-def _require_a_node(controller: Controller, path: Path, wanted: Data) -> None:
-    """Refuse a rule that begins now and finds no node to strike: there is no second time."""
-    match = FaultMatch(**wanted)
-    if any(match.meets_event(controller, "begin", None, each, None) for each in controller.nodes.values()):
+def _require_a_node(controller: Controller, path: Path, section: FaultMatchSection) -> None:
+    """Refuse a rule that begins now and finds no node: there is no second time."""
+    match = section.make()
+    if any(match.matches_event(controller, "begin", None, node, None) for node in controller.nodes.values()):
         return
     if not controller.nodes:
-        raise InvalidScenario(path, "there are no nodes, so it would never strike")
-    of = f"node {wanted['node']!r} is not" if "node" in wanted else "no node is"
-    raise InvalidScenario(path, f"{of} in group {wanted['group']!r}, so it would never strike")
+        raise InvalidScenario(path, "there are no nodes, so it would never be applied")
+    subject = "no node is" if section.node is None else f"node {section.node!r} is not"
+    raise InvalidScenario(path, f"{subject} in group {section.group!r}, so it would never be applied")
 
 
-def _require_names(controller: Controller, path: Path, wanted: Data) -> None:
-    """Refuse a match that names a template, tag, node or group that is not there: nothing would ever meet it."""
+def _require_names(controller: Controller, path: Path, section: FaultMatchSection) -> None:
+    """Refuse a match that names a template, tag, node or group that does not exist: nothing would ever meet it."""
     templates = controller.templates.values()
-    named = [each for each in templates if wanted.get("template", each.id) in (each.id, each.name)]
-    known = {
-        "template": {name: id for id, each in controller.templates.items() for name in (each.name, id)},
-        "node": {name: id for id, each in controller.nodes.items() for name in (each.name, id)},
-        "group": {name: id for id, each in controller.groups.items() for name in (each.name, id)},
-        "tag": {version.tag: "" for each in named for version in each.versions},
+    named = [template for template in templates if section.template in (None, template.id, template.name)]
+    known: dict[str, Mapping[str, str]] = {
+        "template": _ids_by_name(controller.templates),
+        "node": _ids_by_name(controller.nodes),
+        "group": _ids_by_name(controller.groups),
+        "tag": {version.tag: "" for template in named for version in template.versions},
     }
-    for key, names in known.items():
-        if key in wanted and wanted[key] not in names:
-            readable = [name for name, id in names.items() if name != id]
-            raise InvalidScenario((*path, key), f"there is no {key} {wanted[key]!r}: {nearest(wanted[key], readable)}")
+    for kind, ids in known.items():
+        name = getattr(section, kind)
+        if name is not None and name not in ids:
+            readable = [known_name for known_name, id in ids.items() if known_name != id]
+            raise InvalidScenario((*path, kind), f"there is no {kind} {name!r}: {nearest(name, readable)}")
+
+
+def _ids_by_name(entities: Mapping[str, Template | Node | Group]) -> dict[str, str]:
+    """Names, and ids as well, with the ids they stand for."""
+    return {name: id for id, entity in entities.items() for name in (entity.name, id)}

@@ -1,10 +1,11 @@
-"""How the scalars of a scenario are read and written: each field takes the text of YAML or the value of JSON."""
+"""The fields of sections: how each kind of value is read, from the text of YAML or the value of JSON, and dumped."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from enum import StrEnum
 from math import isfinite
 from typing import Any, ClassVar
 
@@ -13,18 +14,19 @@ from marshmallow import ValidationError, fields
 from mockanka import units
 from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.faults import Amount
+from mockanka.core.release import Release
 from mockanka.scenario.source import Scalar, nearest
 
 TRUE = ("true", "yes", "on")
 FALSE = ("false", "no", "off")
 MAX_SPEED = 1e9
 DEEPEST = 50
-"""Levels of a value that is given as it is."""
+"""How many levels deep a value of any shape may be nested."""
 MAX_SIZE = 10**18
 
 
 class _Field(fields.Field[Any]):
-    """Base: ``read`` turns what was written into a value or raises ValueError with what would be right."""
+    """Base: ``read`` converts what is written to a value, or raises ValueError that says what would be right."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_none=options.pop("allow_none", False), **options)
@@ -37,12 +39,12 @@ class _Field(fields.Field[Any]):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         try:
             return self.read(value)
-        except ValueError as wrong:
-            raise ValidationError(str(wrong)) from None
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class Text(_Field):
-    """Text, taken as it was written: ``tag: 15.0`` is the text 15.0."""
+    """Text as it is written: ``tag: 15.0`` is the text 15.0."""
 
     def read(self, written: Any) -> str:
         if not isinstance(written, str):
@@ -52,7 +54,7 @@ class Text(_Field):
         return str(written)
 
 
-class Filled(Text):
+class NonEmptyText(Text):
     """Text that is not empty."""
 
     def read(self, written: Any) -> str:
@@ -62,8 +64,18 @@ class Filled(Text):
         return text
 
 
+class ReleaseText(Text):
+    """A controller release."""
+
+    def read(self, written: Any) -> Any:
+        return Release.parse(super().read(written))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else str(value)
+
+
 class Choice(Text):
-    """One of a few words."""
+    """One of some words."""
 
     def __init__(self, *choices: str, **options: Any) -> None:
         super().__init__(**options)
@@ -76,24 +88,38 @@ class Choice(Text):
         return word
 
 
+class Member(Choice):
+    """The value of a member of an enumeration, or of some members."""
+
+    def __init__(self, enumeration: type[StrEnum], without: Collection[StrEnum] = (), **options: Any) -> None:
+        super().__init__(*(member.value for member in enumeration if member not in without), **options)
+        self.enumeration = enumeration
+
+    def read(self, written: Any) -> Any:
+        return self.enumeration(super().read(written))
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else value.value
+
+
 class Choices(_Field):
-    """One or several of a few words."""
+    """One or several of some words."""
 
     def __init__(self, *choices: str, **options: Any) -> None:
         super().__init__(**options)
         self.choice = Choice(*choices)
 
-    def read(self, written: Any) -> list[str]:
+    def read(self, written: Any) -> tuple[str, ...]:
         words = written if isinstance(written, list) else [written]
         if not words:
             raise ValueError("is empty")
-        return [self.choice.read(word) for word in words]
+        return tuple(self.choice.read(word) for word in words)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return list(value) if value else None
 
 
-class Whole(_Field):
+class Integer(_Field):
     """A whole number within limits."""
 
     def __init__(self, low: int | None = None, high: int | None = None, **options: Any) -> None:
@@ -120,8 +146,25 @@ class Whole(_Field):
         return f"between {self.low} and {self.high}"
 
 
-class Real(_Field):
-    """A number above zero, or from zero or another limit on, up to a limit."""
+class Format(Integer):
+    """The format of a dump, up to the newest that can be read."""
+
+    def __init__(self, newest: int, **options: Any) -> None:
+        super().__init__(1, **options)
+        self.newest = newest
+
+    def read(self, written: Any) -> int:
+        number = super().read(written)
+        if number > self.newest:
+            raise ValueError(
+                f"a later version of mockanka wrote this dump in format {number}; "
+                f"this one reads formats up to {self.newest}"
+            )
+        return number
+
+
+class Number(_Field):
+    """A number from ``low`` to ``high``; ``above_zero`` excludes zero."""
 
     def __init__(self, high: float, above_zero: bool = False, low: float = 0, **options: Any) -> None:
         super().__init__(**options)
@@ -142,8 +185,8 @@ class Real(_Field):
         return number
 
 
-class Flag(_Field):
-    """Yes or no."""
+class Boolean(_Field):
+    """True or false."""
 
     def read(self, written: Any) -> bool:
         if isinstance(written, bool):
@@ -175,7 +218,7 @@ class _Unit(_Field):
         return None if value is None else self.format(value)
 
 
-class Length(_Unit):
+class FixedDuration(_Unit):
     """A fixed duration: nanoseconds, written ``1m30s``."""
 
     example = "20s"
@@ -183,18 +226,18 @@ class Length(_Unit):
     format = staticmethod(units.format_duration)
 
 
-class PositiveLength(Length):
-    """A fixed duration that is more than nothing."""
+class PositiveDuration(FixedDuration):
+    """A fixed duration that is longer than zero."""
 
     def read(self, written: Any) -> int:
         length = super().read(written)
         if length == 0:
-            raise ValueError("must be longer than nothing")
+            raise ValueError("must be longer than zero")
         return length
 
 
 class Moment(_Unit):
-    """A moment: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
+    """A point in time: nanoseconds since 1970, written ``2024-01-01T00:00:00Z``."""
 
     example = "2024-01-01T00:00:00Z"
     parse = staticmethod(units.parse_moment)
@@ -244,8 +287,8 @@ class Ram(_Field):
         return None if value is None else units.format_ram(value)
 
 
-class Duration(_Field):
-    """How long something takes: a duration, or a distribution with its two parameters."""
+class RandomDuration(_Field):
+    """How long something takes: a fixed duration, or a distribution with its two parameters."""
 
     KINDS: ClassVar[list[str]] = ["uniform", "normal", "lognormal"]
     RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {lognormal: [20s, 0.3]}"
@@ -262,13 +305,13 @@ class Duration(_Field):
             raise ValueError(f"{kind} takes two parameters: {self.RIGHT}")
         first, second = parameters
         if kind == "uniform":
-            low, high = Length().read(first), Length().read(second)
+            low, high = FixedDuration().read(first), FixedDuration().read(second)
             if low > high:
                 raise ValueError(f"uniform: {first} is longer than {second}")
             return Uniform(low, high)
         if kind == "normal":
-            return Normal(Length().read(first), Length().read(second))
-        return Lognormal(Length().read(first), Real(high=5).read(second))
+            return Normal(FixedDuration().read(first), FixedDuration().read(second))
+        return Lognormal(FixedDuration().read(first), Number(high=5).read(second))
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         match value:
@@ -298,20 +341,23 @@ class Metadata(_Field):
         return result
 
 
-class Words(_Field):
+class TextList(_Field):
     """A list of texts."""
 
-    def read(self, written: Any) -> list[str]:
+    def read(self, written: Any) -> tuple[str, ...]:
         if not isinstance(written, list):
             raise ValueError("must be a list")
-        return [Text().read(item) for item in written]
+        return tuple(Text().read(item) for item in written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else list(value)
 
 
-class Yes(_Field):
-    """A switch that is on when it stands there."""
+class Switch(_Field):
+    """A switch: true, or left out."""
 
     def read(self, written: Any) -> bool:
-        if Flag().read(written):
+        if Boolean().read(written):
             return True
         raise ValueError("is true, or left out")
 
@@ -319,7 +365,7 @@ class Yes(_Field):
         return value or None
 
 
-class Percent(_Field):
+class Percentage(_Field):
     """A share from 0 to 1, written ``40%``."""
 
     def read(self, written: Any) -> float:
@@ -328,25 +374,26 @@ class Percent(_Field):
         text = written.strip()[:-1].strip()
         if text.startswith("-"):
             raise ValueError(f"{written} is less than 0%")
-        number = Real(high=1e6).read(text)
+        number = Number(high=1e6).read(text)
         if number > 100:
             raise ValueError(f"{written} is more than 100%")
-        return float(Decimal(text) / 100)  # so that what is written of it is read as the same number
+        return float(Decimal(text) / 100)  # so that the dumped text is read as the same number
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else self.written(value)
 
     @staticmethod
     def written(value: float) -> str:
+        """Return a share as a percentage."""
         return f"{(Decimal(repr(value)) * 100).normalize():f}%"
 
 
-class Share(_Field):
-    """A part of something: ``40%`` of it, or so many bytes."""
+class Portion(_Field):
+    """A part of a body: a share of it, written ``40%``, or a number of bytes."""
 
     def read(self, written: Any) -> Amount:
         if isinstance(written, str) and written.strip().endswith("%"):
-            return Amount(Percent().read(written))
+            return Amount(Percentage().read(written))
         try:
             return Amount(0.0, Size().read(written))
         except ValueError:
@@ -355,11 +402,11 @@ class Share(_Field):
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         if value is None:
             return None
-        return value.bytes if value.bytes is not None else Percent.written(value.share)
+        return value.bytes if value.bytes is not None else Percentage.written(value.share)
 
 
-class Json(_Field):
-    """Any value, as YAML or JSON types it; ``kind`` narrows it to an object."""
+class JsonValue(_Field):
+    """Any value, as YAML or JSON types it, or with ``only_objects`` any mapping."""
 
     def __init__(self, only_objects: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -386,20 +433,20 @@ class Json(_Field):
         return value
 
 
-class Content(Json):
-    """The text of a body; anything but text is written as JSON."""
+class BodyText(JsonValue):
+    """The text of a body; a value that is not text stands for its JSON."""
 
     def read(self, written: Any) -> str:
         text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise ValueError("has half a character in it, which cannot be sent") from None
+            raise ValueError("contains half of a surrogate pair, which cannot be sent") from None
         return text
 
 
-class Token(Filled):
-    """Text for a header, or for a path: printable ASCII, without what is forbidden."""
+class AsciiText(NonEmptyText):
+    """Text for a header or a path: printable ASCII, except the characters in ``without``."""
 
     def __init__(self, without: str = "", **options: Any) -> None:
         super().__init__(**options)
@@ -407,7 +454,7 @@ class Token(Filled):
 
     def read(self, written: Any) -> str:
         text = super().read(written)
-        odd = next((each for each in text if not " " <= each <= "~" or each in self.without), None)
+        odd = next((character for character in text if not " " <= character <= "~" or character in self.without), None)
         if odd is not None:
             raise ValueError(f"{text!r} has {odd!r} in it, which cannot stand there")
         if self.without and text in (".", ".."):
@@ -415,7 +462,7 @@ class Token(Filled):
         return text
 
 
-class Texts(_Field):
+class TextMapping(_Field):
     """Keys with texts."""
 
     def read(self, written: Any) -> dict[str, str]:

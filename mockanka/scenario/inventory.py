@@ -1,251 +1,271 @@
-"""The land of a scenario: its templates, nodes and groups."""
+"""Loads the inventory of a scenario: its templates, nodes and groups."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import formatdate
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 from mockanka.core import nodes, pulls, randomness, registry
 from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, NodeTimedOut, require_known_state
+from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, require_known_state
 from mockanka.core.overrides import Overrides
-from mockanka.core.templates import File, PortRule, Template, Version, VersionRef
-from mockanka.core.transfers import Transfer
+from mockanka.core.templates import File, Template, Version, VersionRef
 from mockanka.core.usb import UsbDevice
-from mockanka.scenario.references import InvalidScenario, References, refuse_dump_keys
+from mockanka.scenario.base import Origin, Section
+from mockanka.scenario.references import InvalidScenario, References
+from mockanka.scenario.sections import (
+    CachedSection,
+    GroupSection,
+    NodeSection,
+    ScenarioSection,
+    TemplateSection,
+    UsbDeviceSection,
+    VersionSection,
+)
 from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
-Data = Mapping[str, Any]
-IN_A_SNAPSHOT = frozenset({"lost"})
-IN_A_DUMP = frozenset({"offline", "pulls", "turns", "removals", "disk_anka", "cpu_load"}) | IN_A_SNAPSHOT
 YEAR = 365 * 24 * HOUR
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
-def _pull(ref: VersionRef, item: Data) -> pulls.Pull:
-    transfer = Transfer(item["started"], item["ends"], item.get("rests_at", 1.0), item.get("rest", 0))
-    stall = pulls.PullStall(item["held_by"], item.get("held_at", 1.0)) if item.get("held_by") else None
-    failure = pulls.PullFailure(item["fails_at"], item.get("message", "")) if "fails_at" in item else None
-    return pulls.Pull(ref, tuple(File(**file) for file in item["files"]), transfer, stall, failure)
+def refuse_foreign_keys(path: Path, section: Section[Any], origin: Origin) -> None:
+    """Raise InvalidScenario for a key that stands only in scenarios of other origins."""
+    for name, declared in section.layout().keys.items():
+        if origin not in declared.origins and getattr(section, name) is not None:
+            raise InvalidScenario((*path, name), "belongs to a dump, which has pending as well; leave it out here")
 
 
-class Inventory:
-    """Puts templates, nodes and groups into a controller; those of a snapshot as they were seen."""
+class Inventory(ABC):
+    """Puts templates, nodes and groups into a controller."""
 
-    def __init__(self, controller: Controller, is_dump: bool, is_seen: bool = False) -> None:
+    origin: ClassVar[Origin]
+
+    def __init__(self, controller: Controller) -> None:
         self.controller = controller
-        self.names = References(controller)
-        self.is_dump, self.is_seen = is_dump, is_seen
-        self.addresses: set[str] = set()
-        """Those given in the scenario; who has none gets one that is not among them."""
-        self.free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
+        self.references = References(controller)
+        self._addresses: set[str] = set()
+        """Those that the scenario gives; a node that has none gets one that is not among them."""
+        self._free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
 
-    def _ip(self, path: Path, item: Data, n: int) -> str | None:
-        if "ip" not in item:
-            return None
-        return _numbered((*path, "ip"), item["ip"], n) if "count" in item else str(item["ip"])
+    @abstractmethod
+    def set_state(self, path: Path, section: NodeSection, node: Node) -> None:
+        """Set what the node's state is, and when it was lost."""
 
-    def lay_out(self, data: Data) -> None:
-        for index, item in enumerate(data.get("templates", [])):
-            self._template(("templates", index), item)
-        nodes = list(enumerate(data.get("nodes", [])))
-        for index, item in nodes:
-            for n in range(1, item.get("count", 1) + 1):
-                self.addresses.add(self._ip(("nodes", index), item, n) or "")
-        for index, item in nodes:
-            self._nodes(("nodes", index), item)
-        self._groups(list(enumerate(data.get("groups", []))))
-        for index, item in enumerate(data.get("nodes", [])):
-            self._memberships(("nodes", index), item)
+    @abstractmethod
+    def overrides(self, section: NodeSection, node: Node) -> Overrides:
+        """Return the states that are forced on a node from the beginning."""
 
-    def observe(self, data: Data) -> None:
-        """Once all is there, make it show what was seen of it."""
+    @abstractmethod
+    def check_disk(self, path: Path, node: Node) -> None:
+        """Raise InvalidScenario if more is on a node's disk than fits there."""
+
+    def load(self, scenario: ScenarioSection) -> None:
+        """Put everything into the controller."""
+        for index, template in enumerate(scenario.templates):
+            self._template(("templates", index), template)
+        for index, node in enumerate(scenario.nodes):
+            self._addresses.update(_ip(("nodes", index), node, n) or "" for n in _numbers(node))
+        for index, node in enumerate(scenario.nodes):
+            self._nodes(("nodes", index), node)
+        self._groups(scenario.groups)
+        for index, node in enumerate(scenario.nodes):
+            self._memberships(("nodes", index), node)
+
+    def match_observed(self, scenario: ScenarioSection) -> None:
+        """Once everything is loaded, make nodes and the registry show the usage that was observed."""
         ids = iter(list(self.controller.nodes))
-        for item in data.get("nodes", []):
-            for _ in range(item.get("count", 1)):
-                one = self.controller.nodes[next(ids)]
-                nodes.match_observed_usage(self.controller, one, item.get("cpu_util"), item.get("disk_used"))
-        if "registry_free" in data.get("controller", {}):
-            registry.match_observed_free_space(self.controller, data["controller"]["registry_free"])
+        for section in scenario.nodes:
+            for _ in range(section.count or 1):
+                node = self.controller.nodes[next(ids)]
+                nodes.match_observed_usage(self.controller, node, section.cpu_util, section.disk_used)
+        if scenario.controller.registry_free is not None:
+            registry.match_observed_free_space(self.controller, scenario.controller.registry_free)
 
-    def _template(self, path: Path, item: Data) -> None:
-        seed, same = self.controller.seed, sum(t.name == item["name"] for t in self.controller.templates.values())
-        id = item.get("id") or randomness.make_host_uuid(seed, "template", item["name"], *([same] if same else []))
-        if id in self.controller.templates:
+    def _template(self, path: Path, section: TemplateSection) -> None:
+        known = self.controller.templates
+        id = section.id or self._host_id("template", section.name, sum(t.name == section.name for t in known.values()))
+        if id in known:
             raise InvalidScenario((*path, "id"), f"there is another template {id}")
-        made = Template(id, item["name"], port_forwarding=_rules(item.get("port_forwarding", [])))
-        _set(made, item, "cpus", "ram", "arch", "deleted")
-        for index, version in enumerate(item.get("versions", [])):
-            made.history.append(self._version((*path, "versions", index), made, version))
-        self.controller.templates[id] = made
+        template = Template(**{**section.values(), "id": id})
+        for index, version in enumerate(section.versions):
+            template.history.append(self._version((*path, "versions", index), template, version))
+        known[id] = template
 
-    def _version(self, path: Path, of: Template, item: Data) -> Version:
-        serial, seed = len(of.history), self.controller.seed
-        if "images" in item and "size" in item:
+    def _host_id(self, kind: str, name: str, namesakes: int) -> str:
+        return randomness.make_host_uuid(self.controller.seed, kind, name, *([namesakes] if namesakes else []))
+
+    def _version(self, path: Path, template: Template, section: VersionSection) -> Version:
+        if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
-        if "images" in item:
-            images = tuple(File(**file) for file in item["images"])
-        else:
-            layer = File(randomness.make_image_file_name(seed, of.id, serial, "image"), item.get("size", 0))
-            below = of.versions[-1].images if of.versions else ()
-            images = (layer, *below)
-        states = tuple(File(**file) for file in item.get("state_files", []))
-        if "state_size" in item:
-            states = (*states, File(randomness.make_image_file_name(seed, of.id, serial, "state"), item["state_size"]))
-        number = item.get("number", of.next_number())
-        if not item.get("deleted") and of.versions and number <= of.versions[-1].number:
-            raise InvalidScenario((*path, "number"), f"{number} does not come after {of.versions[-1].number}")
-        ports = _rules(item.get("port_forwarding", []))
-        return Version(
-            number=number,
-            tag=item["tag"],
-            images=images,
-            description=item.get("description", ""),
-            state_files=states,
-            port_forwarding=ports if ports or item.get("own_ports") else None,
-            deleted=item.get("deleted", False),
-            pushed=item.get("pushed", self.controller.now),
-            pulled=item.get("pulled", 0),
-        )
+        number = template.next_version_number() if section.number is None else section.number
+        if not section.deleted and template.versions and number <= template.versions[-1].number:
+            raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
+        values = {
+            "pushed": self.controller.now,
+            **section.values(),
+            "number": number,
+            "images": self._images(template, section),
+            "state_files": self._state_files(template, section),
+        }
+        if not section.port_forwarding:
+            values["port_forwarding"] = () if section.own_ports else None
+        return Version(**values)
 
-    def _nodes(self, path: Path, item: Data) -> None:
-        many = item.get("count", 1)
-        for n in range(1, many + 1):
-            name = _numbered((*path, "name"), item["name"], n) if "count" in item else item["name"]
-            ip = self._ip(path, item, n)
-            if many > 1 and ("id" in item or name == item["name"]):
-                what = "id" if "id" in item else "name"
-                raise InvalidScenario((*path, what), f"{many} nodes cannot share one {what}; write the number as {{n}}")
-            self._node(path, item, name, ip)
+    def _images(self, template: Template, section: VersionSection) -> tuple[File, ...]:
+        if section.images is not None:
+            return tuple(file.make() for file in section.images)
+        below = template.versions[-1].images if template.versions else ()
+        return (File(self._file_name(template, "image"), section.size or 0), *below)
 
-    def _node(self, path: Path, item: Data, name: str, ip: str | None) -> None:
-        nodes = self.controller.nodes
-        same = sum(node.name == name for node in nodes.values())
-        id = item.get("id") or randomness.make_host_uuid(self.controller.seed, "node", name, *([same] if same else []))
-        if id in nodes:
+    def _state_files(self, template: Template, section: VersionSection) -> tuple[File, ...]:
+        files = tuple(file.make() for file in section.state_files or ())
+        if section.state_size is None:
+            return files
+        return (*files, File(self._file_name(template, "state"), section.state_size))
+
+    def _file_name(self, template: Template, kind: str) -> str:
+        return randomness.make_image_file_name(self.controller.seed, template.id, len(template.history), kind)
+
+    def _nodes(self, path: Path, section: NodeSection) -> None:
+        for n in _numbers(section):
+            name = section.name if section.count is None else _numbered((*path, "name"), section.name, n)
+            ip = _ip(path, section, n)
+            if (section.count or 1) > 1 and (section.id is not None or name == section.name):
+                key = "name" if section.id is None else "id"
+                raise InvalidScenario(
+                    (*path, key), f"{section.count} nodes cannot share one {key}; write the number as {{n}}"
+                )
+            self._node(path, section, name, ip)
+
+    def _node(self, path: Path, section: NodeSection, name: str, ip: str | None) -> None:
+        known = self.controller.nodes
+        id = section.id or self._host_id("node", name, sum(node.name == name for node in known.values()))
+        if id in known:
             raise InvalidScenario((*path, "id"), f"there is another node {id}")
-        devices = [
-            UsbDevice(device["name"], device.get("location") or self._location(id, index))
-            for index, device in enumerate(item.get("usb", []))
-        ]
+        devices = tuple(self._device(id, index, device) for index, device in enumerate(section.usb))
         if ip is None:
-            ip = next(address for address in self.free_addresses if address not in self.addresses)
-        node = Node(id, name, ip, usb=tuple(devices))
-        _set(
-            node,
-            item,
-            "cpus",
-            "ram",
-            "capacity",
-            "capacity_mode",
-            "vcpu_override",
-            "ram_override",
-            "force_overrides",
-            "central_logging",
-            "arch",
-            "removals",
-            "disk_anka",
-            "cpu_load",
-        )
-        _set(node, item, heartbeat_anchor="reported", disk_size="disk", disk_other="disk_other", manual_vms="by_hand")
-        node.vlans = tuple(item.get("vlans", ()))
-        node.anka = replace(self._anka(), **item.get("anka", {}))
+            ip = next(address for address in self._free_addresses if address not in self._addresses)
+        anka = self._anka()
+        if section.anka:
+            anka = replace(anka, **section.anka.values())
+        node = Node(**{**section.values(), "id": id, "name": name, "ip": ip, "usb": devices, "anka": anka})
         if len({device.location for device in devices}) < len(devices):
             raise InvalidScenario((*path, "usb"), "two devices have the same location")
-        if not self.is_dump:
-            refuse_dump_keys(path, item, IN_A_DUMP - IN_A_SNAPSHOT if self.is_seen else IN_A_DUMP)
-        self._state(path, item, node)
-        now = self.controller.now
-        for index, cached in enumerate(item.get("cached", [])):
-            node.cached[self.names.cached((*path, "cached", index), cached)] = cached.get("used", now)
-        for index, running in enumerate(item.get("pulls", [])):
-            ref = self.names.ref((*path, "pulls", index), running)
-            node.pulls[ref] = _pull(ref, running)
-        node.overrides = turns(item) if self.is_dump else _turns_of(node)
-        over = pulls.compute_disk_usage(self.controller, node, now) + node.disk_other - node.disk_size
-        if over > 0 and not (self.is_dump or self.is_seen):
-            raise InvalidScenario((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
-        nodes[id] = node
+        refuse_foreign_keys(path, section, self.origin)
+        self.set_state(path, section, node)
+        for index, cached in enumerate(section.cached):
+            ref = self._cached((*path, "cached", index), cached)
+            node.cached[ref] = self.controller.now if cached.used is None else cached.used
+        for index, pull in enumerate(section.pulls or ()):
+            ref = self.references.version((*path, "pulls", index), pull.template, serial=pull.serial)
+            node.pulls[ref] = pull.make_pull(ref)
+        node.overrides = self.overrides(section, node)
+        self.check_disk(path, node)
+        known[id] = node
 
-    def _state(self, path: Path, item: Data, node: Node) -> None:
-        controller, now = self.controller, self.controller.now
-        timeout = controller.timings.node_timeout
-        state = NodeState(item.get("state", NodeState.ACTIVE))
-        if self.is_dump and "lost" in item:
-            node.lost_at, node.timeout_at = item["lost"], item.get("offline", now)
-        elif state is NodeState.OFFLINE:
-            node.lost_at, node.timeout_at = min(now, item.get("reported", now - timeout)), now
-        elif "lost" in item:
-            node.lost_at = min(now, item["lost"])
-            node.timeout_at = max(now + controller.timings.heartbeat, node.lost_at + timeout)
-            controller.schedule(node.timeout_at, NodeTimedOut(node.id, node.timeout_at))
-        node.condition = NodeState.ACTIVE if state is NodeState.OFFLINE else state
-        if not self.is_dump:
-            self._require_known(path, node)
+    def _device(self, node_id: str, index: int, section: UsbDeviceSection) -> UsbDevice:
+        if section.location:
+            return UsbDevice(section.name, section.location)
+        drawn = randomness.draw(self.controller.seed, node_id, f"usb {index}")
+        return UsbDevice(section.name, str(int(drawn * 900_000_000) + 100_000_000))
 
-    def _require_known(self, path: Path, node: Node) -> None:
-        try:
-            require_known_state(self.controller, node.condition)
-        except UnknownToRelease as wrong:
-            raise InvalidScenario((*path, "state"), str(wrong)) from None
+    def _cached(self, path: Path, section: CachedSection) -> VersionRef:
+        if section.template is None:
+            return self.references.cached_version(path, section.version or "")
+        return self.references.version(path, section.template, number=section.version, serial=section.serial)
 
     def _anka(self) -> AnkaVersion:
-        """What nodes run that do not say: a licence that is good for another year from the clock's start."""
+        """What nodes run whose section does not say: a licence that is good for another year from the clock's start."""
         _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
         # Guess: which Anka goes with which release; the reference has 2.1.2.
         modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
         return AnkaVersion(**modern, expires=f"{day}-{month}-{year}".lower())
 
-    def _location(self, node_id: str, index: int) -> str:
-        return str(int(randomness.draw(self.controller.seed, node_id, f"usb {index}") * 900_000_000) + 100_000_000)
-
-    def _groups(self, items: list[tuple[int, Data]]) -> None:
+    def _groups(self, sections: Sequence[GroupSection]) -> None:
         groups = self.controller.groups
-        for index, item in items:
-            same = sum(group.name == item["name"] for group in groups.values()) + 1
-            id = item.get("id") or randomness.make_controller_uuid(self.controller.seed, f"group {item['name']}", same)
+        for index, section in enumerate(sections):
+            namesakes = sum(group.name == section.name for group in groups.values())
+            id = section.id or randomness.make_controller_uuid(
+                self.controller.seed, f"group {section.name}", namesakes + 1
+            )
             if id in groups:
                 raise InvalidScenario(("groups", index, "id"), f"there is another group {id}")
-            groups[id] = Group(id, item["name"], item.get("description", ""))
-        for (index, item), group in zip(items, list(groups.values()), strict=True):
+            groups[id] = Group(**{**section.values(), "id": id})
+        for index, (section, group) in enumerate(zip(sections, groups.values(), strict=True)):
             path: Path = ("groups", index)
-            if "fallback" in item:
-                group.fallback_id = self.names.group((*path, "fallback"), item["fallback"])
-            for place, name in enumerate(item.get("nodes", [])):
-                node = self.controller.nodes[self.names.node((*path, "nodes", place), name)]
+            if section.fallback is not None:
+                group.fallback_id = self.references.group((*path, "fallback"), section.fallback)
+            for place, name in enumerate(section.nodes):
+                node = self.controller.nodes[self.references.node((*path, "nodes", place), name)]
                 if group.id not in node.groups:
                     node.groups.append(group.id)
 
-    def _memberships(self, path: Path, item: Data) -> None:
-        if "groups" in item:
-            ids = [self.names.group((*path, "groups", place), name) for place, name in enumerate(item["groups"])]
-            name = item["name"]
-            for node in self.controller.nodes.values():
-                if node.id == item.get("id") or ("id" not in item and node.name == name):
-                    node.groups = [*dict.fromkeys([*node.groups, *ids])]
+    def _memberships(self, path: Path, section: NodeSection) -> None:
+        if section.groups is None:
+            return
+        ids = [self.references.group((*path, "groups", place), name) for place, name in enumerate(section.groups)]
+        for node in self.controller.nodes.values():
+            if node.id == section.id or (section.id is None and node.name == section.name):
+                node.groups = [*dict.fromkeys([*node.groups, *ids])]
 
 
-def turns(item: Data) -> Overrides:
-    """What something was made, as a dump has it."""
-    return {each["what"]: each.get("until") for each in item.get("turns", [])}
+class AuthoredInventory(Inventory):
+    """Loads what somebody wrote: refuses what cannot be, or what the release does not know."""
+
+    origin = Origin.AUTHORED
+
+    def set_state(self, path: Path, section: NodeSection, node: Node) -> None:
+        """Set the state that is written; an Offline node has been lost for as long as that takes, if not longer."""
+        set_condition(self.controller, section, node)
+        try:
+            require_known_state(self.controller, node.condition)
+        except UnknownToRelease as refusal:
+            raise InvalidScenario((*path, "state"), str(refusal)) from None
+
+    def overrides(self, section: NodeSection, node: Node) -> Overrides:
+        """Return what the node is from the beginning. It is so for good: the end of a fault leaves it so."""
+        forced: Overrides = {what: None for what, state in STATE_OVERRIDES.items() if state is node.condition}
+        if node.lost_at is not None:
+            forced["offline"] = None
+        if node.manual_vms:
+            forced["full"] = None
+        return forced
+
+    def check_disk(self, path: Path, node: Node) -> None:
+        """Refuse a disk that is too small for what is on it."""
+        used = pulls.compute_disk_usage(self.controller, node, self.controller.now)
+        over = used + node.disk_other - node.disk_size
+        if over > 0:
+            raise InvalidScenario((*path, "disk"), f"too small by {over} bytes for what is cached and disk_other")
 
 
-def _turns_of(node: Node) -> Overrides:
-    """What a node is from the beginning it is for good: a fault that ends leaves it so."""
-    made = {what: None for what, condition in STATE_OVERRIDES.items() if condition is node.condition}
-    return {
-        **made,
-        **({"offline": None} if node.lost_at is not None else {}),
-        **({"full": None} if node.manual_vms else {}),
-    }
+def set_condition(controller: Controller, section: NodeSection, node: Node) -> None:
+    """Set a node's state as its section has it."""
+    if section.state is NodeState.OFFLINE:
+        now = controller.now
+        reported = now - controller.timings.node_timeout if section.reported is None else section.reported
+        node.lost_at, node.timeout_at = min(now, reported), now
+    elif section.state is not None:
+        node.condition = section.state
+
+
+def _numbers(section: NodeSection) -> range:
+    return range(1, (section.count or 1) + 1)
+
+
+def _ip(path: Path, section: NodeSection, n: int) -> str | None:
+    if section.ip is None or section.count is None:
+        return section.ip
+    return _numbered((*path, "ip"), section.ip, n)
 
 
 def _numbered(path: Path, text: str, n: int) -> str:
@@ -254,14 +274,3 @@ def _numbered(path: Path, text: str, n: int) -> str:
     if "{" in filled or "}" in filled:
         raise InvalidScenario(path, "the place for the number is written {n} or {n:02}")
     return filled
-
-
-def _rules(given: list[dict[str, Any]]) -> tuple[PortRule, ...]:
-    return tuple(PortRule(**rule) for rule in given)
-
-
-def _set(thing: object, item: Data, *same: str, **other: str) -> None:
-    """Set attributes from the keys of the same name, or of another; what is not given stays as it is."""
-    for attribute, key in {**{name: name for name in same}, **other}.items():
-        if key in item:
-            setattr(thing, attribute, item[key])

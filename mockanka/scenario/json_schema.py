@@ -1,4 +1,4 @@
-"""The scenario format as a JSON Schema, so that editors complete keys and mark mistakes while one types."""
+"""Writes the scenario format as a JSON Schema, so that editors complete keys and mark mistakes."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from typing import Any
 
 from marshmallow import fields as base
 
-from mockanka.scenario import fields, sections
-from mockanka.scenario.base import Strict
+from mockanka.scenario import fields
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.sections import ScenarioSection
 
-Json = dict[str, Any]
+Definition = dict[str, Any]
 NUMBER_LIKE = ["string", "number"]
 _LENGTH = r"\s*(0|(\d+(\.\d+)?(ns|us|µs|μs|ms|s|m|h))+)\s*"
 _PERCENT = r"\s*(\d{1,2}(\.\d*)?|\.\d+|100(\.0*)?)\s*%\s*"
 _AMOUNT = r"\s*\d+(\.\d+)?\s*([kKmMgGtT]?i?[bB])?\s*"
 LENGTH, PERCENT, PART = f"^{_LENGTH}$", f"^{_PERCENT}$", f"^({_PERCENT}|{_AMOUNT})$"
-"""What editors can tell of a text as one types it; the units are those of mockanka.units."""
+"""Patterns of texts with a unit; the units are those of mockanka.units."""
 
 
-def json_schema() -> Json:
-    """A JSON Schema (2020-12) of whole scenarios. An editor types YAML's scalars itself, so numbers pass as text."""
-    definitions: Json = {}
-    root = _object(sections.Scenario(), definitions)
+def json_schema() -> Definition:
+    """Return a JSON Schema (2020-12) of scenarios. Numbers pass as text, as editors give YAML's scalars their types."""
+    definitions: Definition = {}
+    root = _object(ScenarioSection.layout().schema, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "mockanka scenario",
@@ -31,97 +32,97 @@ def json_schema() -> Json:
     }
 
 
-def _object(of: Strict, definitions: Json) -> Json:
-    keys = {field.data_key or name: field for name, field in of.fields.items()}
+def _object(schema: StrictSchema, definitions: Definition) -> Definition:
+    keys = {field.data_key or name: field for name, field in schema.fields.items()}
     properties = {key: _property(field, definitions) for key, field in keys.items()}
     required = [key for key, field in keys.items() if field.required]
-    shape: Json = {"type": "object", "additionalProperties": False, "properties": properties}
+    shape: Definition = {"type": "object", "additionalProperties": False, "properties": properties}
     if required:
         shape["required"] = required
-    return {"anyOf": [{"type": "string"}, shape]} if of.text_means else shape
+    return {"anyOf": [{"type": "string"}, shape]} if schema.text_means else shape
 
 
-def _property(field: base.Field[Any], definitions: Json) -> Json:
+def _property(field: base.Field[Any], definitions: Definition) -> Definition:
     if isinstance(field, base.List):
         return {"type": "array", "items": _property(field.inner, definitions)}
     if isinstance(field, base.Nested):
-        of = field.schema
-        assert isinstance(of, Strict)
-        name = type(of).__name__
+        schema = field.schema
+        assert isinstance(schema, StrictSchema)
+        name = type(schema).__name__
         if name not in definitions:
             definitions[name] = {}
-            definitions[name] = _object(of, definitions)
+            definitions[name] = _object(schema, definitions)
         return {"$ref": f"#/$defs/{name}"}
     return _scalar(field)
 
 
 @singledispatch
-def _scalar(field: base.Field[Any]) -> Json:
+def _scalar(field: base.Field[Any]) -> Definition:
     raise TypeError(f"no JSON Schema for {field}")
 
 
 @_scalar.register
-def _(field: fields.Text) -> Json:
+def _(field: fields.Text) -> Definition:
     return {"type": NUMBER_LIKE}
 
 
 @_scalar.register
-def _(field: fields.Choice) -> Json:
+def _(field: fields.Choice) -> Definition:
     return {"enum": field.choices}
 
 
 @_scalar.register
-def _(field: fields.Choices) -> Json:
-    one = {"enum": field.choice.choices}
-    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+def _(field: fields.Choices) -> Definition:
+    choice = {"enum": field.choice.choices}
+    return {"anyOf": [choice, {"type": "array", "items": choice, "minItems": 1}]}
 
 
 @_scalar.register
-def _(field: fields.Whole) -> Json:
+def _(field: fields.Integer) -> Definition:
     limits = {"minimum": field.low, "maximum": field.high}
     return {"type": "integer", **{key: value for key, value in limits.items() if value is not None}}
 
 
 @_scalar.register
-def _(field: fields.Real) -> Json:
+def _(field: fields.Number) -> Definition:
     return {"type": "number", "exclusiveMinimum" if field.above_zero else "minimum": field.low}
 
 
 @_scalar.register
-def _(field: fields.Flag) -> Json:
+def _(field: fields.Boolean) -> Definition:
     return {"type": "boolean"}
 
 
 @_scalar.register
-def _(field: fields.Length) -> Json:
+def _(field: fields.FixedDuration) -> Definition:
     return {"type": "string", "pattern": LENGTH, "examples": ["20s", "1m30s", "250ms"]}
 
 
 @_scalar.register
-def _(field: fields.Moment) -> Json:
+def _(field: fields.Moment) -> Definition:
     return {"type": "string", "examples": ["2024-01-01T00:00:00Z"]}
 
 
 @_scalar.register
-def _(field: fields.Bandwidth) -> Json:
+def _(field: fields.Bandwidth) -> Definition:
     return {"type": "string", "examples": ["1Gbit/s", "100Mbit/s"]}
 
 
 @_scalar.register
-def _(field: fields.Size) -> Json:
+def _(field: fields.Size) -> Definition:
     return {"type": ["string", "integer"], "examples": ["20GB", "512MiB"]}
 
 
 @_scalar.register
-def _(field: fields.Ram) -> Json:
+def _(field: fields.Ram) -> Definition:
     return {"type": ["string", "integer"], "examples": ["4G", "2048M"]}
 
 
 @_scalar.register
-def _(field: fields.Duration) -> Json:
+def _(field: fields.RandomDuration) -> Definition:
     length = {"type": "string", "pattern": LENGTH}
 
-    def pair(second: Json) -> Json:
+    def pair(second: Definition) -> Definition:
         return {"type": "array", "prefixItems": [length, second], "minItems": 2, "maxItems": 2}
 
     kinds = {"uniform": pair(length), "normal": pair(length), "lognormal": pair({})}
@@ -130,40 +131,40 @@ def _(field: fields.Duration) -> Json:
 
 
 @_scalar.register
-def _(field: fields.Metadata) -> Json:
+def _(field: fields.Metadata) -> Definition:
     return {"type": "object", "additionalProperties": {"type": ["string", "integer", "boolean"]}}
 
 
 @_scalar.register
-def _(field: fields.Words) -> Json:
+def _(field: fields.TextList) -> Definition:
     return {"type": "array", "items": {"type": NUMBER_LIKE}}
 
 
 @_scalar.register
-def _(field: fields.Yes) -> Json:
+def _(field: fields.Switch) -> Definition:
     return {"const": True}
 
 
 @_scalar.register
-def _(field: fields.Percent) -> Json:
+def _(field: fields.Percentage) -> Definition:
     return {"type": "string", "pattern": PERCENT, "examples": ["40%"]}
 
 
 @_scalar.register
-def _(field: fields.Share) -> Json:
+def _(field: fields.Portion) -> Definition:
     return {"type": ["string", "integer"], "pattern": PART, "minimum": 0, "examples": ["40%", 120]}
 
 
 @_scalar.register
-def _(field: fields.Json) -> Json:
+def _(field: fields.JsonValue) -> Definition:
     return {"type": "object"} if field.only_objects else {}
 
 
 @_scalar.register
-def _(field: fields.Texts) -> Json:
+def _(field: fields.TextMapping) -> Definition:
     return {"type": "object", "additionalProperties": {"type": NUMBER_LIKE}}
 
 
 @_scalar.register
-def _(field: base.Dict) -> Json:
+def _(field: base.Dict) -> Definition:
     return {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}}

@@ -1,4 +1,4 @@
-"""What is given beside a scenario, on the command line or by a test: it beats the scenario, and outlives a reset."""
+"""Options: settings that are given beside a scenario. They beat the scenario, and a reset keeps them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mockanka.core.release import Release
 
 @dataclass(frozen=True)
 class Options:
-    """``step`` is nanoseconds; None leaves the matter to the scenario."""
+    """Settings from the command line or a test; None leaves a setting to the scenario. ``step`` is nanoseconds."""
 
     seed: int | None = None
     release: Release | None = None

@@ -1,44 +1,48 @@
-"""Pending events written and read: the kind by name, and what the event is about."""
+"""Pending events in dumps: the kind of each, what it is about, and when it is due.
+
+An event is a dataclass, and each of its fields has a key of the same name, but for those in ``_KEYS``. So an event that
+the core gains needs nothing here, unless it has a field for which ``PendingSection`` has no key.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from enum import StrEnum
+from functools import cache
+from typing import Any, get_type_hints
 
-from mockanka.core import (
-    distributions,
-    fault_effects,
-    instances,
-    nodes,
-    pulls,
-    registry,
-    removals,
-    restarts,
-    save_images,
-)
+from mockanka.core.controller import Controller
 from mockanka.core.events import Event
-from mockanka.core.license import LicenseExpired, LicenseRenewed
 from mockanka.core.templates import VersionRef
+from mockanka.scenario.base import Section, key, section
+from mockanka.scenario.fields import FixedDuration, Integer, Moment, Text
 from mockanka.scenario.source import nearest
 
-OF_INSTANCES: dict[str, Callable[[str, int], Event]] = {
-    kind.kind: kind
-    for kind in (
-        instances.Queued,
-        instances.ImageReady,
-        instances.Booted,
-        instances.Stopped,
-        instances.Terminated,
-        instances.Forgotten,
-        instances.PlannedEndReached,
-    )
-}
-OTHERS = """
-    vm_fully_reported node_override_began node_override_ended registry_override_began registry_override_ended
-    license_expired license_renewed instance_vanished instance_reappeared node_timed_out node_updated pull_ended
-    delivery_taken delivery_ended save_stage_ended template_removed restart_stage_ended
-"""
-KINDS = [*OF_INSTANCES, *OTHERS.split()]
+
+@section
+class PendingSection(Section[None]):
+    """An event that is due: its kind, what it is about, and when."""
+
+    at: int = key(Moment(required=True))
+    event: str = key(Text(required=True))
+    id: str = key(Text(required=True))
+    node: str | None = key(Text())
+    step: int | None = key(Integer(0))
+    stage: str | None = key(Text())
+    template: str | None = key(Text())
+    serial: int | None = key(Integer(0))
+    until: int | None = key(Moment())
+    what: str | None = key(Text())
+    lasts: int | None = key(FixedDuration())
+
+
+_KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
+"""Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
+
+_NOT_ENTITIES = ("registry", "license")
+"""What events can be about that has no id: the first word of their kind is in its place."""
+
 FORMER_KINDS = {
     "Queued": "instance_queued",
     "ImageReady": "instance_pulled",
@@ -68,89 +72,68 @@ FORMER_KINDS = {
 """Kinds as dumps name them that have no ``format``, and the names that these kinds have now."""
 
 
-def write(at: int, event: Event) -> dict[str, Any]:
-    """An event as an entry of ``pending``."""
-    entry: dict[str, Any] = {"at": at, "event": event.kind}
-    match event:
-        case pulls.PullEnded():
-            entry |= {"id": event.node_id, "until": event.until}
-            entry |= {"template": event.ref.template_id, "serial": event.ref.serial}
-        case nodes.NodeTimedOut():
-            entry |= {"id": event.node_id, "until": event.until}
-        case distributions.DeliveryTaken() | distributions.DeliveryEnded():
-            entry |= {"id": event.distribution_id, "node": event.node_id, "stage": event.stage.value}
-            entry |= {"until": event.until} if isinstance(event, distributions.DeliveryEnded) else {}
-        case fault_effects.NodeOverrideBegan():
-            entry |= {"id": event.node_id, "what": event.what, "lasts": event.lasts}
-        case fault_effects.NodeOverrideEnded():
-            entry |= {"id": event.node_id, "what": event.what, "until": event.until}
-        case registry.RegistryOverrideBegan():
-            entry |= {"id": "registry", "what": event.what, "lasts": event.lasts}
-        case registry.RegistryOverrideEnded():
-            entry |= {"id": "registry", "what": event.what, "until": event.until}
-        case LicenseExpired():
-            entry |= {"id": "license", "lasts": event.lasts}
-        case LicenseRenewed():
-            entry |= {"id": "license", "until": event.until}
-        case fault_effects.InstanceVanished():
-            entry |= {"id": event.instance_id, "lasts": event.lasts}
-        case fault_effects.InstanceReappeared() | instances.VmFullyReported():
-            entry |= {"id": event.instance_id}
-        case nodes.NodeUpdated():
-            entry |= {"id": event.node_id, "until": event.until}
-        case removals.TemplateRemoved():
-            entry |= {"id": event.node_id, "template": event.template_id, "until": event.until}
-        case restarts.RestartStageEnded():
-            entry |= {"id": event.instance_id, "until": event.until}
-        case save_images.SaveStageEnded():
-            entry |= {"id": event.save_id, "stage": event.stage.value}
-        case _:
-            entry |= {"id": event.instance_id, "step": event.phase}  # type: ignore[attr-defined]
-    return entry
+def _event_classes(base: type[Event] = Event) -> Iterator[type[Event]]:
+    for event_class in base.__subclasses__():
+        if "kind" in vars(event_class):
+            yield event_class
+        yield from _event_classes(event_class)
 
 
-def read(entry: Mapping[str, Any]) -> Event:
-    """The event an entry describes. ValueError if it is of no known kind or something is missing."""
-    kind, id = FORMER_KINDS.get(entry["event"], entry["event"]), entry["id"]
-    try:
-        match kind:
-            case "pull_ended":
-                return pulls.PullEnded(id, VersionRef(entry["template"], entry["serial"]), entry["until"])
-            case "node_timed_out":
-                return nodes.NodeTimedOut(id, entry["until"])
-            case "delivery_taken":
-                return distributions.DeliveryTaken(id, entry["node"], distributions.DeliveryStage(entry["stage"]))
-            case "delivery_ended":
-                stage = distributions.DeliveryStage(entry["stage"])
-                return distributions.DeliveryEnded(id, entry["node"], stage, entry["until"])
-            case "node_override_began":
-                return fault_effects.NodeOverrideBegan(id, entry["what"], entry["lasts"])
-            case "registry_override_began":
-                return registry.RegistryOverrideBegan(entry["what"], entry["lasts"])
-            case "registry_override_ended":
-                return registry.RegistryOverrideEnded(entry["what"], entry["until"])
-            case "license_expired":
-                return LicenseExpired(entry["lasts"])
-            case "license_renewed":
-                return LicenseRenewed(entry["until"])
-            case "node_override_ended":
-                return fault_effects.NodeOverrideEnded(id, entry["what"], entry["until"])
-            case "instance_vanished":
-                return fault_effects.InstanceVanished(id, entry["lasts"])
-            case "instance_reappeared":
-                return fault_effects.InstanceReappeared(id)
-            case "vm_fully_reported":
-                return instances.VmFullyReported(id)
-            case "node_updated":
-                return nodes.NodeUpdated(id, entry["until"])
-            case "template_removed":
-                return removals.TemplateRemoved(id, entry["template"], entry["until"])
-            case "restart_stage_ended":
-                return restarts.RestartStageEnded(id, entry["until"])
-            case "save_stage_ended":
-                return save_images.SaveStageEnded(id, save_images.SaveStage(entry["stage"]))
-            case _ if kind in OF_INSTANCES:
-                return OF_INSTANCES[kind](id, entry["step"])
-    except KeyError as missing:
-        raise ValueError(f"{kind} needs {missing}") from None
-    raise ValueError(f"unknown kind {kind!r}, {nearest(kind, KINDS)}")
+EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for event_class in _event_classes()}
+"""The events of the core by their kinds."""
+
+
+def describe_events(controller: Controller) -> list[PendingSection]:
+    """Return the events that are due, in the order in which they will happen."""
+    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+
+
+def describe_event(at: int, event: Event) -> PendingSection:
+    """Return the entry of an event that is due at a moment."""
+    subject = event.kind.partition("_")[0]
+    values: dict[str, Any] = {"id": subject} if subject in _NOT_ENTITIES else {}
+    for name, name_of_key, _ in _fields(type(event)):
+        value = getattr(event, name)
+        if isinstance(value, VersionRef):
+            values |= {"template": value.template_id, "serial": value.serial}
+        else:
+            values[name_of_key] = str(value) if isinstance(value, StrEnum) else value
+    return PendingSection(at=at, event=event.kind, **values)
+
+
+def read_event(section: PendingSection) -> Event:
+    """Return the event that an entry describes. ValueError if its kind is unknown, or something is missing."""
+    event_class = EVENT_CLASSES.get(section.event)
+    if event_class is None:
+        raise ValueError(f"unknown kind {section.event!r}, {nearest(section.event, list(EVENT_CLASSES))}")
+    return event_class(**{name: _read_field(section, of_key, hint) for name, of_key, hint in _fields(event_class)})
+
+
+def _read_field(section: PendingSection, name_of_key: str, field_type: type[Any]) -> Any:
+    if field_type is VersionRef:
+        return VersionRef(_required(section, "template"), _required(section, "serial"))
+    value = _required(section, name_of_key)
+    return field_type(value) if issubclass(field_type, StrEnum) else value
+
+
+def _required(section: PendingSection, name_of_key: str) -> Any:
+    value = getattr(section, name_of_key)
+    if value is None:
+        raise ValueError(f"{section.event} needs {name_of_key!r}")
+    return value
+
+
+def renamed(section: PendingSection) -> PendingSection:
+    """Return an entry of a dump without ``format`` with the name that its kind has now."""
+    return replace(section, event=FORMER_KINDS.get(section.event, section.event))
+
+
+@cache
+def _fields(event_class: type[Event]) -> list[tuple[str, str, type[Any]]]:
+    """The fields of an event: the name, the key, and the type of each."""
+    hints = get_type_hints(event_class)
+    names = [field.name for field in fields(event_class)]  # type: ignore[arg-type]
+    keys = {name: _KEYS.get(name, name) for name in names}
+    if names and names[0].endswith("_id"):
+        keys[names[0]] = "id"
+    return [(name, keys[name], hints[name]) for name in names]

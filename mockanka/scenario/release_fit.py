@@ -1,4 +1,4 @@
-"""A scenario of one release brought to life at another: what that does not know is left out, and named."""
+"""Fits a scenario of one release to another: what that one does not know is left out, and named in a note."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ REQUESTED: dict[str, tuple[str, ...]] = {
     "start-overrides": ("ports",),
     "vnc-password": ("vnc_password",),
 }
-"""What a start may have asked for, by the feature that it came with."""
+"""Keys of requests to start an instance, by the feature that they came with."""
 
 
-def of_release(asked: Release) -> Iterator[str]:
-    """A note if another release is simulated than was asked for."""
-    if asked != asked.known:
-        yield f"release {asked} is not known: {asked.known} is simulated, the nearest lower one"
+def describe_unknown(release: Release) -> Iterator[str]:
+    """Yield a note if another release is simulated than the one that is asked for."""
+    if release != release.known:
+        yield f"release {release} is not known: {release.known} is simulated, the nearest lower one"
 
 
 def fit(controller: Controller) -> list[str]:
-    """Make of a controller what its release can be; what is lost by that, each a line that names it."""
+    """Remove from a controller what its release does not know. Returns a line for each thing that is lost."""
     notes = [
         *(note for node in controller.nodes.values() for note in _fit_node(controller, node)),
-        *(note for one in controller.instances.values() for note in _fit_instance(controller, one)),
+        *(note for instance in controller.instances.values() for note in _fit_instance(controller, instance)),
     ]
     for save in controller.save_images.values():
         if save.request.cancel_on_script_failure and not controller.release.has("script-result"):
@@ -55,41 +55,41 @@ def _fit_node(controller: Controller, node: Node) -> Iterator[str]:
         yield _lost(f"node {node.name}", "the removal of templates", "template-removal")
 
 
-def _fit_instance(controller: Controller, one: Instance) -> Iterator[str]:
+def _fit_instance(controller: Controller, instance: Instance) -> Iterator[str]:
     release, plain = controller.release, StartRequest("")
     for feature, keys in REQUESTED.items():
         if release.has(feature):
             continue
-        named = [key for key in keys if getattr(one.request, key) != getattr(plain, key)]
-        given: dict[str, Any] = {key: getattr(plain, key) for key in named}
-        one.request = replace(one.request, **given)
+        defaults: dict[str, Any] = {key: getattr(plain, key) for key in keys}
+        lost = [key for key in keys if getattr(instance.request, key) != defaults[key]]
+        instance.request = replace(instance.request, **defaults)
         if feature == "script-monitoring":
-            one.script = None
-        for key in given:
-            yield _lost(f"instance {one.id}", "port_forwarding_override" if key == "ports" else key, feature)
-    _fit_state(controller, one)
-    kept = one.holds_slot or release.has("vm-kept-on-error")
-    if one.state is InstanceState.ERROR and one.vm is not None and one.vm.name and not kept:
-        one.vm = one.vm.after_failure("deleted", keep_details=False)
-        yield _lost(f"instance {one.id}", "what is known of a VM in Error", "vm-kept-on-error")
-    if one.restarting_until is not None and not release.has("restart"):
-        one.restarting_until = None
-        if one.vm is not None:
-            one.vm = replace(one.vm, status="running")
-        yield _lost(f"instance {one.id}", "its restart", "restart")
+            instance.script = None
+        for key in lost:
+            yield _lost(f"instance {instance.id}", "port_forwarding_override" if key == "ports" else key, feature)
+    _fit_state(controller, instance)
+    kept = instance.holds_slot or release.has("vm-kept-on-error")
+    if instance.state is InstanceState.ERROR and instance.vm is not None and instance.vm.name and not kept:
+        instance.vm = instance.vm.after_failure("deleted", keep_details=False)
+        yield _lost(f"instance {instance.id}", "what is known of a VM in Error", "vm-kept-on-error")
+    if instance.restarting_until is not None and not release.has("restart"):
+        instance.restarting_until = None
+        if instance.vm is not None:
+            instance.vm = replace(instance.vm, status="running")
+        yield _lost(f"instance {instance.id}", "its restart", "restart")
 
 
-def _fit_state(controller: Controller, one: Instance) -> None:
-    """What shows as another state at another release, and is the same."""
+def _fit_state(controller: Controller, instance: Instance) -> None:
+    """Show a state as the release does, where releases show the same one differently."""
     release = controller.release
-    if one.booting and one.progress_made >= 1.0:
-        _show(one, InstanceState.SCHEDULING if release.has("scheduling-after-pull") else InstanceState.PULLING)
-    if one.restarting_until is not None:
-        has_stopped = one.vm is not None and one.vm.status == "stopped"
+    if instance.booting and instance.progress_made >= 1.0:
+        _show(instance, InstanceState.SCHEDULING if release.has("scheduling-after-pull") else InstanceState.PULLING)
+    if instance.restarting_until is not None:
+        has_stopped = instance.vm is not None and instance.vm.status == "stopped"
         shows = has_stopped and release.has("restart") and not release.has("quiet-restart")
-        _show(one, InstanceState.ERROR if shows else InstanceState.STARTED)
+        _show(instance, InstanceState.ERROR if shows else InstanceState.STARTED)
 
 
-def _show(one: Instance, state: InstanceState) -> None:
-    one.state = state
-    one.timeline[-1] = one.timeline[-1]._replace(state=state)
+def _show(instance: Instance, state: InstanceState) -> None:
+    instance.state = state
+    instance.timeline[-1] = instance.timeline[-1]._replace(state=state)

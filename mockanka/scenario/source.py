@@ -1,6 +1,6 @@
-"""YAML and JSON read into plain data, with the line of every key, and refusals that point at it.
+"""Reads YAML and JSON into plain data with the line of every key, and reports problems by these lines.
 
-Scalars stay text: what they are is for the schema to say, so ``release: 1.50`` is 1.50 and not 1.5.
+Scalars stay text, and the sections decide what they are: so ``release: 1.50`` is release 1.50 and not 1.5.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from mockanka.json_text import parse_json
 Path = tuple[str | int, ...]
 DEPTH = 50
 REPEATS = 100_000
-"""How many nodes aliases may bring in again; enough for any honest scenario."""
+"""How many nodes aliases may repeat; enough for any scenario that is not an attack."""
 
 NULL, INT, BOOL = (f"tag:yaml.org,2002:{name}" for name in ("null", "int", "bool"))
 TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("null", "int", "bool", "float", "str", "timestamp", "value", "map", "seq")
 }
-"""What a value may be: nothing that YAML would build objects of."""
+"""The tags that a value may have: none of those that YAML builds objects of."""
 
 
 class Scalar(str):
-    """A YAML scalar as it was written; ``tag`` is what YAML itself takes it for."""
+    """A YAML scalar as it was written; ``tag`` is the type that YAML gives it."""
 
     tag: str
 
@@ -36,7 +36,7 @@ class Scalar(str):
         return self
 
     def resolved(self) -> str | int | bool:
-        """The whole number, true or false that YAML reads here; text where it reads anything else."""
+        """Return the whole number, true or false that YAML reads here, or the text if it reads anything else."""
         if self.tag in (INT, BOOL):
             try:
                 value = yaml.safe_load(self)
@@ -48,15 +48,15 @@ class Scalar(str):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: where, and what would be right."""
+class ScenarioProblem:
+    """A problem of a scenario: where it is, and what would be right."""
 
     path: Path
     text: str
 
 
 class ScenarioError(Exception):
-    """A scenario that cannot be used. ``problems`` has one line each, with file, line and key."""
+    """A scenario cannot be used. ``problems`` has a line of text for each problem, with file, line and key."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -65,16 +65,17 @@ class ScenarioError(Exception):
 
 @dataclass
 class Document:
-    """The data of one scenario, and where each part of it stands in its file."""
+    """The plain data of a scenario, and the line on which each part of it stands in its file."""
 
     source: str
     data: object
     lines: dict[Path, int] = field(default_factory=dict)
 
-    def error(self, problems: list[Problem]) -> ScenarioError:
+    def error(self, problems: list[ScenarioProblem]) -> ScenarioError:
+        """Return the error that reports problems, in the order of their lines."""
         return ScenarioError([self._place(problem) for problem in sorted(problems, key=self._order)])
 
-    def _order(self, problem: Problem) -> int:
+    def _order(self, problem: ScenarioProblem) -> int:
         return self._line(problem.path) or 0
 
     def _line(self, path: Path) -> int | None:
@@ -82,40 +83,40 @@ class Document:
             path = path[:-1]
         return self.lines.get(path)
 
-    def _place(self, problem: Problem) -> str:
+    def _place(self, problem: ScenarioProblem) -> str:
         line = self._line(problem.path)
         where = f"{self.source}:{line}" if line else self.source
         return f"{where}: {shown(problem.path)}: {problem.text}" if problem.path else f"{where}: {problem.text}"
 
 
 def shown(path: Path) -> str:
-    """A path as people write it: ``nodes[0].capacity``."""
+    """Return a path as people write it: ``nodes[0].capacity``."""
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def problems_in(messages: object, path: Path = ()) -> list[Problem]:
-    """The refusals of the schema, which stand in a tree of their own, as a list of places."""
+def problems_in(messages: object, path: Path = ()) -> list[ScenarioProblem]:
+    """Return the messages of marshmallow's ValidationError, which are a tree by keys, as a list of problems."""
     if isinstance(messages, dict):
-        found: list[Problem] = []
+        found: list[ScenarioProblem] = []
         for key, below in messages.items():
             found += problems_in(below, path if key in ("_schema", "value", "key") and path else (*path, key))
         return found
     if isinstance(messages, list):
         return [problem for text in messages for problem in problems_in(text, path)]
     place = () if path == ("_schema",) else path
-    return [Problem(place, str(messages))]
+    return [ScenarioProblem(place, str(messages))]
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """What was probably meant, ready to stand at the end of a message."""
+    """Return the end of a message about an unknown word: the known word that is most similar, or all that are known."""
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known are {', '.join(sorted(known))}" if known else "there are none"
 
 
-def read_yaml(text: str, source: str) -> Document:
-    """A document out of YAML text; ScenarioError with the line if it is none."""
+def document_from_yaml(text: str, source: str) -> Document:
+    """Return the document of a YAML text; ``source`` names it in errors. Raises ScenarioError."""
     document = Document(source, {})
     try:
         loader = yaml.SafeLoader(text)
@@ -125,28 +126,28 @@ def read_yaml(text: str, source: str) -> Document:
                 document.data = _Converter(loader, document).convert(node, ())
         finally:
             loader.dispose()
-    except yaml.reader.ReaderError as wrong:
-        line = text.count("\n", 0, wrong.position) + 1
-        raise ScenarioError([f"{source}:{line}: not valid YAML: {wrong.reason}"]) from None
-    except yaml.MarkedYAMLError as wrong:
-        mark = wrong.problem_mark or wrong.context_mark
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ScenarioError([f"{source}:{line}: not valid YAML: {error.reason}"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
         where = f":{mark.line + 1}" if mark else ""
-        raise ScenarioError([f"{source}{where}: not valid YAML: {wrong.problem or wrong.context}"]) from None
+        raise ScenarioError([f"{source}{where}: not valid YAML: {error.problem or error.context}"]) from None
     except RecursionError:
         raise ScenarioError([f"{source}: is nested too deep"]) from None
     return document
 
 
-def read_json(text: str | bytes, source: str) -> Document:
-    """A document out of JSON text."""
+def document_from_json(text: str | bytes, source: str) -> Document:
+    """Return the document of a JSON text; ``source`` names it in errors. Raises ScenarioError."""
     try:
         return Document(source, parse_json(text))
-    except (ValueError, RecursionError) as wrong:
-        raise ScenarioError([f"{source}: not valid JSON: {wrong}"]) from None
+    except (ValueError, RecursionError) as error:
+        raise ScenarioError([f"{source}: not valid JSON: {error}"]) from None
 
 
 class _Converter:
-    """Turns the nodes of one YAML text into plain data, and notes the lines."""
+    """Converts the nodes of a YAML text to plain data, and records their lines."""
 
     def __init__(self, loader: yaml.SafeLoader, document: Document) -> None:
         self.loader = loader
@@ -158,15 +159,18 @@ class _Converter:
     def convert(self, node: yaml.Node, path: Path) -> object:
         self.document.lines[path] = node.start_mark.line + 1
         if node in self.above or len(path) > DEPTH:
-            raise self.document.error([Problem(path, "is nested in itself, or too deep")])
+            raise self._error(path, "is nested in itself, or too deep")
         if node.tag not in TAGS:
-            raise self.document.error([Problem(path, f"{node.tag.rpartition(':')[2]} is no kind of value here")])
+            raise self._error(path, f"{node.tag.rpartition(':')[2]} is no kind of value here")
         if isinstance(node, yaml.ScalarNode):
             return None if node.tag == NULL else Scalar(node.value, node.tag)
         self.above.append(node)
         data = self._mapping(node, path) if isinstance(node, yaml.MappingNode) else self._sequence(node, path)
         self.above.pop()
         return data
+
+    def _error(self, path: Path, text: str) -> ScenarioError:
+        return self.document.error([ScenarioProblem(path, text)])
 
     def _sequence(self, node: yaml.Node, path: Path) -> list[object]:
         self._count(node, path)
@@ -179,21 +183,21 @@ class _Converter:
         result: dict[str, object] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise self.document.error([Problem(path, f"line {key.start_mark.line + 1}: a key must be a word")])
+                raise self._error(path, f"line {key.start_mark.line + 1}: a key must be a word")
             place = (*path, key.value)
             if own.count(key.value) > 1:
                 self.document.lines[place] = key.start_mark.line + 1
-                raise self.document.error([Problem(place, "stands here twice")])
+                raise self._error(place, "stands here twice")
             result[key.value] = self.convert(value, place)
             self.document.lines[place] = key.start_mark.line + 1
         return result
 
     def _count(self, node: yaml.Node, path: Path) -> None:
-        """Note a node's own keys the first time; after that it comes from an alias, and those must not multiply."""
+        """Record a node's own keys the first time; later times it comes from an alias, and these must not multiply."""
         if node in self.own_keys:
             self.repeats += len(node.value) + 1
             if self.repeats > REPEATS:
-                raise self.document.error([Problem(path, "aliases bring in too much")])
+                raise self._error(path, "aliases bring in too much")
             return
         keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
         self.own_keys[node] = [key.value for key in keys if isinstance(key, yaml.ScalarNode)]

@@ -23,11 +23,10 @@ from mockanka.server.http_messages import Disconnected, Receive, Response, Send,
 from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
 from mockanka.server.wsgi_bridge import call_wsgi
 from mockanka.simulator.client_monitor import ids_of_start
-from mockanka.simulator.journal import MAX_ENTRY_RESPONSE, JournalEntry, parse_body_or_none
+from mockanka.simulator.journal import MAX_ENTRY_RESPONSE, VM_PATH, JournalEntry, parse_body_or_none
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
-POLLED_PATH = "/api/v1/vm"
 POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 MAX_READ = 64 * MAX_BODY
 """Bytes of a body that are read, though not kept, so that the client gets the refusal of a body that is too long."""
@@ -57,7 +56,7 @@ class Call:
     @property
     def is_poll(self) -> bool:
         """Whether it is a GET of instances."""
-        return self.entry.path == POLLED_PATH and self.entry.method == "GET"
+        return self.entry.path == VM_PATH and self.entry.method == "GET"
 
 
 class Gateway:
@@ -121,8 +120,8 @@ class Gateway:
 
     def _is_plain_poll(self, scope: Any) -> bool:
         """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
-        may_have_fault = self.simulator.controller.faults.at_the_door
-        return not may_have_fault and scope["path"] == POLLED_PATH and scope["method"] == "GET"
+        may_have_fault = self.simulator.controller.faults.has_response_rules
+        return not may_have_fault and scope["path"] == VM_PATH and scope["method"] == "GET"
 
     def _enter_journal(self, scope: Any, body: bytes, length: int, is_plain_poll: bool) -> Call:
         began = time.perf_counter_ns()
@@ -139,10 +138,10 @@ class Gateway:
     def _find_fault(self, call: Call) -> ResponseFault | None:
         """Return the fault of the first rule that fires, or None."""
         controller, entry = self.simulator.controller, call.entry
-        if not controller.faults.at_the_door:
+        if not controller.faults.has_response_rules:
             return None
         last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
-        rule = controller.faults.at_request(
+        rule = controller.faults.match_request(
             controller.seed,
             entry.method,
             entry.path,
@@ -169,7 +168,7 @@ class Gateway:
         if call.is_poll:
             simulator.client_monitor.record_poll(entry, answered=acts and is_faithful)
         if response is not None:
-            if entry.path == POLLED_PATH and entry.method == "POST":
+            if entry.path == VM_PATH and entry.method == "POST":
                 entry.instances = ids_of_start(response.content)
             remarks = simulator.app.remarks
             simulator.client_monitor.record_request(entry, remarks, call.body, response.status, response.content)

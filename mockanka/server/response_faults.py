@@ -350,7 +350,7 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
     Delays are drawn by the seed of the controller, unless the rule has its own. ``last`` is the response that the same
     GET had before; a rule that repeats it needs one.
     """
-    do = rule.do
+    do = rule.action
     common: dict[str, Any] = {"delay": _draw_delay(rule, seed)}
     if do.acts is not None:
         common["acts"] = do.acts
@@ -379,6 +379,6 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
 
 
 def _draw_delay(rule: FaultRule, seed: int) -> int:
-    if rule.do.delay is None:
+    if rule.action.delay is None:
         return 0
-    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
+    return rule.action.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))

@@ -13,7 +13,7 @@ from mockanka.core.lifecycle import LIVE_STATES, InstanceState
 from mockanka.core.operations import methods_by_path
 from mockanka.scenario.source import nearest
 from mockanka.simulator.client_report import ClientFinding, Report
-from mockanka.simulator.journal import parse_body_or_none
+from mockanka.simulator.journal import VM_PATH, parse_body_or_none
 from mockanka.units import SECOND
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from mockanka.core.instance_record import Instance
     from mockanka.simulator.journal import Journal, JournalEntry
 
-INSTANCES_PATH = "/api/v1/vm"
 OK_START, FAIL_START = b'{"status":"OK"', b'{"status":"FAIL"'
-MAX_FINDINGS = 1_000
+MAX_CLIENT_FINDINGS = 1_000
 """Different findings that are kept; more are only counted."""
 MAX_POLL_TARGETS = 1_000
 """Instances whose polls are counted."""
@@ -115,7 +114,7 @@ class ClientMonitor:
             self._find("deprecated-fields", f"{entry.method} {entry.path}: {text}", entry)
         if remarks.broken is not None:
             self._find("contract", f"{entry.method} {entry.path}: {remarks.broken}", entry)
-        if entry.path == INSTANCES_PATH and entry.method == "POST":
+        if entry.path == VM_PATH and entry.method == "POST":
             self._record_start(entry, fields, body)
         self._record_ids(entry, fields, content)
 
@@ -141,7 +140,7 @@ class ClientMonitor:
     def _add(self, finding: ClientFinding, entry: JournalEntry) -> None:
         """Count a request for a finding, known or new; beyond the limit new ones are only counted."""
         key = (finding.kind, finding.message)
-        if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
+        if key not in self._findings and len(self._findings) >= MAX_CLIENT_FINDINGS:
             self._more += 1
             return
         self._findings.setdefault(key, finding).count_request(entry.number)
@@ -223,7 +222,7 @@ class ClientMonitor:
             self._known_ids.update(ids)
             if entry.method == "POST":
                 self._known_ids |= _created_ids(json.loads(content).get("body"))
-            elif entry.method == "DELETE" and entry.path == INSTANCES_PATH:
+            elif entry.method == "DELETE" and entry.path == VM_PATH:
                 self._terminated.update(ids)  # whatever a fault makes of it, the client has done its part
                 ended = {start.number for id in ids if (start := self._starts.get(id))}
                 self._lost_starts = [start for start in self._lost_starts if start.number not in ended]

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl
 from mockanka.json_text import parse_json
 from mockanka.units import SECOND, format_moment
 
-RESTART_PATH = "/api/v1/rpc/vm/restart"
+VM_PATH = "/api/v1/vm"
+RESTART_VM_PATH = "/api/v1/rpc/vm/restart"
 MAX_ENTRIES = 10_000
 """Requests that are kept; the oldest go first."""
 MAX_ENTRY_BODY = 64 * 1024
@@ -71,11 +72,11 @@ class JournalEntry:
     @property
     def concerned_instances(self) -> tuple[str, ...]:
         """The ids of the instances that the request started, or that it names."""
-        if self.instances or self.path not in ("/api/v1/vm", "/api/v1/image", RESTART_PATH):
+        if self.instances or self.path not in (VM_PATH, "/api/v1/image", RESTART_VM_PATH):
             return self.instances
         body = self.body
-        id = body.get("instance_id" if self.path == RESTART_PATH else "id") if isinstance(body, dict) else None
-        if self.path == "/api/v1/vm":
+        id = body.get("instance_id" if self.path == RESTART_VM_PATH else "id") if isinstance(body, dict) else None
+        if self.path == VM_PATH:
             id = self.query.get("id") or id
         return (id,) if isinstance(id, str) and id else ()
 

@@ -12,9 +12,9 @@ from mockanka.api.app import create_app
 from mockanka.core import failures, fault_effects, instances, nodes, transitions
 from mockanka.core.errors import NotFound
 from mockanka.core.faults import FaultRule
-from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules, sections
+from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules
 from mockanka.scenario.references import InvalidScenario
-from mockanka.scenario.source import Document, Path, Problem, problems_in
+from mockanka.scenario.source import Document, Path, ScenarioProblem, problems_in
 from mockanka.simulator import timeline
 from mockanka.simulator.client_monitor import ClientMonitor, PollRate
 from mockanka.simulator.client_report import Report
@@ -63,8 +63,8 @@ class Simulator:
         """Return the whole state as a scenario."""
         self.controller.advance()
         data = dump(self.controller)
-        rate = self.scenario.data.get("report")
-        return {**data, "report": sections.Report().dump(rate)} if rate else data
+        rate = self.scenario.section.report.dump()
+        return {**data, "report": rate} if rate else data
 
     def report(self) -> Report:
         """Return what the client did wrong so far."""
@@ -90,10 +90,12 @@ class Simulator:
     def _add_fault(self, path: Path, item: object) -> FaultRule:
         document = Document("fault", item)
         try:
-            rule = fault_rules.make(self.controller, path, fault_rules.FAULT.load(item))  # type: ignore[arg-type]
+            rule = fault_rules.read_rule(self.controller, path, fault_rules.FaultSection.load(item))
         except ValidationError as error:
             problems = problems_in(error.messages)
-            raise document.error([Problem((*path, *problem.path), problem.text) for problem in problems]) from None
+            raise document.error(
+                [ScenarioProblem((*path, *problem.path), problem.text) for problem in problems]
+            ) from None
         except InvalidScenario as error:
             raise document.error([error.problem]) from None
         self.controller.faults.add(rule)
@@ -126,7 +128,7 @@ class Simulator:
         elif action == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:
-            transitions.vanish(self.controller, instance, message or "vanished")
+            transitions.vanish_instance(self.controller, instance, message or "vanished")
         self.controller.advance()
 
     def describe_instance(self, instance_id: str) -> dict[str, Any]:
@@ -138,4 +140,4 @@ class Simulator:
         return timeline.describe_instance(self.controller, self.journal, self.client_monitor, instance_id)
 
     def _rate(self) -> PollRate:
-        return PollRate(**self.scenario.data.get("report", {}))
+        return PollRate(**self.scenario.section.report.given())

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mockanka.core import fault_effects, time_control
+from mockanka.core import nodes, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalTransition, NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
@@ -143,7 +143,7 @@ class Anka:
 
         def override() -> str:
             try:
-                node = fault_effects.node_by_id_or_name(self._simulator.controller, name)
+                node = nodes.find_node_by_id_or_name(self._simulator.controller, name)
                 self._simulator.override_node(node.id, state, at_once)
             except NoSuchNode:
                 known = [node.name for node in self._simulator.controller.nodes.values()]

@@ -221,7 +221,7 @@ def view_instance(controller: Controller, started_by: Callable[[str], int | None
         message=instance.message,
         template=controller.templates[instance.ref.template_id].name,
         template_id=instance.ref.template_id,
-        tag=templates.version_of(controller, instance.ref).tag,
+        tag=templates.get_version(controller, instance.ref).tag,
         name=request.name,
         external_id=request.external_id,
         node=node.name if node else None,
@@ -250,7 +250,7 @@ def view_node(controller: Controller, id: str) -> NodeView:
     """Return the view of a node."""
     node = controller.nodes[id]
     cached = [
-        f"{controller.templates[ref.template_id].name}:{templates.version_of(controller, ref).tag}"
+        f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}"
         for ref in node.cached
         if pulls.is_cached(controller, node, ref)
     ]

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from mockanka.check.write_checks import find_write_target
 from mockanka.contract.exchange import Exchange
 from mockanka.remote.client import ClientOptions, ControllerError
 from tests.check.simulated import SimulatedController, check_simulated, failures, remaining_objects
+from tests.conftest import FULL
 
 REQUESTS_OF_A_RUN = 170
 """A lower bound of the requests of a run in write mode on a named node."""
@@ -60,8 +62,17 @@ def test_a_run_has_at_least_the_requests_that_are_interrupted_here() -> None:
     assert REQUESTS_OF_A_RUN <= len(simulated.exchanges)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(5, REQUESTS_OF_A_RUN, 11))
+def interruptions(first: int, step: int) -> list[Any]:
+    """Return requests all through a run, by number, each before it is handled or after it; in full both."""
+    return [
+        pytest.param(at, after, id=f"{at}-{'after' if after else 'before'}")
+        for at in range(first, REQUESTS_OF_A_RUN, step)
+        for after in (False, True)
+        if FULL or after == at % 2
+    ]
+
+
+@pytest.mark.parametrize(("at", "after"), interruptions(5, 11))
 def test_an_interrupt_leaves_no_objects(at: int, after: bool) -> None:
     """The interrupt may come before any request has its effect, or after it and before the response."""
     simulated = FailingOnce(at, interrupt, after)
@@ -90,8 +101,7 @@ def test_an_interrupt_of_a_changing_request_leaves_no_objects() -> None:
         assert [] == remaining_objects(simulated.controller)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("at", range(10, REQUESTS_OF_A_RUN, 13))
+@pytest.mark.parametrize(("at", "after"), interruptions(10, 13))
 def test_a_broken_connection_leaves_no_objects(at: int, after: bool) -> None:
     """The request is reported as unanswered, and the run continues."""
     simulated = FailingOnce(at, break_connection, after)

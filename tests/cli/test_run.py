@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import pty
@@ -11,16 +12,22 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryFile
+from unittest.mock import patch
 
 import pytest
 
+from mockanka.cli.main import main
 from mockanka.serving import listen
 
 PYTHON = sys.executable
 TIMEOUT = 20.0
+
+# A loop that hangs in this process hears no signal, so a thread must end it.
+pytestmark = pytest.mark.timeout(60, method="thread")
 
 HTTP = """
 import json, os, sys, urllib.request as web
@@ -45,12 +52,33 @@ def clean_environment(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run ``mockanka run`` with these arguments until it ends."""
+    """Run ``mockanka run`` in this process, with these arguments, until it ends."""
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile("w+")) for _ in range(2)]
+        for number, (stream, file) in enumerate(zip((redirect_stdout, redirect_stderr), files, strict=True), start=1):
+            own = os.dup(number)
+            stack.callback(os.close, own)
+            stack.callback(os.dup2, own, number)
+            os.dup2(file.fileno(), number)
+            stack.enter_context(stream(stack.enter_context(open(number, "w", 1, closefd=False))))
+        stack.enter_context(patch.dict(os.environ, clean_environment(env), clear=True))
+        stack.callback(gc.unfreeze)
+        with pytest.raises(SystemExit) as ended:
+            main.main(["run", *args], "mockanka")
+        for file in files:
+            file.seek(0)
+        return subprocess.CompletedProcess(args, int(str(ended.value.code)), *(file.read() for file in files))
+
+
+def run_process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``mockanka run`` in a process of its own, with these arguments, until it ends."""
     command = [PYTHON, "-m", "mockanka", "run", *args]
     return subprocess.run(command, capture_output=True, text=True, env=clean_environment(env), timeout=TIMEOUT)
 
 
-def run_python(code: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    code: str, *args: str, run: Callable[..., subprocess.CompletedProcess[str]] = run, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run a Python program with a controller whose clock is manual."""
     return run("--clock", "manual", *args, "--", PYTHON, "-c", code, **env)
 
@@ -162,7 +190,7 @@ def test_standard_input_is_the_commands() -> None:
 @pytest.mark.parametrize("status", [0, 1, 3, 255])
 def test_the_commands_status_is_passed_on(status: int) -> None:
     """``run`` ends with the status of the command."""
-    assert status == run("--", "sh", "-c", f"exit {status}").returncode
+    assert status == run_process("--", "sh", "-c", f"exit {status}").returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
@@ -300,7 +328,9 @@ def test_a_command_without_dashes_is_an_error() -> None:
 
 def test_standard_output_is_the_commands_alone() -> None:
     """Mockanka prints nothing there; the report is on standard error, after the command's own output."""
-    done = run_python(HTTP + "sys.stdout.write('out'); sys.stderr.write('error\\n'); ask('/api/v1/vm')")
+    done = run_python(
+        HTTP + "sys.stdout.write('out'); sys.stderr.write('error\\n'); ask('/api/v1/vm')", run=run_process
+    )
     lines = done.stderr.splitlines()
 
     assert "out" == done.stdout
@@ -496,7 +526,7 @@ def test_delayed_responses_do_not_keep_it_from_ending() -> None:
         + "while not ask('/_mock/requests', base=control)['requests']: pass\n"
     )
     began = time.monotonic()
-    done = run("--", PYTHON, "-c", code)
+    done = run_process("--", PYTHON, "-c", code)
 
     assert 0 == done.returncode, done.stderr
     assert "mockanka report: 1 request\n" in done.stderr

@@ -260,11 +260,11 @@ def started_means_that_it_can_be_reached(anka: Anka, release: Release) -> None:
 
 @pytest.mark.parametrize("name", [name for name in shipped() if name != "ssh-second"])
 def test_templates_have_ssh_first(name: str) -> None:
-    """In every scenario that ships ssh is the first port, but for the one that shows the effect of another order."""
-    templates = Scenario.find(name).data.get("templates", [])
-    rules = [template["port_forwarding"] for template in templates if template.get("port_forwarding")]
+    """In every scenario that ships, but for the one that shows what comes of another order."""
+    templates = Scenario.find(name).section.templates
+    rules = [template.port_forwarding for template in templates if template.port_forwarding]
 
-    assert [22] * len(rules) == [first["guest_port"] for first, *_ in rules]
+    assert [22] * len(rules) == [first.guest_port for first, *_ in rules]
 
 
 @item(11)

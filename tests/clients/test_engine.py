@@ -14,7 +14,7 @@ from tests.clients.jenkins import Jenkins
 
 
 def test_values_replace_their_names() -> None:
-    """A text that is only a name becomes the value itself, a name inside a text a text; values may be optional."""
+    """A text that is only a name becomes the value, a name inside a text becomes text; values may be optional."""
     template = {"id": "<id>", "tag": "<tag?>", "text": "at <id>", "list": ["<id>"], "$ts": "$ts", "on": True}
 
     assert {"id": 7, "text": "at 7", "list": [7], "$ts": "$ts", "on": True} == fill(template, {"id": 7, "tag": None})

@@ -15,7 +15,7 @@ from tests.clients.clients import RELEASES, Outcome, at, by_release, outcome_of
 from tests.clients.exporter import INTERVAL, Exporter
 from tests.clients.mgmtcl import Mgmtcl
 
-LIVELY = [name for name in shipped() if "faults" not in Scenario.find(name).data]
+LIVELY = [name for name in shipped() if not Scenario.find(name).section.faults]
 
 
 def scrape_while_instances_run(anka: Anka) -> None:

@@ -109,13 +109,13 @@ STALL = {"stall": True}
 NO_IP = {"without": ["ip"]}
 # All poll after their limit, not at it. The VM is Started after 21 s.
 LIMITS = {
-    "jenkins, scheduling": Limit("jenkins", "schedule", STALL, "Scheduling for more than 1800 s", 1805),
+    "jenkins, scheduling": Limit("jenkins", "schedule", STALL, "Scheduling for more than 1800 s", 1805, leap=1500),
     "jenkins, no port": Limit(
         "jenkins", "start", {"without": ["ip", "port_forwarding"]}, "the VM has no address", 30 + 6 * 10
     ),
-    "teamcity, scheduling": Limit("teamcity", "schedule", STALL, "Scheduling for more than 3600 s", 3604),
+    "teamcity, scheduling": Limit("teamcity", "schedule", STALL, "Scheduling for more than 3600 s", 3604, leap=3000),
     "teamcity, pulling": Limit(
-        "teamcity", "pull", STALL, "Pulling for more than 21600 s", 8 + 21604, COLD, leap=21000, sleeps=2
+        "teamcity", "pull", STALL, "Pulling for more than 21600 s", 8 + 21604, COLD, leap=21400, sleeps=2
     ),
     "teamcity, no address": Limit("teamcity", "start", NO_IP, "the VM has no address", 24 + 124),
     "gitlab-runner, starting": Limit("gitlab-runner", "schedule", STALL, "not Started within 5400 s", 5402, leap=5000),

@@ -36,7 +36,7 @@ def run_command(folder: Path, *command: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         ["mockanka", "run", "cold-cache", "--clock", "manual", "--", *command],
         cwd=folder,
-        env=environment(folder),
+        env={**environment(folder), "CGO_ENABLED": "0"},  # as in the tests of the examples, so that Go compiles once
         capture_output=True,
         text=True,
         timeout=120,

@@ -45,8 +45,8 @@ from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.operations import OPERATION_METHODS
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.scenario import Options, Scenario, dump
-from mockanka.scenario.base import Strict
-from mockanka.scenario.fault_sections import Fault, FaultDo, FaultMatch
+from mockanka.scenario.base import StrictSchema
+from mockanka.scenario.fault_rules import FaultActionSection, FaultMatchSection, FaultSection
 from mockanka.server.asgi import Gateway
 from mockanka.simulator.client_report import FINDING_KINDS
 from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
@@ -327,12 +327,12 @@ def test_the_paths_are_those_of_the_links() -> None:
         (Reset, ["Reset"]),
         (Fate, ["Fate"]),
         (Turn, ["Turn"]),
-        (Fault, ["FaultRule"]),
-        (FaultMatch, ["MatchAtTheDoor", "MatchInLife"]),
-        (FaultDo, ["FaultDo"]),
+        (FaultSection.layout().schema_class, ["FaultRule"]),
+        (FaultMatchSection.layout().schema_class, ["MatchAtTheDoor", "MatchInLife"]),
+        (FaultActionSection.layout().schema_class, ["FaultDo"]),
     ],
 )
-def test_the_keys_are_those_that_are_read(of: type[Strict], names: list[str]) -> None:
+def test_the_keys_are_those_that_are_read(of: type[StrictSchema], names: list[str]) -> None:
     """Every key that the code reads is described with words of its own, and no other; other keys are refused."""
     schemas = [named(name) for name in names]
     read = {field.data_key or name: field for name, field in of().fields.items()}
@@ -580,8 +580,9 @@ def test_a_stream_of_events_is_as_described() -> None:
 
 UNSAID = (
     "is longer than a thousand years",
+    "is longer than any amount is written",
     "beyond the year 9000",
-    "must be longer than nothing",
+    "must be longer than zero",
     "a bandwidth must be more than zero",
     "is more than 1000000000000000000 bytes",
     "is no part",  # a part of more bytes than that
@@ -590,7 +591,7 @@ UNSAID = (
     "no operation has the path",
     "takes no",
     "there is another fault",
-    "so it would never strike",
+    "so it would never be applied",
     "only the answer to a GET can be repeated",  # of a path that has one
 )
 """Why a rule or a length that the document allows may be refused all the same: its words say so, no schema can."""
@@ -1016,7 +1017,7 @@ def test_a_reset_at_the_very_beginning_stays_one(world: World) -> None:
 
     assert "0%" == answer.get_json()["do"].get("at")
     assert rule is not None
-    assert 0.0 == rule.do.at
+    assert 0.0 == rule.action.at
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,11 @@ def corners() -> Controller:
 
 
 def template_of(controller: Controller, name: str) -> str:
-    return next(each.id for each in controller.templates.values() if each.name == name)
+    return next(template.id for template in controller.templates.values() if template.name == name)
 
 
 def node_of(controller: Controller, name: str) -> str:
-    return next(each.id for each in controller.nodes.values() if each.name == name)
+    return next(node.id for node in controller.nodes.values() if node.name == name)
 
 
 def start(controller: Controller, template: str, count: int = 1, **more: Any) -> list[str]:
@@ -124,7 +124,7 @@ def test_a_distribution_on_its_way_survives(seconds: float) -> None:
 def test_a_distribution_to_nobody_survives() -> None:
     """A distribution to a group without nodes goes to no node after the dump either."""
     controller = corners()
-    nobody = next(each.id for each in controller.groups.values() if each.name == "nobody")
+    nobody = next(group.id for group in controller.groups.values() if group.name == "nobody")
     distributions.create_distribution(controller, template_of(controller, "layered"), group_id=nobody)
 
     check(controller)
@@ -172,7 +172,7 @@ def test_events_of_one_moment_keep_their_order() -> None:
     for id in list(controller.instances)[::3]:
         instances.terminate_instance(controller, id)
 
-    dues = [at for at, _ in controller.queue.live(controller)]
+    dues = [at for at, _ in controller.queue.current_events(controller)]
     assert len(dues) > 3 * len(set(dues))
     check(controller)
 
@@ -199,8 +199,8 @@ def test_a_node_that_comes_back_after_the_dump_does_so_in_both() -> None:
     nodes.lose_node(controller, single)
     pass_time(controller, 100)
     copy = by_yaml(controller)
-    for each in (controller, copy):
-        nodes.restore_node(each, single)
+    for loaded in (controller, copy):
+        nodes.restore_node(loaded, single)
 
     assert state_of(controller) == state_of(copy)
     assert story(controller) == story(copy)
@@ -264,7 +264,7 @@ def test_a_pinned_node_that_was_deleted_survives() -> None:
 
 
 def test_deleted_templates_survive_with_who_runs_on_them() -> None:
-    """A template that left the registry lives on in instances and caches, also in the dump."""
+    """A template that was deleted from the registry is still in instances and caches after the dump."""
     office = client.office()
     office.do("DELETE", "registry/vm", None, query=f"id={client.TEMPLATE}")
 

@@ -11,13 +11,14 @@ from mockanka.core import distributions, fault_effects, instances, nodes, save_i
 from mockanka.core.controller import Controller
 from mockanka.core.faults import EVENT_MATCH_KEYS, LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction
 from mockanka.core.instance_record import StartRequest
-from mockanka.core.operations import OPERATION_METHODS
+from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.save_images import SaveRequest
-from mockanka.scenario import Scenario, ScenarioError, dump, fault_rules, to_yaml
-from mockanka.scenario.fault_sections import ALL_OPERATIONS, Fault
-from tests.controllers import CORNERS, controller_of, pass_time, put_in_force, state_of
+from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
+from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
+from tests.conftest import FULL
+from tests.controllers import CORNERS, add_rule, controller_of, pass_time, state_of
 
-LAND = """\
+INVENTORY = """\
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
   - {name: win, versions: [{tag: only, size: 1GB}]}
@@ -31,9 +32,9 @@ faults:
 """Nine lines that are right; the first fault stands on line 10."""
 
 
-def problems_of(text: str, land: str = LAND) -> list[str]:
+def problems_of(text: str, inventory: str = INVENTORY) -> list[str]:
     with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(land + text, "w.yaml").controller()
+        Scenario.from_yaml(inventory + text, "w.yaml").controller()
     return raised.value.problems
 
 
@@ -74,7 +75,7 @@ REFUSED = {
     "{match: {event: started}, do: {fail: x, after: 3 min}}": (
         ("do.after", "'3 min' is no duration: write it like 20s, 1m30s or 250ms"),
     ),
-    "{match: {event: pull}, do: {stall: true, for: 0s}}": (("do.for", "must be longer than nothing"),),
+    "{match: {event: pull}, do: {stall: true, for: 0s}}": (("do.for", "must be longer than zero"),),
     "{match: {event: pull}, do: {stall: false}}": (("do.stall", "is true, or left out"),),
     "{match: {event: start}, do: {without: []}}": (("do.without", "is empty"),),
     "{match: {event: pull}, do: {bandwidth: fast}}": (
@@ -83,7 +84,7 @@ REFUSED = {
     "{do: {status: 100}}": (("do.status", "100 is not between 200 and 599"),),
     "{do: {status: 600}}": (("do.status", "600 is not between 200 and 599"),),
     "{do: {delay: fast}}": (("do.delay", "'fast' is no duration: write it like 20s, 1m30s or 250ms"),),
-    "{do: {refuse: 0s}}": (("do.refuse", "must be longer than nothing"),),
+    "{do: {refuse: 0s}}": (("do.refuse", "must be longer than zero"),),
     "{match: {event: script}, do: {exit: x}}": (("do.exit", "'x' is not a whole number"),),
     "{do: {status: 500}, times: 0}": (("times", "0 is not between 1 and 1000000000"),),
     "{do: {status: 500}, skip: -1}": (("skip", "-1 is not between 0 and 1000000000"),),
@@ -98,12 +99,12 @@ REFUSED = {
     # what does not go together
     "{match: {event: pull}, do: {}}": (("do", "it must have one of fail, stall, bandwidth, node, registry, vanish"),),
     "{match: {event: pull}, do: {at: 40%}}": (
-        ("do", "at is nothing to do at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish"),
+        ("do", "at is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish"),
     ),
     "{match: {event: pull}, do: {status: 500}}": (
         (
             "do",
-            "status is nothing to do at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
+            "status is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
         ),
     ),
     "{match: {event: pull}, do: {fail: x, for: 3s}}": (
@@ -115,22 +116,18 @@ REFUSED = {
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
     ),
-    "{do: {refuse: 3s, delay: 3s}}": (
-        ("do", "delay does not go with refuse at the door; with refuse goes nothing else"),
-    ),
+    "{do: {refuse: 3s, delay: 3s}}": (("do", "delay does not go with refuse; with refuse goes nothing else"),),
     "{do: {vanish: true}}": (
         (
             "do",
-            "vanish is nothing to do at the door; it must have one of "
+            "vanish is not an action of response faults; it must have one of "
             "refuse, connection, cut, fail, status, body, content_type, dribble, stale, delay",
         ),
     ),
     # matches that nothing meets
-    "{match: {template: mac}, do: {status: 500}}": (
-        ("match.template", "is matched at an event of life: give event too"),
-    ),
+    "{match: {template: mac}, do: {status: 500}}": (("match.template", "is matched by lifecycle faults: add event"),),
     "{match: {event: pull, method: GET}, do: {fail: x}}": (
-        ("match.method", "is matched at the door, and event in life: one rule has one of them"),
+        ("match.method", "is matched by response faults, and event by lifecycle faults: a rule has one of them"),
     ),
     "{match: {event: schedule, node: alpha}, do: {fail: x}}": (
         ("match.node", "is not known at event schedule, so nothing would ever match"),
@@ -142,7 +139,7 @@ REFUSED = {
         ("match.template", "is not known at event begin, so nothing would ever match"),
     ),
     "{match: {event: begin, node: alpha}, do: {registry: down}}": (
-        ("match", "what is done does not happen to a node: leave out node and group"),
+        ("match", "the action does not concern a node: leave out node and group"),
     ),
     "{match: {path: /api/v1/vms}, do: {status: 500}}": (
         ("match.path", "no operation has the path '/api/v1/vms': did you mean '/api/v1/vm'?"),
@@ -159,10 +156,10 @@ REFUSED = {
         ("do", "at goes with connection: reset; one that is closed has no answer at all"),
     ),
     "{match: {event: begin, node: alpha, group: other}, do: {node: full}}": (
-        ("match", "node 'alpha' is not in group 'other', so it would never strike"),
+        ("match", "node 'alpha' is not in group 'other', so it would never be applied"),
     ),
     "{match: {event: begin, group: G2}, do: {node: full}}": (
-        ("match", "no node is in group 'G2', so it would never strike"),
+        ("match", "no node is in group 'G2', so it would never be applied"),
     ),
     # what only a dump has
     "{do: {status: 503}, times: 1, fired: 1}": (
@@ -198,29 +195,33 @@ def test_a_wrong_rule_is_refused_with_file_line_and_key(text: str) -> None:
 
 def test_a_rule_that_begins_where_there_are_no_nodes_is_refused() -> None:
     """It begins once, and there is nothing it could make of a node; the registry is there all the same."""
-    made = rule("{match: {event: begin}, do: {node: offline}}")
-    land = "templates: []\nfaults:\n"
+    offline = rule("{match: {event: begin}, do: {node: offline}}")
+    inventory = "templates: []\nfaults:\n"
 
-    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never strike"] == problems_of(made, land)
-    assert 1 == len(controller_of(land + rule("{match: {event: begin}, do: {registry: down}}")).faults)
+    assert ["w.yaml:3: faults[0].match: there are no nodes, so it would never be applied"] == problems_of(
+        offline, inventory
+    )
+    assert 1 == len(controller_of(inventory + rule("{match: {event: begin}, do: {registry: down}}")).faults)
 
 
-def test_a_rule_that_begins_and_meets_no_node_has_not_struck() -> None:
-    """A dump may have one whose node is gone: it is in force, and nothing is counted or told."""
-    controller = controller_of(LAND + rule("{do: {status: 500}}"))
-    given = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
-    made = fault_rules.make(controller, (), Fault().load(given), is_dump=True)
-    put_in_force(controller, made)
+def test_a_rule_that_begins_and_meets_no_node_is_not_applied() -> None:
+    """A dump may have a rule whose node is gone: it is in force, and nothing is counted or recorded."""
+    controller = controller_of(INVENTORY + rule("{do: {status: 500}}"))
+    written = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
+    restored = restore_rule(controller, (), FaultSection.load(written))
+    add_rule(controller, restored)
 
-    assert (0, 0) == (made.matched, made.applied)
+    assert (0, 0) == (restored.matched, restored.applied)
     assert not [line for line in controller.log.since(0) if line.what == "fault"]
 
 
 def test_the_counts_of_a_dump_are_taken() -> None:
-    """Where everything in flight is told, so is how often a rule has struck."""
-    (made,) = controller_of(LAND + rule("{do: {status: 503}, times: 1, seen: 3, fired: 1}") + "pending: []\n").faults
+    """A dump says how often a rule has matched and been applied."""
+    (counted,) = controller_of(
+        INVENTORY + rule("{do: {status: 503}, times: 1, seen: 3, fired: 1}") + "pending: []\n"
+    ).faults
 
-    assert (3, 1) == (made.matched, made.applied)
+    assert (3, 1) == (counted.matched, counted.applied)
 
 
 def test_the_line_is_that_of_the_key() -> None:
@@ -233,61 +234,63 @@ def test_the_line_is_that_of_the_key() -> None:
 def test_two_rules_of_one_id_are_refused() -> None:
     """An id is one rule's, whether it was given or made."""
     twice = rule("{id: a, do: {status: 500}}") * 2
-    made = rule("{do: {status: 500}}") + rule("{id: fault-1, do: {status: 500}}")
+    generated = rule("{do: {status: 500}}") + rule("{id: fault-1, do: {status: 500}}")
 
     assert ["w.yaml:11: faults[1].id: there is another fault 'a'"] == problems_of(twice)
-    assert ["w.yaml:11: faults[1].id: there is another fault 'fault-1'"] == problems_of(made)
+    assert ["w.yaml:11: faults[1].id: there is another fault 'fault-1'"] == problems_of(generated)
 
 
 def test_drain_is_known_to_a_release_that_has_it() -> None:
     """At 1.32.0 a node may be drained by a rule."""
     controller = controller_of(
-        "controller: {release: 1.32.0}\n" + LAND + rule("{match: {event: begin}, do: {node: drain}}")
+        "controller: {release: 1.32.0}\n" + INVENTORY + rule("{match: {event: begin}, do: {node: drain}}")
     )
     pass_time(controller, 0)
 
-    assert ["Drain Mode"] == [each.state(controller.now) for each in controller.nodes.values()]
+    assert ["Drain Mode"] == [node.state(controller.now) for node in controller.nodes.values()]
 
 
 def test_drain_is_refused_by_a_release_that_does_not_have_it() -> None:
     """Before 1.32.0 no rule can bring a node there."""
-    land = "controller: {release: 1.31.0}\n" + LAND
+    inventory = "controller: {release: 1.31.0}\n" + INVENTORY
     why = "release 1.31.0 knows no Drain Mode: it came with 1.32.0"
 
     assert [f"w.yaml:11: faults[0].do.node: {why}"] == problems_of(
-        rule("{match: {event: begin}, do: {node: drain}}"), land
+        rule("{match: {event: begin}, do: {node: drain}}"), inventory
     )
 
 
 def test_an_operation_that_came_later_cannot_be_meant() -> None:
     """Nothing would ever meet a rule for what the simulated release does not know."""
     match = "{match: {path: /api/v1/rpc/vm/restart}, do: {status: 503}}"
-    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + LAND)
+    refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + INVENTORY)
 
     assert 1 == len(refused)
     assert refused[0].startswith("w.yaml:11: faults[0].match.path: no operation has the path '/api/v1/rpc/vm/restart'")
     assert refused[0].endswith("(release 1.43.0)")
-    assert controller_of("controller: {release: 1.44.0}\n" + LAND + rule(match)).faults
+    assert controller_of("controller: {release: 1.44.0}\n" + INVENTORY + rule(match)).faults
 
 
 @pytest.mark.parametrize("key", ["template", "node", "group"])
 def test_names_and_ids_that_are_there_are_taken(key: str) -> None:
     """A match may name a template, a node, a group either way."""
-    land = controller_of(LAND.replace("faults:\n", ""))
-    things: dict[str, Any] = {"template": land.templates, "node": land.nodes, "group": land.groups}
-    for id, each in things[key].items():
-        for name in (id, each.name):
-            made = controller_of(LAND + rule(f"{{match: {{event: pull, {key}: '{name}'}}, do: {{fail: x}}}}"))
-            assert [name] == [getattr(each.match, key) for each in made.faults]
+    inventory = controller_of(INVENTORY.replace("faults:\n", ""))
+    entities = {"template": inventory.templates, "node": inventory.nodes, "group": inventory.groups}[key]
+    for id, entity in entities.items():
+        for name in (id, entity.name):
+            controller = controller_of(
+                INVENTORY + rule(f"{{match: {{event: pull, {key}: '{name}'}}, do: {{fail: x}}}}")
+            )
+            assert [name] == [getattr(added.match, key) for added in controller.faults]
 
 
-@pytest.mark.parametrize("path", ALL_OPERATIONS)
+@pytest.mark.parametrize("path", methods_by_path())
 def test_every_operation_can_be_meant(path: str) -> None:
     """Each path with each of its methods, and with no other."""
     for method in OPERATION_METHODS:
         text = rule(f"{{match: {{path: {path}, method: {method}}}, do: {{status: 500}}}}")
-        if method in ALL_OPERATIONS[path]:
-            assert 1 == len(controller_of(LAND + text).faults)
+        if method in methods_by_path()[path]:
+            assert 1 == len(controller_of(INVENTORY + text).faults)
         else:
             (problem,) = problems_of(text)
             assert f"{path} takes no {method}" in problem
@@ -295,12 +298,12 @@ def test_every_operation_can_be_meant(path: str) -> None:
 
 @pytest.mark.parametrize("event", LIFECYCLE_FAULTS)
 @pytest.mark.parametrize("key", REQUEST_MATCH_KEYS)
-def test_no_rule_is_for_the_door_and_for_life(event: str, key: str) -> None:
+def test_no_rule_matches_requests_and_events(event: str, key: str) -> None:
     """A request's keys and an event exclude each other."""
     value = "{a: b}" if key in ("query", "body") else "GET" if key == "method" else "/api/v1/vm"
     (problem,) = problems_of(rule(f"{{match: {{event: {event}, {key}: {value}}}, do: {{fail: x}}}}"))
 
-    assert f"match.{key}: is matched at the door" in problem
+    assert f"match.{key}: is matched by response faults" in problem
 
 
 # What survives.
@@ -334,7 +337,8 @@ def _do(kind: str, others: frozenset[str]) -> list[dict[str, Any]]:
     """A kind alone, with each of what goes with it, and with all of it."""
     values = {key: VALUES.get(key, True) for key in (kind, *sorted(others))}
     alone = {kind: values[kind]}
-    return [alone, *({**alone, key: values[key]} for key in sorted(others)), values]
+    found = [alone, *({**alone, key: values[key]} for key in sorted(others)), values]
+    return found if len(others) > 1 else found[: 1 + len(others)]
 
 
 EVERY = [
@@ -378,8 +382,8 @@ LOADERS: list[Callable[[Controller], Controller]] = [loaded_by_yaml, loaded_by_j
 
 
 def with_rule(item: dict[str, Any]) -> Controller:
-    land = yaml.safe_load("controller: {release: 1.32.0}\n" + LAND)
-    return Scenario.from_data({**land, "faults": [item], "clock": {"mode": "manual"}}).controller()
+    inventory = yaml.safe_load("controller: {release: 1.32.0}\n" + INVENTORY)
+    return Scenario.from_data({**inventory, "faults": [item], "clock": {"mode": "manual"}}).controller()
 
 
 @pytest.mark.parametrize(("event", "do"), EVERY, ids=lambda part: json.dumps(part))
@@ -391,7 +395,7 @@ def test_every_kind_of_rule_survives(event: str | None, do: dict[str, Any]) -> N
     rule.matched, rule.applied = 7, 3
     copies = [load(controller) for load in LOADERS]
 
-    assert [[rule]] * 2 == [list(each.faults) for each in copies]
+    assert [[rule]] * 2 == [list(copy.faults) for copy in copies]
     assert dump(controller)["faults"] == dump(copies[0])["faults"]
 
 
@@ -407,14 +411,14 @@ MATCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("match", MATCHES, ids=json.dumps)
 def test_every_match_survives(match: dict[str, Any]) -> None:
-    """What a rule strikes at is the same after a dump, to the type of each value."""
+    """What a rule matches is the same after a dump, to the type of each value."""
     do = {"fail": "x"} if "event" in match else {"status": 500}
     controller = with_rule({"match": match, "do": do, "probability": 0.25})
     (rule,) = controller.faults
     copies = [list(load(controller).faults) for load in LOADERS]
 
     assert [[rule]] * 2 == copies
-    assert [repr(rule)] * 2 == [repr(each[0]) for each in copies]
+    assert [repr(rule)] * 2 == [repr(faults[0]) for faults in copies]
 
 
 def test_every_key_is_in_the_tables() -> None:
@@ -422,7 +426,7 @@ def test_every_key_is_in_the_tables() -> None:
     done = {key for _, do in EVERY for key in do}
     matched = {key for match in MATCHES for key in match}
 
-    assert set(FaultAction.__dataclass_fields__) == {"lasts" if key == "for" else key for key in done}
+    assert set(FaultAction.__dataclass_fields__) == {"duration" if key == "for" else key for key in done}
     assert {*REQUEST_MATCH_KEYS, *EVENT_MATCH_KEYS} == matched
 
 
@@ -430,7 +434,7 @@ def test_ids_go_on_after_a_dump() -> None:
     """The next rule's id is the one it would have been, also when some were removed."""
     controller = with_rule({"do": {"status": 500}})
     for _ in range(3):
-        controller.faults.add(fault_rules.make(controller, (), Fault().load({"do": {"stale": True}})))
+        controller.faults.add(read_rule(controller, (), FaultSection.load({"do": {"stale": True}})))
     controller.faults.remove("fault-4")
 
     assert ["fault-5"] * 2 == [load(controller).faults.next_id() for load in LOADERS]
@@ -440,7 +444,7 @@ def test_ids_go_on_after_a_dump() -> None:
 def test_a_rule_for_what_is_gone_survives() -> None:
     """The node and the template that a rule names may have been deleted meanwhile."""
     controller = controller_of(
-        LAND
+        INVENTORY
         + rule("{match: {event: pull, node: alpha, template: mac, tag: base}, do: {fail: x}}")
         + rule("{match: {event: start, group: mine}, do: {fail: x}}")
     )
@@ -451,21 +455,21 @@ def test_a_rule_for_what_is_gone_survives() -> None:
     assert [list(controller.faults)] * 2 == [list(load(controller).faults) for load in LOADERS]
 
 
-def test_what_strikes_at_the_beginning_does_not_strike_again() -> None:
-    """A rule that struck when it came into force does not when its dump is loaded."""
-    controller = controller_of(LAND + rule("{match: {event: begin}, do: {node: offline, for: 1m}}"))
+def test_a_rule_applied_at_the_beginning_is_not_applied_again() -> None:
+    """A rule that was applied when it was added is not applied again when its dump is loaded."""
+    controller = controller_of(INVENTORY + rule("{match: {event: begin}, do: {node: offline, for: 1m}}"))
     pass_time(controller, 90)
     copy = loaded_by_yaml(controller)
     pass_time(copy, 1)
 
-    assert [(1, 1)] == [(each.matched, each.applied) for each in copy.faults]
-    assert [None] == [each.lost_at for each in copy.nodes.values()]
+    assert [(1, 1)] == [(rule.matched, rule.applied) for rule in copy.faults]
+    assert [None] == [node.lost_at for node in copy.nodes.values()]
 
 
 def test_the_state_of_a_registry_belongs_to_a_dump() -> None:
     """A scenario that is written turns the registry by a rule."""
     text = "controller: {registry_state: down}"
-    expected = "belongs to a dump; write a fault that turns the registry"
+    expected = "belongs to a dump; write a fault that sets the state of the registry"
 
     assert [f"w.yaml:1: controller.registry_state: {expected}"] == problems_of(text, "")
 
@@ -474,12 +478,12 @@ def test_a_broken_monitored_script_in_a_scenario_does_not_break_the_simulation()
     """A script that is not base64 is refused with the scenario, or found out late; time goes on in any case."""
     text = "instances:\n  - {template: mac, startup_script: '!', script_monitoring: true}\n"
     try:
-        controller = controller_of("controller: {release: 1.32.0}\n" + LAND.replace("faults:\n", text))
+        controller = controller_of("controller: {release: 1.32.0}\n" + INVENTORY.replace("faults:\n", text))
     except ScenarioError:
         return
     pass_time(controller, 300)
 
-    assert ["Error"] == [each.state for each in controller.instances.values()]
+    assert ["Error"] == [instance.state for instance in controller.instances.values()]
 
 
 # In the middle of it.
@@ -488,11 +492,21 @@ MIDDLE = """
   - {id: a, match: {event: EVENT}, do: DO, times: 3, skip: SKIP}
   - {id: b, match: {event: EVENT}, do: DO, probability: 0.6}
 """
+BARE_AND_WHOLE = [
+    (event, _do(kind, others)[index])
+    for event, kinds in LIFECYCLE_FAULTS.items()
+    for kind, others in kinds.items()
+    for index in ((0, -1) if others else (0,))
+]
+"""Each kind with nothing beside it, and with all: key by key they are dumped above."""
+
 LIFE_RULES = [
     (event, json.dumps({**do, "for": "45s"} if "for" in do else do))
-    for event, do in EVERY
+    for event, do in (EVERY if FULL else BARE_AND_WHOLE)
     if event and do.get("at") != "33.33333333333333%"
 ]
+LOADED = (1, 2, 5) if FULL else (2, 5)
+"""The half minutes after which it is loaded, from JSON if the number is odd."""
 
 
 def whole(controller: Controller) -> dict[str, object]:
@@ -505,16 +519,16 @@ def whole(controller: Controller) -> dict[str, object]:
 
 
 def busy(event: str, do: str) -> Controller:
-    """A world in which everything happens that a rule can strike at."""
+    """A controller in which everything happens that lifecycle faults can match."""
     text = CORNERS.replace("seed: 5", "seed: 5\ncontroller: {release: 1.32.0, retries: 1}")
     skip = "0" if event == "begin" else "1"  # it begins once only
     faults = MIDDLE.replace("EVENT", event).replace("DO", do).replace("SKIP", skip)
     controller = controller_of(text + "faults:" + faults)
     templates = list(controller.templates)
-    made: list[str] = []
+    ids: list[str] = []
     for template_id in (*templates, *templates):
         request = StartRequest(template_id, startup_script="ZmFpbA==", script_monitoring=template_id == templates[0])
-        made += instances.start_instances(controller, request, 2)
+        ids += instances.start_instances(controller, request, 2)
     distributions.create_distribution(controller, templates[1])
     return controller
 
@@ -522,7 +536,9 @@ def busy(event: str, do: str) -> Controller:
 def go_on(controller: Controller) -> None:
     """Half a minute in which somebody saves, and somebody terminates."""
     pass_time(controller, 29)
-    running = [each.id for each in controller.instances.values() if each.state == "Started" and not each.hidden]
+    running = [
+        instance.id for instance in controller.instances.values() if instance.state == "Started" and not instance.hidden
+    ]
     for id in running[:1]:
         save_images.create_save_image(controller, SaveRequest(id, new_template_name="new", script="ZmFpbA=="))
     for id in running[1:2]:
@@ -532,22 +548,22 @@ def go_on(controller: Controller) -> None:
 
 @pytest.mark.parametrize(("event", "do"), LIFE_RULES)
 def test_a_dump_in_the_middle_of_a_fault_goes_on_like_the_original(event: str, do: str) -> None:
-    """At several moments, whatever is struck: the loaded one lives as the original does, to the last count."""
+    """Whatever the fault and whenever the dump: the loaded controller goes on as the original, to the last count."""
     controller = busy(event, do)
     copies: list[Controller] = []
     for number in range(9):
-        assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
-        if number in (1, 2, 5):
+        assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
+        if number in LOADED:
             copies.append(LOADERS[number % 2](controller))
-        for each in (controller, *copies):
-            go_on(each)
-    for each in (controller, *copies):
+        for running in (controller, *copies):
+            go_on(running)
+    for running in (controller, *copies):
         for id in ("a", "b"):
-            fault_effects.remove_rule(each, id)
-        pass_time(each, 3)
+            fault_effects.remove_rule(running, id)
+        pass_time(running, 3)
 
-    assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
-    for each in (controller, *copies):
-        pass_time(each, 1000)
-    assert [whole(controller)] * len(copies) == [whole(each) for each in copies]
+    assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
+    for running in (controller, *copies):
+        pass_time(running, 1000)
+    assert [whole(controller)] * len(copies) == [whole(running) for running in copies]
     assert [] != [line for line in controller.log.since(0) if line.what == "fault"]

@@ -1,18 +1,17 @@
 """Each kind of scalar: typed by the schema, whatever YAML would have made of it."""
 
-from typing import Any
-
 import pytest
 
 from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.release import Release
 from mockanka.scenario import Scenario, ScenarioError
+from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 from tests.controllers import controller_of
 
 
-def data_of(text: str) -> Any:
-    return Scenario.from_yaml(text, "w.yaml").data
+def section_of(text: str) -> ScenarioSection:
+    return Scenario.from_yaml(text, "w.yaml").section
 
 
 def problems_of(text: str) -> list[str]:
@@ -38,22 +37,19 @@ def test_a_text_stays_as_it_was_written(tag: str) -> None:
     """A tag that YAML takes for a number, a date or a truth is the text that stands there."""
     written = '"!"' if tag == "!" else tag
 
-    assert (
-        tag
-        == data_of(f"templates: [{{name: a, versions: [{{tag: {written}}}]}}]")["templates"][0]["versions"][0]["tag"]
-    )
+    assert tag == section_of(f"templates: [{{name: a, versions: [{{tag: {written}}}]}}]").templates[0].versions[0].tag
 
 
 @pytest.mark.parametrize("tag", ["2024-02-30", "2024-13-45", "0b_", "0x_", "=", "9" * 5000])
 def test_a_text_that_only_looks_like_a_number_or_date_is_text_too(tag: str) -> None:
     """A tag that has the look of a date or number of YAML, but is none, is as good a text as any."""
-    assert tag == data_of(f"templates: [{{name: a, versions: [{{tag: {tag}}}]}}]")["templates"][0]["versions"][0]["tag"]
+    assert tag == section_of(f"templates: [{{name: a, versions: [{{tag: {tag}}}]}}]").templates[0].versions[0].tag
 
 
 @pytest.mark.parametrize(("written", "number"), [("7", 7), ('"7"', 7), ("-7", -7), (" 0 ", 0), ("010", 10)])
 def test_a_whole_number_is_read_in_decimal(written: str, number: int) -> None:
     """Whole numbers are decimal, quoted or not, and with leading zeros too."""
-    assert number == data_of(f"seed: {written}")["seed"]
+    assert number == section_of(f"seed: {written}").seed
 
 
 @pytest.mark.parametrize(
@@ -70,7 +66,7 @@ def test_what_is_no_whole_number_is_refused(written: str) -> None:
 @pytest.mark.parametrize(("written", "speed"), [("60", 60.0), ("0.5", 0.5), ("1e3", 1000.0), ('"2"', 2.0)])
 def test_a_speed_is_a_number_above_zero(written: str, speed: float) -> None:
     """A speed is a number above zero, whole or not."""
-    assert speed == data_of(f"clock: {{speed: {written}}}")["clock"]["speed"]
+    assert speed == section_of(f"clock: {{speed: {written}}}").clock.speed
 
 
 @pytest.mark.parametrize("written", ["0", "-1", "nan", "inf", "-inf", ".nan", ".inf", "fast", "[1]", "1e999", "-0.0"])
@@ -85,13 +81,13 @@ def test_a_speed_that_no_clock_can_run_at_is_refused(written: str) -> None:
 @pytest.mark.parametrize("written", ["true", "True", "yes", "on", "YES"])
 def test_truth_is_written_in_several_ways(written: str) -> None:
     """true, yes and on are true."""
-    assert data_of(f"nodes: [{{name: n, central_logging: {written}}}]")["nodes"][0]["central_logging"] is True
+    assert section_of(f"nodes: [{{name: n, central_logging: {written}}}]").nodes[0].central_logging is True
 
 
 @pytest.mark.parametrize("written", ["false", "no", "off", '"False"'])
 def test_falsehood_is_written_in_several_ways(written: str) -> None:
     """false, no and off are false."""
-    assert data_of(f"nodes: [{{name: n, central_logging: {written}}}]")["nodes"][0]["central_logging"] is False
+    assert section_of(f"nodes: [{{name: n, central_logging: {written}}}]").nodes[0].central_logging is False
 
 
 @pytest.mark.parametrize("written", ["perhaps", "1", "0", "[]", '""'])
@@ -118,7 +114,7 @@ def test_what_is_neither_true_nor_false_is_refused(written: str) -> None:
 )
 def test_a_duration_is_fixed_or_a_distribution(written: str, duration: object) -> None:
     """A timing is one length, or a distribution with its two parameters."""
-    assert duration == data_of(f"timings: {{boot: {written}}}")["timings"]["boot"]
+    assert duration == section_of(f"timings: {{boot: {written}}}").timings.boot
 
 
 RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {lognormal: [20s, 0.3]}"
@@ -154,7 +150,7 @@ def test_a_nonsense_duration_is_refused(written: str, text: str) -> None:
 @pytest.mark.parametrize(("written", "megabytes"), [("4G", 4096), ("2048M", 2048), ("8", 8192), ("4g", 4096)])
 def test_ram_is_gigabytes_unless_it_says_otherwise(written: str, megabytes: int) -> None:
     """A template's RAM is a number of GB, or has its unit."""
-    assert megabytes == data_of(f"templates: [{{name: a, ram: {written}}}]")["templates"][0]["ram"]
+    assert megabytes == section_of(f"templates: [{{name: a, ram: {written}}}]").templates[0].ram
 
 
 @pytest.mark.parametrize("written", ["0", "4T", "-4G", "1.5G", "G", "lots", "99999999999999999999G", "true"])
@@ -172,7 +168,7 @@ def test_metadata_keeps_the_types_of_yaml() -> None:
     text = f"templates: [{{name: a, versions: [{{tag: t}}]}}]\ninstances: [{{template: a, {given}}}]"
     expected = {"text": "hello", "count": 3, "quoted": "3", "yes": True, "half": "0.5", "day": "2024-01-01"}
 
-    assert expected == data_of(text)["instances"][0]["metadata"]
+    assert expected == section_of(text).instances[0].metadata
 
 
 @pytest.mark.parametrize("metadata", ["[a]", "a", "{k: [1]}", "{k: }", "{k: {a: 1}}"])
@@ -193,4 +189,4 @@ def test_a_bandwidth_of_nothing_or_without_unit_is_refused(written: str) -> None
 
 def test_a_node_that_reports_without_pause_is_refused() -> None:
     """A heartbeat is longer than nothing."""
-    assert ["w.yaml:1: timings.heartbeat: must be longer than nothing"] == problems_of("timings: {heartbeat: 0s}")
+    assert ["w.yaml:1: timings.heartbeat: must be longer than zero"] == problems_of("timings: {heartbeat: 0s}")

@@ -11,7 +11,7 @@ from tests.api.client import Wire
 from tests.controllers import controller_of, pass_time, reload, state_of
 
 NODE = "nodes: [{name: a, cpu_util: 0.25, disk_used: 7GB, reported: '2023-12-31T23:59:58.5Z'}]"
-LAND = """
+INVENTORY = """
 templates: [{name: t, versions: [{tag: v, size: 10GB}]}]
 nodes: [{name: a, capacity: 1}]
 """
@@ -40,7 +40,7 @@ def test_what_was_seen_survives_a_dump() -> None:
 
 def test_a_load_that_is_less_than_the_vms_make_is_shown() -> None:
     """VMs that idle make less than running cores make here."""
-    text = LAND.replace("capacity: 1", "cpu_util: 0.01") + "instances: [{template: t, node: a}]"
+    text = INVENTORY.replace("capacity: 1", "cpu_util: 0.01") + "instances: [{template: t, node: a}]"
 
     assert 0.01 == Wire(controller_of(text)).get("node")[0]["cpu_util"]
 
@@ -58,9 +58,9 @@ def test_a_load_that_is_less_than_the_vms_make_is_shown() -> None:
 def test_only_a_snapshot_is_taken_as_it_is(text: str) -> None:
     """What could not be made so is refused of a scenario by hand, and taken of a snapshot."""
     with pytest.raises(ScenarioError):
-        controller_of(LAND + text)
+        controller_of(INVENTORY + text)
 
-    assert controller_of(f"snapshot: true\n{LAND}{text}".replace("count: 2", "count: 3")).instances
+    assert controller_of(f"snapshot: true\n{INVENTORY}{text}".replace("count: 2", "count: 3")).instances
 
 
 def test_a_snapshot_is_no_dump() -> None:
@@ -71,14 +71,14 @@ def test_a_snapshot_is_no_dump() -> None:
 
 def test_a_pull_goes_on_from_where_it_was_seen() -> None:
     """The share that was made is made, and the rest takes as long as its bytes."""
-    text = f"snapshot: true\n{LAND}instances: [{{template: t, node: a, state: Pulling, progress: 0.25}}]"
+    text = f"snapshot: true\n{INVENTORY}instances: [{{template: t, node: a, state: Pulling, progress: 0.25}}]"
     controller = controller_of(text)
-    (one,) = controller.instances.values()
+    (instance,) = controller.instances.values()
     begun = Wire(controller).get("vm")[0]["vm"]["progress"]
     pass_time(controller, 30)
-    half = one.progress(controller)
+    half = instance.progress(controller)
     pass_time(controller, 60)
 
     assert 0.25 == begun
     assert 0.62 < half < 0.63  # of 80 s, by 1 Gbit/s
-    assert (InstanceState.STARTED, "2024-01-01T00:01:30Z") == (one.state, format_moment(controller.now))
+    assert (InstanceState.STARTED, "2024-01-01T00:01:30Z") == (instance.state, format_moment(controller.now))

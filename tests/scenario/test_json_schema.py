@@ -8,8 +8,9 @@ from jsonschema import Draft202012Validator
 from marshmallow import fields as base
 
 from mockanka import resources
-from mockanka.scenario import Scenario, dump, sections, shipped
+from mockanka.scenario import Scenario, dump, shipped
 from mockanka.scenario.json_schema import json_schema
+from mockanka.scenario.sections import ScenarioSection
 from tests import controllers
 
 SCHEMA = json_schema()
@@ -113,18 +114,18 @@ def _resolve(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-def _compare(of: base.Field[Any], part: dict[str, Any], path: str) -> list[str]:
+def _compare(field: base.Field[Any], part: dict[str, Any], path: str) -> list[str]:
     """The paths at which the schema that loads and the JSON Schema have different keys."""
     part = _resolve(part)
-    if isinstance(of, base.List):
-        return _compare(of.inner, part.get("items", {}), f"{path}[]")
-    if isinstance(of, base.Nested):
-        return _compare_all(of.schema, part, path)
+    if isinstance(field, base.List):
+        return _compare(field.inner, part.get("items", {}), f"{path}[]")
+    if isinstance(field, base.Nested):
+        return _compare_all(field.schema, part, path)
     return []
 
 
-def _compare_all(of: Any, part: dict[str, Any], path: str) -> list[str]:
-    fields = {field.data_key or name: field for name, field in of.fields.items()}
+def _compare_all(schema: Any, part: dict[str, Any], path: str) -> list[str]:
+    fields = {field.data_key or name: field for name, field in schema.fields.items()}
     found = [f"{path}.{key}" for key in set(fields) ^ set(part.get("properties", {}))]
     if part.get("additionalProperties") is not False:
         found.append(f"{path} is open")
@@ -135,4 +136,4 @@ def _compare_all(of: Any, part: dict[str, Any], path: str) -> list[str]:
 
 def test_the_schema_has_every_key_and_no_other() -> None:
     """Each key that loads stands in the JSON Schema at its place, and nothing else does."""
-    assert [] == _compare_all(sections.Scenario(), SCHEMA, "")
+    assert [] == _compare_all(ScenarioSection.layout().schema, SCHEMA, "")

@@ -1,4 +1,4 @@
-"""A dump of one release loaded in another: what is lost is named, and what is left lives on."""
+"""A dump of one release is loaded with another: notes name what is lost, and everything else goes on."""
 
 import base64
 from collections.abc import Callable
@@ -15,7 +15,18 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump
 from tests.controllers import controller_of, pass_time, state_of
-from tests.core.builders import COLD, TIMINGS, WARM, node_of, one, start, started, states, template_of, world
+from tests.core.builders import (
+    COLD,
+    TIMINGS,
+    WARM,
+    build_controller,
+    node_named,
+    start_instance,
+    start_instances,
+    started_instance,
+    states,
+    template_named,
+)
 
 RICH = WARM.replace("capacity: 2", "capacity: 9, vlans: ['12']")
 SCRIPT = base64.b64encode(b"true").decode()
@@ -37,11 +48,11 @@ CARRIERS = [carried, by_key]
 
 
 def at(release: str, text: str = RICH) -> Controller:
-    return world(text, release=Release.parse(release))
+    return build_controller(text, release=Release.parse(release))
 
 
 def sound(controller: Controller) -> None:
-    """It lives on, and a dump of it is it."""
+    """Require that time passes in the controller, and that its dump makes the same one."""
     again = Scenario.from_data(dump(controller)).controller()
     before, after = state_of(controller), state_of(again)
     assert {**before, "notes": ()} == {**after, "notes": ()}
@@ -55,7 +66,7 @@ def sound(controller: Controller) -> None:
 def test_what_both_releases_know_is_carried_whole(carry: Callable[[Controller, str], Controller], release: str) -> None:
     """Nothing is lost, and but for the release it is the same state."""
     controller = at("1.50.1")
-    start(controller, count=2, name="mine", tag="base")
+    start_instances(controller, count=2, name="mine", tag="base")
     pass_time(controller, 10)
     loaded = carry(controller, release)
 
@@ -68,7 +79,7 @@ def test_what_both_releases_know_is_carried_whole(carry: Callable[[Controller, s
 def test_at_its_own_release_nothing_is_touched() -> None:
     """Not even what no other release knows."""
     controller = at("1.50.1")
-    start(controller, vlan_tag="12", ports=(PortRule("web", 80),), vnc_password="secret")
+    start_instances(controller, vlan_tag="12", ports=(PortRule("web", 80),), vnc_password="secret")
 
     assert state_of(controller) == state_of(carried(controller, "1.50.1"))
 
@@ -87,36 +98,36 @@ LOST = [
 def test_what_a_start_asked_for_is_left_out(asked: dict[str, object], release: str, note: str) -> None:
     """The instance is there, without what the older release does not know; the note names it and its release."""
     controller = at("1.50.1")
-    mine = one(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, release)
     plain = StartRequest("")
 
-    assert (f"instance {mine.id}: {note}, and is left out",) == loaded.notes
+    assert (f"instance {instance.id}: {note}, and is left out",) == loaded.notes
     key = next(iter(asked))
-    assert getattr(plain, key) == getattr(loaded.instances[mine.id].request, key)
+    assert getattr(plain, key) == getattr(loaded.instances[instance.id].request, key)
     sound(loaded)
-    assert ["Started"] == states(loaded.instances[mine.id])
+    assert ["Started"] == states(loaded.instances[instance.id])
 
 
 @pytest.mark.parametrize(("asked", "release", "note"), LOST)
 def test_from_its_release_on_it_is_kept(asked: dict[str, object], release: str, note: str) -> None:
     """The release after the one that loses it has it."""
     controller = at("1.50.1")
-    mine = one(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(release)) + 1]))
 
     assert () == loaded.notes
-    assert mine.request == loaded.instances[mine.id].request
+    assert instance.request == loaded.instances[instance.id].request
 
 
 def test_a_mac_address_is_left_out() -> None:
     """Before 1.9 nobody hands any out."""
     controller = at("1.50.1", "controller: {mac_addresses: 9}\n" + RICH)
-    mine = one(controller)
+    instance = start_instance(controller)
     loaded = carried(controller, "1.8.0")
 
-    assert (f"instance {mine.id}: mac_address came with 1.9.0, and is left out",) == loaded.notes
-    assert loaded.instances[mine.id].request.mac_address is None
+    assert (f"instance {instance.id}: mac_address came with 1.9.0, and is left out",) == loaded.notes
+    assert loaded.instances[instance.id].request.mac_address is None
     sound(loaded)
 
 
@@ -124,13 +135,13 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
     """While it runs, and when it has ended: nobody hears of it, and the VM is Started."""
     for seconds in (5, 100):
         controller = at("1.50.1")
-        mine = one(controller, startup_script=SCRIPT, script_monitoring=True)
+        instance = start_instance(controller, startup_script=SCRIPT, script_monitoring=True)
         pass_time(controller, seconds)
         loaded = carried(controller, "1.20.0")
 
-        assert loaded.instances[mine.id].script is None
+        assert loaded.instances[instance.id].script is None
         sound(loaded)
-        assert ["Started"] == states(loaded.instances[mine.id])
+        assert ["Started"] == states(loaded.instances[instance.id])
 
 
 # A pull that is over, and the boot behind it.
@@ -142,18 +153,18 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
 def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: str, state: str) -> None:
     """Scheduling again from 1.50 on, Pulling before; nothing is lost by that, and the VM is up at the same time."""
     controller = at(first, COLD)
-    mine = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, 20)
     loaded = carried(controller, second)
-    seen = loaded.instances[mine.id]
+    seen = loaded.instances[instance.id]
 
     assert ((), state, 1.0) == (loaded.notes, seen.state, seen.progress(loaded))
-    for each in (controller, loaded):
-        pass_time(each, 15.9)
+    for either in (controller, loaded):
+        pass_time(either, 15.9)
     assert ["Started"] != states(seen)
-    for each in (controller, loaded):
-        pass_time(each, 0.1)
-    assert ["Started", "Started"] == states(mine, seen)
+    for either in (controller, loaded):
+        pass_time(either, 0.1)
+    assert ["Started", "Started"] == states(instance, seen)
 
 
 @pytest.mark.parametrize(("first", "second"), [("1.49.0", "1.50.0"), ("1.50.0", "1.49.0")])
@@ -161,15 +172,15 @@ def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: 
 def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds: float) -> None:
     """Scheduling, and Pulling to the moment at which the pull is through."""
     controller = at(first, COLD)
-    mine = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, seconds)
     loaded = carried(controller, second)
     if seconds < 16:
-        assert states(mine) == states(loaded.instances[mine.id])
-    for each in (controller, loaded):
-        pass_time(each, 36 - seconds)
+        assert states(instance) == states(loaded.instances[instance.id])
+    for either in (controller, loaded):
+        pass_time(either, 36 - seconds)
 
-    assert ["Started", "Started"] == states(mine, loaded.instances[mine.id])
+    assert ["Started", "Started"] == states(instance, loaded.instances[instance.id])
 
 
 # A restart.
@@ -177,10 +188,10 @@ def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds
 
 def restarting(release: str, seconds: float) -> tuple[Controller, str]:
     controller = at(release)
-    mine = started(controller)
-    restarts.restart_vm(controller, mine.id)
+    instance = started_instance(controller)
+    restarts.restart_vm(controller, instance.id)
     pass_time(controller, seconds)
-    return controller, mine.id
+    return controller, instance.id
 
 
 @pytest.mark.parametrize(
@@ -228,13 +239,13 @@ def test_a_restart_is_lost_where_there_is_none(first: str, seconds: float) -> No
 def test_drain_mode_is_lost_where_there_is_none() -> None:
     """Before 1.32 the node is Active."""
     controller = at("1.50.1")
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": True})
     loaded = carried(controller, "1.31.0")
 
     assert ("node alpha: Drain Mode came with 1.32.0; it is Active",) == loaded.notes
-    assert NodeState.ACTIVE is node_of(loaded).condition
+    assert NodeState.ACTIVE is node_named(loaded).condition
     sound(loaded)
-    assert NodeState.DRAIN is node_of(carried(controller, "1.32.0")).condition
+    assert NodeState.DRAIN is node_named(carried(controller, "1.32.0")).condition
 
 
 def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
@@ -243,21 +254,21 @@ def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
     nodes.update_agents(controller)
     loaded = carried(controller, "1.17.0")
 
-    assert ((), NodeState.UPDATING) == (loaded.notes, node_of(loaded).condition)
+    assert ((), NodeState.UPDATING) == (loaded.notes, node_named(loaded).condition)
     pass_time(loaded, 30)
-    assert NodeState.ACTIVE is node_of(loaded).condition
+    assert NodeState.ACTIVE is node_named(loaded).condition
     sound(loaded)
 
 
 def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
     """Before 1.20 what is cached stays."""
     controller = at("1.50.1")
-    removals.request_template_removal(controller, template_of(controller).id)
+    removals.request_template_removal(controller, template_named(controller).id)
     loaded = carried(controller, "1.19.0")
 
     assert ("node alpha: the removal of templates came with 1.20.0, and is left out",) == loaded.notes
     sound(loaded)
-    assert node_of(loaded).cached
+    assert node_named(loaded).cached
 
 
 # Save image requests.
@@ -266,14 +277,14 @@ def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
 def test_a_condition_of_a_save_image_request_is_lost() -> None:
     """Before 1.15 a script that fails cancels nothing."""
     controller = at("1.50.1")
-    mine = started(controller)
-    request = SaveRequest(mine.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
-    made = save_images.create_save_image(controller, request)
+    instance = started_instance(controller)
+    request = SaveRequest(instance.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
+    save = save_images.create_save_image(controller, request)
     loaded = carried(controller, "1.14.0")
 
-    note = f"save image request {made.id}: cancel_on_script_failure came with 1.15.0, and is left out"
+    note = f"save image request {save.id}: cancel_on_script_failure came with 1.15.0, and is left out"
     assert (note,) == loaded.notes
-    assert not loaded.save_images[made.id].request.cancel_on_script_failure
+    assert not loaded.save_images[save.id].request.cancel_on_script_failure
     sound(loaded)
 
 
@@ -283,15 +294,24 @@ def test_a_condition_of_a_save_image_request_is_lost() -> None:
 def busy(release: str) -> Controller:
     """Something of everything, in flight."""
     controller = at(release, RICH + "  - {name: beta, capacity: 9}\n")
-    several = start(controller, count=3)
+    several = start_instances(controller, count=3)
     pass_time(controller, 100)
-    one(controller, on="beta")
-    distributions.create_distribution(controller, template_of(controller).id)
+    start_instance(controller, on="beta")
+    distributions.create_distribution(controller, template_named(controller).id)
     save_images.create_save_image(controller, SaveRequest(several[0].id, new_template_name="new"))
     instances.terminate_instance(controller, several[1].id)
     instances.stop_instance(controller, several[2].id)
     pass_time(controller, 2)
     return controller
+
+
+def results(controller: Controller) -> list[tuple[object, ...]]:
+    """The instances and requests, and how each has ended."""
+    return [
+        *((instance.id, instance.state) for instance in controller.instances.values()),
+        *((save.id, save.status) for save in controller.save_images.values()),
+        *((distribution.id, distribution.deliveries) for distribution in controller.distributions.values()),
+    ]
 
 
 @pytest.mark.parametrize(("first", "second"), [("1.8.0", "1.50.1"), ("1.24.0", "1.46.0"), ("1.50.1", "1.8.0")])
@@ -304,23 +324,15 @@ def test_what_is_in_flight_goes_on(first: str, second: str) -> None:
     for _ in range(3):
         pass_time(controller, 300)
 
-    assert [(one.id, one.state) for one in controller.instances.values()] == [
-        (one.id, one.state) for one in loaded.instances.values()
-    ]
-    assert [each.status for each in controller.save_images.values()] == [
-        each.status for each in loaded.save_images.values()
-    ]
-    assert [each.deliveries for each in controller.distributions.values()] == [
-        each.deliveries for each in loaded.distributions.values()
-    ]
+    assert results(controller) == results(loaded)
 
 
 def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
     """What a dump does not know is not made up."""
     controller = at("1.48.3")
-    mine = started(controller)
-    instances.fail_instance(controller, mine, "broken")
-    vm = carried(controller, "1.50.1").instances[mine.id].vm
+    instance = started_instance(controller)
+    instances.fail_instance(controller, instance, "broken")
+    vm = carried(controller, "1.50.1").instances[instance.id].vm
 
     assert vm is not None
     assert ("deleted", "", "") == (vm.status, vm.name, vm.ip)
@@ -336,15 +348,15 @@ def test_an_unknown_release_is_noted(asked: str, known: str) -> None:
     """The nearest lower one is simulated, and the note says so."""
     full = str(Release.parse(asked))
     expected = (f"release {full} is not known: {known} is simulated, the nearest lower one",)
-    by_option = world(WARM, release=Release.parse(asked))
+    by_option = build_controller(WARM, release=Release.parse(asked))
     by_scenario = controller_of(TIMINGS + f"controller: {{release: '{asked}'}}\n" + WARM)
 
-    for each in (by_option, by_scenario):
-        assert (expected, known) == (each.notes, str(each.release))
+    for controller in (by_option, by_scenario):
+        assert (expected, known) == (controller.notes, str(controller.release))
 
 
 def test_a_scenario_that_is_no_dump_is_refused_what_its_release_lacks() -> None:
-    """Who writes one is told of the mistake; only a dump is made to fit."""
+    """A scenario written by hand is refused with the reason; only a dump is made to fit."""
     text = "controller: {release: 1.31.0}\nnodes: [{name: alpha, state: Drain Mode}]"
     with pytest.raises(ScenarioError, match=r"nodes\[0\].state: release 1.31.0 knows no Drain Mode"):
         controller_of(text)
@@ -354,16 +366,16 @@ def test_what_a_scenario_says_of_instances_is_made_to_fit_all_the_same() -> None
     """As in a start, what the release does not know is passed over; here with a note."""
     text = "controller: {release: 1.22.0}\n" + RICH + "instances: [{template: mac, node: alpha, vlan_tag: '12'}]\n"
     controller = controller_of(TIMINGS + text)
-    (mine,) = controller.instances.values()
+    (instance,) = controller.instances.values()
 
-    assert (f"instance {mine.id}: vlan_tag came with 1.23.0, and is left out",) == controller.notes
-    assert "" == mine.vlan
+    assert (f"instance {instance.id}: vlan_tag came with 1.23.0, and is left out",) == controller.notes
+    assert "" == instance.vlan
 
 
 def test_what_is_known_of_a_vm_in_error_is_lost_before_1_49() -> None:
     """It is deleted, without name, address and ports, as any that failed there; what a fail handler kept runs on."""
     controller = at("1.50.1")
-    failed = started(controller)
+    failed = started_instance(controller)
     failures.fail_instance(controller, failed, "VM is gone")
     loaded = carried(controller, "1.48.0")
     vm = loaded.instances[failed.id].vm

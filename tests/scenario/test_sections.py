@@ -1,31 +1,8 @@
-"""The table of broken scenarios: what is wrong, its line, its key, and the nearest right one."""
+"""Sections refuse unknown keys and values that do not fit, and name the line, the key, and what would be right."""
 
 import pytest
 
-from mockanka.scenario import Scenario, ScenarioError
-
-LAND = """\
-templates:
-  - name: os
-    id: T1
-    versions:
-      - {tag: base, size: 10GB}
-      - {tag: tools, size: 5GB}
-  - {name: bare}
-nodes:
-  - {name: mini, id: N1, capacity: 1, usb: [phone]}
-  - {name: maxi, id: N2, cached: ["os:base"]}
-groups:
-  - {name: ios, id: G1}
-"""
-"""Twelve lines that are right; what follows them stands from line 13 on."""
-
-
-def problems_of(text: str) -> list[str]:
-    with pytest.raises(ScenarioError) as raised:
-        Scenario.from_yaml(text, "w.yaml").controller()
-    return raised.value.problems
-
+from tests.scenario.problems import problems_of
 
 UNKNOWN_KEYS = {
     "nods: []": ("1: nods", "nodes"),
@@ -114,6 +91,9 @@ WRONG_TYPES = {
         "w.yaml:1: templates[0].port_forwarding[0].guest_port: 70000 is not between 1 and 65535"
     ),
     "nodes: [{name: a, state: Ofline}]": "w.yaml:1: nodes[0].state: 'Ofline' is not known: did you mean 'Offline'?",
+    "faults:\n  - match: {method: PSOT}\n    do: {status: 503}": (
+        "w.yaml:2: faults[0].match.method: 'PSOT' is not known: did you mean 'POST'?"
+    ),
     "instances: [{template: t, state: started}]": (
         "w.yaml:1: instances[0].state: 'started' is not known: did you mean 'Started'?"
     ),
@@ -133,155 +113,6 @@ def test_what_should_be_a_list_is_named(text: str) -> None:
 
     assert problem.startswith("w.yaml:1: ")
     assert "list" in problem
-
-
-DANGLING = {
-    "instances:\n  - template: oss": "13+1: instances[0].template: there is no template 'oss': did you mean 'os'?",
-    "instances:\n  - {template: os, tag: tool}": (
-        "13+1: instances[0].tag: template os has no tag tool: did you mean 'tools'?"
-    ),
-    "instances:\n  - {template: os, version: 7}": (
-        "13+1: instances[0].version: template os has no version 7: known are 0, 1"
-    ),
-    "instances:\n  - {template: bare}": "13+1: instances[0].template: template bare has no versions",
-    "instances:\n  - {template: os, node: mimi}": (
-        "13+1: instances[0].node: there is no node 'mimi': did you mean 'mini'?"
-    ),
-    "instances:\n  - {template: os, pinned_node: mimi}": (
-        "13+1: instances[0].pinned_node: there is no node 'mimi': did you mean 'mini'?"
-    ),
-    "instances:\n  - {template: os, group: iso}": (
-        "13+1: instances[0].group: there is no group 'iso': did you mean 'ios'?"
-    ),
-    "  - name: spare\n    nodes: [mini, mino]": (
-        "13+1: groups[1].nodes[1]: there is no node 'mino': did you mean 'mini'?"
-    ),
-    "  - {name: spare, fallback: oss}": "13+0: groups[1].fallback: there is no group 'oss': did you mean 'ios'?",
-    "distributions: [{template: os, nodes: [mimi]}]": (
-        "13+0: distributions[0].nodes[0]: there is no node 'mimi': did you mean 'mini'?"
-    ),
-    "distributions: [{template: os, group: iso}]": (
-        "13+0: distributions[0].group: there is no group 'iso': did you mean 'ios'?"
-    ),
-    "distributions:\n  - {template: os, tag: bse}": (
-        "13+1: distributions[0].tag: template os has no tag bse: did you mean 'base'?"
-    ),
-    "save_images: [{instance: I, template: os}]": (
-        "13+0: save_images[0].instance: there is no instance 'I': there are none"
-    ),
-    "instances: [{template: os, node: maxi, id: I}]\nsave_images: [{instance: I, template: so}]": (
-        "13+1: save_images[0].template: there is no template 'so': known are bare, os"
-    ),
-}
-
-
-@pytest.mark.parametrize("text", DANGLING)
-def test_a_dangling_name_is_refused(text: str) -> None:
-    """A name of something that is not there is named with its line and the name that was probably meant."""
-    place, _, rest = DANGLING[text].partition(":")
-    line = sum(int(part) for part in place.split("+"))
-
-    assert [f"w.yaml:{line}:{rest}"] == problems_of(LAND + text)
-
-
-UNFIT = {
-    "instances:\n  - {template: os, node: mini}\n  - {template: os, node: mini}": (
-        "w.yaml:15: instances[1].node: node mini has only 1 slots"
-    ),
-    "instances: [{template: os, node: mini, count: 2}]": "w.yaml:13: instances[0].node: node mini has only 1 slots",
-    "instances: [{template: os, node: mini, state: Scheduling}]": (
-        "w.yaml:13: instances[0].node: an instance in Scheduling has no node yet; pinned_node binds it to one"
-    ),
-    "instances:\n  - {template: os, node: mini, state: Pushing}": (
-        "w.yaml:14: instances[0].state: write it as Started, and a save image request for it under save_images"
-    ),
-    "instances: [{template: os, state: Started}]": (
-        "w.yaml:13: instances[0].state: an instance in Started needs a node"
-    ),
-    "instances: [{template: os, tag: base, node: maxi, state: Pulling}]": (
-        "w.yaml:13: instances[0].state: node maxi has that version cached, so nothing is pulled"
-    ),
-    "instances: [{template: os, node: maxi, usb_device: phone}]": (
-        "w.yaml:13: instances[0].usb_device: node maxi has no free USB device 'phone'"
-    ),
-    "instances:\n  - {template: os, id: I}\n  - {template: os, id: I}": (
-        "w.yaml:15: instances[1].id: there is another instance I"
-    ),
-    "instances: [{template: os, id: I, count: 2}]": (
-        "w.yaml:13: instances[0].id: instances cannot share one id; leave out the id or the count"
-    ),
-    "  - {name: other, id: G1}": "w.yaml:13: groups[1].id: there is another group G1",
-    "instances: [{template: os, node: maxi, id: I}]\nsave_images: [{instance: I}]": (
-        "w.yaml:14: save_images[0]: One of target_vm_id and new_template_name is required"
-    ),
-    "instances: [{template: os, node: maxi, id: I, state: Stopped}]\nsave_images: [{instance: I, template: os}]": (
-        "w.yaml:14: save_images[0]: Instance is not running, its state is Stopped"
-    ),
-    "instances: [{template: os, node: maxi, id: I}]\nsave_images: [{instance: I, template: os, stage: pushing}]": (
-        "w.yaml:14: save_images[0].stage: only done and error can be written here; leave it out to begin anew"
-    ),
-}
-
-
-@pytest.mark.parametrize("text", UNFIT)
-def test_what_does_not_fit_together_is_refused(text: str) -> None:
-    """A scenario whose parts contradict each other is refused where the contradiction stands."""
-    assert [UNFIT[text]] == problems_of(LAND + text)
-
-
-ALONE = {
-    "templates:\n  - {name: a, id: X}\n  - {name: b, id: X}": "w.yaml:3: templates[1].id: there is another template X",
-    "nodes:\n  - {name: a, id: X}\n  - {name: b, id: X}": "w.yaml:3: nodes[1].id: there is another node X",
-    'templates: [{name: os, versions: [{tag: base}]}]\nnodes:\n  - {name: a, cached: ["so:base"]}': (
-        "w.yaml:3: nodes[0].cached[0]: there is no 'so:base': did you mean 'os:base'?"
-    ),
-    'templates: [{name: os, versions: [{tag: base}]}]\nnodes:\n  - name: a\n    cached: ["os:bse"]': (
-        "w.yaml:4: nodes[0].cached[0].tag: template os has no tag bse: did you mean 'base'?"
-    ),
-    "groups: [{name: ios}]\nnodes: [{name: a, groups: [iso]}]": (
-        "w.yaml:2: nodes[0].groups[0]: there is no group 'iso': did you mean 'ios'?"
-    ),
-    "templates: [{name: o, versions: [{size: 10GB}]}]\nnodes: [{name: a, disk: 15GB, disk_other: 9GB, cached: [o]}]": (
-        "w.yaml:2: nodes[0].disk: too small by 4000000000 bytes for what is cached and disk_other"
-    ),
-    "nodes: [{name: a, count: 2}]": ("w.yaml:1: nodes[0].name: 2 nodes cannot share one name; write the number as {n}"),
-    'nodes: [{name: "a{n}", id: q, count: 2}]': (
-        "w.yaml:1: nodes[0].id: 2 nodes cannot share one id; write the number as {n}"
-    ),
-    'nodes: [{name: "a{x}", count: 2}]': "w.yaml:1: nodes[0].name: the place for the number is written {n} or {n:02}",
-    'nodes: [{name: "a{n", count: 2}]': "w.yaml:1: nodes[0].name: the place for the number is written {n} or {n:02}",
-    'nodes: [{name: "a{n.x}", count: 2}]': "w.yaml:1: nodes[0].name: the place for the number is written {n} or {n:02}",
-    "templates: [{name: a, versions: [{tag: x, number: 3}, {tag: y, number: 2}]}]": (
-        "w.yaml:1: templates[0].versions[1].number: 2 does not come after 3"
-    ),
-    "templates: [{name: a, versions: [{size: 1, images: []}]}]": (
-        "w.yaml:1: templates[0].versions[0].size: give either the size of the layer, or all images, not both"
-    ),
-    'pending: [{at: "2024-01-01T00:00:00Z", event: instance_qeued, id: x}]': (
-        "w.yaml:1: pending[0].event: unknown kind 'instance_qeued', did you mean 'instance_queued'?"
-    ),
-    'pending: [{at: "2024-01-01T00:00:00Z", event: instance_queued, id: x}]': (
-        "w.yaml:1: pending[0].event: instance_queued needs 'step'"
-    ),
-    "faults:\n  - match: {method: PSOT}\n    do: {status: 503}": (
-        "w.yaml:2: faults[0].match.method: 'PSOT' is not known: did you mean 'POST'?"
-    ),
-}
-
-
-@pytest.mark.parametrize("text", ALONE)
-def test_land_that_does_not_fit_together_is_refused(text: str) -> None:
-    """Templates, nodes and groups that contradict each other are refused where the contradiction stands."""
-    assert [ALONE[text]] == problems_of(text)
-
-
-def test_a_name_that_two_things_have_is_refused() -> None:
-    """A name that means two templates is refused with the ids that would tell them apart."""
-    text = "templates: [{name: a, id: X, versions: [{}]}, {name: a, id: Y, versions: [{}]}]\ninstances: [{template: a}]"
-
-    assert [
-        "w.yaml:2: instances[0].template: there is more than one template 'a': name it by its id, X or Y"
-    ] == problems_of(text)
 
 
 def test_every_fault_is_named_in_the_order_of_lines() -> None:

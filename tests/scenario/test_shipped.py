@@ -45,7 +45,7 @@ def test_each_begins_with_a_line_about_itself(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_reference_names_a_release(name: str) -> None:
     """Scenarios that ship leave the release to who starts them, but for the reference."""
-    assert (name == "reference") == ("release" in Scenario.find(name).data.get("controller", {}))
+    assert (name == "reference") == (Scenario.find(name).section.controller.release is not None)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "reference"])
@@ -93,7 +93,7 @@ def test_every_version_of_default_forwards_ssh() -> None:
     """Each VM of the small office can be reached by ssh."""
     controller = controllers.shipped("default")
     ports = [
-        [rule.guest_port for rule in each.rules_of(version)]
+        [rule.guest_port for rule in each.port_rules_for(version)]
         for each in controller.templates.values()
         for version in each.history
     ]
@@ -145,4 +145,4 @@ def test_fleet_has_a_hundred_nodes() -> None:
 
 def test_the_reference_is_of_release_1_8_0() -> None:
     """The reference's examples are those of 1.8.0."""
-    assert Release(1, 8, 0) == Scenario.find("reference").data["controller"]["release"]
+    assert Release(1, 8, 0) == Scenario.find("reference").section.controller.release

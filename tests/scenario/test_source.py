@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mockanka.scenario import Scenario, ScenarioError
+from mockanka.scenario.sections import NodeSection, ScenarioSection
 
 
 def problems_of(text: str) -> list[str]:
@@ -20,7 +21,7 @@ def problems_of(text: str) -> list[str]:
 @pytest.mark.parametrize("text", ["", "\n", "# only a comment\n", "{}", "\ufeff{}"])
 def test_nothing_is_a_scenario(text: str) -> None:
     """Every key is optional, so an empty file is a scenario."""
-    assert {} == dict(Scenario.from_yaml(text).data)
+    assert ScenarioSection() == Scenario.from_yaml(text).section
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words", "5", "null"])
@@ -89,7 +90,7 @@ def test_merge_keys_work() -> None:
     """``<<`` brings in the keys of another mapping, and what stands beside it beats them."""
     text = "nodes:\n  - &a {name: a, capacity: 7, ip: 10.0.0.1}\n  - {<<: *a, name: b}\n"
 
-    assert {"name": "b", "capacity": 7, "ip": "10.0.0.1"} == Scenario.from_yaml(text).data["nodes"][1]
+    assert NodeSection(name="b", capacity=7, ip="10.0.0.1") == Scenario.from_yaml(text).section.nodes[1]
 
 
 def test_an_alias_of_a_list_with_merges_reads_as_the_list_does() -> None:
@@ -102,9 +103,9 @@ def test_an_alias_of_a_list_with_merges_reads_as_the_list_does() -> None:
           - {<<: *first, tag: two}
       - {name: b, versions: *versions}
     """
-    one, two = Scenario.from_yaml(textwrap.dedent(text)).data["templates"]
+    first, second = Scenario.from_yaml(textwrap.dedent(text)).section.templates
 
-    assert one["versions"] == two["versions"]
+    assert first.versions == second.versions
 
 
 def test_a_mistake_in_an_aliased_part_is_named() -> None:

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockanka.api.request_fields import MAX_BODY
@@ -18,6 +18,7 @@ from mockanka.server import asgi
 from mockanka.server.asgi import MAX_READ
 from mockanka.server.wsgi_bridge import call_wsgi
 from mockanka.units import SECOND
+from tests.conftest import examples
 from tests.controllers import CORNERS
 from tests.server.asgi_client import (
     Headers,
@@ -192,6 +193,7 @@ REQUESTS = st.one_of(
 )
 
 
+@settings(max_examples=examples(30, 300))
 @given(st.lists(REQUESTS, max_size=12), st.integers(0, 3))
 def test_the_same_requests_get_the_same_bytes(requests: list[tuple[str, str, Any]], seed: int) -> None:
     """Two gateways with the same scenario and seed response the same requests with the same bytes."""

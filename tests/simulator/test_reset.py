@@ -25,6 +25,7 @@ from mockanka.server.asgi import Gateway
 from mockanka.simulator.simulator import Simulator
 from mockanka.testing.anka import Anka
 from mockanka.units import SECOND
+from tests.conftest import examples
 from tests.controllers import CORNERS
 
 VM = "/api/v1/vm"
@@ -250,9 +251,13 @@ class Session:
         return {
             **responses,
             "inside": {key: _without_revisions(text) for key, text in plain.items()},
-            "queue": controller.queue.live(controller),
+            "queue": controller.queue.current_events(controller),
             "rules": list(controller.faults),
-            "added": (controller.faults.added, controller.faults.in_life, controller.faults.at_the_door),
+            "added": (
+                controller.faults.added,
+                controller.faults.has_lifecycle_rules,
+                controller.faults.has_response_rules,
+            ),
             "log": controller.log.count,
             "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
             "older": dict(self.gateway._last_responses),
@@ -297,7 +302,7 @@ OPTIONS = [
     story=st.lists(actions, min_size=1, max_size=25),
     over_http=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=examples(20, 200))
 @example(
     world="noisy",
     options=OPTIONS[0],

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.testing.pytest_plugin.suite import Suite
 
 
 @pytest.fixture
-def suite(tmp_path: Path) -> Suite:
+def suite(pytester: pytest.Pytester) -> Suite:
     """Return an empty suite with a root of its own."""
-    return Suite(tmp_path).write("pytest.ini", "[pytest]\n")
+    return Suite(pytester).write("pytest.ini", "[pytest]\n")

@@ -1,4 +1,7 @@
-"""Suites of tests that use the pytest plugin, each run by a pytest of its own in an empty folder."""
+"""Suites of tests that use the pytest plugin, each run by a pytest of its own in an empty folder.
+
+Most runs are in this process. A run in a process of its own is needed to see what is loaded, or left at the end.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
+
+import pytest
 
 PATIENCE = 60.0
 """Seconds that an inner run may take."""
@@ -50,7 +55,12 @@ class Run:
 class Suite:
     """A folder with tests, and runs of pytest in it with this plugin alone."""
 
-    folder: Path
+    pytester: pytest.Pytester
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the suite."""
+        return self.pytester.path
 
     def write(self, name: str, text: str, head: str = HEAD) -> Suite:
         """Write a file of the suite; a Python file begins with ``head``."""
@@ -59,8 +69,20 @@ class Suite:
         file.write_text(head + dedent(text) if name.endswith(".py") else dedent(text))
         return self
 
-    def run(self, *arguments: str, plugins: tuple[str, ...] = ("mockanka",), cwd: Path | None = None) -> Run:
-        """Run pytest; without ``plugins`` it loads what is installed by itself."""
+    def run(self, *arguments: str, cwd: Path | None = None) -> Run:
+        """Run pytest in this process, with this plugin and no other installed one."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in os.environ:
+                if name.startswith(("PYTEST_", "MOCKANKA_")):
+                    patch.delenv(name)
+            patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+            patch.setenv("COLUMNS", "200")
+            patch.chdir(cwd or self.folder)
+            done = self.pytester.runpytest_inprocess("-rA", "-p", "no:cacheprovider", "-p", "mockanka", *arguments)
+        return Run(done.ret, f"{done.stdout}{done.stderr}")
+
+    def run_process(self, *arguments: str, plugins: tuple[str, ...] = ("mockanka",)) -> Run:
+        """Run pytest in a process of its own; without ``plugins`` it loads those that are installed."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "MOCKANKA_"))}
         env |= {"COLUMNS": "200", "PYTHONDONTWRITEBYTECODE": "1"}
         if plugins:
@@ -68,7 +90,7 @@ class Suite:
         loaded = [word for plugin in ("no:cacheprovider", *plugins) for word in ("-p", plugin)]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-rA", *loaded, *arguments],
-            cwd=cwd or self.folder,
+            cwd=self.folder,
             env=env,
             capture_output=True,
             text=True,

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+
+import pytest
 
 from tests.testing.pytest_plugin.suite import Suite
 
 
-def test_the_fixture_works_without_any_configuration(tmp_path: Path) -> None:
+def test_the_fixture_works_without_any_configuration(pytester: pytest.Pytester) -> None:
     """A suite that only has the package installed gets a controller; warnings are errors, markers strict."""
-    suite = Suite(tmp_path).write(
+    suite = Suite(pytester).write(
         "test_it.py",
         """
         @pytest.mark.anka(seed=3)
@@ -24,7 +25,7 @@ def test_the_fixture_works_without_any_configuration(tmp_path: Path) -> None:
             assert sorted(node.name for node in anka.nodes.values()) == ["mini-01", "mini-02"]
         """,
     )
-    run = suite.run("-W", "error", "--strict-markers", "--strict-config")
+    run = suite.run_process("-W", "error", "--strict-markers", "--strict-config")
 
     assert run.counted(passed=1), run.output
 
@@ -78,7 +79,7 @@ def test_the_server_ends_with_the_session(suite: Suite) -> None:
                 print("LEFT", names, one.connect_ex(("127.0.0.1", port)) != 0)
         """,
     ).write("test_it.py", "def test_nothing(): pass\n")
-    run = suite.run("-s")
+    run = suite.run_process("-s")
 
     assert "LEFT ['MainThread'] True" in run.output
 
@@ -137,7 +138,7 @@ def test_a_seed_gives_the_same_ids_again(suite: Suite) -> None:
     """Ids are the same in each test, and in the next session."""
     suite.write("test_it.py", "@pytest.mark.anka(seed=7)\ndef test_it(anka):\n    print('ID', start(anka))\n")
     suite.write("test_two.py", "@pytest.mark.anka(seed=7)\ndef test_it(anka):\n    print('ID', start(anka))\n")
-    output = suite.run("-s").output + suite.run("-s").output
+    output = suite.run("-s").output + suite.run_process("-s").output
 
     assert 4 == len(re.findall(r"ID \S+", output))
     assert 1 == len(set(re.findall(r"ID \S+", output)))

@@ -30,7 +30,7 @@ def test_each_worker_of_xdist_has_a_server_of_its_own(suite: Suite) -> None:
             assert 1 == 2
         """,
     )
-    run = suite.run("-n", "2", "-W", "error", plugins=("mockanka", "xdist"))
+    run = suite.run_process("-n", "2", "-W", "error", plugins=("mockanka", "xdist"))
     found = {(path.name.partition("-")[0], path.read_text()) for path in suite.folder.glob("gw*")}
 
     assert run.counted(passed=8, failed=1), run.output
@@ -43,7 +43,7 @@ def test_collecting_starts_nothing(suite: Suite) -> None:
     """With ``--collect-only`` no server is started, and its modules are not imported."""
     suite.write("conftest.py", WATCHING, head="")
     suite.write("test_it.py", "@pytest.mark.anka(scenario='busi')\ndef test_it(anka): pass\n")
-    run = suite.run("--collect-only", "--strict-markers", "-s")
+    run = suite.run_process("--collect-only", "--strict-markers", "-s")
 
     assert 0 == run.status
     assert "1 test collected" in run.output
@@ -62,9 +62,9 @@ def test_a_suite_that_does_not_use_it_imports_nothing(suite: Suite) -> None:
     """Neither passing nor failing tests import the fixture's modules, unless the suite uses it."""
     suite.write("conftest.py", WATCHING, head="")
     suite.write("test_it.py", "def test_passes(): pass\ndef test_fails():\n    assert [1] == [2]\n", head="")
-    without = suite.run("-s")
+    without = suite.run_process("-s")
     suite.write("test_it.py", "def test_it(anka): pass\n", head="")
-    using = suite.run("-s")
+    using = suite.run_process("-s")
 
     assert without.counted(passed=1, failed=1), without.output
     assert "IMPORTED []" in without.output
@@ -75,7 +75,10 @@ def test_it_can_be_switched_off(suite: Suite) -> None:
     """With ``-p no:mockanka`` there is no fixture; without it the installed plugin is loaded."""
     suite.write("test_it.py", "def test_it(anka): pass\n")
     others = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist")
-    enabled, disabled = suite.run(*others, plugins=()), suite.run(*others, "-p", "no:mockanka", plugins=())
+    enabled, disabled = (
+        suite.run_process(*others, plugins=()),
+        suite.run_process(*others, "-p", "no:mockanka", plugins=()),
+    )
 
     assert enabled.counted(passed=1), enabled.output
     assert disabled.counted(errors=1), disabled.output
