@@ -1,4 +1,4 @@
-"""Depth of the tests: by default enough for every change, with ``MOCKANKA_TESTS=full`` all that takes an hour.
+"""Depth of the tests: by default enough for every change, with ``MOCKANKA_TESTS=full`` all that takes half an hour.
 
 By default hypothesis tries the same examples in every run if CI is set, else new ones. With ``full`` it tries more, and
 always new ones, or those of ``--hypothesis-seed``. A test with slow examples sets their number with ``examples``.
@@ -18,7 +18,7 @@ pytest_plugins = ["pytester"]  # for tests/testing/pytest_plugin; only this conf
 _PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 settings.register_profile("default", derandomize=bool(os.environ.get("CI")), deadline=None, phases=_PHASES)
-settings.register_profile("full", max_examples=1000, derandomize=False, deadline=None, phases=_PHASES)
+settings.register_profile("full", max_examples=300, derandomize=False, deadline=None, phases=_PHASES)
 settings.load_profile("full" if FULL else "default")
 
 

@@ -67,7 +67,7 @@ class Controller:
     id_counters: dict[str, int] = field(default_factory=dict)
     """How many ids of each kind have been made."""
     placement_due: bool = False
-    """Whether something has changed since the last placement that may let a waiting instance find a node."""
+    """True if something has changed since the last placement that may let a waiting instance find a node."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that wait for a node, in order of placement: priority, number and id of each."""
     faults: FaultRules = field(default_factory=FaultRules)
@@ -99,7 +99,7 @@ class Controller:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
+        """True if nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
         return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
 
     def _advance_to(self, target: int) -> None:

@@ -206,7 +206,7 @@ def send_to_node(controller: Controller, distribution: Distribution, node_id: st
 
 
 def _is_default_target(controller: Controller, node: Node, others_named: bool, group_id: str | None) -> bool:
-    """Whether a distribution goes to a node that is not named by id."""
+    """Return whether a distribution goes to a node that is not named by id."""
     state = node.state(controller.now)
     if state is NodeState.OFFLINE:
         return False
@@ -237,7 +237,7 @@ def cancel_distribution(controller: Controller, distribution_id: str) -> None:
 
 
 def _is_pull_awaited(controller: Controller, node_id: str, ref: VersionRef) -> bool:
-    """Whether an instance or a distribution waits for a pull of the node."""
+    """Return whether an instance or a distribution waits for a pull of the node."""
     instances = (controller.instances[id] for id in controller.nodes[node_id].occupants)
     return any(instance.pulling and instance.ref == ref for instance in instances) or any(
         other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is DeliveryStage.PULLING

@@ -31,10 +31,10 @@ class Event(ABC):
 
     @abstractmethod
     def is_current(self, controller: Controller) -> bool:
-        """Whether the event will still have an effect. Changes nothing."""
+        """Return whether the event will still have an effect. Changes nothing."""
 
     def is_deferred(self, controller: Controller) -> bool:
-        """Whether a current event would not happen if it were due now, because its node is lost."""
+        """Return whether a current event would not happen if it were due now, because its node is lost."""
         return False
 
     @abstractmethod
@@ -42,7 +42,7 @@ class Event(ABC):
         """Change the state. Called for current events only, with ``controller.now`` at the time the event was due."""
 
     def makes_progress(self, controller: Controller) -> bool:
-        """Whether ``settle`` waits for the event, because it brings something nearer to its final state."""
+        """Return whether ``settle`` waits for the event, because it brings something nearer to its final state."""
         return True
 
 
@@ -91,7 +91,7 @@ class EventQueue:
         return min((at for at, _, event in self._heap if _is_active(controller, event)), default=None)
 
     def has_progress(self, controller: Controller) -> bool:
-        """Whether an event that is current and not deferred makes progress."""
+        """Return whether an event that is current and not deferred makes progress."""
         return any(_is_active(controller, event) and event.makes_progress(controller) for _, _, event in self._heap)
 
     def current_events(self, controller: Controller) -> list[tuple[int, Event]]:

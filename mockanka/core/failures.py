@@ -93,7 +93,7 @@ def fail_occupants(controller: Controller, node: Node, message: str) -> None:
 
 
 def has_occupants_to_fail(controller: Controller, node: Node) -> bool:
-    """Whether any instance on the node would go to Error with it."""
+    """Return whether any instance on the node would go to Error with it."""
     return any(
         instance.state not in (InstanceState.TERMINATING, InstanceState.ERROR)
         for instance in list_occupants(controller, node)

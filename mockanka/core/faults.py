@@ -116,7 +116,7 @@ class FaultMatch:
     def matches_request(
         self, method: str, path: str, query: Callable[[], Mapping[str, str]], body: Callable[[], object]
     ) -> bool:
-        """Whether the rule matches a request, whose query and body are read only when they matter."""
+        """Return whether the rule matches a request, whose query and body are read only when they matter."""
         if self.method is not None and self.method != method:
             return False
         if self.path is not None and self.path != path and not _compile_path(self.path).match(path):
@@ -128,7 +128,7 @@ class FaultMatch:
     def matches_event(
         self, controller: Controller, event: str, instance: Instance | None, node: Node | None, ref: VersionRef | None
     ) -> bool:
-        """Whether the rule matches an event of an instance, on a node, of a template's version.
+        """Return whether the rule matches an event of an instance, on a node, of a template's version.
 
         What an event does not have, and is None here, matches no rule that names it.
         """
@@ -332,7 +332,7 @@ def _compile_path(path: str) -> re.Pattern[str]:
 
 
 def _is_contained(expected: object, actual: object) -> bool:
-    """Whether a JSON value has all that is expected of it; objects may have more keys, lists not more items."""
+    """Return whether a JSON value has all that is expected of it; objects may have more keys, lists not more items."""
     if isinstance(expected, Mapping):
         return isinstance(actual, Mapping) and all(
             key in actual and _is_contained(value, actual[key]) for key, value in expected.items()

@@ -89,10 +89,10 @@ class Instance:
     phase: int = 0
     """The number of its phase; an event of an earlier phase is not current any more."""
     ready: bool = False
-    """Whether the controller has queued it, so that a node may take it."""
+    """True if the controller has queued it, so that a node may take it."""
     node_id: str | None = None
     holds_slot: bool = False
-    """Whether it holds a slot on its node."""
+    """True if it holds a slot on its node."""
     booting: bool = False
     until: int | None = None
     progress_made: float = 0.0
@@ -117,7 +117,7 @@ class Instance:
     unreported_for: int | None = None
     """How many nanoseconds after it is Started they are reported; None is never."""
     hidden: bool = False
-    """Whether the controller does not show it for a while because of a fault."""
+    """True if the controller does not show it for a while because of a fault."""
     failed_on: tuple[str, ...] = ()
     """The ids of the nodes on which it failed to start before."""
     timeline: list[TimelineEntry] = field(default_factory=list, compare=False)
@@ -135,7 +135,7 @@ class Instance:
 
     @property
     def pulling(self) -> bool:
-        """Whether it waits for a pull."""
+        """True if it waits for a pull."""
         return self.state is InstanceState.PULLING and not self.booting
 
     @property

@@ -35,11 +35,11 @@ class License:
 
     @property
     def expired(self) -> bool:
-        """Whether the licence has expired, which makes nodes unlicensed (controller-facts C5)."""
+        """True if the licence has expired, which makes nodes unlicensed (controller-facts C5)."""
         return EXPIRED in self.overrides
 
     def includes(self, feature: LicensedFeature) -> bool:
-        """Whether the tier includes a feature; an expired licence still includes it."""
+        """Return whether the tier includes a feature; an expired licence still includes it."""
         return feature in TIERS[self.tier]
 
     def require(self, feature: LicensedFeature, what: str) -> None:

@@ -82,7 +82,7 @@ class Node:
     occupants: dict[str, None] = field(default_factory=dict)
     """The ids of the instances that hold a slot, in the order in which they took it."""
     force_overrides: bool = False
-    """Whether capacity mode ``resource`` counts the vcpu and vram that a start requests."""
+    """True if capacity mode ``resource`` counts the vcpu and vram that a start requests."""
     arch: str = ""
     """``arm64`` or ``amd64``, the only templates that it takes; blank takes any."""
     vlans: tuple[str, ...] = ()
@@ -101,7 +101,7 @@ class Node:
     """What faults, tests and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
 
     def is_offline(self, now: int) -> bool:
-        """Whether the node has been lost for so long that the controller shows it as Offline."""
+        """Return whether the node has been lost for so long that the controller shows it as Offline."""
         return self.timeout_at is not None and now >= self.timeout_at
 
     def state(self, now: int) -> NodeState:
@@ -110,7 +110,7 @@ class Node:
 
     @property
     def takes_work(self) -> bool:
-        """Whether the node asks for work. A lost one does not, even while it is still shown as Active."""
+        """True if the node asks for work. A lost one does not, even while it is still shown as Active."""
         return self.lost_at is None and self.condition is NodeState.ACTIVE
 
     def last_contact(self, now: int) -> int:
@@ -231,7 +231,7 @@ class NodeOverrideEnded(Event):
 
 
 def _has_waiting_work(controller: Controller, node_id: str) -> bool:
-    """Whether instances wait for a node, or are on this one, and may go on when it is available again."""
+    """Return whether instances wait for a node, or are on this one, and may go on when it is available again."""
     return bool(controller.waiting or controller.nodes[node_id].occupants)
 
 

@@ -16,7 +16,7 @@ class Operation(NamedTuple):
     feature: str | None = None
 
     def is_in(self, release: Release) -> bool:
-        """Whether a release has the operation."""
+        """Return whether a release has the operation."""
         return self.feature is None or release.has(self.feature)
 
 

@@ -95,7 +95,7 @@ class SaveImage:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the request is done or has failed."""
+        """True if the request is done or has failed."""
         return self.stage in (SaveStage.DONE, SaveStage.ERROR)
 
     def interrupt(self, controller: Controller, message: str) -> None:

@@ -63,7 +63,7 @@ class Version:
 
     @property
     def suspended(self) -> bool:
-        """Whether its VMs resume from a saved state instead of booting; then vcpu and vram cannot be overridden."""
+        """True if its VMs resume from a saved state instead of booting; then vcpu and vram cannot be overridden."""
         return bool(self.state_files)
 
 
@@ -189,7 +189,7 @@ def get_version(controller: Controller, ref: VersionRef) -> Version:
 
 
 def is_in_registry(controller: Controller, ref: VersionRef) -> bool:
-    """Whether neither the version nor its template is deleted."""
+    """Return whether neither the version nor its template is deleted."""
     return not (controller.templates[ref.template_id].deleted or get_version(controller, ref).deleted)
 
 

@@ -70,7 +70,7 @@ class Relay:
         """What the client has sent before the target is connected."""
         self._to_client = OrderedOutbox()
         self._reads_http = True
-        """Whether requests and responses are still read; if not, bytes are only forwarded."""
+        """True if requests and responses are still read; if not, bytes are only forwarded."""
         self._request_reader = RequestReader()
         self._receiving: RequestInFlight | None = None
         """The request that is not complete yet."""

@@ -51,7 +51,7 @@ def fired_id(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", s
 
 
 def matches(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
-    """Whether a POST with that query and body matches."""
+    """Return whether a POST with that query and body matches."""
     return match.matches_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
 
 

@@ -174,7 +174,7 @@ class ControllerMachine(RuleBasedStateMachine):
             assert before == state_with_rules(self.controller), "a refusal changed something"
 
     def has(self, *features: str) -> bool:
-        """Whether the release has all these features."""
+        """Return whether the release has all these features."""
         return all(map(self.controller.release.has, features))
 
     def pick_instance(self, pick: int, *states: InstanceState) -> str:
@@ -760,7 +760,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
 TestController = ControllerMachine.TestCase
 TestController.settings = settings(
-    max_examples=examples(50, 300),
+    max_examples=examples(50, 150),
     stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

@@ -15,7 +15,7 @@ from mockanka.cli.proxy import proxy_command
 from mockanka.cli.snapshot import snapshot_command
 from tests.check.simulated import SimulatedController, check_simulated
 from tests.pages import PAGES, blocks
-from tests.picture import COMMAND, PICTURE, drawn, words
+from tests.picture import COMMAND, PICTURE, draw, words
 
 PAGE = PAGES["docs/contract.md"]
 
@@ -65,6 +65,6 @@ def test_the_picture_is_that_of_a_run_made_now() -> None:
     """Its texts are those of a new run, but for times."""
     shown = words(PICTURE.read_text("utf-8"))
 
-    assert words(drawn()) == shown
+    assert words(draw()) == shown
     assert f"$ {COMMAND}" in shown
     assert "https://cdn" not in PICTURE.read_text("utf-8")

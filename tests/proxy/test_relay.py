@@ -231,7 +231,7 @@ PIECES = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30, 300))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(30, 120))
 @given(first=st.sampled_from(FIRST_MESSAGES), pieces=PIECES)
 def test_any_bytes_are_forwarded(
     listening_and_proxy: tuple[socket.socket, RunningProxy], first: bytes, pieces: list[tuple[bool, bytes]]

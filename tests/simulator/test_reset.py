@@ -302,7 +302,7 @@ OPTIONS = [
     story=st.lists(actions, min_size=1, max_size=25),
     over_http=st.booleans(),
 )
-@settings(max_examples=examples(20, 200))
+@settings(max_examples=examples(20, 80))
 @example(
     world="noisy",
     options=OPTIONS[0],

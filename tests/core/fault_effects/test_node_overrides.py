@@ -164,7 +164,7 @@ SHOWN_BY_OVERRIDE = {
 
 
 def is_overridden(controller: Controller, what: str) -> bool:
-    """Whether an override shows on the node alpha."""
+    """Return whether an override shows on the node alpha."""
     return (
         bool(node_named(controller).manual_vms)
         if what == "full"
