@@ -79,7 +79,7 @@ class Contract:
         return where
 
     def content(self, where: str) -> str:
-        """What stands there, and all that it refers to, as text: where two texts are equal, so are all the answers."""
+        """Return the part at a pointer, with all parts that it refers to, as text that can be compared."""
         texts: dict[str, str] = {}
         left = [where]
         while left:

@@ -118,7 +118,7 @@ class LogEntry:
 
 
 class EventLog:
-    """What happened, newest last. Keeps the last 10,000 entries, and numbers all of them from 1."""
+    """Log of past events, newest last. Keeps the last 10,000 entries, and numbers all of them from 1."""
 
     def __init__(self) -> None:
         self._entries: deque[LogEntry] = deque(maxlen=MAX_LOG_ENTRIES)

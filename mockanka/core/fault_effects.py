@@ -1,4 +1,4 @@
-"""What follows from fault rules beyond the phase that they matched, and from the removal of a rule."""
+"""Effects of fault rules beyond the phase that they matched, and from the removal of a rule."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ class FaultMatch:
 
 @dataclass(frozen=True)
 class FaultAction:
-    """What a rule does: a field for each key of ``do``, where ``for`` is ``duration``.
+    """The action of a rule: a field for each key of ``do``, where ``for`` is ``duration``.
 
     Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
     the controller carries out the request all the same; None leaves that to the kind of fault.
@@ -298,7 +298,7 @@ class FaultHit(NamedTuple):
 
 
 NO_HIT = FaultHit("", FaultAction())
-"""What ``apply_rules`` returns if no rule fires."""
+"""The result of ``apply_rules`` if no rule fires."""
 
 
 def apply_rules(

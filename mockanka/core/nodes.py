@@ -98,7 +98,7 @@ class Node:
     Negative if a snapshot saw less load than the running VMs are assumed to cause.
     """
     overrides: Overrides = field(default_factory=dict)
-    """What faults, tests and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
+    """States that faults, tests and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
 
     def is_offline(self, now: int) -> bool:
         """Return whether the node has been lost for so long that the controller shows it as Offline."""

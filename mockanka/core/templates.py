@@ -83,7 +83,7 @@ class Template:
 
     @property
     def versions(self) -> list[Version]:
-        """What the registry has of it, oldest first; the last is the latest (controller-facts A11)."""
+        """The versions in the registry, oldest first; the last is the latest (controller-facts A11)."""
         return [version for version in self.history if not version.deleted]
 
     @property

@@ -147,7 +147,7 @@ Failure = Callable[[str], Response]
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseFault:
-    """What a rule does to the response to one request. The base class sends the controller's own response.
+    """Effect of a rule on the response to one request. The base class sends the controller's own response.
 
     ``delay`` is how late the response is sent, in nanoseconds of the controller's time. ``acts`` says whether the
     controller carries out the request.

@@ -167,7 +167,7 @@ class ClientMonitor:
         self._known_ended.add(id)
 
     def _has_vanished(self, id: str) -> bool:
-        """Return whether an instance is gone without ever having been terminated, so that the client was told of no end."""
+        """Return whether an instance is gone without having been terminated: the client never learned of its end."""
         instance = self.controller.forgotten.get(id)
         return instance is not None and not any(stay.state is InstanceState.TERMINATED for stay in instance.timeline)
 

@@ -116,7 +116,7 @@ def test_a_year_at_rest_has_few_events(name: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_events_happen_at_their_own_time_in_one_long_advance() -> None:
-    """What was due in the first hour is logged at the same times if the clock advances a year at once."""
+    """Events that are due in the first hour are logged at the same times if the clock advances a year at once."""
     hourly, yearly = controller_of(CORNERS), controller_of(CORNERS)
     for controller in (hourly, yearly):
         do_many_things(controller)
@@ -331,7 +331,7 @@ def test_the_controller_has_the_settings_of_its_scenario() -> None:
 
 
 def test_settling_at_the_end_of_time_changes_nothing() -> None:
-    """What would happen after the year 9000 never does, and Never says so."""
+    """Events after the year 9000 never happen, and Never says so."""
     controller = build_controller(COLD + "clock: {start: '8999-12-31T23:59:59Z'}\n")
     start_instance(controller)
     before = copy.deepcopy(state_with_rules(controller))

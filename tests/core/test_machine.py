@@ -102,7 +102,7 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass
 class Watch:
-    """What the invariants remember from earlier steps."""
+    """Observations that the invariants keep from earlier steps."""
 
     steps: int = 0
     log_number: int = 0

@@ -86,7 +86,7 @@ def test_terminating_prevents_a_later_failure() -> None:
 
 @pytest.mark.parametrize("do", ["{fail: panic, after: 30s}", "{stop: true, after: 30s}"])
 def test_a_failure_on_a_lost_node_is_reported_on_return(do: str) -> None:
-    """What a lost node would report is reported when it is back."""
+    """A failure on a lost node is reported when the node is back."""
     controller = build_controller(WARM)
     add_fault(controller, "started", do)
     instance = start_promptly(controller)
