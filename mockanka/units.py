@@ -25,6 +25,7 @@ MAX_MOMENT = 253_402_300_799 * SECOND
 MAX_AMOUNT_LENGTH = 200
 """Number of characters that an amount may have."""
 MAX_DURATION = 1000 * 365 * 24 * HOUR
+"""A thousand years: no duration, sample of a distribution or transfer is longer."""
 
 _DURATION_UNITS = {
     "ns": 1,

@@ -76,12 +76,12 @@ class Endpoint(asyncio.Protocol):
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection that is not closed yet."""
+        """True if there is a connection that is not closed yet."""
         return self.transport is not None and not self.closed
 
     @property
     def supports_half_close(self) -> bool:
-        """Whether the connection stays open for reading after ``send_eof``."""
+        """True if the connection stays open for reading after ``send_eof``."""
         return self.transport is not None and self.transport.can_write_eof()
 
     def pause_reading(self, reason: PauseReason) -> None:
@@ -168,5 +168,5 @@ class OrderedOutbox:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether actions wait for one that is not known yet."""
+        """True if actions wait for one that is not known yet."""
         return bool(self._slots)

@@ -197,7 +197,7 @@ class BoundedBody:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the body is within the limit."""
+        """True if the body is within the limit."""
         return self.size <= self.limit
 
     @property

@@ -109,7 +109,7 @@ class Recorder:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many exchanges wait that no more should be read."""
+        """True if so many exchanges wait that no more should be read."""
         return self._queued_exchanges > MAX_QUEUED_EXCHANGES or self._queued_bytes > MAX_QUEUED_BYTES
 
     def when_room(self, callback: Callable[[], None]) -> None:

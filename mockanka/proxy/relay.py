@@ -67,10 +67,10 @@ class Relay:
         self.client.peer, self.target.peer = self.target, self.client
         self._target_state = TargetState.NOT_CONNECTED
         self._early_data: list[bytes] = []
-        """What the client has sent before the target is connected."""
+        """Data that the client has sent before the target is connected."""
         self._to_client = OrderedOutbox()
         self._reads_http = True
-        """Whether requests and responses are still read; if not, bytes are only forwarded."""
+        """True if requests and responses are still read; if not, bytes are only forwarded."""
         self._request_reader = RequestReader()
         self._receiving: RequestInFlight | None = None
         """The request that is not complete yet."""

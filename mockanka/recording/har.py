@@ -206,7 +206,7 @@ class Recording:
     release: Release | None = None
     """The release that the exchanges were checked against, if the file has it."""
     is_from_proxy: bool = True
-    """Whether the proxy made it. A browser also records requests to other servers."""
+    """True if the proxy made it. A browser also records requests to other servers."""
 
     @property
     def controller_release(self) -> Release | None:

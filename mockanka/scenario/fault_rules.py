@@ -67,7 +67,7 @@ _NEVER_KNOWN: dict[str, frozenset[str]] = {
 
 @section
 class FaultMatchSection(Section[FaultMatch]):
-    """What a fault rule matches."""
+    """The requests or events that a fault rule matches."""
 
     method: str | None = key(Choice(*OPERATION_METHODS))
     path: str | None = key(NonEmptyText())
@@ -102,7 +102,7 @@ class FaultMatchSection(Section[FaultMatch]):
 
 @section
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
-    """What a fault rule does."""
+    """The action of a fault rule."""
 
     delay: Duration | None = key(RandomDuration())
     status: int | None = key(Integer(200, 599))

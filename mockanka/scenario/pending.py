@@ -41,7 +41,7 @@ _KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
 _NOT_ENTITIES = ("registry", "license")
-"""What events can be about that has no id: the first word of their kind is in its place."""
+"""Subjects of events that have no id: the first word of the kind is in its place."""
 
 FORMER_KINDS = {
     "Queued": "instance_queued",

@@ -55,7 +55,7 @@ class Call:
 
     @property
     def is_poll(self) -> bool:
-        """Whether it is a GET of instances."""
+        """True if it is a GET of instances."""
         return self.entry.path == VM_PATH and self.entry.method == "GET"
 
 
@@ -119,7 +119,7 @@ class Gateway:
             await send_response(send, response, self._date_header())
 
     def _is_plain_poll(self, scope: Any) -> bool:
-        """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
+        """Return whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
         may_have_fault = self.simulator.controller.faults.has_response_rules
         return not may_have_fault and scope["path"] == VM_PATH and scope["method"] == "GET"
 

@@ -58,12 +58,12 @@ class ClientConnection:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client has closed the connection."""
+        """True if the client has closed the connection."""
         return self._disconnect.done()
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the controller was reset, or the server is stopping: the response is of another time."""
+        """True if the controller was reset, or the server is stopping: the response is of another time."""
         return self._interruption.is_set()
 
     def release(self) -> None:
@@ -147,7 +147,7 @@ Failure = Callable[[str], Response]
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseFault:
-    """What a rule does to the response to one request. The base class sends the controller's own response.
+    """Effect of a rule on the response to one request. The base class sends the controller's own response.
 
     ``delay`` is how late the response is sent, in nanoseconds of the controller's time. ``acts`` says whether the
     controller carries out the request.
@@ -157,9 +157,9 @@ class ResponseFault:
     acts: bool = True
 
     has_response: ClassVar[bool] = True
-    """Whether there is a response, if only one that is not sent whole."""
+    """True if there is a response, if only one that is not sent whole."""
     is_faithful: ClassVar[bool] = True
-    """Whether the client gets to know what the controller answers."""
+    """True if the client gets to know what the controller answers."""
     outcome_if_replaced: ClassVar[str] = "replaced"
     """The outcome if the controller carries out the request and the client gets another body."""
 

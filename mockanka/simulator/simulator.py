@@ -21,7 +21,7 @@ from mockanka.simulator.client_report import Report
 from mockanka.simulator.journal import Journal
 
 INSTANCE_ACTIONS = ("fail", "stop", "vanish")
-"""What can be done to an instance from outside, by the control API or from Python."""
+"""Actions on an instance from outside, by the control API or from Python."""
 
 
 class Simulator:

@@ -1,4 +1,4 @@
-"""What the sections of a snapshot share."""
+"""Data that the sections of a snapshot share."""
 
 from __future__ import annotations
 

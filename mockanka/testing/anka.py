@@ -116,14 +116,14 @@ class Anka:
 
     @property
     def events(self) -> list[views.LoggedEvent]:
-        """What happened since the last reset, newest last."""
+        """The events since the last reset, newest last."""
         return self._handle.read(
             lambda controller: [views.LoggedEvent.from_entry(entry) for entry in controller.log.since(0)]
         )
 
     @property
     def notes(self) -> list[str]:
-        """What the controller left out of its scenario because its release does not support it."""
+        """Notes on parts of the scenario that were left out because the release does not support them."""
         return self._handle.read(lambda controller: list(controller.notes))
 
     def report(self) -> Report:

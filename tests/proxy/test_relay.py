@@ -159,7 +159,7 @@ CONVERSATIONS: dict[str, list[tuple[str, bytes]]] = {
     "a path that is almost local": [(CLIENT, GET.replace(b"/api/v1/vm", b"/_mockery")), (TARGET, response_bytes())],
 }
 
-"""What the two sides send, one after the other."""
+"""Data that the two sides send, one after the other."""
 EXCHANGES_BEFORE_UNREAD = {
     "an upgrade": 1,
     "a tunnel": 1,

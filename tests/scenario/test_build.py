@@ -173,7 +173,7 @@ def test_the_same_file_makes_the_same_controller() -> None:
 
 
 def test_options_beat_the_scenario() -> None:
-    """What is given beside the scenario holds, whatever the scenario says."""
+    """An option takes precedence over the scenario."""
     options = Options(seed=7, release=Release(1, 24, 0), clock="step", speed=3.0, step=9 * SECOND)
     controller = Scenario.from_yaml(EVERYTHING).controller(options)
     clock = controller.clock

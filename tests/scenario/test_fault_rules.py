@@ -411,7 +411,7 @@ MATCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("match", MATCHES, ids=json.dumps)
 def test_every_match_survives(match: dict[str, Any]) -> None:
-    """What a rule matches is the same after a dump, to the type of each value."""
+    """A rule matches the same after a dump, to the type of each value."""
     do = {"fail": "x"} if "event" in match else {"status": 500}
     controller = with_rule({"match": match, "do": do, "probability": 0.25})
     (rule,) = controller.faults

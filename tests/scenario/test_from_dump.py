@@ -84,7 +84,7 @@ def test_only_a_dump_has_a_format(text: str) -> None:
 
 
 def test_a_loaded_dump_can_be_built_again() -> None:
-    """What happens to one controller of a dump does not happen to the next one, which a reset makes."""
+    """Changes of a controller do not reach the next one of the same dump, which a reset makes."""
     scenario = Scenario.from_yaml(fixture_text("1.50.1", "format-1"))
     first, second = scenario.controller(), scenario.controller()
     removals = [dict(node.removals) for node in second.nodes.values()]

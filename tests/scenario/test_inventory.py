@@ -66,7 +66,7 @@ def test_two_nodes_of_one_name_are_two() -> None:
 
 
 def test_groups_can_be_written_at_their_nodes() -> None:
-    """Whether a node names its groups or a group its nodes comes to the same."""
+    """A node that names its groups is the same as a group that names its nodes."""
     first, second = (
         controller_of(text)
         for text in (

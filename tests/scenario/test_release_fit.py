@@ -33,12 +33,12 @@ SCRIPT = base64.b64encode(b"true").decode()
 
 
 def carried(controller: Controller, release: str) -> Controller:
-    """What the dump of a controller is at another release."""
+    """Return the controller of a dump at another release."""
     return Scenario.from_data(dump(controller)).controller(Options(release=Release.parse(release)))
 
 
 def by_key(controller: Controller, release: str) -> Controller:
-    """The same with the release written into the dump by hand."""
+    """Return the controller of a dump whose release is replaced by hand."""
     data = dump(controller)
     data["controller"]["release"] = release
     return Scenario.from_data(data).controller()
@@ -328,7 +328,7 @@ def test_what_is_in_flight_goes_on(first: str, second: str) -> None:
 
 
 def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
-    """What a dump does not know is not made up."""
+    """Values that a dump does not have stay empty."""
     controller = at("1.48.3")
     instance = started_instance(controller)
     instances.fail_instance(controller, instance, "broken")

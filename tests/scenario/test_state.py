@@ -452,7 +452,7 @@ def test_only_fields_that_there_are_have_reasons() -> None:
     """The tables above name no field that is gone."""
     named = {*DERIVED, *IDENTITIES, *VALUES, *TOGETHER}
 
-    assert [] == [(of, name) for of, name in named if name not in record_fields(of)]
+    assert [] == [(record, name) for record, name in named if name not in record_fields(record)]
 
 
 def test_every_event_is_known() -> None:

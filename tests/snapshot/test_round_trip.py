@@ -36,7 +36,7 @@ def test_a_shipped_scenario_is_rebuilt(name: str, release: str) -> None:
 
 @pytest.mark.parametrize(("release", "name"), SHIPPED)
 def test_a_shipped_scenario_is_rebuilt_when_everything_has_ended(name: str, release: str) -> None:
-    """The same holds after an hour, when nothing is in progress any more."""
+    """A snapshot after an hour, when nothing is in progress any more, rebuilds the controller too."""
     controller = controllers.shipped(name, release=Release.parse(release), seed=SEED)
     pass_time(controller, 3600)
 

@@ -146,7 +146,7 @@ def test_a_stopped_controller_can_be_read(look: Callable[[Anka], object]) -> Non
 
 def test_commands_while_it_stops_end_with_an_error() -> None:
     """Threads that command the controller while it stops do not hang: each gets the RuntimeError."""
-    told: list[str] = []
+    errors: list[str] = []
     stuck = 0
     for _ in range(5):
         anka = mockanka.serve("empty", clock="manual")
@@ -157,8 +157,8 @@ def test_commands_while_it_stops_end_with_an_error() -> None:
             try:
                 while True:
                     assert START == anka.clock.advance("0s")
-            except RuntimeError as wrong:
-                told.append(str(wrong))
+            except RuntimeError as error:
+                errors.append(str(error))
 
         threads = [threading.Thread(target=look, daemon=True) for _ in range(4)]
         for thread in threads:
@@ -173,12 +173,12 @@ def test_commands_while_it_stops_end_with_an_error() -> None:
             break
 
     assert 0 == stuck
-    assert {"this controller has been stopped"} == set(told)
+    assert {"this controller has been stopped"} == set(errors)
 
 
 def test_it_may_be_stopped_from_several_threads_at_once() -> None:
     """Stopping it while another thread stops it is no error."""
-    wrong: list[str] = []
+    errors: list[str] = []
     for _ in range(20):
         anka = mockanka.serve("empty", clock="manual")
         together = threading.Barrier(8)
@@ -188,7 +188,7 @@ def test_it_may_be_stopped_from_several_threads_at_once() -> None:
             try:
                 anka.stop()
             except RuntimeError as error:
-                wrong.append(str(error))
+                errors.append(str(error))
 
         threads = [threading.Thread(target=stop, daemon=True) for _ in range(8)]
         for thread in threads:
@@ -196,7 +196,7 @@ def test_it_may_be_stopped_from_several_threads_at_once() -> None:
         for thread in threads:
             thread.join(TIMEOUT)
 
-    assert [] == wrong
+    assert [] == errors
 
 
 def test_two_servers_have_nothing_in_common() -> None:
@@ -240,15 +240,15 @@ def test_a_wrong_port_is_an_os_error_or_a_value_error(port: int) -> None:
     kind: type[Exception] | None = None
     try:
         mockanka.serve("empty", port=port).stop()
-    except Exception as wrong:
-        kind = type(wrong)
+    except Exception as error:
+        kind = type(error)
     gc.collect()
 
     assert kind is not None
     assert issubclass(kind, OSError | ValueError), kind
 
 
-# What can be done to it.
+# Commands.
 
 
 def test_the_state_of_a_node_can_be_overridden() -> None:
@@ -357,7 +357,7 @@ def test_an_unknown_instance_is_a_key_error(anka: Anka, strike: Callable[[Anka, 
         strike(anka, "nobody")
 
 
-# Beginning anew.
+# Resets, scenarios and dumps.
 
 
 def test_a_reset_restores_the_state_of_the_start(anka: Anka) -> None:
@@ -519,7 +519,7 @@ def test_the_report_begins_anew_with_a_reset(anka: Anka) -> None:
     assert ([], 0) == (anka.report().findings, anka.report().requests)
 
 
-# Many at once.
+# Threads.
 
 
 def test_many_threads_poll_while_the_test_advances_the_clock() -> None:

@@ -21,7 +21,7 @@ from tests.testing.controller import (
 
 
 def test_views_are_read_only(anka: Anka) -> None:
-    """Neither what is seen nor the collection can be changed."""
+    """Neither a view nor the collection can be changed."""
     node, template, instance = anka.nodes["mini-01"], anka.templates[TEMPLATE], anka.instances["nightly"]
     for view in (node, template, instance, instance.timeline[0], instance.ports[0]):
         with pytest.raises(FrozenInstanceError):
@@ -30,8 +30,8 @@ def test_views_are_read_only(anka: Anka) -> None:
         anka.nodes["mini-01"] = node  # type: ignore[index]
 
 
-def test_an_event_cannot_be_changed_by_who_looks_at_it(anka: Anka) -> None:
-    """Whatever is done to the detail of an event that was looked at, the log stays as it is."""
+def test_changing_an_event_does_not_change_the_log(anka: Anka) -> None:
+    """The log stays the same, whatever is done to the detail of an event."""
     start(anka)
     detail: Any = anka.events[0].detail
     before = dict(detail)
@@ -41,8 +41,8 @@ def test_an_event_cannot_be_changed_by_who_looks_at_it(anka: Anka) -> None:
     assert before == anka.events[0].detail
 
 
-def test_an_instance_is_seen_with_all_that_is_known_of_it(anka: Anka) -> None:
-    """Names, places, addresses, times and who started it."""
+def test_a_view_has_all_values_of_an_instance(anka: Anka) -> None:
+    """It has names, places, addresses, times and the number of the request that started it."""
     group_id = next(group["id"] for group in anka.dump()["groups"] if group["name"] == "ios")
     instance = anka.wait(start(anka, name="build", external_id="job-7", group_id=group_id, metadata={"pipeline": "x"}))
 
@@ -60,7 +60,7 @@ def test_an_instance_is_seen_with_all_that_is_known_of_it(anka: Anka) -> None:
 
 
 def test_an_instance_that_is_not_started_shows_no_addresses(anka: Anka) -> None:
-    """Blank and empty, as the controller has them; and in words what it waits for."""
+    """They are empty, as in the API; the view has the reason why the instance waits."""
     instance = anka.instances[start(anka)]
 
     assert ("", "", ()) == (instance.ip, instance.host_ip, instance.ports)
@@ -69,7 +69,7 @@ def test_an_instance_that_is_not_started_shows_no_addresses(anka: Anka) -> None:
 
 
 def test_a_pull_shows_its_progress() -> None:
-    """A share from 0 to 1 that grows with time."""
+    """It is a share from 0 to 1 that grows with time."""
     scenario = {**SMALL, "nodes": [{"name": "only", "capacity": 2}]}
     with mockanka.serve(scenario, clock="manual") as anka:
         instance = anka.wait(start(anka), "Pulling")
@@ -80,8 +80,8 @@ def test_a_pull_shows_its_progress() -> None:
         assert "pulls to node only, 50%" in str(anka.instances[instance.id].waits_for)
 
 
-def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> None:
-    """States follow each other without a gap; the present one has no end."""
+def test_the_timeline_has_start_end_and_cause_of_each_state(anka: Anka) -> None:
+    """States follow each other without a gap; the present state has no end."""
     id = start(anka)
     anka.wait(id)
     anka.fail(id, "boom")
@@ -94,29 +94,29 @@ def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> 
     assert ["requested", "VM is up"] == [stay.cause for stay in timeline[:2]]
 
 
-def test_the_timeline_is_told_after_the_instance_is_forgotten(anka: Anka) -> None:
-    """By its id, as the control API tells it; it is not among those that are there."""
+def test_the_timeline_can_be_read_after_the_instance_is_forgotten(anka: Anka) -> None:
+    """It is found by id, as in the control API; the instance is not iterated."""
     id = start(anka, name="mine")
     anka.wait(id)
     send(anka, "DELETE", json={"id": id})
     anka.clock.advance("10m")
-    there = anka.instances
+    views = anka.instances
 
     expected = ["Scheduling", "Started", "Terminating", "Terminated", "gone"]
-    assert expected == [stay.state for stay in there[id].timeline]
-    assert (False, False, None, 1) == (id in there, id in list(there), there.get(id), len(there))
-    assert there.get(next(iter(there))) is not None
+    assert expected == [stay.state for stay in views[id].timeline]
+    assert (False, False, None, 1) == (id in views, id in list(views), views.get(id), len(views))
+    assert views.get(next(iter(views))) is not None
     with pytest.raises(KeyError, match="there is no instance 'mine'"):
-        there["mine"]
+        views["mine"]
     with pytest.raises(KeyError, match="there is no instance"):
         anka.fail(id)
     anka.reset()
     with pytest.raises(KeyError, match="there is no instance"):
-        there[id]
+        views[id]
 
 
-def test_nodes_and_templates_are_seen_as_they_are_now(anka: Anka) -> None:
-    """A view that is looked at anew shows what changed since; one that was kept does not."""
+def test_views_of_nodes_and_templates_are_current(anka: Anka) -> None:
+    """Reading a view again shows later changes; a view that was kept does not change."""
     kept = anka.nodes["mini-02"]
     id = start(anka)
     anka.wait(id)
@@ -133,8 +133,8 @@ def test_nodes_and_templates_are_seen_as_they_are_now(anka: Anka) -> None:
     )
 
 
-def test_things_are_found_by_id_and_by_name(anka: Anka) -> None:
-    """Both lead to the same thing; iterating gives ids."""
+def test_entities_are_found_by_id_and_by_name(anka: Anka) -> None:
+    """Both lead to the same entity; iterating gives ids."""
     for views, name in ((anka.nodes, "mini-01"), (anka.templates, TEMPLATE), (anka.instances, "nightly")):
         found = views[name]
         assert found == views[found.id]
@@ -146,8 +146,8 @@ def test_things_are_found_by_id_and_by_name(anka: Anka) -> None:
     assert repr(anka.nodes["mini-01"]) in repr(anka.nodes)
 
 
-def test_a_name_that_several_have_is_a_key_error_that_says_so(anka: Anka) -> None:
-    """Two instances of one name are told apart by id only."""
+def test_a_name_of_several_instances_is_a_key_error(anka: Anka) -> None:
+    """Two instances with the same name are only found by id."""
     ids = [start(anka, name="twin") for _ in range(2)]
     with pytest.raises(KeyError, match="there is no instance 'twin': it is the name of several"):
         anka.instances["twin"]
@@ -156,7 +156,7 @@ def test_a_name_that_several_have_is_a_key_error_that_says_so(anka: Anka) -> Non
 
 
 def test_an_unknown_name_is_a_key_error_that_names_the_nearest(anka: Anka) -> None:
-    """The nearest name there is stands at the end of the message."""
+    """The nearest name is at the end of the message."""
     with pytest.raises(KeyError, match="there is no node 'mini-1': did you mean 'mini-01'"):
         anka.nodes["mini-1"]
     with pytest.raises(KeyError, match=f"there is no template '14.5': did you mean '{TEMPLATE}'|known are"):
@@ -165,8 +165,8 @@ def test_an_unknown_name_is_a_key_error_that_names_the_nearest(anka: Anka) -> No
         anka.instances["nightl"]
 
 
-def test_going_through_views_survives_what_is_gone_meanwhile() -> None:
-    """Values are as they were at one moment: what goes while a test walks over them is no error."""
+def test_iterating_over_views_does_not_fail_when_an_instance_is_forgotten() -> None:
+    """All values are read at one moment."""
     scenario = {**SMALL, "instances": [{"template": "macos", "node": "only", "count": 2}]}
     with mockanka.serve(scenario, clock="manual") as anka:
         walk = iter(anka.instances.values())
@@ -178,8 +178,8 @@ def test_going_through_views_survives_what_is_gone_meanwhile() -> None:
         assert 0 == len(anka.instances)
 
 
-def test_events_tell_what_happened(anka: Anka) -> None:
-    """Newest last, numbered, each with its moment and its detail."""
+def test_events_are_numbered_newest_last(anka: Anka) -> None:
+    """Each has its time and its detail."""
     id = start(anka)
     anka.wait(id)
     events = [event for event in anka.events if event.subject == id]
