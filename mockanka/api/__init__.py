@@ -1,1 +1,1 @@
-"""The wire: the simulated controller and nothing else, in Flask."""
+"""The HTTP API of the simulated controller, in Flask: how it reads requests and writes responses."""

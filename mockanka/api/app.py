@@ -12,17 +12,25 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
-from mockanka.api import groups, images, instances, nodes, registry, status, usb
-from mockanka.api.envelope import fail, failure_status, respond
-from mockanka.api.request_fields import REMARKS, BadRequest, Remarks
-from mockanka.api.routing import known_methods, refuse_the_future
+from mockanka.api.distributions import distribution_routes
+from mockanka.api.envelope import encode_failure, failure_status, json_response
+from mockanka.api.groups import group_routes
+from mockanka.api.images import image_routes
+from mockanka.api.instance_cache import InstanceCache
+from mockanka.api.instances import instance_routes
+from mockanka.api.nodes import node_routes
+from mockanka.api.registry import registry_routes
+from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks
+from mockanka.api.routing import hide_later_operations, known_methods
+from mockanka.api.status import status_routes
+from mockanka.api.templates import template_routes
+from mockanka.api.usb import usb_routes
+from mockanka.api.vlans import vlan_routes
 from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-log = logging.getLogger("mockanka")
 
 
 class GoRule(Rule):
@@ -34,15 +42,15 @@ class GoRule(Rule):
             self.methods.discard("HEAD")
 
 
-class App(Flask):
-    """The application, and the answers it keeps at hand for who polls."""
+class ControllerApp(Flask):
+    """The application of a controller, with its cached responses and its remarks about the last request."""
 
     url_rule_class = GoRule
-    answers: instances.Answers
-    remarks: Remarks
+    instance_cache: InstanceCache
+    remarks: RequestRemarks
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Send paths with doubled slashes or dots on to what they mean, as gorilla's router does (facts 0.3)."""
+        """Redirect paths with doubled slashes or dots to their canonical form, as gorilla's router does (facts 0.3)."""
         path = environ.get("PATH_INFO", "")
         canonical = _canonical(path)
         if canonical == path:
@@ -59,63 +67,70 @@ def _canonical(path: str) -> str:
     return posixpath.normpath("/" + path.lstrip("/")) + ("/" if path.endswith("/") and path.strip("/.") else "")
 
 
-def create_app(controller: Controller) -> App:
-    """A WSGI application over a controller, which advances before each request."""
-    app = App("mockanka", static_folder=None)
+def create_app(controller: Controller) -> ControllerApp:
+    """Return the WSGI application of a controller, which advances before each request."""
+    app = ControllerApp("mockanka", static_folder=None)
     app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
     app.url_map.merge_slashes = False
-    app.answers = instances.Answers(controller)
-    app.register_blueprint(instances.blueprint(controller, app.answers))
-    for resource in (nodes, registry, images, groups, usb, status):
-        app.register_blueprint(resource.blueprint(controller))
+    app.instance_cache = InstanceCache(controller)
+    app.register_blueprint(instance_routes(controller, app.instance_cache))
+    app.register_blueprint(vlan_routes(controller))
+    app.register_blueprint(node_routes(controller))
+    app.register_blueprint(template_routes(controller))
+    app.register_blueprint(distribution_routes(controller))
+    app.register_blueprint(registry_routes(controller))
+    app.register_blueprint(image_routes(controller))
+    app.register_blueprint(group_routes(controller))
+    app.register_blueprint(usb_routes(controller))
+    app.register_blueprint(status_routes(controller))
     app.before_request(controller.advance)
-    refuse_the_future(app, controller)
-    _remark(app, controller)
+    hide_later_operations(app, controller)
+    _record_remarks(app, controller)
     _handle_errors(app, controller)
     return app
 
 
-def _remark(app: App, controller: Controller) -> None:
-    app.remarks = app.extensions[REMARKS] = Remarks(lambda: controller.release)
+def _record_remarks(app: ControllerApp, controller: Controller) -> None:
+    app.remarks = app.extensions[REMARKS_EXTENSION] = RequestRemarks(lambda: controller.release)
     app.before_request(app.remarks.begin)
 
     @app.after_request
-    def unknown_parameters(response: Response) -> Response:
+    def remark_on_unknown_parameters(response: Response) -> Response:
         if request.url_rule is not None and response.status_code == 200:
-            unread = [name for name in request.args if name not in app.remarks.read]
-            app.remarks.unknown += [f"{name}: no such query parameter" for name in unread]
+            unknown = [name for name in request.args if name not in app.remarks.parameters_read]
+            app.remarks.unknown += [f"{name}: no such query parameter" for name in unknown]
         return response
 
 
-def _handle_errors(app: App, controller: Controller) -> None:
+def _handle_errors(app: ControllerApp, controller: Controller) -> None:
     def failure(message: str) -> Response:
-        return respond(fail(message), failure_status(controller.release))
+        return json_response(encode_failure(message), failure_status(controller.release))
 
     @app.errorhandler(Refusal)
-    def refused(refusal: Refusal) -> Response:
+    def handle_refusal(refusal: Refusal) -> Response:
         return failure(str(refusal))
 
-    @app.errorhandler(BadRequest)
-    def bad_request(wrong: BadRequest) -> Response:
-        app.remarks.broken = str(wrong)
-        return failure(f"invalid request: {wrong}")
+    @app.errorhandler(InvalidRequest)
+    def handle_invalid_request(error: InvalidRequest) -> Response:
+        app.remarks.invalid = str(error)
+        return failure(f"invalid request: {error}")
 
     @app.errorhandler(404)
-    def no_such_path(_: HTTPException) -> Response:
+    def handle_unknown_path(_: HTTPException) -> Response:
         headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
         return Response("404 page not found\n", 404, headers)
 
     @app.errorhandler(405)
-    def no_such_method(_: MethodNotAllowed) -> Response:
+    def handle_unknown_method(_: MethodNotAllowed) -> Response:
         methods = known_methods(controller, request.path)
-        if not methods:  # what the path takes it takes from a later release on
-            return no_such_path(NotFound())
-        # The real router answers with nothing at all; Allow is ours, for people and tools that read it.
-        answer = Response(b"", 405, {"Allow": ", ".join(methods)})
-        del answer.headers["Content-Type"]
-        return answer
+        if not methods:  # all operations of the path are of later releases
+            return handle_unknown_path(NotFound())
+        # The real router sends nothing at all. Allow is an addition, for people and tools that read it.
+        response = Response(b"", 405, {"Allow": ", ".join(methods)})
+        del response.headers["Content-Type"]
+        return response
 
     @app.errorhandler(Exception)
-    def fault(_: Exception) -> Response:
-        log.exception("a fault in mockanka itself; please report it")
-        return respond(fail("internal error in mockanka; its log has the details"), 500)
+    def handle_exception(_: Exception) -> Response:
+        logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
+        return json_response(encode_failure("internal error in mockanka; its log has the details"), 500)

@@ -1,4 +1,4 @@
-"""The one place where answers are shaped: the envelope, and JSON as Go's encoder writes it.
+"""The envelope of all responses, and JSON as Go's encoder writes it.
 
 Evidence: controller-facts A0.1 (keys and their order, no ``body`` on FAIL), A0.2 (newline, headers).
 """
@@ -15,7 +15,8 @@ from mockanka.core.release import Release
 HEADERS: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 OK_START: Final = b'{"status":"OK","message":"","body":'
 OK_END: Final = b"}\n"
-DONE: Final = b'{"status":"OK","message":""}\n'
+EMPTY_SUCCESS: Final = b'{"status":"OK","message":""}\n'
+"""The envelope of an operation that succeeds and has no payload: it has no ``body``."""
 
 # Go's encoder escapes these inside strings, and outside strings JSON has none of them.
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
@@ -24,27 +25,22 @@ _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x202
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def encode(value: object) -> bytes:
-    """Compact JSON in UTF-8."""
+def encode_json(value: object) -> bytes:
+    """Return compact JSON in UTF-8."""
     text = _encoder.encode(value)
     if _ESCAPED.search(text):
         text = text.translate(_ESCAPES)
     return text.encode("utf-8", "replace")
 
 
-def ok(body: object) -> bytes:
-    """Success with a payload."""
-    return OK_START + encode(body) + OK_END
+def encode_success(payload: object) -> bytes:
+    """Return the envelope of an operation that succeeds, with its payload."""
+    return OK_START + encode_json(payload) + OK_END
 
 
-def done() -> bytes:
-    """Success of an operation that has no payload: there is no ``body`` then."""
-    return DONE
-
-
-def fail(message: str) -> bytes:
-    """Failure: a message and no ``body``."""
-    return b'{"status":"FAIL","message":' + encode(message) + b"}\n"
+def encode_failure(message: str) -> bytes:
+    """Return the envelope of a failure: it has a message and no ``body``."""
+    return b'{"status":"FAIL","message":' + encode_json(message) + b"}\n"
 
 
 def failure_status(release: Release) -> int:
@@ -52,24 +48,34 @@ def failure_status(release: Release) -> int:
     return 400 if release.has("failure-status-400") else 200
 
 
-def respond(raw: bytes, status: int = 200) -> Response:
-    """An envelope on its way out."""
-    return Response(raw, status, list(HEADERS))
+def json_response(content: bytes, status: int = 200) -> Response:
+    """Return the response that sends an envelope."""
+    return Response(content, status, list(HEADERS))
 
 
-def number(value: float) -> int | float:
-    """0 to 1, four decimals at most, rounded down so that 1 means all of it; whole numbers without a point (B30)."""
-    shown = int(value * 10_000) / 10_000
-    return int(shown) if shown == int(shown) else shown
+def success(payload: object) -> Response:
+    """Return the response of an operation that succeeds, with its payload."""
+    return json_response(encode_success(payload))
 
 
-def float32(value: float) -> int | float:
-    """The shortest number that is the same single-precision float: how ``cpu_util`` prints (controller-facts A0.2)."""
+def empty_success() -> Response:
+    """Return the response of an operation that succeeds and has no payload."""
+    return json_response(EMPTY_SUCCESS)
+
+
+def round_progress(value: float) -> int | float:
+    """Round a number from 0 to 1 down to four decimals, so that 1 means complete; 0 and 1 are ints (B30)."""
+    rounded = int(value * 10_000) / 10_000
+    return int(rounded) if rounded == int(rounded) else rounded
+
+
+def shortest_float32(value: float) -> int | float:
+    """Return the shortest number that is the same single-precision float: Go writes them so (controller-facts A0.2)."""
     single: float = struct.unpack("f", struct.pack("f", value))[0]
     if single == int(single):
         return int(single)
     for digits in range(1, 10):
-        shown = float(f"{single:.{digits}g}")
-        if struct.unpack("f", struct.pack("f", shown))[0] == single:
-            return shown
+        shortened = float(f"{single:.{digits}g}")
+        if struct.unpack("f", struct.pack("f", shortened))[0] == single:
+            return shortened
     return single

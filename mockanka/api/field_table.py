@@ -1,4 +1,4 @@
-"""Field tables: what is said of an object, key by key, in the order of the wire.
+"""Field tables: the keys of an object in responses, in their order.
 
 A table is the one place where an object's keys differ by release.
 """
@@ -10,49 +10,56 @@ from typing import Final, Generic, TypeVar
 from mockanka.core.controller import Controller
 from mockanka.core.release import SINCE, Release
 
-Thing = TypeVar("Thing")
+T = TypeVar("T")
 
 OMIT: Final = object()
 """A value that leaves its key out."""
 
 
 @dataclass(frozen=True)
-class Key(Generic[Thing]):
-    """One key, and how its value is found; with which feature of the table of releases it came, with which it went."""
+class Key(Generic[T]):
+    """A key of an object, and how its value is computed.
+
+    ``added_with`` and ``removed_with`` name the features of the table of releases with which the key came and went.
+    """
 
     name: str
-    get: Callable[[Controller, Thing], object]
-    came_with: str | None = None
-    went_with: str | None = None
+    get: Callable[[Controller, T], object]
+    added_with: str | None = None
+    removed_with: str | None = None
 
     @property
     def since(self) -> Release | None:
-        return SINCE[self.came_with] if self.came_with else None
+        """The first release that has the key, if the oldest one does not."""
+        return SINCE[self.added_with] if self.added_with else None
 
     @property
     def until(self) -> Release | None:
-        return SINCE[self.went_with] if self.went_with else None
+        """The first release that does not have the key any more, if there is one."""
+        return SINCE[self.removed_with] if self.removed_with else None
 
     def belongs_to(self, release: Release) -> bool:
+        """Whether a release has the key."""
         return (self.since is None or release >= self.since) and (self.until is None or release < self.until)
 
 
-class Table(Generic[Thing]):
+class FieldTable(Generic[T]):
     """The keys of one kind of object."""
 
-    def __init__(self, *keys: Key[Thing]) -> None:
+    def __init__(self, *keys: Key[T]) -> None:
         self.keys = keys
-        self._of_release: dict[Release, list[Key[Thing]]] = {}
+        self._by_release: dict[Release, list[Key[T]]] = {}
 
-    def render(self, controller: Controller, thing: Thing) -> dict[str, object]:
+    def render(self, controller: Controller, entity: T) -> dict[str, object]:
+        """Return an object with the keys of the controller's release."""
         release = controller.release
-        keys = self._of_release.get(release)
+        keys = self._by_release.get(release)
         if keys is None:
-            keys = self._of_release[release] = [key for key in self.keys if key.belongs_to(release)]
-        values = ((key.name, key.get(controller, thing)) for key in keys)
+            keys = self._by_release[release] = [key for key in self.keys if key.belongs_to(release)]
+        values = ((key.name, key.get(controller, entity)) for key in keys)
         return {name: value for name, value in values if value is not OMIT}
 
 
-def when_set(value: object) -> object:
-    """The value, or nothing if it is None, empty or blank: what Go calls omitempty."""
+def omit_empty(value: object) -> object:
+    """Return the value, or OMIT if it is None, empty or 0, as Go's ``omitempty`` does; False is kept."""
     return value if value or value is False else OMIT

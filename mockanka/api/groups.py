@@ -7,68 +7,78 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.envelope import DONE, ok, respond
-from mockanka.api.field_table import Key, Table
-from mockanka.api.request_fields import Body, Text, body, load, required_query
+from mockanka.api.envelope import empty_success, success
+from mockanka.api.field_table import FieldTable, Key
+from mockanka.api.request_fields import (
+    RequestBody,
+    TextField,
+    load_body,
+    read_body,
+    read_json_object,
+    required_parameter,
+)
+from mockanka.api.routing import OperationRoutes
 from mockanka.core import groups
 from mockanka.core.controller import Controller
 from mockanka.core.groups import Group
 
 
-class GroupBody(Body):
-    """What POST group takes."""
+class GroupBody(RequestBody):
+    """The body of POST group."""
 
-    name = Text(required=True)
-    description = Text()
-    fallback_group_id = Text(attribute="fallback_id")
+    name = TextField(required=True)
+    description = TextField()
+    fallback_group_id = TextField(attribute="fallback_id")
 
 
-class GroupChanges(Body):
-    """What PUT group takes: a blank name changes nothing, a blank or null fallback ends it (guesses)."""
+class GroupChangesBody(RequestBody):
+    """The body of PUT group: a blank name changes nothing, a blank or null fallback ends it (guesses)."""
 
-    name = Text()
-    description = Text()
-    fallback_group_id = Text(attribute="fallback_id")
+    name = TextField()
+    description = TextField()
+    fallback_group_id = TextField(attribute="fallback_id")
 
     @post_load
-    def _keep_the_name(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _drop_blank_name(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         return {key: value for key, value in data.items() if key != "name" or value}
 
 
-CREATE, CHANGE = GroupBody(), GroupChanges()
+GROUP_BODY, GROUP_CHANGES_BODY = GroupBody(), GroupChangesBody()
 
-GROUP: Table[Group] = Table(
-    Key("id", lambda c, of: of.id),
-    Key("name", lambda c, of: of.name),
-    Key("description", lambda c, of: of.description),
-    Key("fallback_group_id", lambda c, of: of.fallback_id),
+GROUP_FIELDS: FieldTable[Group] = FieldTable(
+    Key("id", lambda c, group: group.id),
+    Key("name", lambda c, group: group.name),
+    Key("description", lambda c, group: group.description),
+    Key("fallback_group_id", lambda c, group: group.fallback_id),
 )
 
 
-def blueprint(controller: Controller) -> Blueprint:
-    routes = Blueprint("groups", __name__)
+def group_routes(controller: Controller) -> Blueprint:
+    """Return the routes of node groups."""
+    routes = OperationRoutes("groups", __name__)
 
-    @routes.post("/api/v1/group")
-    def create() -> Response:
-        return respond(ok(GROUP.render(controller, groups.create_group(controller, **load(CREATE, body())))))
+    @routes.operation("createGroup")
+    def create_group() -> Response:
+        group = groups.create_group(controller, **read_body(GROUP_BODY))
+        return success(GROUP_FIELDS.render(controller, group))
 
-    @routes.get("/api/v1/group")
-    def show() -> Response:
-        return respond(ok([GROUP.render(controller, each) for each in groups.list_groups(controller)]))
+    @routes.operation("listGroups")
+    def list_groups() -> Response:
+        return success([GROUP_FIELDS.render(controller, group) for group in groups.list_groups(controller)])
 
-    @routes.put("/api/v1/group")
-    def update() -> Response:
-        group_id = required_query("id")
-        given = body()
-        changes = load(CHANGE, given)
-        if any(key.casefold() == "fallback_group_id" and value is None for key, value in given.items()):
+    @routes.operation("updateGroup")
+    def update_group() -> Response:
+        group_id = required_parameter("id")
+        data = read_json_object()
+        changes = load_body(GROUP_CHANGES_BODY, data)
+        if any(key.casefold() == "fallback_group_id" and value is None for key, value in data.items()):
             changes["fallback_id"] = None
         groups.update_group(controller, group_id, changes)
-        return respond(DONE)
+        return empty_success()
 
-    @routes.delete("/api/v1/group")
-    def delete() -> Response:
-        groups.delete_group(controller, required_query("id"))
-        return respond(DONE)
+    @routes.operation("deleteGroup")
+    def delete_group() -> Response:
+        groups.delete_group(controller, required_parameter("id"))
+        return empty_success()
 
     return routes

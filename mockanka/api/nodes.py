@@ -7,161 +7,173 @@ from typing import Any
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.envelope import DONE, float32, ok, respond
-from mockanka.api.field_table import OMIT, Key, Table
-from mockanka.api.groups import GROUP
-from mockanka.api.request_fields import Body, Choice, Flag, Text, Texts, Whole, body, load, query, since
-from mockanka.api.status import version
+from mockanka.api.envelope import empty_success, shortest_float32, success
+from mockanka.api.field_table import OMIT, FieldTable, Key
+from mockanka.api.groups import GROUP_FIELDS
+from mockanka.api.request_fields import (
+    BooleanField,
+    ChoiceField,
+    IntegerField,
+    RequestBody,
+    TextField,
+    TextListField,
+    added_with,
+    query_parameter,
+    read_body,
+)
+from mockanka.api.routing import OperationRoutes
+from mockanka.api.status import controller_version
 from mockanka.core import groups, nodes, pulls, templates
 from mockanka.core.controller import Controller
 from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.units import SECOND, format_moment
 
 
-class ConfigBody(Body):
-    """What POST node/config takes (controller-facts A7); blank texts change nothing."""
+class ConfigBody(RequestBody):
+    """The body of POST node/config (controller-facts A7); blank texts change nothing."""
 
-    node_id = Text(required=True)
-    max_vm_count = Whole(attribute="capacity")
-    name = Text()
-    host = Text(attribute="ip")
-    capacity_mode = Choice("number", "resource", "")
-    vcpu_override = Whole()
-    ram_override = Whole()
-    disable_central_logging = Flag()
-    drain_mode = Flag(metadata=since("drain-mode"))
+    node_id = TextField(required=True)
+    max_vm_count = IntegerField(attribute="capacity")
+    name = TextField()
+    host = TextField(attribute="ip")
+    capacity_mode = ChoiceField("number", "resource", "")
+    vcpu_override = IntegerField()
+    ram_override = IntegerField()
+    disable_central_logging = BooleanField()
+    drain_mode = BooleanField(metadata=added_with("drain-mode"))
 
     @post_load
-    def _as_settings(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _make_settings(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         settings = {key: value for key, value in data.items() if value != ""}
         if "disable_central_logging" in settings:
             settings["central_logging"] = not settings.pop("disable_central_logging")
         return settings
 
 
-class NodeBody(Body):
-    """What DELETE node takes."""
+class NodeIdBody(RequestBody):
+    """The body of DELETE node."""
 
-    node_id = Text(required=True)
-
-
-class MembershipBody(Body):
-    """What POST and DELETE node/group take; empty lists are fine and change nothing (a guess: B19)."""
-
-    group_ids = Texts(required=True)
-    node_ids = Texts(required=True)
+    node_id = TextField(required=True)
 
 
-CONFIG, NODE_ID, MEMBERSHIP = ConfigBody(), NodeBody(), MembershipBody()
+class MembershipBody(RequestBody):
+    """The body of POST and DELETE node/group; empty lists are valid and change nothing (a guess: B19)."""
 
-ANKA: Table[AnkaVersion] = Table(
+    group_ids = TextListField(required=True)
+    node_ids = TextListField(required=True)
+
+
+CONFIG_BODY, NODE_ID_BODY, MEMBERSHIP_BODY = ConfigBody(), NodeIdBody(), MembershipBody()
+
+ANKA_VERSION_FIELDS: FieldTable[AnkaVersion] = FieldTable(
     Key("product", lambda c, anka: anka.product),
     Key("version", lambda c, anka: anka.version),
     Key("build", lambda c, anka: anka.build),
     Key("license", lambda c, anka: anka.license),
-    Key("expires", lambda c, anka: anka.expires, came_with="license-expiry"),
+    Key("expires", lambda c, anka: anka.expires, added_with="license-expiry"),
 )
 
 
-def _groups(controller: Controller, of: Node) -> object:
-    groups = [GROUP.render(controller, controller.groups[id]) for id in of.groups]
-    return groups or OMIT
+def _groups(controller: Controller, node: Node) -> object:
+    return [GROUP_FIELDS.render(controller, controller.groups[id]) for id in node.groups] or OMIT
 
 
-def _usb_devices(controller: Controller, of: Node) -> object:
-    # null when there are none, later left out (controller-facts B32). Guess: what an entry of the list looks like.
+def _usb_devices(controller: Controller, node: Node) -> object:
+    # null when there are none, later left out (controller-facts B32). Guess: the keys of an entry.
     none = OMIT if controller.release.has("no-usb-no-key") else None
-    return [device._asdict() for device in of.usb] or none
+    return [device._asdict() for device in node.usb] or none
 
 
-def _templates(controller: Controller, of: Node) -> list[dict[str, str]]:
+def _templates(controller: Controller, node: Node) -> list[dict[str, str]]:
     return [
         {
             "uuid": ref.template_id,
             "name": controller.templates[ref.template_id].name,
             "tag": templates.get_version(controller, ref).tag,
         }
-        for ref in of.cached
+        for ref in node.cached
     ]
 
 
-def _free_disk(controller: Controller, of: Node) -> int:
-    usage = pulls.compute_disk_usage(controller, of, of.last_contact(controller.now))
-    return max(0, of.disk_size - of.disk_other - usage)
+def _free_disk(controller: Controller, node: Node) -> int:
+    usage = pulls.compute_disk_usage(controller, node, node.last_contact(controller.now))
+    return max(0, node.disk_size - node.disk_other - usage)
 
 
-NODE_TABLE: Table[Node] = Table(
-    Key("node_id", lambda c, of: of.id),
-    Key("node_name", lambda c, of: of.name),
-    Key("cpu_count", lambda c, of: of.cpus),
-    Key("ram", lambda c, of: of.ram),
-    Key("vm_count", lambda c, of: nodes.running_load(c, of).vm_count),
-    Key("vcpu_count", lambda c, of: nodes.running_load(c, of).vcpu_count),
-    Key("vram", lambda c, of: nodes.running_load(c, of).vram),
-    Key("cpu_util", lambda c, of: float32(nodes.cpu_util(c, of))),
-    Key("ram_util", lambda c, of: float32(nodes.ram_util(c, of))),
-    Key("ip_address", lambda c, of: of.ip),
-    Key("state", lambda c, of: of.state(c.now).value),
-    Key("capacity", lambda c, of: of.capacity),
+NODE_FIELDS: FieldTable[Node] = FieldTable(
+    Key("node_id", lambda c, node: node.id),
+    Key("node_name", lambda c, node: node.name),
+    Key("cpu_count", lambda c, node: node.cpus),
+    Key("ram", lambda c, node: node.ram),
+    Key("vm_count", lambda c, node: nodes.running_load(c, node).vm_count),
+    Key("vcpu_count", lambda c, node: nodes.running_load(c, node).vcpu_count),
+    Key("vram", lambda c, node: nodes.running_load(c, node).vram),
+    Key("cpu_util", lambda c, node: shortest_float32(nodes.cpu_util(c, node))),
+    Key("ram_util", lambda c, node: shortest_float32(nodes.ram_util(c, node))),
+    Key("ip_address", lambda c, node: node.ip),
+    Key("state", lambda c, node: node.state(c.now).value),
+    Key("capacity", lambda c, node: node.capacity),
     Key("groups", _groups),
-    Key("anka_version", lambda c, of: ANKA.render(c, of.anka)),
+    Key("anka_version", lambda c, node: ANKA_VERSION_FIELDS.render(c, node.anka)),
     Key("usb_devices", _usb_devices),
-    Key("capacity_mode", lambda c, of: of.capacity_mode),
-    Key("vcpu_override", lambda c, of: of.vcpu_override),
-    Key("ram_override", lambda c, of: of.ram_override),
-    Key("disk_size", lambda c, of: of.disk_size),
+    Key("capacity_mode", lambda c, node: node.capacity_mode),
+    Key("vcpu_override", lambda c, node: node.vcpu_override),
+    Key("ram_override", lambda c, node: node.ram_override),
+    Key("disk_size", lambda c, node: node.disk_size),
     Key("free_disk_space", _free_disk),
-    Key("anka_disk_usage", lambda c, of: pulls.compute_disk_usage(c, of, of.last_contact(c.now))),
-    Key("host_arch", nodes.host_arch, came_with="arch"),
-    Key("templates", _templates, came_with="node-templates"),
-    Key("last_updated", lambda c, of: format_moment(of.heartbeat(c)), came_with="node-report"),
-    Key("timestamp", lambda c, of: of.heartbeat(c) // SECOND, came_with="node-report"),
-    Key("agent_version", lambda c, of: version(c), came_with="node-report"),
+    Key("anka_disk_usage", lambda c, node: pulls.compute_disk_usage(c, node, node.last_contact(c.now))),
+    Key("host_arch", nodes.host_arch, added_with="arch"),
+    Key("templates", _templates, added_with="node-templates"),
+    Key("last_updated", lambda c, node: format_moment(node.heartbeat(c)), added_with="node-report"),
+    Key("timestamp", lambda c, node: node.heartbeat(c) // SECOND, added_with="node-report"),
+    Key("agent_version", lambda c, node: controller_version(c), added_with="node-report"),
 )
 
 
-def _by_id(controller: Controller, of: Node) -> dict[str, object]:
-    rendered = NODE_TABLE.render(controller, of)
+def _render_node_by_id(controller: Controller, node: Node) -> dict[str, object]:
+    rendered = NODE_FIELDS.render(controller, node)
     if not controller.release.has("node-by-id-whole"):
-        # Before 1.32 a node asked for by id came with these blanked: a bug of the real one (controller-facts B10).
-        rendered |= {"anka_version": dict.fromkeys(ANKA.render(controller, of.anka), ""), "capacity_mode": ""}
+        # Before 1.32 a node requested by id has these blanked: a bug of the real controller (controller-facts B10).
+        blank_version = dict.fromkeys(ANKA_VERSION_FIELDS.render(controller, node.anka), "")
+        rendered |= {"anka_version": blank_version, "capacity_mode": ""}
     return rendered
 
 
-def blueprint(controller: Controller) -> Blueprint:
-    routes = Blueprint("nodes", __name__)
+def node_routes(controller: Controller) -> Blueprint:
+    """Return the routes of nodes."""
+    routes = OperationRoutes("nodes", __name__)
 
-    @routes.get("/api/v1/node")
-    def show() -> Response:
-        node_id = query("id")
+    @routes.operation("listNodes")
+    def list_nodes() -> Response:
+        node_id = query_parameter("id")
         if node_id:
-            return respond(ok([_by_id(controller, nodes.find_node(controller, node_id))]))
-        return respond(ok([NODE_TABLE.render(controller, each) for each in controller.nodes.values()]))
+            return success([_render_node_by_id(controller, nodes.find_node(controller, node_id))])
+        return success([NODE_FIELDS.render(controller, node) for node in controller.nodes.values()])
 
-    @routes.delete("/api/v1/node")
-    def delete() -> Response:
-        nodes.delete_node(controller, load(NODE_ID, body())["node_id"])
-        return respond(DONE)
+    @routes.operation("deleteNode")
+    def delete_node() -> Response:
+        nodes.delete_node(controller, read_body(NODE_ID_BODY)["node_id"])
+        return empty_success()
 
-    @routes.post("/api/v1/node/config")
-    def configure() -> Response:
-        changes = load(CONFIG, body())
+    @routes.operation("configureNode")
+    def configure_node() -> Response:
+        changes = read_body(CONFIG_BODY)
         nodes.configure_node(controller, changes.pop("node_id"), changes)
-        return respond(DONE)
+        return empty_success()
 
-    @routes.put("/api/v1/node/update")
-    def update() -> Response:
+    @routes.operation("updateNodes")
+    def update_nodes() -> Response:
         nodes.update_agents(controller)
-        return respond(DONE)
+        return empty_success()
 
-    @routes.post("/api/v1/node/group")
-    def add() -> Response:
-        groups.add_nodes_to_groups(controller, **load(MEMBERSHIP, body()))
-        return respond(DONE)
+    @routes.operation("addNodesToGroups")
+    def add_nodes_to_groups() -> Response:
+        groups.add_nodes_to_groups(controller, **read_body(MEMBERSHIP_BODY))
+        return empty_success()
 
-    @routes.delete("/api/v1/node/group")
-    def remove() -> Response:
-        groups.remove_nodes_from_groups(controller, **load(MEMBERSHIP, body()))
-        return respond(DONE)
+    @routes.operation("removeNodesFromGroups")
+    def remove_nodes_from_groups() -> Response:
+        groups.remove_nodes_from_groups(controller, **read_body(MEMBERSHIP_BODY))
+        return empty_success()
 
     return routes

@@ -1,8 +1,8 @@
 """Request bodies and queries: read as the real controller reads them, and checked against a schema.
 
 Bodies are JSON whatever the Content-Type says (controller-facts A0.2). Like any Go decoder the controller takes keys
-in any case and null for not given; unknown keys are let pass. What it says to a broken body is unknown, so the
-messages are our own.
+in any case and null for a value that is not given, and ignores unknown keys. How it refuses a body that is not valid is
+unknown, so the messages are our own.
 """
 
 from __future__ import annotations
@@ -21,159 +21,172 @@ MAX_BODY = 16 * 1024 * 1024
 """Bytes. Guess: large enough for a startup script of 10 MB in base64."""
 
 MAX_INT = 2**63 - 1
-REMARKS = "mockanka"
-"""Where an application keeps its Remarks among its extensions."""
-
 MIN_INT = -(2**63)
+
+REMARKS_EXTENSION = "mockanka"
+"""The name under which an application keeps its RequestRemarks among its extensions."""
 
 _DISK_SIZE = re.compile("[0-9]{1,9}[TGMK]", re.ASCII)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
-def since(feature: str) -> dict[str, Any]:
-    """What a field newer than the oldest release is marked with."""
+def added_with(feature: str) -> dict[str, Any]:
+    """Return the metadata of a field that the releases before a feature do not know."""
     return {"since": SINCE[feature]}
 
 
-class BadRequest(Exception):
+class InvalidRequest(Exception):
     """A request that breaks the contract; the text says where, and what would be right."""
 
 
-class Remarks:
-    """What there is to remark on the request at hand, beyond its answer: keys that the release does not know."""
+class RequestRemarks:
+    """What was noticed about the current request, beyond its response.
+
+    ``unknown`` and ``deprecated`` are keys that the release does not know, each with the reason. ``invalid`` is the
+    message of an InvalidRequest. ``parameters_read`` are the query parameters that the operation has looked at.
+    """
 
     def __init__(self, release: Callable[[], Release]) -> None:
         self.release = release
-        self.unknown: list[str] = []
-        self.deprecated: list[str] = []
-        self.broken: str | None = None
-        self.read: set[str] = set()
+        self.begin()
 
     def begin(self) -> None:
-        """Another request."""
-        self.unknown, self.deprecated, self.broken, self.read = [], [], None, set()
+        """Start with another request."""
+        self.unknown: list[str] = []
+        self.deprecated: list[str] = []
+        self.invalid: str | None = None
+        self.parameters_read: set[str] = set()
 
 
-def remarks() -> Remarks:
-    """Those of the application that answers."""
-    kept: Remarks = current_app.extensions[REMARKS]
-    return kept
+def current_remarks() -> RequestRemarks:
+    """Return the remarks of the application that answers the current request."""
+    remarks: RequestRemarks = current_app.extensions[REMARKS_EXTENSION]
+    return remarks
 
 
-def body(optional: bool = False) -> dict[str, Any]:
-    """The request's body as a dictionary; an empty one only where it is optional. Raises BadRequest."""
+def read_body(schema: Schema, optional: bool = False) -> dict[str, Any]:
+    """Return the current request's body as the schema loads it; an empty one only where it is optional.
+
+    Raises InvalidRequest.
+    """
+    return load_body(schema, read_json_object(optional))
+
+
+def read_json_object(optional: bool = False) -> dict[str, Any]:
+    """Return the current request's body as it is; an empty one only where it is optional. Raises InvalidRequest."""
     if (request.content_length or 0) > MAX_BODY:
-        raise BadRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
+        raise InvalidRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
     raw = request.stream.read(MAX_BODY + 1)
     if len(raw) > MAX_BODY:
-        raise BadRequest(f"the body has more than {MAX_BODY} bytes, at most {MAX_BODY} are read")
+        raise InvalidRequest(f"the body has more than {MAX_BODY} bytes, at most {MAX_BODY} are read")
     if optional and not raw.strip():
         return {}
     if not raw.strip():
-        raise BadRequest("the body is empty, it must be a JSON object")
+        raise InvalidRequest("the body is empty, it must be a JSON object")
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
-        data = parse_json(raw.decode("utf-8", "replace"), parse_int=_whole)
-        clean = _clean(data)
+        data = _replace_surrogates(parse_json(raw.decode("utf-8", "replace"), parse_int=_parse_int))
     except RecursionError:
-        raise BadRequest("the body is nested too deep") from None
-    except ValueError as wrong:
-        raise BadRequest(f"the body is not valid JSON: {wrong}") from None
-    if not isinstance(clean, dict):
-        raise BadRequest(f"the body must be a JSON object, not {_kind(clean)}")
-    return clean
+        raise InvalidRequest("the body is nested too deep") from None
+    except ValueError as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise InvalidRequest(f"the body must be a JSON object, not {_describe_value(data)}")
+    return data
 
 
-def load(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
-    """What the schema makes of the data, of which newer keys than the release's are let pass like unknown ones.
+def load_body(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the schema loads from the data. Keys that the release does not know are ignored like unknown ones.
 
-    Raises BadRequest that names each wrong field.
+    Raises InvalidRequest that names each wrong field.
     """
-    kept = remarks()
-    data = {key: value for key, value in data.items() if not _passes(schema, key, kept)}
+    remarks = current_remarks()
+    known = {key: value for key, value in data.items() if _is_in_release(schema, key, remarks)}
     try:
-        loaded: dict[str, Any] = schema.load(data)
-    except ValidationError as wrong:
-        raise BadRequest("; ".join(_flat(wrong.messages))) from None
+        loaded: dict[str, Any] = schema.load(known)
+    except ValidationError as error:
+        raise InvalidRequest("; ".join(_flatten_messages(error.messages))) from None
     return loaded
 
 
-def _passes(schema: Schema, key: str, kept: Remarks) -> bool:
-    """Whether a key means nothing to the release; remarks on it then."""
+def _is_in_release(schema: Schema, key: str, remarks: RequestRemarks) -> bool:
+    """Whether the release does not lack the field of a key, if there is such a field; remarks on keys that lack one."""
     field = next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
     if field is None:
-        kept.unknown.append(f"{key}: no such field")
-        return False
-    release, since, until = kept.release(), field.metadata.get("since"), field.metadata.get("until")
+        remarks.unknown.append(f"{key}: no such field")
+        return True
+    release, since, until = remarks.release(), field.metadata.get("since"), field.metadata.get("until")
     if since is not None and release < since:
-        kept.unknown.append(f"{key}: release {release} does not know it, it came with {since}")
-        return True
+        remarks.unknown.append(f"{key}: release {release} does not know it, it came with {since}")
+        return False
     if until is not None and release >= until:
-        kept.deprecated.append(f"{key}: release {release} does not know it any more, it went with {until}")
-        return True
-    return False
+        remarks.deprecated.append(f"{key}: release {release} does not know it any more, it went with {until}")
+        return False
+    return True
 
 
-def query(name: str) -> str:
-    """A query parameter; of several the first counts, as in Go; blank if it is not there."""
-    remarks().read.add(name)
+def query_parameter(name: str) -> str:
+    """Return a query parameter, the first if there are several, as in Go; blank if there is none."""
+    current_remarks().parameters_read.add(name)
     return request.args.get(name, "")
 
 
-def required_query(name: str) -> str:
-    """A query parameter that must be there."""
-    value = query(name)
+def required_parameter(name: str) -> str:
+    """Return a query parameter that must not be blank. Raises InvalidRequest."""
+    value = query_parameter(name)
     if not value:
-        raise BadRequest(f"query parameter {name} is required")
+        raise InvalidRequest(f"query parameter {name} is required")
     return value
 
 
-def query_number(name: str) -> int | None:
-    """A query parameter that is a whole number, 0 or more; None if it is not there."""
-    text = query(name)
+def integer_parameter(name: str) -> int | None:
+    """Return a query parameter that is a whole number, 0 or more, or None if it is blank. Raises InvalidRequest."""
+    text = query_parameter(name)
     if not text:
         return None
     digits = text.lstrip("0") or "0"
     if not (text.isascii() and text.isdigit()) or len(digits) > len(str(MAX_INT)) or int(digits) > MAX_INT:
-        raise BadRequest(f"query parameter {name} must be a whole number from 0 to {MAX_INT}, not {text[:40]!r}")
+        raise InvalidRequest(f"query parameter {name} must be a whole number from 0 to {MAX_INT}, not {text[:40]!r}")
     return int(digits)
 
 
-class Body(Schema):
-    """Base of the request schemas: keys in any case, null means not given, unknown keys pass."""
+class RequestBody(Schema):
+    """Base of the request schemas: keys in any case, null for a value that is not given, unknown keys ignored."""
 
     class Meta:
         unknown = EXCLUDE
 
     @pre_load
-    def _as_go_reads(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def _read_as_go(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        values = {key: value for key, value in data.items() if value is not None}
         names = {name.casefold(): name for name in self.fields}
-        given = {names.get(key.casefold(), key): value for key, value in data.items() if value is not None}
-        return given | {key: value for key, value in data.items() if key in self.fields and value is not None}
+        in_any_case = {names.get(key.casefold(), key): value for key, value in values.items()}
+        return in_any_case | {key: value for key, value in values.items() if key in self.fields}
 
 
-class _Strict(fields.Field[Any]):
-    """Base: one JSON type and no other."""
+class _JsonField(fields.Field[Any]):
+    """Base of the fields, each of which takes one JSON type; ``expected`` describes the values that fit."""
 
-    kind = ""
+    expected = ""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.error_messages["required"] = "is required"
 
     def fits(self, value: Any) -> bool:
+        """Whether the field takes a value. Raises ValidationError if there is more to say than what is expected."""
         raise NotImplementedError
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not self.fits(value):
-            raise ValidationError(f"must be {self.kind}, not {_kind(value)}")
+            raise ValidationError(f"must be {self.expected}, not {_describe_value(value)}")
         return value
 
 
-class Text(_Strict):
+class TextField(_JsonField):
     """A string; one that is required may not be empty."""
 
-    kind = "a string"
+    expected = "a string"
 
     def fits(self, value: Any) -> bool:
         if isinstance(value, str) and self.required and not value:
@@ -181,52 +194,52 @@ class Text(_Strict):
         return isinstance(value, str)
 
 
-class Whole(_Strict):
-    """A whole number within limits; true is none, nor is 1.0."""
+class IntegerField(_JsonField):
+    """A whole number from ``low`` to ``high``; neither true nor 1.0 is one."""
 
     def __init__(self, low: int = 0, high: int = MAX_INT, **options: Any) -> None:
         super().__init__(**options)
         self.low, self.high = low, high
-        self.kind = f"a whole number from {low} to {high}" if high < MAX_INT else f"a whole number, {low} or more"
+        self.expected = f"a whole number from {low} to {high}" if high < MAX_INT else f"a whole number, {low} or more"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
 
-class Flag(_Strict):
+class BooleanField(_JsonField):
     """true or false."""
 
-    kind = "true or false"
+    expected = "true or false"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, bool)
 
 
-class Choice(_Strict):
+class ChoiceField(_JsonField):
     """One of a few strings."""
 
     def __init__(self, *choices: str, **options: Any) -> None:
         super().__init__(**options)
         self.choices = choices
-        self.kind = f"one of {', '.join(choice for choice in choices if choice)}"
+        self.expected = f"one of {', '.join(choice for choice in choices if choice)}"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, str) and value in self.choices
 
 
-class Texts(_Strict):
+class TextListField(_JsonField):
     """A list of strings."""
 
-    kind = "a list of strings"
+    expected = "a list of strings"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-class PortText(_Strict):
-    """A port written as text, as the controller wants it where rules are overridden (controller-facts A1)."""
+class PortField(_JsonField):
+    """A port as a string, as the controller takes it in overridden port rules (controller-facts A1)."""
 
-    kind = 'a port as a string, such as "22"'
+    expected = 'a port as a string, such as "22"'
 
     def fits(self, value: Any) -> bool:
         if value == "" and not self.required:
@@ -235,19 +248,19 @@ class PortText(_Strict):
         return is_number and 1 <= int(value) <= 65535
 
 
-class DiskSize(_Strict):
-    """A size such as 256G (controller-facts A1); a blank one is none."""
+class DiskSizeField(_JsonField):
+    """A size such as 256G (controller-facts A1), or a blank string for none."""
 
-    kind = "a size like 256G, with T, G, M or K"
+    expected = "a size like 256G, with T, G, M or K"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, str) and (not value or _DISK_SIZE.fullmatch(value) is not None)
 
 
-class One(_Strict):
-    """An object with a schema of its own."""
+class ObjectField(_JsonField):
+    """An object that a schema of its own loads."""
 
-    kind = "an object"
+    expected = "an object"
 
     def __init__(self, schema: type[Schema], **options: Any) -> None:
         super().__init__(**options)
@@ -260,40 +273,41 @@ class One(_Strict):
         return self.schema.load(super()._deserialize(value, attr, data, **kwargs))
 
 
-class Many(One):
-    """A list of such objects."""
+class ObjectListField(ObjectField):
+    """A list of objects that a schema of their own loads."""
 
-    kind = "an array of objects"
+    expected = "an array of objects"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
-        items = _Strict._deserialize(self, value, attr, data, **kwargs)
+        items = _JsonField._deserialize(self, value, attr, data, **kwargs)
         return self.schema.load(items, many=True)
 
 
-class Metadata(_Strict):
+class MetadataField(_JsonField):
     """An object whose values are strings, whole numbers or booleans (controller-facts A1)."""
 
-    kind = "an object with strings, whole numbers or booleans as values"
+    expected = "an object with strings, whole numbers or booleans as values"
 
     def fits(self, value: Any) -> bool:
         if not isinstance(value, dict):
             return False
-        for key, each in value.items():
-            if not isinstance(each, str | int) or (isinstance(each, int) and not MIN_INT <= each <= MAX_INT):
-                raise ValidationError(f"{key}: must be a string, a whole number or a boolean, not {_kind(each)}")
+        for key, item in value.items():
+            if not isinstance(item, str | int) or (isinstance(item, int) and not MIN_INT <= item <= MAX_INT):
+                described = _describe_value(item)
+                raise ValidationError(f"{key}: must be a string, a whole number or a boolean, not {described}")
         return True
 
 
-class ById(Body):
-    """A body that names one thing."""
+class IdBody(RequestBody):
+    """A body that has an id."""
 
-    id = Text(required=True)
+    id = TextField(required=True)
 
 
-def _kind(value: object) -> str:
+def _describe_value(value: object) -> str:
     match value:
         case None:
             return "null"
@@ -308,29 +322,31 @@ def _kind(value: object) -> str:
     return "an object"
 
 
-def _clean(value: Any) -> Any:
-    """Text without halves of surrogate pairs, all through."""
+def _replace_surrogates(value: Any) -> Any:
+    """Return JSON data whose strings and keys have U+FFFD in place of halves of surrogate pairs."""
     match value:
         case str():
             return _SURROGATES.sub("\ufffd", value)
         case list():
-            return [_clean(item) for item in value]
+            return [_replace_surrogates(item) for item in value]
         case dict():
-            return {_clean(key): _clean(item) for key, item in value.items()}
+            return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
     return value
 
 
-def _whole(digits: str) -> int | float:
+def _parse_int(digits: str) -> int | float:
+    # Python refuses to convert more than 4300 digits; no field takes an infinite number.
     return int(digits) if len(digits) <= 4000 else float("inf")
 
 
-def _flat(messages: object, path: str = "") -> list[str]:
+def _flatten_messages(messages: object, path: str = "") -> list[str]:
+    """Return the messages of nested fields in one list, each behind the path of its field."""
     if isinstance(messages, dict):
         return [
             text
             for key, below in messages.items()
-            for text in _flat(below, path if key == "_schema" else f"{path}.{key}" if path else str(key))
+            for text in _flatten_messages(below, path if key == "_schema" else f"{path}.{key}" if path else str(key))
         ]
     if isinstance(messages, list):
-        return [text for below in messages for text in _flat(below, path)]
+        return [text for below in messages for text in _flatten_messages(below, path)]
     return [f"{path}: {messages}" if path else str(messages)]

@@ -1,12 +1,29 @@
-"""Operations that came with a later release: until then the router does not know them."""
+"""Routes by the table of operations: their methods and paths, and the releases that have them."""
 
 from __future__ import annotations
 
-from flask import Flask, request
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import Blueprint, Flask, request
+from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from mockanka.core.controller import Controller
-from mockanka.core.operations import find_operation, methods_by_path
+from mockanka.core.operations import OPERATIONS, find_operation, methods_by_path
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+_OPERATIONS_BY_ID = {operation.id: operation for operation in OPERATIONS}
+
+
+class OperationRoutes(Blueprint):
+    """A blueprint whose routes are operations of the controller's API."""
+
+    def operation(self, operation_id: str) -> Callable[[View], View]:
+        """Return a decorator that has a function answer an operation, given by its ``operationId``."""
+        operation = _OPERATIONS_BY_ID[operation_id]
+        return self.route(operation.path, methods=[operation.method])
 
 
 def known_methods(controller: Controller, path: str) -> list[str]:
@@ -14,11 +31,11 @@ def known_methods(controller: Controller, path: str) -> list[str]:
     return sorted(methods_by_path(controller.release).get(path, []))
 
 
-def refuse_the_future(app: Flask, controller: Controller) -> None:
-    """Answer to what came later as to any path or method that does not exist."""
+def hide_later_operations(app: Flask, controller: Controller) -> None:
+    """Make an application answer an operation of a later release as any path or method that does not exist."""
 
     @app.before_request
-    def look() -> None:
+    def check_release() -> None:
         operation = find_operation(request.method, request.path)
         if operation is None or operation.is_in(controller.release):
             return

@@ -1,18 +1,22 @@
-"""The control API under /_mock: steering the simulation, and asking what happened in it."""
+"""The control API under /_mock: it controls the simulation, and shows what happened in it."""
 
 from __future__ import annotations
 
 from flask import Flask
 
 from mockanka import __version__
-from mockanka.control import clock, entities, history, state
-from mockanka.control.history import as_json
-from mockanka.control.problems import MAX_BODY, Problem, handle_problems
+from mockanka.control.clock import add_clock_routes
+from mockanka.control.faults import add_fault_routes
+from mockanka.control.history import add_history_routes, event_to_json
+from mockanka.control.instances import add_instance_routes
+from mockanka.control.nodes import add_node_routes
+from mockanka.control.problems import MAX_CONTROL_BODY, Problem, handle_problems
+from mockanka.control.state import add_state_routes
 from mockanka.simulator.simulator import Simulator
 
-__all__ = ["LINKS", "MAX_BODY", "Problem", "as_json", "create_control"]
+__all__ = ["INDEX_LINKS", "MAX_CONTROL_BODY", "Problem", "create_control", "event_to_json"]
 
-LINKS = {
+INDEX_LINKS = {
     "health": "/_mock/health",
     "clock": "/_mock/clock",
     "advance": "/_mock/clock/advance",
@@ -28,21 +32,25 @@ LINKS = {
 }
 
 
-def create_control(house: Simulator) -> Flask:
-    """The control API over a house, as a WSGI application of its own."""
+def create_control(simulator: Simulator) -> Flask:
+    """Return the control API of a simulator, as a WSGI application of its own."""
     app = Flask("mockanka.control", static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     handle_problems(app)
-    for part in (clock, state, history, entities):
-        part.add_routes(app, house)
+    add_clock_routes(app, simulator)
+    add_state_routes(app, simulator)
+    add_history_routes(app, simulator)
+    add_fault_routes(app, simulator)
+    add_node_routes(app, simulator)
+    add_instance_routes(app, simulator)
 
     @app.get("/_mock")
     @app.get("/_mock/")
-    def index() -> dict[str, object]:
-        return {"mockanka": __version__, "release": str(house.controller.release), "links": LINKS}
+    def show_index() -> dict[str, object]:
+        return {"mockanka": __version__, "release": str(simulator.controller.release), "links": INDEX_LINKS}
 
     @app.get("/_mock/health")
-    def health() -> dict[str, object]:
+    def show_health() -> dict[str, object]:
         return {"status": "ok"}
 
     return app

@@ -1,4 +1,4 @@
-"""What time it is, how it runs, and moving it on."""
+"""/_mock/clock: the time, how the clock runs, and advancing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Flask
 from marshmallow import ValidationError, fields
 
 from mockanka import units
-from mockanka.control.problems import Problem, body, only
+from mockanka.control.problems import Problem, allow_parameters, read_object_body
 from mockanka.core import fault_effects, time_control
 from mockanka.core.clock import CLOCK_MODES
 from mockanka.core.controller import Controller
@@ -20,21 +20,27 @@ from mockanka.scenario.fields import MAX_SPEED, Choice, FixedDuration, Number, T
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import Simulator
 
-ADVANCE = 'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
+ADVANCE_FORMS = (
+    'one of {"by": "30s"}, {"until": "idle"}, {"until": "next"}, {"until": {"instance": ID, "state": STATE}}'
+)
 
 
 class ClockChange(StrictSchema):
+    """The body of PUT clock; what it leaves out stays as it is."""
+
     mode = Choice(*CLOCK_MODES)
     speed = Number(MAX_SPEED, above_zero=True)
     step = FixedDuration()
 
 
 class UntilInstance(StrictSchema):
+    """An instance, and the state that it shall come to."""
+
     instance = Text(required=True)
     state = Choice(*(state.value for state in InstanceState if state is not InstanceState.GONE), required=True)
 
 
-class Until(fields.Field[Any]):
+class UntilField(fields.Field[Any]):
     """``idle``, ``next``, or an instance and a state."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
@@ -44,63 +50,67 @@ class Until(fields.Field[Any]):
             raise ValidationError(f"{value!r} is not known: {nearest(value, ['idle', 'next'])}")
         if not isinstance(value, dict):
             raise ValidationError('must be "idle", "next" or {"instance": ID, "state": STATE}')
-        return INSTANCE_STATE.load(value)
+        return UNTIL_INSTANCE.load(value)
 
 
 class Advance(StrictSchema):
+    """The body of POST clock/advance, which has exactly one of the keys."""
+
     by = FixedDuration()
-    until = Until(error_messages={"null": "has no value"})
+    until = UntilField(error_messages={"null": "has no value"})
 
 
-CLOCK, INSTANCE_STATE, ADVANCING = ClockChange(), UntilInstance(), Advance()
+CLOCK_CHANGE, UNTIL_INSTANCE, ADVANCE = ClockChange(), UntilInstance(), Advance()
 
 
-def add_routes(app: Flask, house: Simulator) -> None:
-    controller = house.controller
+def add_clock_routes(app: Flask, simulator: Simulator) -> None:
+    """Add the routes that show, change and advance the clock."""
+    controller = simulator.controller
 
-    def clock_now() -> dict[str, object]:
+    def describe_clock() -> dict[str, object]:
         clock = controller.clock
         step = units.format_duration(clock.step)
         return {"now": units.format_moment(clock.now()), "mode": clock.mode, "speed": clock.speed, "step": step}
 
     @app.get("/_mock/clock")
     def show_clock() -> dict[str, object]:
-        only()
-        return clock_now()
+        allow_parameters()
+        return describe_clock()
 
     @app.put("/_mock/clock")
     def change_clock() -> dict[str, object]:
-        asked = CLOCK.load(body())
+        changes = CLOCK_CHANGE.load(read_object_body())
         old = controller.clock
-        controller.clock = CLOCK_MODES[asked.get("mode", old.mode)](
-            old.now(), asked.get("speed", old.speed), asked.get("step", old.step)
+        controller.clock = CLOCK_MODES[changes.get("mode", old.mode)](
+            old.now(), changes.get("speed", old.speed), changes.get("step", old.step)
         )
-        return clock_now()
+        return describe_clock()
 
     @app.post("/_mock/clock/advance")
-    def advance() -> dict[str, object]:
-        _advance(controller, ADVANCING.load(body()))
-        return clock_now()
+    def advance_clock() -> dict[str, object]:
+        _advance(controller, ADVANCE.load(read_object_body()))
+        return describe_clock()
 
 
-def _advance(controller: Controller, asked: Mapping[str, Any]) -> None:
-    if len(asked) != 1:
-        raise Problem(400, f"the body must be {ADVANCE}")
-    until = asked.get("until")
+def _advance(controller: Controller, advance: Mapping[str, Any]) -> None:
+    if len(advance) != 1:
+        raise Problem(400, f"the body must be {ADVANCE_FORMS}")
+    until = advance.get("until")
     try:
-        if "by" in asked:
-            time_control.advance_by(controller, asked["by"])
+        if "by" in advance:
+            time_control.advance_by(controller, advance["by"])
         elif until == "next":
             if not time_control.advance_to_next(controller):
-                held = "".join(f"; {text}" for _, text in fault_effects.describe_stalls(controller))
-                raise Problem(409, f"nothing is on its way, so nothing comes next{held}")
+                stalls = "".join(f"; {text}" for _, text in fault_effects.describe_stalls(controller))
+                raise Problem(409, f"nothing is on its way, so nothing comes next{stalls}")
         elif until == "idle":
             time_control.settle(controller)
         else:
-            time_control.wait_for_state(controller, asked["until"]["instance"], InstanceState(asked["until"]["state"]))
-    except ValueError as wrong:
-        raise Problem(400, str(wrong)) from None
+            wanted = advance["until"]
+            time_control.wait_for_state(controller, wanted["instance"], InstanceState(wanted["state"]))
+    except ValueError as error:
+        raise Problem(400, str(error)) from None
     except NotFound:
-        raise Problem(404, f"there is no instance {asked['until']['instance']}") from None
+        raise Problem(404, f"there is no instance {advance['until']['instance']}") from None
     except time_control.Never as never:
         raise Problem(409, str(never)) from None

@@ -1,54 +1,62 @@
-"""What happened: the journal of requests, the events, and what the client did wrong."""
+"""/_mock/requests, events and report: what happened, and what the client did wrong."""
 
 from __future__ import annotations
 
 from flask import Flask, request
 
 from mockanka import units
-from mockanka.control.problems import number, only
+from mockanka.control.problems import allow_parameters, number_parameter
 from mockanka.core.events import LogEntry
 from mockanka.simulator.simulator import Simulator
 
-MOMENTS = ("until",)
-"""Details of events that are moments."""
+MOMENT_DETAILS = ("until",)
+"""Details of events that are times, in nanoseconds."""
 
 
-def as_json(line: LogEntry) -> dict[str, object]:
-    """A line of the log as the control API shows it."""
-    at = units.format_moment(line.at)
-    detail = {key: units.format_moment(value) if key in MOMENTS else value for key, value in line.detail.items()}  # type: ignore[arg-type]
-    return {"number": line.number, "at": at, "event": line.what, "subject": line.subject, **detail}
+def event_to_json(entry: LogEntry) -> dict[str, object]:
+    """Return an entry of the controller's log as the control API shows it."""
+    detail = {
+        key: units.format_moment(value) if key in MOMENT_DETAILS else value  # type: ignore[arg-type]
+        for key, value in entry.detail.items()
+    }
+    at = units.format_moment(entry.at)
+    return {"number": entry.number, "at": at, "event": entry.what, "subject": entry.subject, **detail}
 
 
-def add_routes(app: Flask, house: Simulator) -> None:
-    controller = house.controller
+def add_history_routes(app: Flask, simulator: Simulator) -> None:
+    """Add the routes that show the journal, the events and the client report."""
+    controller = simulator.controller
 
     @app.get("/_mock/requests")
-    def requests() -> dict[str, object]:
-        only("method", "path", "status", "since", "limit")
-        found = house.journal.select(
+    def list_requests() -> dict[str, object]:
+        allow_parameters("method", "path", "status", "since", "limit")
+        journal = simulator.journal
+        selected = journal.select(
             request.args.get("method"),
             request.args.get("path"),
-            number("status"),
-            number("since") or 0,
-            number("limit"),
+            number_parameter("status"),
+            number_parameter("since") or 0,
+            number_parameter("limit"),
         )
-        journal = house.journal
-        return {"requests": [entry.as_json() for entry in found], "count": journal.count, "dropped": journal.dropped}
+        return {
+            "requests": [entry.as_json() for entry in selected],
+            "count": journal.count,
+            "dropped": journal.dropped,
+        }
 
     @app.delete("/_mock/requests")
     def forget_requests() -> dict[str, object]:
-        only()
-        house.journal.clear()
+        allow_parameters()
+        simulator.journal.clear()
         return {"status": "ok"}
 
     @app.get("/_mock/events")
-    def events() -> dict[str, object]:
-        only("since")
+    def list_events() -> dict[str, object]:
+        allow_parameters("since")
         controller.advance()
-        return {"events": [as_json(line) for line in controller.log.since(number("since") or 0)]}
+        return {"events": [event_to_json(entry) for entry in controller.log.since(number_parameter("since") or 0)]}
 
     @app.get("/_mock/report")
-    def report() -> dict[str, object]:
-        only()
-        return house.report().as_json()
+    def show_report() -> dict[str, object]:
+        allow_parameters()
+        return simulator.report().as_json()

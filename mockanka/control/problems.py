@@ -1,4 +1,4 @@
-"""What the control API reads, and how it refuses: plain JSON in, problem+json (RFC 9457) out."""
+"""How the control API reads requests, which are plain JSON, and refuses them with problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -15,101 +15,106 @@ from mockanka.json_text import parse_json
 from mockanka.scenario import ScenarioError
 from mockanka.scenario.source import nearest, problems_in, shown
 
-log = logging.getLogger("mockanka")
-
-MAX_BODY = 256 * 1024 * 1024
-"""Bytes: room for the dump of a world with tens of thousands of instances."""
+MAX_CONTROL_BODY = 256 * 1024 * 1024
+"""Bytes: room for a dump with tens of thousands of instances."""
 
 
 class Problem(Exception):
-    """A refusal of the control API."""
+    """A refusal of the control API: an HTTP status, and the detail that says why."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
         self.status = status
 
 
-def raw() -> bytes:
-    if (request.content_length or 0) > MAX_BODY:
-        raise Problem(413, f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
+def read_raw_body() -> bytes:
+    """Return the bytes of the current request's body. Raises Problem."""
+    if (request.content_length or 0) > MAX_CONTROL_BODY:
+        raise Problem(413, f"the body has {request.content_length} bytes, at most {MAX_CONTROL_BODY} are read")
     return request.get_data()
 
 
-def body(optional: bool = False) -> Any:
-    given = raw()
-    if optional and not given.strip():
+def read_object_body(optional: bool = False) -> Any:
+    """Return the current request's body, a JSON object; an empty one only where it is optional. Raises Problem."""
+    raw = read_raw_body()
+    if optional and not raw.strip():
         return {}
-    if not given.strip():
+    if not raw.strip():
         raise Problem(400, "the body is empty; it must be a JSON object")
-    data = parsed(given)
+    data = parse_body(raw)
     if not isinstance(data, dict):
         raise Problem(400, "the body must be a JSON object")
     return data
 
 
-def parsed(given: bytes) -> Any:
-    """What the body's JSON says."""
+def parse_body(raw: bytes) -> Any:
+    """Return the JSON value of a body. Raises Problem."""
     try:
-        return parse_json(given)
-    except (ValueError, RecursionError) as wrong:
-        raise Problem(400, f"the body is not valid JSON: {wrong}") from None
+        return parse_json(raw)
+    except (ValueError, RecursionError) as error:
+        raise Problem(400, f"the body is not valid JSON: {error}") from None
 
 
-def _described(wrong: HTTPException) -> str:
-    """What a person needs to know who asked for what there is not."""
-    if isinstance(wrong, NotFound):
-        known = sorted({rule.rule for rule in current_app.url_map.iter_rules()})
-        return f"there is no {request.path}: {nearest(request.path, known)} GET /_mock/ lists what there is"
-    if isinstance(wrong, MethodNotAllowed):
-        takes = ", ".join(sorted(set(wrong.valid_methods or ()) - {"HEAD", "OPTIONS"}))
-        return f"{request.path} takes {takes}, not {request.method}"
-    return wrong.description or wrong.name
-
-
-def number(name: str, otherwise: int | None = None) -> int | None:
-    """A query parameter that is a whole number, 0 or more."""
+def number_parameter(name: str) -> int | None:
+    """Return a query parameter that is a whole number, 0 or more, or None if it is missing. Raises Problem."""
     text = request.args.get(name)
     if text is None:
-        return otherwise
+        return None
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise Problem(400, f"{name} must be a whole number, 0 or more, not {text!r}")
     return int(text)
 
 
-def only(*known: str) -> None:
-    """Refuse query parameters that mean nothing here: who misspells a filter would get everything."""
+def allow_parameters(*known: str) -> None:
+    """Refuse all other query parameters: a client that misspells a filter would get everything. Raises Problem."""
     for name in request.args:
         if name not in known:
             raise Problem(400, f"there is no parameter {name!r}; there are {', '.join(known) or 'none'}")
 
 
 def handle_problems(app: Flask) -> None:
-    def problem(status: int, title: str, detail: str, **extra: object) -> Response:
-        body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-        return Response(json.dumps(body, separators=(",", ":")) + "\n", status, content_type="application/problem+json")
+    """Make an application answer every exception with problem+json."""
+
+    def problem_response(status: int, title: str, detail: str, **extra: object) -> Response:
+        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+        text = json.dumps(problem, separators=(",", ":")) + "\n"
+        return Response(text, status, content_type="application/problem+json")
 
     @app.errorhandler(Problem)
-    def refused(wrong: Problem) -> Response:
-        return problem(wrong.status, HTTPStatus(wrong.status).phrase, str(wrong))
+    def handle_problem(problem: Problem) -> Response:
+        return problem_response(problem.status, HTTPStatus(problem.status).phrase, str(problem))
 
     @app.errorhandler(ScenarioError)
-    def broken_scenario(wrong: ScenarioError) -> Response:
-        return problem(400, "Bad Request", str(wrong), problems=wrong.problems)
+    def handle_scenario_error(error: ScenarioError) -> Response:
+        return problem_response(400, "Bad Request", str(error), problems=error.problems)
 
     @app.errorhandler(ValidationError)
-    def broken_body(wrong: ValidationError) -> Response:
-        found = [f"{shown(each.path)}: {each.text}" if each.path else each.text for each in problems_in(wrong.messages)]
-        return problem(400, "Bad Request", "; ".join(found))
+    def handle_validation_error(error: ValidationError) -> Response:
+        texts = [
+            f"{shown(found.path)}: {found.text}" if found.path else found.text for found in problems_in(error.messages)
+        ]
+        return problem_response(400, "Bad Request", "; ".join(texts))
 
     @app.errorhandler(Exception)
-    def fault(_: Exception) -> Response:
-        log.exception("a fault in mockanka itself; please report it")
-        return problem(500, "Internal Server Error", "internal error in mockanka; its log has the details")
+    def handle_exception(_: Exception) -> Response:
+        logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
+        return problem_response(500, "Internal Server Error", "internal error in mockanka; its log has the details")
 
     @app.errorhandler(HTTPException)
-    def http(wrong: HTTPException) -> Response:
-        answer = problem(wrong.code or 500, wrong.name, _described(wrong))
-        for name, value in wrong.get_headers():
+    def handle_http_exception(error: HTTPException) -> Response:
+        response = problem_response(error.code or 500, error.name, _describe_http_exception(error))
+        for name, value in error.get_headers():
             if name == "Allow":
-                answer.headers[name] = ", ".join(sorted(value.split(", ")))
-        return answer
+                response.headers[name] = ", ".join(sorted(value.split(", ")))
+        return response
+
+
+def _describe_http_exception(error: HTTPException) -> str:
+    """Return what was wrong with the request, and for an unknown path or method what would be right."""
+    if isinstance(error, NotFound):
+        known = sorted({rule.rule for rule in current_app.url_map.iter_rules()})
+        return f"there is no {request.path}: {nearest(request.path, known)} GET /_mock/ lists what there is"
+    if isinstance(error, MethodNotAllowed):
+        methods = ", ".join(sorted(set(error.valid_methods or ()) - {"HEAD", "OPTIONS"}))
+        return f"{request.path} takes {methods}, not {request.method}"
+    return error.description or error.name

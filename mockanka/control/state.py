@@ -1,4 +1,4 @@
-"""The whole state: beginning anew, writing it out as a scenario, loading one."""
+"""/_mock/reset and scenario: start again, show the whole state as a scenario, load one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from flask import Flask, Response, request
 from marshmallow import fields
 
-from mockanka.control.problems import Problem, body, only, raw
+from mockanka.control.problems import Problem, allow_parameters, read_object_body, read_raw_body
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Integer
@@ -15,6 +15,8 @@ from mockanka.simulator.simulator import Simulator
 
 
 class Reset(StrictSchema):
+    """The optional body of POST reset."""
+
     scenario = fields.Raw(error_messages={"null": "has no value"})
     seed = Integer(-(2**63), 2**63 - 1)
 
@@ -22,40 +24,42 @@ class Reset(StrictSchema):
 RESET = Reset()
 
 
-def add_routes(app: Flask, house: Simulator) -> None:
+def add_state_routes(app: Flask, simulator: Simulator) -> None:
+    """Add the routes that reset the controller, show its state and load another."""
 
     @app.post("/_mock/reset")
     def reset() -> dict[str, object]:
-        asked = RESET.load(body(optional=True))
-        house.reset(_scenario(asked["scenario"]) if "scenario" in asked else None, asked.get("seed"))
-        return {"status": "ok", "notes": list(house.controller.notes)}
+        options = RESET.load(read_object_body(optional=True))
+        scenario = _find_scenario(options["scenario"]) if "scenario" in options else None
+        simulator.reset(scenario, options.get("seed"))
+        return {"status": "ok", "notes": list(simulator.controller.notes)}
 
     @app.get("/_mock/scenario")
     def show_scenario() -> Response:
-        only()
-        kinds = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"]
-        kind = request.accept_mimetypes.best_match(kinds, "application/json")
-        data = house.dump()
-        text = json.dumps(data, indent=2) + "\n" if kind == "application/json" else to_yaml(data)
-        return Response(text, content_type=kind)
+        allow_parameters()
+        content_types = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"]
+        content_type = request.accept_mimetypes.best_match(content_types, "application/json")
+        data = simulator.dump()
+        text = json.dumps(data, indent=2) + "\n" if content_type == "application/json" else to_yaml(data)
+        return Response(text, content_type=content_type)
 
     @app.put("/_mock/scenario")
     def load_scenario() -> dict[str, object]:
-        given = raw()
-        if not given.strip():
+        text = read_raw_body()
+        if not text.strip():
             raise Problem(400, "the body is empty; it must be a scenario, in YAML or JSON")
         if request.mimetype == "application/json":
-            house.reset(Scenario.from_json(given, "request"))
+            simulator.reset(Scenario.from_json(text, "request"))
         else:  # YAML, of which JSON is a part
             try:
-                house.reset(Scenario.from_yaml(given.decode("utf-8"), "request"))
-            except UnicodeDecodeError as wrong:
-                raise Problem(400, f"the body is not UTF-8: {wrong}") from None
-        return {"status": "ok", "notes": list(house.controller.notes)}
+                simulator.reset(Scenario.from_yaml(text.decode("utf-8"), "request"))
+            except UnicodeDecodeError as error:
+                raise Problem(400, f"the body is not UTF-8: {error}") from None
+        return {"status": "ok", "notes": list(simulator.controller.notes)}
 
 
-def _scenario(asked: object) -> Scenario:
-    """A shipped scenario by its name, or one given in full. Files are not opened for who comes over the network."""
-    if isinstance(asked, str):
-        return Scenario.named(asked)
-    return Scenario.from_data(asked, "request")
+def _find_scenario(name_or_data: object) -> Scenario:
+    """Return a shipped scenario by its name, or one given in full. Files are not opened for clients in the network."""
+    if isinstance(name_or_data, str):
+        return Scenario.named(name_or_data)
+    return Scenario.from_data(name_or_data, "request")

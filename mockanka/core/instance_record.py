@@ -168,6 +168,15 @@ class Instance:
             return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
         return max(self.since, self.last_report) if self.phase else self.created - MICROSECOND
 
+    def unchanged_until(self, controller: Controller) -> int | None:
+        """Return until when `updated` and `progress` stay as they are if nothing happens; None if they always do."""
+        if self.pulling:
+            return controller.now + 1
+        node = controller.nodes.get(self.node_id or "") if self._has_reporting_node else None
+        if node is None or node.lost_at is not None:
+            return None
+        return node.heartbeat(controller) + controller.timings.heartbeat
+
     @property
     def _has_reporting_node(self) -> bool:
         return self.holds_slot or self.state is InstanceState.STOPPED

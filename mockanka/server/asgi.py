@@ -16,8 +16,7 @@ from typing import Any
 from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.bounded import BoundedDict
-from mockanka.control import MAX_BODY as MAX_CONTROL_BODY
-from mockanka.control import create_control
+from mockanka.control import MAX_CONTROL_BODY, create_control
 from mockanka.server.event_stream import EventStreams, wants_event_stream
 from mockanka.server.http_messages import Disconnected, Receive, Response, Send, read_body, send_response
 from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
@@ -159,7 +158,7 @@ class Gateway:
         """Return what the controller answers, or None if a fault has it not carry out the request."""
         simulator, entry = self.simulator, call.entry
         if call.is_plain_poll:
-            raw = simulator.app.answers.at_hand(entry.raw_query)
+            raw = simulator.app.instance_cache.find_response(entry.raw_query)
             if raw is not None:
                 simulator.client_monitor.record_poll(entry)
                 return Response(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
@@ -235,7 +234,7 @@ class Gateway:
     def _failure(self, message: str) -> Response:
         headers = [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
         status = envelope.failure_status(self.simulator.controller.release)
-        return Response(status, headers, b"").with_content(envelope.fail(message))
+        return Response(status, headers, b"").with_content(envelope.encode_failure(message))
 
     async def _control(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the control API, which neither moves a stepping clock nor enters the journal."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from mockanka.control import as_json
+from mockanka.control import event_to_json
 from mockanka.server.http_messages import Receive, Send, wait_for_disconnect
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
@@ -46,7 +46,7 @@ class EventStreams:
                     last, log = 0, self.simulator.controller.log
                 events = list(log.since(last))
                 last = events[-1].number if events else last
-                chunk += b"".join(_frame(event.number, as_json(event)) for event in events)
+                chunk += b"".join(_frame(event.number, event_to_json(event)) for event in events)
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 chunk = b""

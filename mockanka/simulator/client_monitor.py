@@ -17,7 +17,7 @@ from mockanka.simulator.journal import VM_PATH, parse_body_or_none
 from mockanka.units import SECOND
 
 if TYPE_CHECKING:
-    from mockanka.api.request_fields import Remarks
+    from mockanka.api.request_fields import RequestRemarks
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
     from mockanka.simulator.journal import Journal, JournalEntry
@@ -99,7 +99,9 @@ class ClientMonitor:
             if instance is None or instance.state is InstanceState.TERMINATED:
                 self._find_poll_of_terminated(entry, id)
 
-    def record_request(self, entry: JournalEntry, remarks: Remarks, body: bytes, status: int, content: bytes) -> None:
+    def record_request(
+        self, entry: JournalEntry, remarks: RequestRemarks, body: bytes, status: int, content: bytes
+    ) -> None:
         """Look at a request that the controller has carried out.
 
         ``status`` and ``content`` are the controller's own answer, whatever the client got of it.
@@ -112,8 +114,8 @@ class ClientMonitor:
             self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry)
         for text in remarks.deprecated:
             self._find("deprecated-fields", f"{entry.method} {entry.path}: {text}", entry)
-        if remarks.broken is not None:
-            self._find("contract", f"{entry.method} {entry.path}: {remarks.broken}", entry)
+        if remarks.invalid is not None:
+            self._find("contract", f"{entry.method} {entry.path}: {remarks.invalid}", entry)
         if entry.path == VM_PATH and entry.method == "POST":
             self._record_start(entry, fields, body)
         self._record_ids(entry, fields, content)

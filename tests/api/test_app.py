@@ -1,4 +1,4 @@
-"""What stands around the operations: unknown paths, unknown methods, faults, and time."""
+"""Unknown paths and methods, internal errors, and time: what is the same for all operations."""
 
 import logging
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from mockanka.core import usb
 from mockanka.units import SECOND
-from tests.api.client import INSTANCE, RELEASES, TEMPLATE, Wire, office
+from tests.api.client import INSTANCE, RELEASES, TEMPLATE, ApiClient, default_api
 
 PATHS = {
     "vm": {"GET", "POST", "PUT", "DELETE"},
@@ -51,74 +51,74 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
     ],
 )
 def test_an_unknown_path_is_the_plain_404_of_go(release: str, path: str) -> None:
-    """A path that is not there, whatever bytes it has, is answered as Go's router does, in plain text."""
-    answer = office(release).app.test_client().get(path)
+    """An unknown path, whatever its bytes, is answered as Go's router does, in plain text."""
+    response = default_api(release).app.test_client().get(path)
 
     assert (
-        answer.status_code,
-        answer.headers["Content-Type"],
-        answer.headers["X-Content-Type-Options"],
-        answer.data,
+        response.status_code,
+        response.headers["Content-Type"],
+        response.headers["X-Content-Type-Options"],
+        response.data,
     ) == (404, "text/plain; charset=utf-8", "nosniff", b"404 page not found\n")
 
 
 @pytest.mark.parametrize("path", ["/api/v1//vm", "/api/v1/./vm", "/api/v1/node/../vm", "//api/v1/vm"])
-def test_a_path_with_doubled_slashes_or_dots_is_sent_on(path: str) -> None:
-    """Such a path is sent on to the one it means, with its query."""
-    answer = office().app.test_client().get("/", query_string="id=1", environ_overrides={"PATH_INFO": path})
+def test_a_path_with_doubled_slashes_or_dots_is_redirected(path: str) -> None:
+    """Such a path is redirected to its canonical form, with its query."""
+    response = default_api().app.test_client().get("/", query_string="id=1", environ_overrides={"PATH_INFO": path})
 
-    assert (answer.status_code, answer.headers["Location"]) == (301, "/api/v1/vm?id=1")
+    assert (response.status_code, response.headers["Location"]) == (301, "/api/v1/vm?id=1")
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [(method, path) for path, there in PATHS.items() for method in METHODS if method not in there]
+    ("method", "path"), [(method, path) for path, known in PATHS.items() for method in METHODS if method not in known]
 )
 def test_an_unknown_method_is_an_empty_405(method: str, path: str) -> None:
-    """A method that a path does not know, HEAD and OPTIONS among them, is 405 with nothing but Allow."""
-    answer = office().send(method, path)
+    """A method that a path does not have, such as HEAD or OPTIONS, is answered with 405 and Allow only."""
+    response = default_api().send(method, path)
 
     assert (405, b"", ", ".join(sorted(PATHS[path])), None) == (
-        answer.status_code,
-        answer.data,
-        answer.headers["Allow"],
-        answer.headers.get("Content-Type"),
+        response.status_code,
+        response.data,
+        response.headers["Allow"],
+        response.headers.get("Content-Type"),
     )
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_a_fault_of_our_own_is_a_failure_without_a_stack_trace(
+def test_an_internal_error_is_a_failure_without_a_traceback(
     release: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault in mockanka is 500 with a FAIL envelope; the trace goes to the log and not to the client."""
+    """An exception in mockanka is answered with 500 and a FAIL envelope; the traceback goes to the log only."""
 
-    def break_down(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise ZeroDivisionError("a planted fault")
 
-    wire = office(release)
-    monkeypatch.setattr(usb, "count_usb_devices", break_down)
+    api = default_api(release)
+    monkeypatch.setattr(usb, "count_usb_devices", fail)
     with caplog.at_level(logging.ERROR, "mockanka"):
-        answer = wire.send("GET", "usb")
+        response = api.send("GET", "usb")
 
     assert (
-        answer.status_code,
-        answer.data,
+        response.status_code,
+        response.data,
     ) == (500, b'{"status":"FAIL","message":"internal error in mockanka; its log has the details"}\n')
     assert "a planted fault" in caplog.text
 
 
 def test_what_is_due_happens_before_a_request_is_answered() -> None:
-    """A request is answered as of now: all that was due by then has happened."""
-    wire = office()
-    instance_id = wire.start(vmid=TEMPLATE)
-    wire.controller.clock.advance(60 * SECOND)
+    """All events that are due by now happen before a request is answered."""
+    api = default_api()
+    instance_id = api.start(vmid=TEMPLATE)
+    api.controller.clock.advance(60 * SECOND)
 
-    assert wire.get("vm", f"id={instance_id}")["instance_state"] == "Started"
+    assert api.get("vm", f"id={instance_id}")["instance_state"] == "Started"
 
 
-def test_two_applications_over_one_controller_show_the_same() -> None:
-    """All state is the controller's: an application keeps none that another would not see."""
-    first = office()
-    second = Wire(first.controller)
-    first.do("PUT", "vm", {"name": "renamed"}, f"id={INSTANCE}")
+def test_two_applications_of_one_controller_show_the_same() -> None:
+    """An application has no state of its own that another would not see."""
+    first = default_api()
+    second = ApiClient(first.controller)
+    first.perform("PUT", "vm", {"name": "renamed"}, f"id={INSTANCE}")
 
     assert ("renamed", first.send("GET", "vm").data) == (second.get("vm")[0]["name"], second.send("GET", "vm").data)

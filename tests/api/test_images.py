@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.client import INSTANCE, NODE, NOWHERE, OTHER_TEMPLATE, RELEASES, TEMPLATE, office, world
+from tests.api.client import INSTANCE, NEW, NODE, OTHER_TEMPLATE, RELEASES, TEMPLATE, UNKNOWN_ID, api_of, default_api
 from tests.controllers import pass_time
 
 TASK = """
@@ -16,18 +16,18 @@ SCRIPT = base64.b64encode(b"echo done").decode()
 
 
 def test_a_request_answers_with_its_id_and_the_instance_is_pushing() -> None:
-    """Saving hands back a request id, an object with one key; the instance is Pushing at once."""
-    wire = office()
-    made = wire.do("POST", "image", {"id": INSTANCE, "new_template_name": "saved"})
+    """POST answers with the id of the request and nothing else; the instance is Pushing at once."""
+    api = default_api()
+    created = api.perform("POST", "image", {"id": INSTANCE, "new_template_name": "saved"})
 
-    assert list(made) == ["request_id"]
-    assert wire.get("vm", f"id={INSTANCE}")["instance_state"] == "Pushing"
+    assert list(created) == ["request_id"]
+    assert api.get("vm", f"id={INSTANCE}")["instance_state"] == "Pushing"
 
 
 def test_a_request_shows_the_raw_task_in_its_order() -> None:
-    """A request shows id, task, status and error; the task's keys are spelt and ordered as in the queue."""
-    wire = office()
-    asked = {
+    """A request has id, task, status and error; the keys of the task are spelt and ordered as in the queue."""
+    api = default_api()
+    fields = {
         "id": INSTANCE,
         "target_vm_id": TEMPLATE,
         "tag": "next",
@@ -38,17 +38,17 @@ def test_a_request_shows_the_raw_task_in_its_order() -> None:
         "revert_tag": "xcode-15",
         "do_suspend_sanity_test": True,
     }
-    made = wire.do("POST", "image", asked)
-    shown = wire.get("image", f"id={made['request_id']}")
+    created = api.perform("POST", "image", fields)
+    save = api.get("image", f"id={created['request_id']}")
 
-    assert (list(shown), list(shown["request"])) == (["id", "request", "status", "error"], TASK)
-    assert (made["request_id"], "pending", None) == (shown["id"], shown["status"], shown["error"])
+    assert (list(save), list(save["request"])) == (["id", "request", "status", "error"], TASK)
+    assert (created["request_id"], "pending", None) == (save["id"], save["status"], save["error"])
     assert {
-        "RequestId": made["request_id"],
+        "RequestId": created["request_id"],
         "Priority": 0,
         "Timestamp": 1704067200,
         "RegistryAddr": "http://anka.registry:8089",
-        "VMID": wire.get("vm", f"id={INSTANCE}")["vminfo"]["uuid"],
+        "VMID": api.get("vm", f"id={INSTANCE}")["vminfo"]["uuid"],
         "InstanceID": INSTANCE,
         "NodeID": NODE,
         "TemplateID": TEMPLATE,
@@ -60,104 +60,133 @@ def test_a_request_shows_the_raw_task_in_its_order() -> None:
         "DoSuspendTest": True,
         "RevertBeforePush": True,
         "RevertTag": "xcode-15",
-    } == shown["request"]
-    assert [shown] == wire.get("image")
+    } == save["request"]
+    assert [save] == api.get("image")
 
 
 def test_without_requests_the_list_is_empty() -> None:
-    """No requests is an empty array."""
-    assert world("{}").get("image") == []
+    """Without requests the list is an empty array."""
+    assert api_of("{}").get("image") == []
 
 
 @pytest.mark.parametrize("blank", [{}, {"suspend": None, "tag": None, "script": None}, {"tag": "", "script": ""}])
-def test_what_is_not_asked_for_has_its_default(blank: dict[str, Any]) -> None:
-    """Saving suspends unless told otherwise; all else is off or blank; null and blank mean not given."""
-    wire = office()
-    wire.do("POST", "image", {"id": INSTANCE, "new_template_name": "saved", **blank})
-    task = wire.get("image")[0]["request"]
+def test_fields_that_are_not_given_have_defaults(blank: dict[str, Any]) -> None:
+    """suspend is true by default, all else is false or blank; null and blank mean not given."""
+    api = default_api()
+    api.perform("POST", "image", {"id": INSTANCE, "new_template_name": "saved", **blank})
+    task = api.get("image")[0]["request"]
 
     assert (task["Suspend"], task["DoSuspendTest"], task["RevertBeforePush"]) == (True, False, False)
     assert {""} == {task[key] for key in ("TemplateID", "Tag", "Description", "Script", "RevertTag")}
 
 
 def test_a_request_ends_done_and_the_instance_is_gone() -> None:
-    """Once pushed, the request is done, the tag is in the registry and the instance is not found any more."""
-    wire = office()
-    wire.do("POST", "image", {"id": INSTANCE, "target_vm_id": OTHER_TEMPLATE, "tag": "next"})
-    pass_time(wire.controller, 3600)
+    """After the push the request is done, the registry has the tag, and the instance is not found any more."""
+    api = default_api()
+    api.perform("POST", "image", {"id": INSTANCE, "target_vm_id": OTHER_TEMPLATE, "tag": "next"})
+    pass_time(api.controller, 3600)
 
-    assert [(each["status"], each["error"]) for each in wire.get("image")] == [("done", None)]
-    assert wire.get("registry/vm", f"id={OTHER_TEMPLATE}")["versions"][-1]["tag"] == "next"
-    assert wire.ask("GET", "vm", query=f"id={INSTANCE}")["message"] == "Not found"
+    assert [(save["status"], save["error"]) for save in api.get("image")] == [("done", None)]
+    assert api.get("registry/vm", f"id={OTHER_TEMPLATE}")["versions"][-1]["tag"] == "next"
+    assert api.envelope("GET", "vm", query=f"id={INSTANCE}")["message"] == "Not found"
 
 
 def test_a_push_changes_the_size_of_its_template() -> None:
-    """The size of a template grows with what is pushed to it: clients look for that."""
-    wire = office()
-    before = wire.get("registry/vm")[0]["size"]
-    wire.do("POST", "image", {"id": INSTANCE, "target_vm_id": TEMPLATE, "tag": "next"})
-    pass_time(wire.controller, 3600)
+    """The size of a template grows by what is pushed to it; clients wait for that."""
+    api = default_api()
+    before = api.get("registry/vm")[0]["size"]
+    api.perform("POST", "image", {"id": INSTANCE, "target_vm_id": TEMPLATE, "tag": "next"})
+    pass_time(api.controller, 3600)
 
-    assert before < wire.get("registry/vm")[0]["size"]
+    assert before < api.get("registry/vm")[0]["size"]
 
 
 def test_a_corrupt_script_ends_in_an_error_object() -> None:
-    """A script that is no base64 is found out late: error is an object then, and the instance runs on."""
-    wire = office()
-    wire.do("POST", "image", {"id": INSTANCE, "new_template_name": "saved", "script": "!"})
-    pass_time(wire.controller, 3600)
-    (shown,) = wire.get("image")
+    """A script that is no base64 fails when it is to run: error is an object then, and the instance runs on."""
+    api = default_api()
+    api.perform("POST", "image", {"id": INSTANCE, "new_template_name": "saved", "script": "!"})
+    pass_time(api.controller, 3600)
+    (save,) = api.get("image")
 
     assert (
-        shown["status"],
-        shown["error"],
+        save["status"],
+        save["error"],
     ) == ("error", {"Message": "illegal base64 data at input byte 0", "Type": "base64.CorruptInputError"})
-    assert list(shown["error"]) == ["Message", "Type"]
-    assert wire.get("vm", f"id={INSTANCE}")["instance_state"] == "Started"
+    assert list(save["error"]) == ["Message", "Type"]
+    assert api.get("vm", f"id={INSTANCE}")["instance_state"] == "Started"
 
 
 def test_an_error_of_another_kind_has_a_code() -> None:
-    """What is no Go error comes with a code in place of a type."""
-    wire = office()
-    wire.do("POST", "image", {"id": INSTANCE, "target_vm_id": TEMPLATE, "tag": "vanilla"})
-    pass_time(wire.controller, 3600)
+    """An error that is no Go error has a code instead of a type."""
+    api = default_api()
+    api.perform("POST", "image", {"id": INSTANCE, "target_vm_id": TEMPLATE, "tag": "vanilla"})
+    pass_time(api.controller, 3600)
 
-    assert wire.get("image")[0]["error"] == {"Message": "tag vanilla already exists", "Code": 0}
+    assert api.get("image")[0]["error"] == {"Message": "tag vanilla already exists", "Code": 0}
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"id": NOWHERE}, "Not found"),
+        ({"id": UNKNOWN_ID}, "Not found"),
         ({"new_template_name": ""}, "One of target_vm_id and new_template_name is required"),
         ({"new_template_name": None, "target_vm_id": ""}, "One of target_vm_id and new_template_name is required"),
-        ({"target_vm_id": NOWHERE}, "VM not in the registry"),
+        ({"target_vm_id": UNKNOWN_ID}, "VM not in the registry"),
     ],
 )
-def test_saving_the_unknown_or_to_nowhere_is_refused(release: str, changed: dict[str, Any], message: str) -> None:
-    """An unknown instance or template, or no target at all, fails, and the instance stays as it is."""
-    wire = office(release)
-    before = wire.state()
+def test_saving_an_unknown_instance_or_to_no_target_is_refused(
+    release: str, changed: dict[str, Any], message: str
+) -> None:
+    """An unknown instance or template, or no target, is refused, and nothing changes."""
+    api = default_api(release)
+    before = api.dump()
     body = {"id": INSTANCE, "new_template_name": "saved", **changed}
 
-    assert {"status": "FAIL", "message": message} == wire.ask("POST", "image", body)
-    assert before == wire.state()
+    assert {"status": "FAIL", "message": message} == api.envelope("POST", "image", body)
+    assert before == api.dump()
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_only_a_started_instance_is_saved(release: str) -> None:
-    """An instance that is not running is refused, and the message says what it is instead."""
-    wire = office(release)
-    instance_id = wire.start(vmid=TEMPLATE)
-    before = wire.state()
-    answer = wire.ask("POST", "image", {"id": instance_id, "new_template_name": "saved"})
+    """An instance that is not running is refused with a message that has its state."""
+    api = default_api(release)
+    instance_id = api.start(vmid=TEMPLATE)
+    before = api.dump()
+    envelope = api.envelope("POST", "image", {"id": instance_id, "new_template_name": "saved"})
 
-    assert answer == {"status": "FAIL", "message": "Instance is not running, its state is Scheduling"}
-    assert before == wire.state()
+    assert envelope == {"status": "FAIL", "message": "Instance is not running, its state is Scheduling"}
+    assert before == api.dump()
 
 
 @pytest.mark.parametrize("release", RELEASES)
 def test_an_unknown_request_is_not_found(release: str) -> None:
-    """Asking for a request that is not there fails with Not found."""
-    assert office(release).ask("GET", "image", query=f"id={NOWHERE}") == {"status": "FAIL", "message": "Not found"}
+    """GET of an unknown id fails with Not found."""
+    assert default_api(release).envelope("GET", "image", query=f"id={UNKNOWN_ID}") == {
+        "status": "FAIL",
+        "message": "Not found",
+    }
+
+
+@pytest.mark.parametrize(("cancel", "state"), [(True, "Started"), (False, None)])
+def test_a_script_that_fails_may_cancel_a_save_image_request(cancel: bool, state: str | None) -> None:
+    """With cancel_on_script_failure the request fails and the instance runs on; the result is shown either way."""
+    api = api_of(
+        "templates: [{name: mac, versions: [{tag: base, size: 1GB}]}]\n"
+        "nodes: [{name: alpha, cached: [mac]}]\n"
+        "instances: [{template: mac, node: alpha}]\n"
+        "scripts: [{match: '', return_code: 3, stderr: boom}]\n",
+        NEW,
+    )
+    (instance_id,) = api.controller.instances
+    fields = {"id": instance_id, "new_template_name": "new", "script": "dHJ1ZQ==", "cancel_on_script_failure": cancel}
+    save_id = api.perform("POST", "image", fields)["request_id"]
+    assert api.get("image", f"id={save_id}")["script_result"] is None
+    pass_time(api.controller, 200)
+    save = api.get("image", f"id={save_id}")
+    result = {"stdout": "", "stderr": "boom", "errors": None, "did_timeout": False, "return_code": 3}
+
+    assert result == save["script_result"]
+    assert ({"Message": "Script execution failed", "Code": 0} if cancel else None) == save["error"]
+    assert state == (api.get("vm", f"id={instance_id}")["instance_state"] if cancel else None)
+    assert cancel is save["request"]["CancelOnScriptFailure"]

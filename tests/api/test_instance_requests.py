@@ -1,4 +1,4 @@
-"""What a start takes beyond what it always took: each field from its release on, and what is wrong with it."""
+"""The newer fields of a start: each from its release on, with right and wrong values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from mockanka.api.instance_requests import SEEN_NOWHERE
-from mockanka.api.instances import START
+from mockanka.api.instance_requests import NEVER_SHOWN, START_BODY
 from mockanka.core.release import KNOWN_RELEASES, Release
-from tests.api.client import NEW, Wire, world
+from tests.api.client import NEW, ApiClient, api_of
 from tests.controllers import pass_time
 
-LAND = """
+SCENARIO = """
 controller: {mac_addresses: 9}
 templates:
   - name: mac
@@ -23,8 +22,6 @@ templates:
 nodes: [{name: alpha, capacity: 9, cached: [mac], vlans: ["12"]}]
 """
 
-# Per field: the release it came with, values that are fine, and values that are not with what is said of them.
-TEXT = ([1, True, [], {}], "must be")
 RULE = {"name": "web", "guest_port": "80"}
 FIELDS: dict[str, tuple[str, list[Any], list[Any]]] = {
     "script_monitoring": ("1.24.0", [True, False], [1, "true", {}]),
@@ -91,79 +88,81 @@ FIELDS: dict[str, tuple[str, list[Any], list[Any]]] = {
     ),
     "vnc_password": ("1.42.0", ["", "secret"], [1, []]),
 }
+"""The first release that has each field, right values and wrong ones."""
 RIGHT = [(name, value) for name, (_, values, _) in FIELDS.items() for value in values]
 WRONG = [(name, value) for name, (_, _, values) in FIELDS.items() for value in values]
 
 
 def before(text: str) -> str:
+    """Return the last known release before another."""
     return str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(text)) - 1])
 
 
-def ask(wire: Wire, **fields: Any) -> dict[str, Any]:
-    return wire.ask("POST", "vm", {"vmid": next(iter(wire.controller.templates)), **fields})
+def start(api: ApiClient, **fields: Any) -> dict[str, Any]:
+    return api.envelope("POST", "vm", {"vmid": next(iter(api.controller.templates)), **fields})
 
 
-def test_every_newer_field_is_here() -> None:
-    """The fields that the code marks with a release are these, with these releases."""
-    marked = {name: str(since) for name, field in START.fields.items() if (since := field.metadata.get("since"))}
+def test_every_newer_field_is_tested() -> None:
+    """The fields that the code marks with a release are those of FIELDS, with the same releases."""
+    marked = {name: str(since) for name, field in START_BODY.fields.items() if (since := field.metadata.get("since"))}
 
     assert marked == {name: since for name, (since, _, _) in FIELDS.items()}
-    assert set(SEEN_NOWHERE) < set(FIELDS)
+    assert set(NEVER_SHOWN) < set(FIELDS)
 
 
 @pytest.mark.parametrize(("name", "value"), RIGHT)
-def test_a_right_value_is_taken(name: str, value: object) -> None:
-    """From the field's release on, and by the default one."""
+def test_a_right_value_is_accepted(name: str, value: object) -> None:
+    """A right value is accepted at the first release that has the field, and at the default one."""
     for release in (FIELDS[name][0], NEW):
-        assert "OK" == ask(world(LAND, release), **{name: value})["status"]
+        assert "OK" == start(api_of(SCENARIO, release), **{name: value})["status"]
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_a_wrong_value_is_refused_from_its_release_on(name: str, value: object) -> None:
-    """The message names the field, and nothing is started; before its release it is as any unknown key."""
-    wire, earlier = world(LAND, FIELDS[name][0]), world(LAND, before(FIELDS[name][0]))
-    answer = ask(wire, **{name: value})
+    """The message names the field, and nothing is started; before its release the field is ignored."""
+    api, earlier = api_of(SCENARIO, FIELDS[name][0]), api_of(SCENARIO, before(FIELDS[name][0]))
+    envelope = start(api, **{name: value})
 
-    assert "FAIL" == answer["status"]
-    assert answer["message"].startswith(f"invalid request: {name}")
-    assert {} == wire.controller.instances
-    assert "OK" == ask(earlier, **{name: value})["status"]
+    assert "FAIL" == envelope["status"]
+    assert envelope["message"].startswith(f"invalid request: {name}")
+    assert {} == api.controller.instances
+    assert "OK" == start(earlier, **{name: value})["status"]
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_null_is_no_value(name: str) -> None:
-    """As for every other field: refused or as if it were not there, but never something else."""
-    plain, with_null = world(LAND), world(LAND)
-    ask(plain)
-    answer = ask(with_null, **{name: None})
+def test_null_means_not_given_or_is_refused(name: str) -> None:
+    """Null has the same effect as no value, or the field is refused."""
+    plain, with_null = api_of(SCENARIO), api_of(SCENARIO)
+    start(plain)
+    envelope = start(with_null, **{name: None})
 
-    if answer["status"] == "OK":
-        assert plain.state() == with_null.state()
+    if envelope["status"] == "OK":
+        assert plain.dump() == with_null.dump()
     else:
-        assert answer["message"].startswith(f"invalid request: {name}")
+        assert envelope["message"].startswith(f"invalid request: {name}")
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_before_its_release_a_field_means_nothing(name: str) -> None:
-    """A start with it leaves the same as one without."""
-    plain = world(LAND, before(FIELDS[name][0]))
-    ask(plain)
+def test_a_field_is_ignored_before_its_release(name: str) -> None:
+    """A start with the field leaves the same state as one without."""
+    plain = api_of(SCENARIO, before(FIELDS[name][0]))
+    start(plain)
     for value in FIELDS[name][1]:
-        with_it = world(LAND, before(FIELDS[name][0]))
-        ask(with_it, **{name: value})
+        with_field = api_of(SCENARIO, before(FIELDS[name][0]))
+        start(with_field, **{name: value})
 
-        assert plain.state() == with_it.state()
+        assert plain.dump() == with_field.dump()
 
 
 @pytest.mark.parametrize(("release", "status"), [("1.27.0", "OK"), ("1.29.0", "OK"), ("1.30.0", "FAIL"), (NEW, "FAIL")])
-def test_csr_active_config_could_be_forced_off_until_1_30(release: str, status: str) -> None:
-    """Then it is refused, with what has gone when."""
-    answer = ask(world(LAND, release), csr_active_config="forceOff")
+def test_csr_active_config_can_be_forced_off_before_1_30(release: str, status: str) -> None:
+    """From 1.30 on forceOff is refused with the release that removed it."""
+    envelope = start(api_of(SCENARIO, release), csr_active_config="forceOff")
 
-    assert status == answer["status"]
+    assert status == envelope["status"]
     if status == "FAIL":
         expected = "invalid request: csr_active_config: must be forceOn, not forceOff: that went with 1.30.0"
-        assert expected == answer["message"]
+        assert expected == envelope["message"]
 
 
 @pytest.mark.parametrize(
@@ -176,24 +175,24 @@ def test_csr_active_config_could_be_forced_off_until_1_30(release: str, status: 
     ],
 )
 def test_overridden_rules_show_in_vminfo(override: object, expected: object) -> None:
-    """Instead of all of the template's; none leaves the key out."""
-    wire = world(LAND, NEW)
+    """The given port rules replace all rules of the template; an empty list leaves the key out."""
+    api = api_of(SCENARIO, NEW)
     fields = {} if override is None else {"port_forwarding_override": override}
-    id = wire.start(vmid=next(iter(wire.controller.templates)), **fields)
-    pass_time(wire.controller, 60)
-    shown = wire.get("vm", f"id={id}")["vminfo"].get("port_forwarding")
+    instance_id = api.start(vmid=next(iter(api.controller.templates)), **fields)
+    pass_time(api.controller, 60)
+    rules = api.get("vm", f"id={instance_id}")["vminfo"].get("port_forwarding")
 
-    assert expected == (shown and [(rule["name"], rule["guest_port"], rule["host_port"]) for rule in shown])
+    assert expected == (rules and [(rule["name"], rule["guest_port"], rule["host_port"]) for rule in rules])
 
 
 def test_vlan_address_and_password_show_in_the_instance() -> None:
-    """The first two from the beginning, the password once there is a VM."""
-    wire = world(LAND, NEW)
-    wanted = {"vlan_tag": "12", "mac_address": "0A:1B:2C:3D:4E:5F", "vnc_password": "secret"}
-    id = wire.start(vmid=next(iter(wire.controller.templates)), **wanted)
-    first = wire.get("vm", f"id={id}")
-    pass_time(wire.controller, 60)
-    vminfo = wire.get("vm", f"id={id}")["vminfo"]
+    """VLAN and MAC address are there from the beginning, the password once there is a VM."""
+    api = api_of(SCENARIO, NEW)
+    fields = {"vlan_tag": "12", "mac_address": "0A:1B:2C:3D:4E:5F", "vnc_password": "secret"}
+    instance_id = api.start(vmid=next(iter(api.controller.templates)), **fields)
+    first = api.get("vm", f"id={instance_id}")
+    pass_time(api.controller, 60)
+    vminfo = api.get("vm", f"id={instance_id}")["vminfo"]
 
     assert ("12", "0A:1B:2C:3D:4E:5F", "secret") == (first["vlan"], first["mac_address"], vminfo["vnc_password"])
 
@@ -207,32 +206,32 @@ def test_vlan_address_and_password_show_in_the_instance() -> None:
     ],
 )
 def test_a_broken_startup_script_is_refused(release: str, script: str, message: str) -> None:
-    """At every release, and nothing is started (a guess)."""
-    wire = world(LAND, release)
-    answer = ask(wire, startup_script=script)
+    """A script that is no base64, or too large, is refused at every release (a guess), and nothing is started."""
+    api = api_of(SCENARIO, release)
+    envelope = start(api, startup_script=script)
 
-    assert {"status": "FAIL", "message": message} == answer
-    assert {} == wire.controller.instances
+    assert {"status": "FAIL", "message": message} == envelope
+    assert {} == api.controller.instances
 
 
-def test_what_a_script_left_shows_once_the_vm_is_up() -> None:
-    """Code, timeout and both outputs, in this order."""
-    wire = world(LAND + "scripts: [{match: '', return_code: 0, stdout: out, stderr: err}]\n", NEW)
+def test_the_result_of_a_monitored_script_shows_once_the_vm_is_up() -> None:
+    """It has the return code, the timeout and both outputs, in this order."""
+    api = api_of(SCENARIO + "scripts: [{match: '', return_code: 0, stdout: out, stderr: err}]\n", NEW)
     script = base64.b64encode(b"true").decode()
-    id = wire.start(vmid=next(iter(wire.controller.templates)), startup_script=script, script_monitoring=True)
-    pass_time(wire.controller, 10)
-    assert "startup_script" not in wire.get("vm", f"id={id}")
-    pass_time(wire.controller, 20)
+    instance_id = api.start(vmid=next(iter(api.controller.templates)), startup_script=script, script_monitoring=True)
+    pass_time(api.controller, 10)
+    assert "startup_script" not in api.get("vm", f"id={instance_id}")
+    pass_time(api.controller, 20)
 
     expected = {"return_code": 0, "did_timeout": False, "stdout": "out", "stderr": "err"}
-    assert json.dumps(expected) == json.dumps(wire.get("vm", f"id={id}")["startup_script"])
+    assert json.dumps(expected) == json.dumps(api.get("vm", f"id={instance_id}")["startup_script"])
 
 
-def test_an_unmonitored_script_leaves_nothing() -> None:
-    """Nobody hears of its end."""
-    wire = world(LAND + "scripts: [{match: '', return_code: 3}]\n", NEW)
-    id = wire.start(vmid=next(iter(wire.controller.templates)), startup_script=base64.b64encode(b"x").decode())
-    pass_time(wire.controller, 60)
-    one = wire.get("vm", f"id={id}")
+def test_an_unmonitored_script_has_no_result() -> None:
+    """An instance has no startup_script if the script is not monitored."""
+    api = api_of(SCENARIO + "scripts: [{match: '', return_code: 3}]\n", NEW)
+    instance_id = api.start(vmid=next(iter(api.controller.templates)), startup_script=base64.b64encode(b"x").decode())
+    pass_time(api.controller, 60)
+    instance = api.get("vm", f"id={instance_id}")
 
-    assert ("Started", False) == (one["instance_state"], "startup_script" in one)
+    assert ("Started", False) == (instance["instance_state"], "startup_script" in instance)

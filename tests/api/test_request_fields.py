@@ -1,10 +1,10 @@
-"""Bad input in every operation, and good input in unusual clothes.
+"""Wrong and right values in the bodies and queries of every operation.
 
-Bad input answers FAIL in the envelope, with a message a person can act on, and changes nothing.
+What is wrong is refused with FAIL in the envelope and a message that says what would be right, and changes nothing.
 
-All operations read bodies and queries by the same few functions. So every bad body is sent by one call, which shows
-what reading refuses, and every call sends one bad body at every release, which shows that it reads by those functions;
-the product of both, which a full run takes, would prove no more.
+All operations read bodies and queries by the same few functions. So one sample request is sent with every bad body,
+which shows what the functions refuse, and every sample request with one bad body at every release, which shows that it
+is read by those functions. The product of both, which a full run tests, would prove no more.
 """
 
 import io
@@ -17,77 +17,78 @@ from werkzeug.test import EnvironBuilder, TestResponse, run_wsgi_app
 
 from mockanka.api.request_fields import MAX_BODY
 from tests.api.client import (
-    CALLS,
     GROUP,
     INSTANCE,
     NODE,
-    NOWHERE,
     OLD,
     OTHER_GROUP,
     OTHER_TEMPLATE,
     RELEASES,
+    SAMPLE_REQUESTS,
     TEMPLATE,
-    Call,
-    Wire,
-    office,
-    office_controller,
+    UNKNOWN_ID,
+    ApiClient,
+    SampleRequest,
+    default_api,
+    default_controller,
 )
 from tests.conftest import crossing
 
 MB = 1024 * 1024
 
 
-def refused(wire: Wire, answer: TestResponse, before: dict[str, Any]) -> str:
-    """The message of an answer that must be a failure which changed nothing."""
-    envelope = json.loads(answer.data)
-    after = wire.state()
+def check_refusal(api: ApiClient, response: TestResponse, before: dict[str, Any]) -> str:
+    """Check that a response is a failure that changed nothing, and return its message."""
+    envelope = json.loads(response.data)
+    after = api.dump()
     if before != after:
-        standing.cache_clear()  # the tests behind this one begin anew
+        shared_api.cache_clear()  # later tests get another one
 
     assert before == after
     assert list(envelope) == ["status", "message"]
-    assert ("FAIL", wire.fail_status) == (envelope["status"], answer.status_code)
+    assert ("FAIL", api.failure_status) == (envelope["status"], response.status_code)
     message = str(envelope["message"])
     assert message
     assert "Traceback" not in message
     return message
 
 
-def raw_body(call: Call, **values: str) -> bytes:
-    """The call's body with fields given as JSON text."""
-    fields = {name: json.dumps(value) for name, value in call.body.items()} | values
+def raw_body(sample: SampleRequest, **values: str) -> bytes:
+    """Return the body of a sample request with other values of some fields, given as JSON text."""
+    fields = {name: json.dumps(value) for name, value in sample.body.items()} | values
     return ("{" + ",".join(f"{json.dumps(name)}:{value}" for name, value in fields.items()) + "}").encode()
 
 
 @cache
-def standing(release: str) -> tuple[Wire, dict[str, Any]]:
-    """One world for all tests in which nothing may change, and its state; each of them sees to it that nothing does."""
-    wire = office(release)
-    return wire, wire.state()
+def shared_api(release: str) -> tuple[ApiClient, dict[str, Any]]:
+    """Return a client that all tests share in which nothing may change, and the state; they check that nothing does."""
+    api = default_api(release)
+    return api, api.dump()
 
 
 @cache
-def pair(release: str) -> tuple[Wire, Wire]:
-    return office(release), office(release)
+def pair(release: str) -> tuple[ApiClient, ApiClient]:
+    """Return two clients of equal controllers, which tests share."""
+    return default_api(release), default_api(release)
 
 
-def twins(release: str) -> tuple[Wire, Wire]:
-    """Two worlds that are equal."""
-    one, other = pair(release)
-    for wire in (one, other):
-        wire.controller.replace_with(office_controller(release))
-        wire.controller.advance()
-    return one, other
+def twins(release: str) -> tuple[ApiClient, ApiClient]:
+    """Return two clients of equal controllers."""
+    first, second = pair(release)
+    for api in (first, second):
+        api.controller.replace_with(default_controller(release))
+        api.controller.advance()
+    return first, second
 
 
 every_release = pytest.mark.parametrize("release", RELEASES)
-every_call = pytest.mark.parametrize("name", CALLS)
+every_sample = pytest.mark.parametrize("name", SAMPLE_REQUESTS)
 
-SENT = [(release, name) for release in RELEASES for name in CALLS]
-"""Every call at every release."""
+RELEASES_AND_SAMPLES = [(release, name) for release in RELEASES for name in SAMPLE_REQUESTS]
+"""Every sample request at every release."""
 
 
-# Bodies that are no JSON object.
+# Bodies.
 
 BROKEN = {
     "none": b"",
@@ -110,115 +111,119 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("release", "name", "body"), crossing(SENT, BROKEN))
+@pytest.mark.parametrize(("release", "name", "body"), crossing(RELEASES_AND_SAMPLES, BROKEN))
 def test_a_body_that_is_no_json_is_refused(release: str, name: str, body: str) -> None:
-    """An empty body, or one that is not JSON, fails, and the message says that it is the body."""
-    wire, before = standing(release)
-    message = refused(wire, CALLS[name].send(wire, BROKEN[body]), before)
+    """An empty body, or one that is not JSON, is refused, and the message says that it is the body."""
+    api, before = shared_api(release)
+    message = check_refusal(api, SAMPLE_REQUESTS[name].send(api, BROKEN[body]), before)
 
     assert message.startswith("invalid request: the body is ")
 
 
 @pytest.mark.parametrize(
-    ("release", "name", "body"), crossing(SENT, ["[]", "[{}]", '"x"', "1", "-1.5", "true", "false", "null"])
+    ("release", "name", "body"),
+    crossing(RELEASES_AND_SAMPLES, ["[]", "[{}]", '"x"', "1", "-1.5", "true", "false", "null"]),
 )
 def test_a_body_that_is_no_object_is_refused(release: str, name: str, body: str) -> None:
-    """JSON that is no object fails, and the message says what it is instead."""
-    wire, before = standing(release)
-    message = refused(wire, CALLS[name].send(wire, body.encode()), before)
+    """JSON that is no object is refused, and the message describes it."""
+    api, before = shared_api(release)
+    message = check_refusal(api, SAMPLE_REQUESTS[name].send(api, body.encode()), before)
 
     assert message.startswith("invalid request: the body must be a JSON object, not ")
 
 
 @pytest.mark.parametrize("depth", [100, 300, 450, 600, 800, 950, 1_100, 5_000, 100_000])
 @pytest.mark.parametrize(("opened", "closed"), [("[", "]"), ('{"a":', "}")])
-def test_deep_nesting_is_read_or_refused_and_never_a_fault(depth: int, opened: str, closed: str) -> None:
-    """A value nested as deep as anybody likes, in a field nobody knows, is let pass or refused."""
-    wire = office()
-    before = wire.state()
+def test_deep_nesting_is_read_or_refused(depth: int, opened: str, closed: str) -> None:
+    """A deeply nested value of an unknown field is ignored or refused, at any depth."""
+    api = default_api()
+    before = api.dump()
     inner = "1" if opened != "[" else ""
-    call = CALLS["create group"]
-    answer = call.send(wire, raw_body(call, unknown=opened * depth + inner + closed * depth))
+    sample = SAMPLE_REQUESTS["create group"]
+    response = sample.send(api, raw_body(sample, unknown=opened * depth + inner + closed * depth))
 
-    assert answer.status_code in (200, wire.fail_status)
-    if json.loads(answer.data)["status"] == "FAIL":
-        assert refused(wire, answer, before) == "invalid request: the body is nested too deep"
+    assert response.status_code in (200, api.failure_status)
+    if json.loads(response.data)["status"] == "FAIL":
+        assert check_refusal(api, response, before) == "invalid request: the body is nested too deep"
 
 
 @pytest.mark.parametrize(
-    ("name", "length"), crossing([(name,) for name in CALLS], [MAX_BODY + 1 - len('{"unknown":""}'), 50 * MB])
+    ("name", "length"), crossing([(name,) for name in SAMPLE_REQUESTS], [MAX_BODY + 1 - len('{"unknown":""}'), 50 * MB])
 )
 def test_a_body_that_is_too_long_is_refused(name: str, length: int) -> None:
-    """A body of one byte too many fails, or of far too many, and the message says how long it may be."""
-    wire, before = standing(OLD)
+    """A body of one byte too many, or of far too many, is refused with the length that is allowed."""
+    api, before = shared_api(OLD)
     body = b'{"unknown":"' + b"x" * length + b'"}'
-    message = refused(wire, CALLS[name].send(wire, body), before)
+    message = check_refusal(api, SAMPLE_REQUESTS[name].send(api, body), before)
 
     assert f"invalid request: the body has {len(body)} bytes, at most {MAX_BODY} are read" == message
 
 
-def test_a_body_that_does_not_say_how_long_it_is_is_refused_when_too_long() -> None:
-    """A body that comes in chunks, as other WSGI servers hand it on, is refused like any that is too long."""
-    wire, before = standing(OLD)
-    body = raw_body(CALLS["create group"], unknown='"' + "x" * (50 * MB) + '"')
+def test_a_body_without_a_length_is_refused_if_it_is_too_long() -> None:
+    """A body in chunks, as other WSGI servers pass it on, has the same limit."""
+    api, before = shared_api(OLD)
+    body = raw_body(SAMPLE_REQUESTS["create group"], unknown='"' + "x" * (50 * MB) + '"')
     environ = EnvironBuilder("/api/v1/group", method="POST", input_stream=io.BytesIO(body)).get_environ()
     environ.pop("CONTENT_LENGTH", None)
     environ["wsgi.input_terminated"] = True
-    content, status, headers = run_wsgi_app(wire.app, environ)
-    message = refused(wire, TestResponse(content, status, headers, wire.app.test_request_context().request), before)
+    content, status, headers = run_wsgi_app(api.app, environ)
+    message = check_refusal(api, TestResponse(content, status, headers, api.app.test_request_context().request), before)
 
     assert message.startswith("invalid request: the body ")
     assert message.endswith(f"at most {MAX_BODY} are read")
 
 
 def test_a_body_just_below_the_limit_is_read() -> None:
-    """A long body is fine as long as it is not too long."""
-    call = CALLS["start"]
-    body = raw_body(call, name='"' + "x" * (MAX_BODY - 1000) + '"')
+    """A body just below the limit is accepted."""
+    sample = SAMPLE_REQUESTS["start"]
+    body = raw_body(sample, name='"' + "x" * (MAX_BODY - 1000) + '"')
 
-    assert json.loads(call.send(office(), body).data)["status"] == "OK"
+    assert json.loads(sample.send(default_api(), body).data)["status"] == "OK"
 
 
 # Fields.
 
-WRONG: dict[str, list[str]] = {
+WRONG_VALUES: dict[str, list[str]] = {
     "text": ["1", "0", "1.5", "true", "false", "[]", '["x"]', "{}", "1e400"],
     "whole": ['"1"', '""', "-1", "1.5", "39.0", "1e2", "1e400", "-0.0", "true", "[]", "{}", str(2**63), "9" * 5000],
     "flag": ["0", "1", '"true"', '""', "[]", "{}"],
     "texts": ['"x"', '""', "1", "true", "{}", "[1]", "[null]", '["x",[]]', "[true]"],
     "metadata": ['"x"', '""', "1", "true", "[]"],
 }
-WRONG["metadata"] += [f'{{"a":{value}}}' for value in ("null", "[]", "{}", '{"b":1}', "1.5", "39.0", "1e400", "9" * 30)]
-WRONG["metadata"] += ['{"a":"fine","b":[1]}']
-WRONG["count"] = [*WRONG["whole"], "0", "10001", "1000000000000"]
-WRONG["bit"] = [*WRONG["whole"], "2"]
-WRONG["mode"] = [*WRONG["text"], '"other"', '"Number"', '" "']
+WRONG_VALUES["metadata"] += [
+    f'{{"a":{value}}}' for value in ("null", "[]", "{}", '{"b":1}', "1.5", "39.0", "1e400", "9" * 30)
+]
+WRONG_VALUES["metadata"] += ['{"a":"fine","b":[1]}']
+WRONG_VALUES["count"] = [*WRONG_VALUES["whole"], "0", "10001", "1000000000000"]
+WRONG_VALUES["bit"] = [*WRONG_VALUES["whole"], "2"]
+WRONG_VALUES["mode"] = [*WRONG_VALUES["text"], '"other"', '"Number"', '" "']
 
-TELLING: dict[str, list[str]] = {
+TELLING_VALUES: dict[str, list[str]] = {
     "text": ["1", "true", '["x"]', "{}"],
     "whole": ['"1"', "-1", "1.5", "true", "[]", "{}", str(2**63)],
     "flag": ["1", '"true"', "[]", "{}"],
     "texts": ['"x"', "1", "true", "{}", "[1]"],
     "metadata": ['"x"', "1", "true", "[]", '{"a":{}}'],
 }
-"""Of the wrong values for each kind those that another kind takes, or a looser one, or one with other limits."""
-TELLING["count"] = [*TELLING["whole"], "0", "10001"]
-TELLING["bit"] = [*TELLING["whole"], "2"]
-TELLING["mode"] = [*TELLING["text"], '"other"']
+"""The wrong values of each kind that a field of another kind, or with other limits, would take."""
+TELLING_VALUES["count"] = [*TELLING_VALUES["whole"], "0", "10001"]
+TELLING_VALUES["bit"] = [*TELLING_VALUES["whole"], "2"]
+TELLING_VALUES["mode"] = [*TELLING_VALUES["text"], '"other"']
 
-FIELDS = [(name, field) for name, call in CALLS.items() for field in call.kinds]
+FIELDS = [(name, field) for name, sample in SAMPLE_REQUESTS.items() for field in sample.kinds]
 
 
 def wrong_fields() -> list[Any]:
-    """The first field of each kind with every wrong value, every other with those that tell its kind from others.
+    """Return rows with every wrong value for the first field of each kind, and the telling ones for every other.
 
-    At the other release one of each field is enough: it shows that the release knows the field.
+    At the other release one row of each field is enough: it shows that the release knows the field.
+
     """
     kinds: set[str] = set()
     rows = []
     for name, field in FIELDS:
-        kind = CALLS[name].kinds[field]
-        values = TELLING[kind] if kind in kinds else WRONG[kind]
+        kind = SAMPLE_REQUESTS[name].kinds[field]
+        values = TELLING_VALUES[kind] if kind in kinds else WRONG_VALUES[kind]
         kinds.add(kind)
         rows += [(OLD, name, field, value) for value in values]
         rows += [(release, name, field, values[0]) for release in RELEASES if release != OLD]
@@ -227,16 +232,18 @@ def wrong_fields() -> list[Any]:
 
 @pytest.mark.parametrize(("release", "name", "field", "value"), wrong_fields())
 def test_a_value_of_the_wrong_type_or_out_of_range_is_refused(release: str, name: str, field: str, value: str) -> None:
-    """Each field takes one type within its limits, nothing that only looks like it; the message names the field."""
-    wire, before = standing(release)
-    message = refused(wire, CALLS[name].send(wire, raw_body(CALLS[name], **{field: value})), before)
+    """Each field takes one type within its limits; the message names the field."""
+    api, before = shared_api(release)
+    message = check_refusal(
+        api, SAMPLE_REQUESTS[name].send(api, raw_body(SAMPLE_REQUESTS[name], **{field: value})), before
+    )
 
     assert message.startswith(f"invalid request: {field}: ")
     assert "must be" in message or "is required" in message
     assert len(message) < 300
 
 
-REQUIRED = [(name, field) for name, call in CALLS.items() for field in call.required]
+REQUIRED = [(name, field) for name, sample in SAMPLE_REQUESTS.items() for field in sample.required]
 
 
 @pytest.mark.parametrize(
@@ -246,31 +253,33 @@ REQUIRED = [(name, field) for name, call in CALLS.items() for field in call.requ
 def test_a_required_field_that_is_missing_or_null_is_refused(
     release: str, name: str, field: str, value: str | None
 ) -> None:
-    """A field that must be there may neither be left out nor be null; the message names it."""
-    wire, before = standing(release)
-    call = CALLS[name].without(field)
-    body = call.raw if value is None else raw_body(call, **{field: value})
+    """A required field may be neither missing nor null; the message names it."""
+    api, before = shared_api(release)
+    sample = SAMPLE_REQUESTS[name].without(field)
+    body = sample.raw if value is None else raw_body(sample, **{field: value})
 
-    assert f"invalid request: {field}: is required" == refused(wire, call.send(wire, body), before)
+    assert f"invalid request: {field}: is required" == check_refusal(api, sample.send(api, body), before)
 
 
 @pytest.mark.parametrize(
-    ("name", "field"), [(name, field) for name, field in REQUIRED if CALLS[name].kinds[field] == "text"]
+    ("name", "field"), [(name, field) for name, field in REQUIRED if SAMPLE_REQUESTS[name].kinds[field] == "text"]
 )
 def test_a_required_text_may_not_be_empty(name: str, field: str) -> None:
-    """An empty string is no id and no name; the message names the field."""
-    wire, before = standing(OLD)
-    message = refused(wire, CALLS[name].send(wire, raw_body(CALLS[name], **{field: '""'})), before)
+    """A required text may not be empty; the message names the field."""
+    api, before = shared_api(OLD)
+    message = check_refusal(
+        api, SAMPLE_REQUESTS[name].send(api, raw_body(SAMPLE_REQUESTS[name], **{field: '""'})), before
+    )
 
     assert message.startswith(f"invalid request: {field}: is required")
 
 
 @every_release
 def test_every_wrong_field_is_named_at_once(release: str) -> None:
-    """Several faults are told in one message, so that nobody has to come back for each."""
-    wire, before = standing(release)
+    """One message names all wrong fields."""
+    api, before = shared_api(release)
     body = {"count": 0, "priority": 10_001, "metadata": {"a": {}}, "tag": 1}
-    message = refused(wire, wire.send("POST", "vm", json.dumps(body).encode()), before)
+    message = check_refusal(api, api.send("POST", "vm", json.dumps(body).encode()), before)
 
     assert {"vmid", "count", "priority", "metadata", "tag"} == {
         part.split(":")[0] for part in message.removeprefix("invalid request: ").split("; ")
@@ -278,48 +287,48 @@ def test_every_wrong_field_is_named_at_once(release: str) -> None:
 
 
 UNKNOWN: list[tuple[str, dict[str, Any], str]] = [
-    ("start", {"vmid": NOWHERE}, "VM not in the registry"),
+    ("start", {"vmid": UNKNOWN_ID}, "VM not in the registry"),
     ("start", {"vmid": "\u0000"}, "VM not in the registry"),
     ("start", {"tag": "nope"}, "No such tag nope"),
     ("start", {"tag": " xcode-15"}, "No such tag  xcode-15"),
     ("start", {"version": 2}, "No such version 2"),
     ("start", {"version": 2**63 - 1}, f"No such version {2**63 - 1}"),
-    ("start", {"node_id": NOWHERE}, f"No such node {NOWHERE}"),
-    ("start", {"group_id": NOWHERE}, f"No such group {NOWHERE}"),
+    ("start", {"node_id": UNKNOWN_ID}, f"No such node {UNKNOWN_ID}"),
+    ("start", {"group_id": UNKNOWN_ID}, f"No such group {UNKNOWN_ID}"),
     ("start", {"usb_device": "android"}, "No such USB device android"),
-    ("terminate", {"id": NOWHERE}, "Not found"),
-    ("delete node", {"node_id": NOWHERE}, "Not found"),
-    ("configure", {"node_id": NOWHERE}, "Not found"),
-    ("join groups", {"group_ids": [NOWHERE]}, f"No such group {NOWHERE}"),
-    ("join groups", {"node_ids": [NOWHERE, NODE]}, f"No such node {NOWHERE}"),
-    ("leave groups", {"group_ids": [GROUP, NOWHERE]}, f"No such group {NOWHERE}"),
-    ("leave groups", {"node_ids": [NOWHERE]}, f"No such node {NOWHERE}"),
-    ("distribute", {"template_id": NOWHERE}, "VM not in the registry"),
+    ("terminate", {"id": UNKNOWN_ID}, "Not found"),
+    ("delete node", {"node_id": UNKNOWN_ID}, "Not found"),
+    ("configure", {"node_id": UNKNOWN_ID}, "Not found"),
+    ("join groups", {"group_ids": [UNKNOWN_ID]}, f"No such group {UNKNOWN_ID}"),
+    ("join groups", {"node_ids": [UNKNOWN_ID, NODE]}, f"No such node {UNKNOWN_ID}"),
+    ("leave groups", {"group_ids": [GROUP, UNKNOWN_ID]}, f"No such group {UNKNOWN_ID}"),
+    ("leave groups", {"node_ids": [UNKNOWN_ID]}, f"No such node {UNKNOWN_ID}"),
+    ("distribute", {"template_id": UNKNOWN_ID}, "VM not in the registry"),
     ("distribute", {"tag": "nope"}, "No such tag nope"),
     ("distribute", {"version": 2}, "No such version 2"),
-    ("distribute", {"node_ids": [NODE, NOWHERE]}, f"No such node {NOWHERE}"),
-    ("distribute", {"group_id": NOWHERE}, f"No such group {NOWHERE}"),
-    ("save", {"id": NOWHERE}, "Not found"),
-    ("save", {"target_vm_id": NOWHERE}, "VM not in the registry"),
-    ("create group", {"fallback_group_id": NOWHERE}, f"No such group {NOWHERE}"),
-    ("update group", {"fallback_group_id": NOWHERE}, f"No such group {NOWHERE}"),
+    ("distribute", {"node_ids": [NODE, UNKNOWN_ID]}, f"No such node {UNKNOWN_ID}"),
+    ("distribute", {"group_id": UNKNOWN_ID}, f"No such group {UNKNOWN_ID}"),
+    ("save", {"id": UNKNOWN_ID}, "Not found"),
+    ("save", {"target_vm_id": UNKNOWN_ID}, "VM not in the registry"),
+    ("create group", {"fallback_group_id": UNKNOWN_ID}, f"No such group {UNKNOWN_ID}"),
+    ("update group", {"fallback_group_id": UNKNOWN_ID}, f"No such group {UNKNOWN_ID}"),
 ]
 
 
 @every_release
 @pytest.mark.parametrize(("name", "changed", "message"), UNKNOWN)
-def test_a_body_that_names_the_unknown_is_refused(
+def test_a_body_with_an_unknown_id_or_name_is_refused(
     release: str, name: str, changed: dict[str, Any], message: str
 ) -> None:
-    """An id, template, tag, version, node, group or device that is not there is refused with its message."""
-    wire, before = standing(release)
+    """Unknown ids, templates, tags, versions, nodes, groups and devices are refused with their messages."""
+    api, before = shared_api(release)
 
-    assert message == refused(wire, CALLS[name].but(**changed).send(wire), before)
+    assert message == check_refusal(api, SAMPLE_REQUESTS[name].with_fields(**changed).send(api), before)
 
 
 # Queries.
 
-BODIED = {("PUT", "vm"): b'{"name":"x"}', ("PUT", "group"): b'{"name":"x"}'}
+QUERY_BODIES = {("PUT", "vm"): b'{"name":"x"}', ("PUT", "group"): b'{"name":"x"}'}
 BY_QUERY = [
     (release, *row)
     for release in RELEASES
@@ -334,57 +343,56 @@ BY_QUERY = [
 
 
 @pytest.mark.parametrize(
-    ("release", "method", "path", "there", "query"),
+    ("release", "method", "path", "known_id", "query"),
     crossing(BY_QUERY, ["", "id=", "ID={}", "id", "id=&id={}", "=", "&&&", "%69%64="]),
 )
 def test_a_required_query_parameter_that_is_missing_is_refused(
-    release: str, method: str, path: str, there: str, query: str
+    release: str, method: str, path: str, known_id: str, query: str
 ) -> None:
-    """An id that must be in the query may be neither missing nor empty; the message names it."""
-    wire, before = standing(release)
-    answer = wire.send(method, path, BODIED.get((method, path)), query.format(there))
+    """A required id in the query may be neither missing nor empty; the message names it."""
+    api, before = shared_api(release)
+    response = api.send(method, path, QUERY_BODIES.get((method, path)), query.format(known_id))
 
-    assert refused(wire, answer, before) == "invalid request: query parameter id is required"
+    assert check_refusal(api, response, before) == "invalid request: query parameter id is required"
 
 
 @pytest.mark.parametrize(
-    ("release", "method", "path", "there", "query"),
-    crossing(BY_QUERY, [f"id={NOWHERE}", f"id={NOWHERE}&id={{}}", "id=%ff%00", "id={}%20", "id=%E2%80%A8"]),
+    ("release", "method", "path", "known_id", "query"),
+    crossing(BY_QUERY, [f"id={UNKNOWN_ID}", f"id={UNKNOWN_ID}&id={{}}", "id=%ff%00", "id={}%20", "id=%E2%80%A8"]),
 )
-def test_a_query_that_names_the_unknown_is_refused(
-    release: str, method: str, path: str, there: str, query: str
-) -> None:
-    """An id in the query that names nothing fails with Not found; of several the first counts."""
-    wire, before = standing(release)
+def test_a_query_with_an_unknown_id_is_refused(release: str, method: str, path: str, known_id: str, query: str) -> None:
+    """An unknown id in the query fails with Not found; the first of several ids counts."""
+    api, before = shared_api(release)
 
     assert (
-        refused(wire, wire.send(method, path, BODIED.get((method, path)), query.format(there)), before) == "Not found"
+        check_refusal(api, api.send(method, path, QUERY_BODIES.get((method, path)), query.format(known_id)), before)
+        == "Not found"
     )
 
 
 LISTS = [
     (release, path) for release in RELEASES for path in ("vm", "node", "registry/vm", "registry/vm/distribute", "image")
 ]
-"""What is asked for as a list, or one by its id."""
+"""Paths whose GET answers with a list, or with one item by its id."""
 
 
 @pytest.mark.parametrize(
     ("release", "path", "query"),
-    crossing(LISTS, [f"id={NOWHERE}", "id=%ff", "id=%00", "id=" + "x" * 10_000, f"id={NOWHERE}&id="]),
+    crossing(LISTS, [f"id={UNKNOWN_ID}", "id=%ff", "id=%00", "id=" + "x" * 10_000, f"id={UNKNOWN_ID}&id="]),
 )
-def test_asking_for_one_that_is_not_there_is_refused(release: str, path: str, query: str) -> None:
-    """Asking for one thing by an id that names nothing fails with Not found."""
-    wire, before = standing(release)
+def test_a_get_of_an_unknown_id_is_refused(release: str, path: str, query: str) -> None:
+    """A GET with an unknown id fails with Not found."""
+    api, before = shared_api(release)
 
-    assert refused(wire, wire.send("GET", path, query=query), before) == "Not found"
+    assert check_refusal(api, api.send("GET", path, query=query), before) == "Not found"
 
 
 @pytest.mark.parametrize(("release", "path", "query"), crossing(LISTS, ["id=", "id", f"id=&id={INSTANCE}", "other=1"]))
-def test_an_empty_id_asks_for_the_list(release: str, path: str, query: str) -> None:
-    """An empty id counts as absent, also when another follows it."""
-    wire, _ = standing(release)
+def test_a_get_with_an_empty_id_is_the_list(release: str, path: str, query: str) -> None:
+    """An empty id counts as missing, also when another one follows."""
+    api, _ = shared_api(release)
 
-    assert wire.send("GET", path).data == wire.send("GET", path, query=query).data
+    assert api.send("GET", path).data == api.send("GET", path, query=query).data
 
 
 @pytest.mark.parametrize(
@@ -395,36 +403,36 @@ def test_an_empty_id_asks_for_the_list(release: str, path: str, query: str) -> N
     ),
 )
 def test_a_query_parameter_that_is_no_whole_number_is_refused(release: str, parameter: str, value: str) -> None:
-    """A version in the query is a whole number, 0 or more; the message names the parameter."""
-    wire, before = standing(release)
-    answer = wire.send("DELETE", "registry/revert", query=f"id={TEMPLATE}&{parameter}={value}")
+    """A version in the query must be a whole number, 0 or more; the message names the parameter."""
+    api, before = shared_api(release)
+    response = api.send("DELETE", "registry/revert", query=f"id={TEMPLATE}&{parameter}={value}")
 
-    assert refused(wire, answer, before).startswith(
+    assert check_refusal(api, response, before).startswith(
         f"invalid request: query parameter {parameter} must be a whole number from 0 to {2**63 - 1}, not "
     )
 
 
 @pytest.mark.parametrize("value", [10**18, 2**63 - 1])
 def test_a_whole_number_in_a_query_may_be_as_large_as_in_a_body(value: int) -> None:
-    """A version that no template has is unknown, however large: what a body takes a query takes as well."""
-    wire, before = standing(OLD)
-    answer = wire.send("DELETE", "registry/revert", query=f"id={TEMPLATE}&version={value}")
+    """A large version in the query is valid, and unknown to the template."""
+    api, before = shared_api(OLD)
+    response = api.send("DELETE", "registry/revert", query=f"id={TEMPLATE}&version={value}")
 
-    assert f"No such version {value}" == refused(wire, answer, before)
+    assert f"No such version {value}" == check_refusal(api, response, before)
 
 
 @every_release
 @pytest.mark.parametrize("body", [b"[]", b"{", b'{"tag":1}', b'{"number":"0"}', b'{"version":-1}', b'{"version":true}'])
 def test_a_revert_with_a_bad_body_is_refused(release: str, body: bytes) -> None:
-    """Whoever selects in a body, and wrongly, does not lose the latest version for it."""
-    wire, before = standing(release)
+    """A selector that is not valid is refused, instead of the latest version being deleted."""
+    api, before = shared_api(release)
 
-    assert refused(wire, wire.send("DELETE", "registry/revert", body, f"id={TEMPLATE}"), before).startswith(
+    assert check_refusal(api, api.send("DELETE", "registry/revert", body, f"id={TEMPLATE}"), before).startswith(
         "invalid request: "
     )
 
 
-# Good input.
+# Valid requests.
 
 CONTENT_TYPES = [
     None,
@@ -440,41 +448,47 @@ CONTENT_TYPES = [
 ]
 
 
-@pytest.mark.parametrize(("release", "name", "content_type"), crossing(SENT, CONTENT_TYPES))
+@pytest.mark.parametrize(("release", "name", "content_type"), crossing(RELEASES_AND_SAMPLES, CONTENT_TYPES))
 def test_a_body_is_json_whatever_its_content_type_says(release: str, name: str, content_type: str | None) -> None:
-    """Clients send JSON with any Content-Type, or none: all are read alike, on DELETE as well."""
-    call = CALLS[name]
+    """A body is read as JSON whatever its Content-Type, on DELETE as well."""
+    sample = SAMPLE_REQUESTS[name]
     plain, typed = twins(release)
-    expected = call.send(plain).data
-    answer = typed.send(call.method, call.path, call.raw, call.query, content_type=content_type)
+    expected = sample.send(plain).data
+    response = typed.send(sample.method, sample.path, sample.raw, sample.query, content_type=content_type)
 
-    assert (200, expected) == (answer.status_code, answer.data)
-    assert plain.state() == typed.state()
+    assert (200, expected) == (response.status_code, response.data)
+    assert plain.dump() == typed.dump()
 
 
-def changes_alike(release: str, call: Call, raw: bytes) -> None:
-    """Another body does exactly what the plain one does."""
+def check_same_effect(release: str, sample: SampleRequest, raw: bytes) -> None:
+    """Check that another body has the same response and effect as the plain one."""
     plain, other = twins(release)
 
-    assert call.send(plain).data == call.send(other, raw).data
-    assert plain.state() == other.state()
+    assert sample.send(plain).data == sample.send(other, raw).data
+    assert plain.dump() == other.dump()
 
 
-@pytest.mark.parametrize(("release", "name", "change"), crossing(SENT, [str.upper, str.title, str.swapcase]))
-def test_keys_are_taken_in_any_case(release: str, name: str, change: Any) -> None:
-    """A key in another case is the same key, as Go's decoder has it."""
-    call = CALLS[name]
+@pytest.mark.parametrize(
+    ("release", "name", "change"), crossing(RELEASES_AND_SAMPLES, [str.upper, str.title, str.swapcase])
+)
+def test_keys_are_accepted_in_any_case(release: str, name: str, change: Any) -> None:
+    """A key in another case is the same key, as for Go's decoder."""
+    sample = SAMPLE_REQUESTS[name]
 
-    changes_alike(release, call, json.dumps({change(key): value for key, value in call.body.items()}).encode())
+    check_same_effect(release, sample, json.dumps({change(key): value for key, value in sample.body.items()}).encode())
 
 
 @pytest.mark.parametrize(
     ("name", "field"),
-    [(name, field) for name, field in FIELDS if field not in (*CALLS[name].required, *CALLS[name].body)],
+    [
+        (name, field)
+        for name, field in FIELDS
+        if field not in (*SAMPLE_REQUESTS[name].required, *SAMPLE_REQUESTS[name].body)
+    ],
 )
 def test_null_means_not_given(name: str, field: str) -> None:
-    """A field that may be left out may as well be null; the fallback of a group has none then."""
-    changes_alike(OLD, CALLS[name], raw_body(CALLS[name], **{field: "null"}))
+    """An optional field that is null has the same effect as none; the sample group has no fallback to end."""
+    check_same_effect(OLD, SAMPLE_REQUESTS[name], raw_body(SAMPLE_REQUESTS[name], **{field: "null"}))
 
 
 EMPTY = {"text": '""', "mode": '""', "texts": "[]", "metadata": "{}"}
@@ -485,27 +499,38 @@ EMPTY = {"text": '""', "mode": '""', "texts": "[]", "metadata": "{}"}
     [
         (name, field)
         for name, field in FIELDS
-        if field not in (*CALLS[name].required, *CALLS[name].body) and CALLS[name].kinds[field] in EMPTY
-        if name not in ("update", "update group")  # a blank means something there
+        if field not in (*SAMPLE_REQUESTS[name].required, *SAMPLE_REQUESTS[name].body)
+        and SAMPLE_REQUESTS[name].kinds[field] in EMPTY
+        if name not in ("update", "update group")  # there a blank has an effect
     ],
 )
-def test_an_empty_optional_field_is_not_given(name: str, field: str) -> None:
-    """Clients send empty strings and lists for what they do not ask for."""
-    changes_alike(OLD, CALLS[name], raw_body(CALLS[name], **{field: EMPTY[CALLS[name].kinds[field]]}))
+def test_an_empty_optional_field_has_no_effect(name: str, field: str) -> None:
+    """Empty strings and lists, which clients send for values they do not give, have no effect."""
+    check_same_effect(
+        OLD,
+        SAMPLE_REQUESTS[name],
+        raw_body(SAMPLE_REQUESTS[name], **{field: EMPTY[SAMPLE_REQUESTS[name].kinds[field]]}),
+    )
 
 
 @every_release
-@every_call
-def test_unknown_fields_are_let_pass(release: str, name: str) -> None:
-    """Fields nobody knows, of whatever kind, are not looked at; one client always sends an empty disk."""
-    changes_alike(release, CALLS[name], raw_body(CALLS[name], disk="{}", x="[1,null,1e400]", y="null", z='{"a":[]}'))
+@every_sample
+def test_unknown_fields_are_ignored(release: str, name: str) -> None:
+    """Unknown fields of any type are ignored; one client always sends an empty disk."""
+    check_same_effect(
+        release,
+        SAMPLE_REQUESTS[name],
+        raw_body(SAMPLE_REQUESTS[name], disk="{}", x="[1,null,1e400]", y="null", z='{"a":[]}'),
+    )
 
 
 @every_release
-@every_call
-def test_blanks_around_a_body_do_not_matter(release: str, name: str) -> None:
+@every_sample
+def test_blanks_around_a_body_are_ignored(release: str, name: str) -> None:
     """JSON may have blanks around it and between its tokens."""
-    changes_alike(release, CALLS[name], b" \r\n\t" + json.dumps(CALLS[name].body, indent=2).encode() + b"\n\n")
+    check_same_effect(
+        release, SAMPLE_REQUESTS[name], b" \r\n\t" + json.dumps(SAMPLE_REQUESTS[name].body, indent=2).encode() + b"\n\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -522,52 +547,52 @@ def test_blanks_around_a_body_do_not_matter(release: str, name: str) -> None:
         (b'{"NAME":"a"}', "a"),
     ],
 )
-def test_text_that_is_no_proper_unicode_is_made_proper(body: bytes, name: str) -> None:
-    """Halves of surrogate pairs and bytes that are no UTF-8 become U+FFFD, as Go makes them."""
-    wire = office()
-    wire.send("PUT", "vm", body, f"id={INSTANCE}")
-    made = json.loads(wire.send("POST", "group", body).data)["body"]
+def test_invalid_unicode_is_replaced(body: bytes, name: str) -> None:
+    """Halves of surrogate pairs and bytes that are no UTF-8 become U+FFFD, as in Go."""
+    api = default_api()
+    api.send("PUT", "vm", body, f"id={INSTANCE}")
+    group = json.loads(api.send("POST", "group", body).data)["body"]
 
-    assert (name, name) == (wire.get("vm")[0]["name"], made["name"])
+    assert (name, name) == (api.get("vm")[0]["name"], group["name"])
 
 
 @pytest.mark.parametrize("key", [rb"\ud800", rb"\u0000", "ü".encode(), b"\xff", b""])
 def test_metadata_takes_keys_of_any_text(key: bytes) -> None:
-    """Metadata may have any text for a key, and shows it again."""
-    wire = office()
-    answer = wire.send("PUT", "vm", b'{"metadata":{"%b":"v"}}' % key, f"id={INSTANCE}")
+    """Metadata may have any text as a key, and shows it again."""
+    api = default_api()
+    response = api.send("PUT", "vm", b'{"metadata":{"%b":"v"}}' % key, f"id={INSTANCE}")
 
-    assert answer.data == b'{"status":"OK","message":""}\n'
-    assert list(wire.get("vm", f"id={INSTANCE}")["metadata"].values()) == ["v"]
+    assert response.data == b'{"status":"OK","message":""}\n'
+    assert list(api.get("vm", f"id={INSTANCE}")["metadata"].values()) == ["v"]
 
 
-def test_the_limits_themselves_are_taken() -> None:
-    """The least and the largest values within the limits are fine."""
-    wire = office()
+def test_the_limits_are_accepted() -> None:
+    """The least and the largest values within the limits are accepted."""
+    api = default_api()
     low = {"count": 1, "priority": 1, "startup_script_condition": 0, "vcpu": 0, "vram": 0, "version": 0}
     high = {"count": 10_000, "priority": 10_000, "startup_script_condition": 1, "metadata": {"a": 2**63 - 1, "b": -1}}
 
-    assert [len(wire.do("POST", "vm", {"vmid": OTHER_TEMPLATE, **values})) for values in (low, high)] == [1, 10_000]
+    assert [len(api.perform("POST", "vm", {"vmid": OTHER_TEMPLATE, **values})) for values in (low, high)] == [1, 10_000]
 
 
 @pytest.mark.parametrize(("field", "value"), [("vcpu", 1024), ("vram", 16 * 1024 * 1024)])
 def test_a_vm_larger_than_any_node_is_started_and_shown(field: str, value: int) -> None:
-    """Sizes are not held against what nodes have: the instance is started, and every answer still comes."""
-    wire = office()
-    wire.start(vmid=TEMPLATE, **{field: value})
-    wire.controller.clock.advance(60 * 10**9)
+    """A VM may be larger than any node: it is started, and every response still comes."""
+    api = default_api()
+    api.start(vmid=TEMPLATE, **{field: value})
+    api.controller.clock.advance(60 * 10**9)
 
-    assert [wire.send("GET", path).status_code for path in ("vm", "node", "usb")] == [200] * 3
+    assert [api.send("GET", path).status_code for path in ("vm", "node", "usb")] == [200] * 3
 
 
-def test_a_body_on_an_operation_that_takes_none_is_not_looked_at() -> None:
-    """GET, and DELETE by query, ignore whatever body comes with them."""
-    wire = office()
-    answers = [
-        wire.send("GET", "vm", b"{"),
-        wire.send("GET", "status", b"[]"),
-        wire.send("DELETE", "registry/vm", b"x", f"id={TEMPLATE}"),
-        wire.send("DELETE", "group", b"x", f"id={OTHER_GROUP}"),
+def test_a_body_on_an_operation_without_one_is_ignored() -> None:
+    """GET, and DELETE by query, ignore any body."""
+    api = default_api()
+    responses = [
+        api.send("GET", "vm", b"{"),
+        api.send("GET", "status", b"[]"),
+        api.send("DELETE", "registry/vm", b"x", f"id={TEMPLATE}"),
+        api.send("DELETE", "group", b"x", f"id={OTHER_GROUP}"),
     ]
 
-    assert [json.loads(answer.data)["status"] for answer in answers] == ["OK"] * 4
+    assert [json.loads(response.data)["status"] for response in responses] == ["OK"] * 4

@@ -6,7 +6,7 @@ from tests.controllers import controller_of
 
 
 def test_the_routes_are_the_operations_of_the_table() -> None:
-    """No route is missing from the table, and no operation of the table is without a route."""
+    """Every operation of the table has a route, and every route is an operation."""
     routes = [
         (method, rule.rule)
         for rule in create_app(controller_of("{}")).url_map.iter_rules()

@@ -15,8 +15,8 @@ import pytest
 
 import mockanka.api
 from mockanka.api.app import create_app
-from mockanka.api.field_table import Table
-from mockanka.api.request_fields import Body
+from mockanka.api.field_table import FieldTable
+from mockanka.api.request_fields import RequestBody
 from mockanka.contract.document import OPENAPI_METHODS, RELEASE_MARKS
 from mockanka.core.release import FEATURES, KNOWN_RELEASES, SINCE, Release
 from mockanka.scenario import Options, Scenario
@@ -194,22 +194,22 @@ def test_every_feature_is_in_the_document_or_has_no_key() -> None:
 # ---- the simulator's tables ----------------------------------------------------------------------------------------
 
 TABLES = {
-    "instances.INSTANCE": "Instance",
-    "instances.VM_INFO": "VmInfo",
-    "instances.PORTS": "PortForwardingRule",
-    "instances.SCRIPT": "StartupScript",
-    "nodes.NODE_TABLE": "Node",
-    "nodes.ANKA": "AnkaVersion",
-    "groups.GROUP": "Group",
-    "registry.LISTED": "TemplateListItem",
-    "registry.BY_REGISTRY_V1": "TemplateShortListItem",
-    "registry.TEMPLATE": "Template",
-    "registry.VERSION": "TemplateVersion",
-    "registry.DISTRIBUTION": "DistributionStatus",
-    "registry.DELIVERY": "NodeDistribution",
-    "images.SAVE_IMAGE": "SaveImageTask",
-    "images.TASK": "SaveImageTaskRequest",
-    "images.SCRIPT": "ScriptResult",
+    "instance_responses.INSTANCE_FIELDS": "Instance",
+    "instance_responses.VM_FIELDS": "VmInfo",
+    "instance_responses.PORT_FIELDS": "PortForwardingRule",
+    "instance_responses.STARTUP_SCRIPT_FIELDS": "StartupScript",
+    "nodes.NODE_FIELDS": "Node",
+    "nodes.ANKA_VERSION_FIELDS": "AnkaVersion",
+    "groups.GROUP_FIELDS": "Group",
+    "templates.TEMPLATE_ITEM_FIELDS": "TemplateListItem",
+    "templates.V1_TEMPLATE_ITEM_FIELDS": "TemplateShortListItem",
+    "templates.TEMPLATE_FIELDS": "Template",
+    "templates.VERSION_FIELDS": "TemplateVersion",
+    "distributions.DISTRIBUTION_FIELDS": "DistributionStatus",
+    "distributions.DELIVERY_FIELDS": "NodeDistribution",
+    "images.SAVE_IMAGE_FIELDS": "SaveImageTask",
+    "images.SAVE_TASK_FIELDS": "SaveImageTaskRequest",
+    "images.SAVE_SCRIPT_FIELDS": "ScriptResult",
 }
 """The schema of the document for each field table of the simulator."""
 
@@ -219,19 +219,19 @@ BODIES = {
     "instance_requests.RestartBody": "RestartVmRequest",
     "instance_requests.PortRuleBody": "PortForwardingOverride",
     "instance_requests.DiskBody": "DiskOverride",
-    "request_fields.ById": "TerminateVmRequest",
+    "request_fields.IdBody": "TerminateVmRequest",
     "nodes.ConfigBody": "ConfigureNodeRequest",
-    "nodes.NodeBody": "DeleteNodeRequest",
+    "nodes.NodeIdBody": "DeleteNodeRequest",
     "nodes.MembershipBody": "NodeGroupsRequest",
-    "registry.DistributeBody": "DistributeTemplateRequest",
-    "registry.RemovalBody": "RemoveTemplateRequest",
+    "distributions.DistributeBody": "DistributeTemplateRequest",
+    "templates.RemovalBody": "RemoveTemplateRequest",
     "images.SaveBody": "SaveImageRequest",
     "groups.GroupBody": "CreateGroupRequest",
-    "groups.GroupChanges": "UpdateGroupRequest",
+    "groups.GroupChangesBody": "UpdateGroupRequest",
 }
 """The schema of the document for each request schema of the simulator."""
 
-UNDOCUMENTED = {"registry.RevertBody"}
+UNDOCUMENTED = {"templates.RevertBody"}
 """Request schemas that the document omits on purpose: a revert also reads a selector in a body."""
 
 UNSEEN = {"VmInfo": {"tag"}, "StartupScript": {"errors"}}
@@ -243,7 +243,7 @@ def members() -> Iterator[tuple[str, Any]]:
     for info in pkgutil.iter_modules(mockanka.api.__path__):
         module = importlib.import_module(f"mockanka.api.{info.name}")
         for name, value in vars(module).items():
-            if isinstance(value, Table) or getattr(value, "__module__", None) == module.__name__:
+            if isinstance(value, FieldTable) or getattr(value, "__module__", None) == module.__name__:
                 yield f"{info.name}.{name}", value
 
 
@@ -257,7 +257,7 @@ def properties(schema: str) -> dict[str, dict[str, Any]]:
 
 def test_every_field_table_has_its_schema() -> None:
     """No field table of the API is left out of the comparison."""
-    tables = {value: name for name, value in reversed(MEMBERS.items()) if isinstance(value, Table)}
+    tables = {value: name for name, value in reversed(MEMBERS.items()) if isinstance(value, FieldTable)}
     named = {id(MEMBERS[name]) for name in TABLES}
 
     assert set() == {name for value, name in tables.items() if id(value) not in named}
@@ -282,7 +282,7 @@ def test_every_request_schema_has_its_schema_in_the_document() -> None:
     bodies = {
         name
         for name, value in MEMBERS.items()
-        if isinstance(value, type) and issubclass(value, Body) and value is not Body
+        if isinstance(value, type) and issubclass(value, RequestBody) and value is not RequestBody
     }
 
     assert set(BODIES) | UNDOCUMENTED == bodies

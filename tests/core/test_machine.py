@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mockanka.api.app import create_app
-from mockanka.api.instances import Answers
+from mockanka.api.instance_cache import InstanceCache
 from mockanka.core import (
     distributions,
     fault_effects,
@@ -148,7 +148,7 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller.replace_with(controller)
         else:
             self._controller = controller
-            self.answers = Answers(controller)
+            self.cache = InstanceCache(controller)
 
     @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
     def choose_scenario(self, seed: int, retries: int, release: str) -> None:
@@ -623,11 +623,12 @@ class ControllerMachine(RuleBasedStateMachine):
             assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
 
     @invariant()
-    def kept_answers_are_current(self) -> None:
-        kept = [self.answers.all(), *map(self.answers.one, self.controller.instances.values())]
-        fresh = Answers(self.controller)
+    def cached_responses_are_fresh(self) -> None:
+        instances = self.controller.instances.values()
+        kept = [self.cache.list_response(), *map(self.cache.instance_response, instances)]
+        fresh = InstanceCache(self.controller)
 
-        assert kept == [fresh.all(), *map(fresh.one, self.controller.instances.values())]
+        assert kept == [fresh.list_response(), *map(fresh.instance_response, instances)]
 
     @invariant()
     def no_usb_device_is_claimed_twice(self) -> None:

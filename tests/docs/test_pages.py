@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mockanka.control import LINKS
+from mockanka.control import INDEX_LINKS
 from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 from mockanka.scenario import Scenario
 from mockanka.simulator.client_report import FINDING_KINDS
@@ -91,7 +91,7 @@ def test_every_link_of_the_control_api_is_described() -> None:
     """The page about the control API has each path of its links."""
     page = PAGES["docs/control-api.md"]
 
-    assert set() == {path for path in LINKS.values() if path.partition("/{")[0] not in page}
+    assert set() == {path for path in INDEX_LINKS.values() if path.partition("/{")[0] not in page}
 
 
 def test_every_key_of_the_marker_is_described() -> None:

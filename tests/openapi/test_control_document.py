@@ -36,9 +36,10 @@ from werkzeug.test import EnvironBuilder, TestResponse
 from werkzeug.wrappers import Response
 
 import mockanka
-from mockanka.control import LINKS, MAX_BODY
+from mockanka.control import INDEX_LINKS, MAX_BODY
 from mockanka.control.clock import Advance, ClockChange, UntilInstance
-from mockanka.control.entities import Fate, Turn
+from mockanka.control.instances import InstanceActionOptions
+from mockanka.control.nodes import NodeOverrideOptions
 from mockanka.control.state import Reset
 from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, OMITTABLE_FIELDS, REGISTRY_OVERRIDES, RESPONSE_FAULTS
 from mockanka.core.lifecycle import InstanceState, NodeState
@@ -312,9 +313,9 @@ def test_the_paths_are_those_of_the_links() -> None:
     """Every link is described and leads to a path of the document, with the same names in braces."""
     described = named("Links")["properties"]
 
-    assert {key: each["const"] for key, each in described.items()} == LINKS
-    assert set(LINKS) == set(named("Links")["required"])
-    assert set(LINKS.values()) | {"/_mock/", "/_mock/faults/{id}"} == set(document()["paths"])
+    assert {key: each["const"] for key, each in described.items()} == INDEX_LINKS
+    assert set(INDEX_LINKS) == set(named("Links")["required"])
+    assert set(INDEX_LINKS.values()) | {"/_mock/", "/_mock/faults/{id}"} == set(document()["paths"])
     assert all(each["description"] for each in described.values())
 
 
@@ -325,8 +326,8 @@ def test_the_paths_are_those_of_the_links() -> None:
         (Advance, ["Advance"]),
         (UntilInstance, ["UntilInstance"]),
         (Reset, ["Reset"]),
-        (Fate, ["Fate"]),
-        (Turn, ["Turn"]),
+        (InstanceActionOptions, ["Fate"]),
+        (NodeOverrideOptions, ["Turn"]),
         (FaultSection.layout().schema_class, ["FaultRule"]),
         (FaultMatchSection.layout().schema_class, ["MatchAtTheDoor", "MatchInLife"]),
         (FaultActionSection.layout().schema_class, ["FaultDo"]),

@@ -265,10 +265,10 @@ def test_a_pinned_node_that_was_deleted_survives() -> None:
 
 def test_deleted_templates_survive_with_who_runs_on_them() -> None:
     """A template that was deleted from the registry is still in instances and caches after the dump."""
-    office = client.office()
-    office.do("DELETE", "registry/vm", None, query=f"id={client.TEMPLATE}")
+    api = client.default_api()
+    api.perform("DELETE", "registry/vm", None, query=f"id={client.TEMPLATE}")
 
-    check(office.controller)
+    check(api.controller)
 
 
 @pytest.mark.parametrize(
@@ -296,10 +296,10 @@ def test_deleted_templates_survive_with_who_runs_on_them() -> None:
 )
 def test_texts_survive_whatever_is_in_them(text: str) -> None:
     """Names, ids of others and metadata come back as they were, letter by letter."""
-    office = client.office()
-    office.start(vmid=client.TEMPLATE, name=text, external_id=text, metadata={text: text, "n": 7, "b": True})
+    api = client.default_api()
+    api.start(vmid=client.TEMPLATE, name=text, external_id=text, metadata={text: text, "n": 7, "b": True})
 
-    check(office.controller)
+    check(api.controller)
 
 
 LIMITS = [
@@ -318,11 +318,11 @@ LIMITS = [
 @pytest.mark.parametrize(("method", "path", "body"), LIMITS)
 def test_whatever_the_api_takes_survives(method: str, path: str, body: dict[str, Any]) -> None:
     """A number that a request may have may stand in a dump."""
-    office = client.office()
-    office.do(method, path, body)
-    pass_time(office.controller, 60)
+    api = client.default_api()
+    api.perform(method, path, body)
+    pass_time(api.controller, 60)
 
-    check(office.controller)
+    check(api.controller)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario import ScenarioError
 from mockanka.units import format_moment
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 from tests.controllers import controller_of, pass_time, reload, state_of
 
 NODE = "nodes: [{name: a, cpu_util: 0.25, disk_used: 7GB, reported: '2023-12-31T23:59:58.5Z'}]"
@@ -19,10 +19,10 @@ nodes: [{name: a, capacity: 1}]
 
 def test_a_node_shows_what_was_seen_of_it() -> None:
     """Load, disk and the last report are those that are written, and a heartbeat later it reports again."""
-    wire = Wire(controller_of(NODE))
-    (seen,) = wire.get("node")
-    pass_time(wire.controller, 5)
-    (later,) = wire.get("node")
+    api = ApiClient(controller_of(NODE))
+    (seen,) = api.get("node")
+    pass_time(api.controller, 5)
+    (later,) = api.get("node")
 
     assert (0.25, 7 * 10**9, "2023-12-31T23:59:58.5Z") == tuple(
         seen[key] for key in ("cpu_util", "anka_disk_usage", "last_updated")
@@ -35,14 +35,14 @@ def test_what_was_seen_survives_a_dump() -> None:
     controller = controller_of(NODE + "\ncontroller: {registry_disk: 100GB, registry_free: 30GB}\n")
 
     assert state_of(controller) == state_of(reload(controller))
-    assert {"free": 30 * 10**9, "total": 100 * 10**9} == Wire(reload(controller)).get("registry/disk")
+    assert {"free": 30 * 10**9, "total": 100 * 10**9} == ApiClient(reload(controller)).get("registry/disk")
 
 
 def test_a_load_that_is_less_than_the_vms_make_is_shown() -> None:
     """VMs that idle make less than running cores make here."""
     text = INVENTORY.replace("capacity: 1", "cpu_util: 0.01") + "instances: [{template: t, node: a}]"
 
-    assert 0.01 == Wire(controller_of(text)).get("node")[0]["cpu_util"]
+    assert 0.01 == ApiClient(controller_of(text)).get("node")[0]["cpu_util"]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_pull_goes_on_from_where_it_was_seen() -> None:
     text = f"snapshot: true\n{INVENTORY}instances: [{{template: t, node: a, state: Pulling, progress: 0.25}}]"
     controller = controller_of(text)
     (instance,) = controller.instances.values()
-    begun = Wire(controller).get("vm")[0]["vm"]["progress"]
+    begun = ApiClient(controller).get("vm")[0]["vm"]["progress"]
     pass_time(controller, 30)
     half = instance.progress(controller)
     pass_time(controller, 60)

@@ -264,7 +264,7 @@ def test_a_body_over_the_limit_of_the_control_api_is_refused(monkeypatch: pytest
     """The response is a problem that names the limit."""
     most = 2 << 20
     monkeypatch.setattr("mockanka.server.asgi.MAX_CONTROL_BODY", most)
-    monkeypatch.setattr("mockanka.control.problems.MAX_BODY", most)
+    monkeypatch.setattr("mockanka.control.problems.MAX_CONTROL_BODY", most)
     gateway = gateway_of()
     size, count = 1 << 20, 5
     parts = ({"type": "http.request", "body": b"#" * size, "more_body": n < count - 1} for n in range(count))

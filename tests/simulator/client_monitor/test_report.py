@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mockanka.api.request_fields import Remarks
+from mockanka.api.request_fields import RequestRemarks
 from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.simulator.client_monitor import ClientMonitor
-from mockanka.simulator.client_report import (
-    FINDING_KINDS,
-    MAX_FINDING_REQUESTS,
-)
+from mockanka.simulator.client_report import FINDING_KINDS, MAX_FINDING_REQUESTS
 from mockanka.simulator.journal import Journal
 from tests.controllers import controller_of
 from tests.simulator.client_monitor.client import NOBODY, Client
@@ -114,7 +111,7 @@ def test_too_many_findings_are_counted() -> None:
     for number in range(1_010):
         entry = journal.add("GET", "/api/v1/node", f"id=n{number}".encode(), b"", 0)
         monitor.record_request(
-            entry, Remarks(lambda: DEFAULT_RELEASE), b"", 200, b'{"status":"FAIL","message":"Not found"}'
+            entry, RequestRemarks(lambda: DEFAULT_RELEASE), b"", 200, b'{"status":"FAIL","message":"Not found"}'
         )
     report = monitor.report(journal)
 

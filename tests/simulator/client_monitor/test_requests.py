@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from mockanka.api.instances import START
+from mockanka.api.instance_requests import START_BODY
 from mockanka.core.release import Release
 from tests.simulator.client_monitor.client import NOBODY, VM, Client, client_of
 
@@ -95,7 +95,7 @@ def test_fields_of_the_release_are_not_found() -> None:
 def test_removed_fields_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A field of an earlier release is a finding of a kind of its own."""
     with client_of(release="1.19.0") as client, client_of(release="1.20.0") as later:
-        monkeypatch.setitem(START.fields["priority"].metadata, "until", Release(1, 20, 0))
+        monkeypatch.setitem(START_BODY.fields["priority"].metadata, "until", Release(1, 20, 0))
         client.start(priority=3)
         later.start(priority=3)
 
