@@ -19,7 +19,7 @@ from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange
 from mockanka.recording.har import HarWriter, to_har_entry
 from mockanka.scenario import shipped
-from tests.cli.test_commands import call
+from tests.cli.invoke import call
 from tests.pages import PAGES
 from tests.proxy.harness import run_proxy_thread
 from tests.server.http_client import STATUS, VM

@@ -19,7 +19,7 @@ from mockanka.recording.exchanges import find_violations
 from mockanka.recording.har import read_har
 from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
-from tests.cli.test_commands import call
+from tests.cli.invoke import call
 from tests.pages import blocks
 from tests.processes import PATIENCE, Serving, serving
 from tests.remote.servers import CERTIFICATE

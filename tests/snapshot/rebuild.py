@@ -12,7 +12,7 @@ from mockanka.core.controller import Controller
 from mockanka.remote.client import ControllerClient
 from mockanka.scenario import Options, Scenario
 from mockanka.snapshot.scenario_file import take_snapshot
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 
 URL = "http://controller.example:8090"
 LISTS = "status node registry/vm group vm image registry/vm/distribute usb registry/disk vlan".split()
@@ -69,13 +69,13 @@ def differences(original: Controller, rebuilt: Controller) -> dict[str, tuple[by
 
 def responses(controller: Controller) -> dict[str, bytes]:
     """Return the responses to the GET requests of a snapshot, and to those by id."""
-    wire = Wire(controller)
-    found = {path: wire.send("GET", path).data for path in LISTS}
+    api = ApiClient(controller)
+    found = {path: api.send("GET", path).data for path in LISTS}
     for path, key in ID_KEYS.items():
-        for item in wire.ask("GET", path).get("body") or []:
+        for item in api.envelope("GET", path).get("body") or []:
             query = f"id={quote(item[key])}"
-            found[f"{path}?{query}"] = wire.send("GET", path, query=query).data
-    for item in wire.get("registry/vm/distribute"):
+            found[f"{path}?{query}"] = api.send("GET", path, query=query).data
+    for item in api.get("registry/vm/distribute"):
         query = f"id={item['request']['request_id']}"
-        found[f"registry/vm/distribute?{query}"] = wire.send("GET", "registry/vm/distribute", query=query).data
+        found[f"registry/vm/distribute?{query}"] = api.send("GET", "registry/vm/distribute", query=query).data
     return found

@@ -14,7 +14,7 @@ from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import Release
 from mockanka.scenario import shipped
 from tests import controllers
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 from tests.conftest import FULL, crossing
 from tests.controllers import CORNERS, controller_of, pass_time
 from tests.snapshot.rebuild import ODD_NAMES, differences, load_snapshot, rebuild, snapshot_of
@@ -43,45 +43,47 @@ def test_a_shipped_scenario_is_rebuilt_when_everything_has_ended(name: str, rele
     assert {} == differences(controller, rebuild(controller))
 
 
-ACTIONS: list[Callable[[Wire, dict[str, str]], object]] = [
-    lambda wire, ids: wire.do("POST", "vm", {"vmid": ids["layered"], "count": 2, "name": "two", "metadata": {"a": 1}}),
-    lambda wire, ids: wire.start(vmid=ids["bulky"], group_id=ids["second"]),
-    lambda wire, ids: wire.do("POST", "registry/vm/distribute", {"template_id": ids["bulky"]}),
-    lambda wire, ids: wire.start(vmid=ids["suspended"], version=0),
-    lambda wire, ids: wire.do("POST", "node/config", {"node_id": ids["pair"], "max_vm_count": 1}),
-    lambda wire, ids: wire.do("DELETE", "registry/revert", query=f"id={ids['layered']}&tag=latest"),
-    lambda wire, ids: _save_image(wire),
-    lambda wire, ids: _terminate(wire, InstanceState.PULLING),
-    lambda wire, ids: _terminate(wire, InstanceState.STARTED),
-    lambda wire, ids: wire.do("DELETE", "registry/vm", query=f"id={ids['bulky']}"),
-    lambda wire, ids: wire.do("DELETE", "group", query=f"id={ids['first']}"),
-    lambda wire, ids: wire.do("DELETE", "node", {"node_id": ids["cramped"]}),
+ACTIONS: list[Callable[[ApiClient, dict[str, str]], object]] = [
+    lambda api, ids: api.perform(
+        "POST", "vm", {"vmid": ids["layered"], "count": 2, "name": "two", "metadata": {"a": 1}}
+    ),
+    lambda api, ids: api.start(vmid=ids["bulky"], group_id=ids["second"]),
+    lambda api, ids: api.perform("POST", "registry/vm/distribute", {"template_id": ids["bulky"]}),
+    lambda api, ids: api.start(vmid=ids["suspended"], version=0),
+    lambda api, ids: api.perform("POST", "node/config", {"node_id": ids["pair"], "max_vm_count": 1}),
+    lambda api, ids: api.perform("DELETE", "registry/revert", query=f"id={ids['layered']}&tag=latest"),
+    lambda api, ids: _save_image(api),
+    lambda api, ids: _terminate(api, InstanceState.PULLING),
+    lambda api, ids: _terminate(api, InstanceState.STARTED),
+    lambda api, ids: api.perform("DELETE", "registry/vm", query=f"id={ids['bulky']}"),
+    lambda api, ids: api.perform("DELETE", "group", query=f"id={ids['first']}"),
+    lambda api, ids: api.perform("DELETE", "node", {"node_id": ids["cramped"]}),
 ]
 """Requests to the controller of CORNERS, in order."""
 
 
-def _instances_in(wire: Wire, state: InstanceState) -> list[str]:
-    return [instance.id for instance in wire.controller.instances.values() if instance.state is state]
+def _instances_in(api: ApiClient, state: InstanceState) -> list[str]:
+    return [instance.id for instance in api.controller.instances.values() if instance.state is state]
 
 
-def _save_image(wire: Wire) -> None:
-    for id in _instances_in(wire, InstanceState.STARTED)[:1]:
-        wire.do("POST", "image", {"id": id, "new_template_name": "saved", "tag": "t"})
+def _save_image(api: ApiClient) -> None:
+    for id in _instances_in(api, InstanceState.STARTED)[:1]:
+        api.perform("POST", "image", {"id": id, "new_template_name": "saved", "tag": "t"})
 
 
-def _terminate(wire: Wire, state: InstanceState) -> None:
-    for id in _instances_in(wire, state)[:1]:
-        wire.do("DELETE", "vm", {"id": id})
+def _terminate(api: ApiClient, state: InstanceState) -> None:
+    for id in _instances_in(api, state)[:1]:
+        api.perform("DELETE", "vm", {"id": id})
 
 
 def busy_controllers(release: str) -> Iterator[Controller]:
     """Yield the controller of CORNERS at several moments of much activity; no save image request has a script."""
     controller = controller_of(CORNERS, release=Release.parse(release), seed=SEED)
-    wire = Wire(controller)
+    api = ApiClient(controller)
     named = (*controller.templates.values(), *controller.nodes.values(), *controller.groups.values())
     ids = {entity.name: entity.id for entity in named}
     for act in ACTIONS:
-        act(wire, ids)
+        act(api, ids)
         for seconds in (1.5, 23):
             pass_time(controller, seconds)
             yield controller
@@ -178,9 +180,9 @@ def test_a_vm_without_an_instance_has_no_cores() -> None:
 def test_a_save_image_request_starts_again() -> None:
     """The API does not return its progress; its script, which had ended, has no result until it ends again."""
     controller = controllers.shipped("default")
-    wire = Wire(controller)
+    api = ApiClient(controller)
     (id,) = controller.instances
-    wire.do("POST", "image", {"id": id, "new_template_name": "saved", "script": "ZWNobw=="})
+    api.perform("POST", "image", {"id": id, "new_template_name": "saved", "script": "ZWNobw=="})
     pass_time(controller, 3)
     (save,) = controller.save_images
     found = differences(controller, rebuild(controller))

@@ -16,7 +16,7 @@ from mockanka.remote.client import ControllerClient, ControllerError
 from mockanka.scenario import Scenario
 from mockanka.snapshot.scenario_file import take_snapshot
 from tests import controllers
-from tests.api.client import Wire
+from tests.api.client import ApiClient
 from tests.controllers import CORNERS, controller_of
 from tests.snapshot.rebuild import URL, load_snapshot, snapshot_of
 
@@ -66,11 +66,11 @@ def client_with(controller: Controller, path: str, change: Callable[[Any], Any])
 
     ``change`` takes the envelope and returns an envelope or a response.
     """
-    wire = Wire(controller)
+    api = ApiClient(controller)
 
     def respond(request: httpx.Request) -> httpx.Response:
         query = request.url.query.decode()
-        original = wire.send("GET", request.url.path.removeprefix("/api/v1/"), query=query)
+        original = api.send("GET", request.url.path.removeprefix("/api/v1/"), query=query)
         if request.url.path != f"/api/v1/{path}" or query:
             headers = {"Content-Type": "application/json"}
             return httpx.Response(original.status_code, content=original.data, headers=headers)
