@@ -21,7 +21,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """What is named here is imported when it is asked for: whoever only has mockanka installed pays nothing."""
+    """Import a public name when it is first used, so that ``import mockanka`` alone costs next to nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module

@@ -1,4 +1,4 @@
-"""``python -m mockanka`` is the command line."""
+"""The command line, for ``python -m mockanka``."""
 
 from mockanka.cli.main import main
 

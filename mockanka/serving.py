@@ -1,4 +1,4 @@
-"""What the simulator's server and the proxy share: listening sockets, TCP resets, serving until a signal."""
+"""Functions that the simulator's server and the proxy share: listening sockets, TCP resets, serving until a signal."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Durations, sizes, bandwidths and moments as people write them, exact to the nanosecond, byte and bit.
+"""Parsing and formatting of durations, sizes, bandwidths and moments, exact to the nanosecond, byte and bit.
 
-Durations are written as Go writes them. Every ``format`` gives back what its ``parse`` reads.
+Durations are written as in Go. Each ``format`` function writes a text that its ``parse`` function reads.
 """
 
 import re
@@ -19,12 +19,13 @@ MIB = 1024 * 1024
 MB_PER_GB = 1024
 """Of RAM, which is counted in powers of two."""
 
-LATEST = 253_402_300_799 * SECOND
-"""The end of the year 9999: RFC 3339 knows no later moment."""
+MAX_MOMENT = 253_402_300_799 * SECOND
+"""The last second of the year 9999, in nanoseconds since 1970: RFC 3339 cannot write a later moment."""
 
-LONGEST_TEXT = 200
-"""Characters that an amount may be written with."""
-LONGEST = 1000 * 365 * 24 * HOUR
+MAX_AMOUNT_LENGTH = 200
+"""Number of characters that an amount may have."""
+MAX_DURATION = 1000 * 365 * 24 * HOUR
+"""A thousand years: no duration, sample of a distribution or transfer is longer."""
 
 _DURATION_UNITS = {
     "ns": 1,
@@ -49,28 +50,31 @@ _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
     re.ASCII,
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of ``20s``, ``1m30s``, ``250ms``, ``1.5h``. ValueError says what would be right."""
+    """Return the nanoseconds of a duration such as ``20s``, ``1m30s``, ``250ms`` or ``1.5h``.
+
+    Raises ValueError, with an example, if the text is no duration, is negative or is longer than MAX_DURATION.
+    """
     rest = text.strip()
     _require_short(rest)
     if rest.startswith("-"):
-        raise ValueError(f"{text!r} is less than nothing: time does not go back")
+        raise ValueError(f"{text!r} is negative: time does not go back")
     if rest == "0":
         return 0
     parts = list(_DURATION_PART.finditer(rest))
     if not parts or "".join(part.group() for part in parts) != rest:
         raise ValueError(f"{text!r} is no duration: write it like 20s, 1m30s or 250ms")
     length = sum(int(Decimal(part[1]) * _DURATION_UNITS[part[2]]) for part in parts)
-    if length > LONGEST:
+    if length > MAX_DURATION:
         raise ValueError(f"{text!r} is longer than a thousand years")
     return length
 
 
 def format_duration(value: int) -> str:
-    """As Go prints a duration: ``1h0m5s``, ``1m30s``, ``1.5s``, ``250ms``, ``0s``."""
+    """Return a duration as Go prints it: ``1h0m5s``, ``1m30s``, ``1.5s``, ``250ms``, ``0s``."""
     for unit in ("ms", "us", "ns"):
         if 0 < value < SECOND and value >= _DURATION_UNITS[unit]:
             return f"{_decimal(value, _DURATION_UNITS[unit])}{'µs' if unit == 'us' else unit}"
@@ -83,55 +87,66 @@ def format_duration(value: int) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of ``20GB``, ``512MiB``, ``16427892736``. GB is 10^9 bytes, GiB 2^30."""
-    return _amount(text, {"": 1, **_SIZE_UNITS}, "size", "20GB, 512MiB or a number of bytes")
+    """Return the bytes of a size such as ``20GB``, ``512MiB`` or ``16427892736``. GB is 10^9 bytes, GiB 2^30.
+
+    Raises ValueError, with an example, if the text is no size.
+    """
+    return _parse_amount(text, {"": 1, **_SIZE_UNITS}, "size", "20GB, 512MiB or a number of bytes")
 
 
 def format_size(value: int) -> str:
+    """Return a number of bytes in the largest of TB, GB and MB that is exact, else as a plain number."""
     return _format_amount(value, [("TB", 1000 * GB), ("GB", GB), ("MB", MB)], "")
 
 
 def parse_bandwidth(text: str) -> int:
-    """Bits per second of ``1Gbit/s``, ``100Mbit/s``, ``10MB/s``. Zero is refused: nothing would ever arrive."""
-    bits = _amount(text, _BANDWIDTH_UNITS, "bandwidth", "1Gbit/s, 100Mbit/s or 10MB/s")
+    """Return the bits per second of a bandwidth such as ``1Gbit/s``, ``100Mbit/s`` or ``10MB/s``.
+
+    Raises ValueError, with an example, if the text is no bandwidth, or if it is zero: nothing would ever arrive.
+    """
+    bits = _parse_amount(text, _BANDWIDTH_UNITS, "bandwidth", "1Gbit/s, 100Mbit/s or 10MB/s")
     if bits < 1:
-        raise ValueError(f"{text!r}: a bandwidth is more than nothing")
+        raise ValueError(f"{text!r}: a bandwidth must be more than zero")
     return bits
 
 
 def format_bandwidth(value: int) -> str:
+    """Return a number of bits per second in the largest of Gbit/s, Mbit/s and bit/s that is exact."""
     return _format_amount(value, [("Gbit/s", 10**9), ("Mbit/s", 10**6)], "bit/s")
 
 
 def parse_moment(text: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 time, such as ``2024-01-01T00:00:00.5Z``."""
+    """Return the nanoseconds since 1970 of an RFC 3339 time, such as ``2024-01-01T00:00:00.5Z``.
+
+    Raises ValueError if the text is no such time.
+    """
     match = _MOMENT.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is no moment: write it like 2024-01-01T00:00:00Z")
     day, clock, fraction, zone = match.groups()
     try:
         moment = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if zone in 'Zz' else zone}")
-        whole = (moment - _EPOCH) // timedelta(seconds=1)
-    except (ValueError, OverflowError) as wrong:
-        raise ValueError(f"{text!r} is no moment: {wrong}") from None
+        whole = (moment - EPOCH) // timedelta(seconds=1)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text!r} is no moment: {error}") from None
     return whole * SECOND + int((fraction or "0").ljust(9, "0"))
 
 
 def format_moment(value: int) -> str:
-    """RFC 3339 in UTC with nanoseconds, trailing zeros cut, as Go's encoder does."""
-    whole, fraction = divmod(min(value, LATEST), SECOND)
-    text = (_EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    """Return a moment as RFC 3339 in UTC with nanoseconds, without trailing zeros, as Go's encoder writes it."""
+    whole, fraction = divmod(min(value, MAX_MOMENT), SECOND)
+    text = (EPOCH + timedelta(seconds=whole)).strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
     return f"{text}.{fraction:09d}".rstrip("0").rstrip(".") + "Z"
 
 
 def format_ram(value: int) -> str:
-    """MB of RAM as the wire has them: ``4G``, or ``2500M`` where it is no whole number of GB."""
+    """Return a number of MB of RAM as the API writes it: ``4G``, or ``2500M`` if it is no whole number of GB."""
     return f"{value // MB_PER_GB}G" if value % MB_PER_GB == 0 else f"{value}M"
 
 
 def _require_short(text: str) -> None:
-    if len(text) > LONGEST_TEXT:
-        raise ValueError(f"{text[:40]!r}... is longer than any amount is written")
+    if len(text) > MAX_AMOUNT_LENGTH:
+        raise ValueError(f"{text[:40]!r}... is longer than {MAX_AMOUNT_LENGTH} characters")
 
 
 def _decimal(amount: int, unit: int) -> str:
@@ -139,11 +154,11 @@ def _decimal(amount: int, unit: int) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _amount(text: str, units: dict[str, int], what: str, right: str) -> int:
+def _parse_amount(text: str, units: dict[str, int], kind: str, examples: str) -> int:
     _require_short(text)
     match = _AMOUNT.fullmatch(text.strip())
     if match is None or match[2].lower() not in units:
-        raise ValueError(f"{text!r} is no {what}: write it like {right}")
+        raise ValueError(f"{text!r} is no {kind}: write it like {examples}")
     return int(Decimal(match[1]) * units[match[2].lower()])
 
 

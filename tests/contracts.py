@@ -1,4 +1,4 @@
-"""The contract of each release as tests look at it: pointers, references, examples, and what validates."""
+"""The contract of each release for tests: pointers, references, examples, and validation."""
 
 from __future__ import annotations
 
@@ -15,38 +15,40 @@ from mockanka.contract.document import OPENAPI_METHODS, at_release, load_documen
 from mockanka.core.release import Release
 
 RELEASES = ("1.8.0", "1.24.0", "1.32.0", "1.43.0", "1.50.1")
-"""Those that all tests of the contract are run for."""
+"""The releases that all tests of the contract run for."""
 
 FAIL = "#/components/schemas/FailEnvelope"
 JSON = "application/json"
 
 
 @cache
-def whole() -> dict[str, Any]:
-    """The document of all releases."""
+def full_document() -> dict[str, Any]:
+    """Return the document of all releases."""
     return load_document()
 
 
 @cache
 def contract(release: str) -> Contract:
-    return Contract(at_release(whole(), Release.parse(release)))
+    """Return the contract of a release."""
+    return Contract(at_release(full_document(), Release.parse(release)))
 
 
 def has(release: str, since: str | None = None, until: str | None = None) -> bool:
-    """Whether a release is within bounds."""
-    here = Release.parse(release)
-    return (since is None or here >= Release.parse(since)) and (until is None or here < Release.parse(until))
+    """Return whether a release is at least ``since`` and lower than ``until``."""
+    parsed = Release.parse(release)
+    return (since is None or parsed >= Release.parse(since)) and (until is None or parsed < Release.parse(until))
 
 
 def distinct(rows: Iterable[tuple[Hashable, Any]]) -> list[Any]:
-    """Return the values whose key has not come before: what two releases describe alike is tested for the first."""
-    kept: dict[Hashable, Any] = {}
+    """Return the first value of each key, so that what several releases describe alike is tested once."""
+    first_values: dict[Hashable, Any] = {}
     for key, value in rows:
-        kept.setdefault(key, value)
-    return list(kept.values())
+        first_values.setdefault(key, value)
+    return list(first_values.values())
 
 
 def pointer(*keys: str | int) -> str:
+    """Return a JSON pointer as a fragment."""
     return "#" + "".join("/" + str(key).replace("~", "~0").replace("/", "~1") for key in keys)
 
 
@@ -60,14 +62,15 @@ class Contract:
 
     @cached_property
     def _registry(self) -> Registry[Any]:
-        filled: Registry[Any] = Registry().with_resource(self._base, DRAFT202012.create_resource(self.document))
-        return filled
+        registry: Registry[Any] = Registry().with_resource(self._base, DRAFT202012.create_resource(self.document))
+        return registry
 
     def at(self, where: str) -> Any:
+        """Return the part at a pointer."""
         return self._registry.resolver(self._base).lookup(where).contents
 
-    def settle(self, where: str) -> str:
-        """The pointer behind a chain of references."""
+    def resolve(self, where: str) -> str:
+        """Return the pointer at the end of a chain of references."""
         seen = set()
         while isinstance(found := self.at(where), dict) and "$ref" in found:
             assert where not in seen, f"{where} refers to itself"
@@ -76,7 +79,7 @@ class Contract:
         return where
 
     def content(self, where: str) -> str:
-        """What stands there, and all that it refers to, as text: where two texts are equal, so are all the answers."""
+        """Return the part at a pointer, with all parts that it refers to, as text that can be compared."""
         texts: dict[str, str] = {}
         left = [where]
         while left:
@@ -88,6 +91,7 @@ class Contract:
         return json.dumps([self.at(where), texts], sort_keys=True)
 
     def errors(self, schema: str, value: Any) -> list[str]:
+        """Return the errors of a value by a schema."""
         if schema not in self._validators:
             self._validators[schema] = Draft202012Validator(
                 {"$ref": self._base + schema},
@@ -107,74 +111,78 @@ class Contract:
         }
 
     def operation(self, name: str) -> dict[str, Any]:
+        """Return an operation."""
         found: dict[str, Any] = self.at(self.operations[name])
         return found
 
     def request_media(self, name: str) -> str | None:
+        """Return the pointer of the media type of a request body, or None."""
         if "requestBody" not in self.operation(name):
             return None
-        return self.settle(self.operations[name] + "/requestBody") + pointer("content", JSON)[1:]
+        return self.resolve(self.operations[name] + "/requestBody") + pointer("content", JSON)[1:]
 
     def answer_media(self, name: str, status: str = "200") -> str:
-        where = self.settle(f"{self.operations[name]}/responses/{status}")
+        """Return the pointer of the media type of a response."""
+        where = self.resolve(f"{self.operations[name]}/responses/{status}")
         (kind,) = self.at(where)["content"]
         return where + pointer("content", kind)[1:]
 
     def has_envelope(self, name: str) -> bool:
-        """Not so a probe, which answers with text."""
-        return JSON in self.at(self.settle(f"{self.operations[name]}/responses/200"))["content"]
+        """Return whether the response is JSON; probes answer with text."""
+        return JSON in self.at(self.resolve(f"{self.operations[name]}/responses/200"))["content"]
 
     def parameters(self, name: str) -> list[str]:
+        """Return the pointers of an operation's parameters."""
         count = len(self.operation(name).get("parameters", []))
-        return [self.settle(f"{self.operations[name]}/parameters/{i}") for i in range(count)]
+        return [self.resolve(f"{self.operations[name]}/parameters/{i}") for i in range(count)]
 
     def alternatives(self, media: str) -> list[str]:
-        """The schemas that an answer may have; one that has no choice is itself."""
+        """Return the pointers of the schemas that a response may have."""
         schema = self.at(media + "/schema")
         options = schema.get("oneOf", schema.get("anyOf"))
         return [option["$ref"] for option in options] if options else [schema.get("$ref", media + "/schema")]
 
     def shapes(self, name: str) -> list[str]:
-        """Those of success."""
+        """Return the pointers of the schemas of a successful response."""
         return [option for option in self.alternatives(self.answer_media(name)) if option != FAIL]
 
     def failing(self, name: str) -> str:
-        """The media type of an answer that says FAIL."""
+        """Return the pointer of the media type of a FAIL response."""
         statuses = self.operation(name)["responses"]
         return self.answer_media(name, "400" if "400" in statuses else "200")
 
     def selected(self, name: str, query: str) -> str:
-        """The envelope that x-when-query gives for a query parameter, or for ``otherwise``."""
+        """Return the envelope that x-when-query names for a query parameter, or for ``otherwise``."""
         return str(self.at(self.answer_media(name))["x-when-query"][query])
 
     def examples_at(self, holder: str) -> dict[str, Any]:
-        """The examples of a media type, a parameter or a header, by name."""
+        """Return the examples of a media type, a parameter or a header, by name."""
         found = {"example": self.at(holder)["example"]} if "example" in self.at(holder) else {}
         for name in self.at(holder).get("examples", {}):
-            found[name] = self.at(self.settle(holder + pointer("examples", name)[1:]))["value"]
+            found[name] = self.at(self.resolve(holder + pointer("examples", name)[1:]))["value"]
         return found
 
     def examples(self) -> Iterator[tuple[str, str, Any]]:
-        """A readable id, the pointer of the schema and the value, for every example in the document."""
+        """Yield a readable id, the pointer of the schema and the value of every example in the document."""
         for name, where in self.operations.items():
             holders = [(f"{name}-parameter-{self.at(p)['name']}", p) for p in self.parameters(name)]
             if media := self.request_media(name):
                 holders.append((f"{name}-request", media))
             for status in self.operation(name)["responses"]:
                 holders.append((f"{name}-{status}", self.answer_media(name, status)))
-                response = self.settle(f"{where}/responses/{status}")
+                response = self.resolve(f"{where}/responses/{status}")
                 for header in self.at(response).get("headers", {}):
-                    place = self.settle(response + pointer("headers", header)[1:])
+                    place = self.resolve(response + pointer("headers", header)[1:])
                     holders.append((f"{name}-{status}-{header}", place))
             for label, holder in holders:
                 for example, value in self.examples_at(holder).items():
                     yield f"{label}-{example}", holder + "/schema", value
 
     def links(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """The operation that a link is at, its name, and the link."""
+        """Yield the operation that has a link, the link's name, and the link."""
         for name, where in self.operations.items():
             for status in self.operation(name)["responses"]:
-                for link, value in self.at(self.settle(f"{where}/responses/{status}")).get("links", {}).items():
+                for link, value in self.at(self.resolve(f"{where}/responses/{status}")).get("links", {}).items():
                     yield name, link, value
 
 

@@ -1,4 +1,4 @@
-"""Controllers and helpers that many tests share."""
+"""Controllers for tests, and helpers that many tests share."""
 
 from mockanka.core import fault_effects
 from mockanka.core.controller import Controller
@@ -8,8 +8,8 @@ from mockanka.scenario.build import build
 from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 
-# Small, and full of edges: a node that holds one VM, one that counts resources, one with hardly any disk, devices
-# that two want at once, groups that fall back in a circle, a template with layers to share and one that is suspended.
+# Small, and full of corner cases: a node with one slot, one in resource mode, one with little disk, devices that two
+# nodes have, groups that fall back in a circle, a template with shared layers, and one that is suspended.
 CORNERS = """
 seed: 5
 clock: {mode: manual}
@@ -41,37 +41,34 @@ scripts:
 
 
 def controller_of(text: str, **options: object) -> Controller:
-    """The controller that a scenario in YAML describes, with a manual clock unless an option says otherwise."""
+    """Return the controller of a scenario in YAML, with a manual clock unless ``options`` say otherwise."""
     return Scenario.from_yaml(text).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
 def shipped(name: str, **options: object) -> Controller:
-    """The controller of a scenario that ships, with a manual clock unless an option says otherwise."""
+    """Return the controller of a scenario that ships, with a manual clock unless ``options`` say otherwise."""
     return Scenario.find(name).controller(Options(**{"clock": "manual", **options}))  # type: ignore[arg-type]
 
 
-def put_in_force(controller: Controller, rule: FaultRule) -> None:
-    """Add a rule; one that is applied when it begins is applied now."""
+def add_rule(controller: Controller, rule: FaultRule) -> None:
+    """Add a fault rule; one for the event ``begin`` fires now."""
     controller.faults.add(rule)
     fault_effects.apply_begin_rule(controller, rule)
 
 
 def reload(controller: Controller) -> Controller:
-    """The controller that its dump makes."""
+    """Return the controller that its dump describes."""
     return build(ScenarioSection.load(dump(controller)), Options())
 
 
 def pass_time(controller: Controller, seconds: float) -> None:
-    """Let seconds pass, and everything that is due in them."""
+    """Advance the clock by seconds, and apply all events that are due."""
     controller.clock.advance(round(seconds * SECOND))
     controller.advance()
 
 
 def state_of(controller: Controller) -> dict[str, object]:
-    """All that two controllers must have in common to be equal, as plain comparable data.
-
-    Left out is what tells the past, not the state: the log and the revisions.
-    """
+    """Return the state of a controller as plain data that can be compared, without its log and its revisions."""
     keys = "now seed release license registry timings scripts saved_size id_counters placement_due waiting".split()
     keys += "mac_addresses retries notes".split()
     parts = "nodes templates groups instances distributions save_images".split()
@@ -79,5 +76,10 @@ def state_of(controller: Controller) -> dict[str, object]:
         **{key: getattr(controller, key) for key in keys},
         **{part: list(getattr(controller, part).items()) for part in parts},
         "clock": (controller.clock.now(), controller.clock.mode, controller.clock.speed, controller.clock.step),
-        "queue": controller.queue.live(controller),
+        "queue": controller.queue.current_events(controller),
     }
+
+
+def state_with_rules(controller: Controller) -> dict[str, object]:
+    """Return the state of a controller, and its fault rules with their counters."""
+    return {**state_of(controller), "faults": list(controller.faults), "added": controller.faults.added}

@@ -1,6 +1,6 @@
-"""docs/check.svg: a run of ``mockanka check`` against the simulator, as a terminal shows it.
+"""The picture docs/check.svg: a run of ``mockanka check`` against the simulator, as a terminal shows it.
 
-python -m tests.picture
+``python -m tests.picture`` writes it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ COMMAND = f"mockanka check {URL} --write --template 14.5-arm64 --node mini-01"
 WIDTH = 100
 
 
-def drawn() -> str:
-    """The picture, of a run made now."""
+def draw() -> str:
+    """Return the picture of a run that is made now."""
     simulated = SimulatedController("default")
     ticks = count()
     with ControllerClient(URL, transport=simulated, clock=lambda: next(ticks) * 0.002) as client:
@@ -38,18 +38,18 @@ def drawn() -> str:
     console.print(Text(f"$ {COMMAND}", style="bold"))
     console.print(render_results(results))
     picture = console.export_svg(title="mockanka check", unique_id="check")
-    # A picture fetches nothing: where its font is not installed another of fixed width does.
+    # The picture must load nothing from elsewhere: without its font another one of fixed width is used.
     return re.sub(r"\s*@font-face \{.*?\}\n", "\n", picture, flags=re.DOTALL)
 
 
 def words(picture: str) -> list[str]:
-    """What is to be read in a picture, without times."""
+    """Return the texts in a picture, without times."""
     texts = [
-        unescape(each).replace("\N{NO-BREAK SPACE}", " ").strip()
-        for each in re.findall(r"<text[^>]*>([^<]*)<", picture)
+        unescape(text).replace("\N{NO-BREAK SPACE}", " ").strip()
+        for text in re.findall(r"<text[^>]*>([^<]*)<", picture)
     ]
     return [re.sub(r"\d+\.\d\d s", "... s", text) for text in texts if text]
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(drawn(), "utf-8")
+    PICTURE.write_text(draw(), "utf-8")

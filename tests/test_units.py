@@ -1,11 +1,11 @@
-"""Durations, sizes, bandwidths and moments: what is read, what is refused, and that writing and reading agree."""
+"""Durations, sizes, bandwidths and moments: parsing, refusals, and formatting as the inverse of parsing."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka import units
-from mockanka.units import LATEST, LONGEST, SECOND
+from mockanka.units import MAX_DURATION, MAX_MOMENT, SECOND
 
 EARLIEST = units.parse_moment("0001-01-01T00:00:00Z")
 
@@ -26,32 +26,32 @@ EARLIEST = units.parse_moment("0001-01-01T00:00:00Z")
         ("7ns", 7),
         (" 5s ", 5 * SECOND),
         ("0.000000001s", 1),
-        ("8760000h", LONGEST),
+        ("8760000h", MAX_DURATION),
     ],
 )
 def test_a_duration_is_read_as_go_writes_it(text: str, nanoseconds: int) -> None:
-    """A duration means what Go's parser makes of it, to the nanosecond."""
+    """A duration has the value that Go's parser gives it, to the nanosecond."""
     assert nanoseconds == units.parse_duration(text)
 
 
-def test_a_duration_below_nothing_is_refused() -> None:
+def test_a_negative_duration_is_refused() -> None:
     """Time does not go back."""
-    with pytest.raises(ValueError, match="is less than nothing: time does not go back"):
+    with pytest.raises(ValueError, match="is negative: time does not go back"):
         units.parse_duration("-5s")
 
 
 @pytest.mark.parametrize(
     "text", ["", "s", "20", "20 s", "1d", "5S", ".5s", "1s1", "1e3s", "nan", "infs", "٣s", "5s\n5s", "20sec"]
 )
-def test_what_is_no_duration_is_refused_with_examples(text: str) -> None:
-    """Anything Go would not write is refused, and the refusal shows how it is written."""
+def test_another_text_than_a_duration_is_refused_with_examples(text: str) -> None:
+    """A text that Go would not write is refused, and the message shows how durations are written."""
     with pytest.raises(ValueError, match="is no duration: write it like 20s, 1m30s or 250ms"):
         units.parse_duration(text)
 
 
 @pytest.mark.parametrize("text", ["8760001h", "9" * 40 + "s", "1000000000h", "8760000h1ns"])
 def test_a_duration_beyond_a_thousand_years_is_refused(text: str) -> None:
-    """No duration is longer than a thousand years, of however many parts."""
+    """No duration is longer than a thousand years, whatever its number of parts."""
     with pytest.raises(ValueError, match="is longer than a thousand years"):
         units.parse_duration(text)
 
@@ -71,13 +71,13 @@ def test_a_duration_beyond_a_thousand_years_is_refused(text: str) -> None:
     ],
 )
 def test_a_duration_is_written_as_go_writes_it(nanoseconds: int, text: str) -> None:
-    """A duration is printed as Go's String() prints it."""
+    """A duration is formatted as by Go's String()."""
     assert text == units.format_duration(nanoseconds)
 
 
-@given(st.integers(0, LONGEST))
+@given(st.integers(0, MAX_DURATION))
 def test_every_duration_survives_writing(nanoseconds: int) -> None:
-    """What is written of a duration is read as the same duration."""
+    """A duration that is formatted is parsed as the same duration."""
     assert nanoseconds == units.parse_duration(units.format_duration(nanoseconds))
 
 
@@ -96,20 +96,20 @@ def test_every_duration_survives_writing(nanoseconds: int) -> None:
     ],
 )
 def test_a_size_is_read_with_its_unit(text: str, size: int) -> None:
-    """GB counts by thousands, GiB by 1024, and a bare number is bytes."""
+    """GB counts by thousands, GiB by 1024, and a number without unit is bytes."""
     assert size == units.parse_size(text)
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1GB", "20G", "20GB/s", "1e3", "big", "20 000", "nan"])
-def test_what_is_no_size_is_refused_with_examples(text: str) -> None:
-    """A size of no known unit, or below zero, is refused, and the refusal shows how it is written."""
+def test_another_text_than_a_size_is_refused_with_examples(text: str) -> None:
+    """A size with an unknown unit, or below zero, is refused, and the message shows how sizes are written."""
     with pytest.raises(ValueError, match="is no size: write it like 20GB, 512MiB or a number of bytes"):
         units.parse_size(text)
 
 
 @given(st.integers(0, 10**18))
 def test_every_size_survives_writing(size: int) -> None:
-    """What is written of a size is read as the same size."""
+    """A size that is formatted is parsed as the same size."""
     assert size == units.parse_size(units.format_size(size))
 
 
@@ -118,27 +118,27 @@ def test_every_size_survives_writing(size: int) -> None:
     [("1Gbit/s", 10**9), ("100Mbit/s", 10**8), ("10MB/s", 8 * 10**7), ("1bit/s", 1), ("2.5gbit/s", 25 * 10**8)],
 )
 def test_a_bandwidth_is_read_in_bits_and_in_bytes(text: str, bits: int) -> None:
-    """bit/s are bits, B/s eight times as many."""
+    """A number of bit/s is one of bits; a number of B/s is eight times as many."""
     assert bits == units.parse_bandwidth(text)
 
 
 @pytest.mark.parametrize("text", ["0bit/s", "0Gbit/s", "0.1bit/s", "0B/s"])
-def test_a_bandwidth_of_nothing_is_refused(text: str) -> None:
+def test_a_bandwidth_of_zero_is_refused(text: str) -> None:
     """Nothing would ever arrive at zero bits per second."""
-    with pytest.raises(ValueError, match="a bandwidth is more than nothing"):
+    with pytest.raises(ValueError, match="a bandwidth must be more than zero"):
         units.parse_bandwidth(text)
 
 
 @pytest.mark.parametrize("text", ["", "1Gbit", "10MB", "1000", "-1Gbit/s", "1Gibit/s", "fast"])
-def test_what_is_no_bandwidth_is_refused_with_examples(text: str) -> None:
-    """A bandwidth of no known unit is refused, and the refusal shows how it is written."""
+def test_another_text_than_a_bandwidth_is_refused_with_examples(text: str) -> None:
+    """A bandwidth with an unknown unit is refused, and the message shows how bandwidths are written."""
     with pytest.raises(ValueError, match="is no bandwidth: write it like 1Gbit/s, 100Mbit/s or 10MB/s"):
         units.parse_bandwidth(text)
 
 
 @given(st.integers(1, 10**15))
 def test_every_bandwidth_survives_writing(bits: int) -> None:
-    """What is written of a bandwidth is read as the same bandwidth."""
+    """A bandwidth that is formatted is parsed as the same bandwidth."""
     assert bits == units.parse_bandwidth(units.format_bandwidth(bits))
 
 
@@ -150,11 +150,11 @@ def test_every_bandwidth_survives_writing(bits: int) -> None:
         ("1970-01-01t00:00:00.000000001Z", 1),
         ("1970-01-01T02:00:00+02:00", 0),
         ("1969-12-31T23:59:59.5Z", -SECOND // 2),
-        ("9999-12-31T23:59:59Z", LATEST),
+        ("9999-12-31T23:59:59Z", MAX_MOMENT),
     ],
 )
 def test_a_moment_is_read_to_the_nanosecond(text: str, nanoseconds: int) -> None:
-    """An RFC 3339 time in any zone is nanoseconds since 1970."""
+    """An RFC 3339 time of any zone is parsed as nanoseconds since 1970."""
     assert nanoseconds == units.parse_moment(text)
 
 
@@ -174,15 +174,15 @@ def test_a_moment_is_read_to_the_nanosecond(text: str, nanoseconds: int) -> None
         "٢٠٢٤-01-01T00:00:00Z",
     ],
 )
-def test_what_is_no_moment_is_refused(text: str) -> None:
+def test_another_text_than_a_moment_is_refused(text: str) -> None:
     """A time without a zone, or one that no calendar has, is refused."""
     with pytest.raises(ValueError, match="is no moment: "):
         units.parse_moment(text)
 
 
-@given(st.integers(EARLIEST, LATEST))
+@given(st.integers(EARLIEST, MAX_MOMENT))
 def test_every_moment_survives_writing(nanoseconds: int) -> None:
-    """What is written of a moment is read as the same moment."""
+    """A moment that is formatted is parsed as the same moment."""
     assert nanoseconds == units.parse_moment(units.format_moment(nanoseconds))
 
 
@@ -193,15 +193,15 @@ def test_every_moment_survives_writing(nanoseconds: int) -> None:
         (1_500_000_000, "1970-01-01T00:00:01.5Z"),
         (10, "1970-01-01T00:00:00.00000001Z"),
         (EARLIEST, "0001-01-01T00:00:00Z"),
-        (LATEST * 2, "9999-12-31T23:59:59Z"),
+        (MAX_MOMENT * 2, "9999-12-31T23:59:59Z"),
     ],
 )
 def test_a_moment_is_written_as_go_writes_it(nanoseconds: int, text: str) -> None:
-    """A moment is printed in UTC without trailing zeros; what comes after the year 9999 is its last second."""
+    """A moment is formatted in UTC without trailing zeros; later moments than the year 9999 are its last second."""
     assert text == units.format_moment(nanoseconds)
 
 
 @pytest.mark.parametrize(("megabytes", "text"), [(4096, "4G"), (2500, "2500M"), (1, "1M"), (0, "0G")])
 def test_ram_is_written_in_whole_units(megabytes: int, text: str) -> None:
-    """RAM is printed in GB where it is a whole number of them, else in MB."""
+    """RAM is formatted in GB if it is a whole number of them, else in MB."""
     assert text == units.format_ram(megabytes)

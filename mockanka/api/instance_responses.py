@@ -10,7 +10,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 from mockanka.core.vms import PortForward, Vm
 from mockanka.units import MICROSECOND, SECOND, format_moment, format_ram
 
@@ -81,7 +81,7 @@ VM_FIELDS: FieldTable[InstanceVm] = FieldTable(
 def _tag(controller: Controller, instance: Instance) -> object:
     # Before 1.24.1 the tag is there only if the request had one (controller-facts A1).
     if instance.request.tag or controller.release.has("tag-filled-in"):
-        return omit_empty(version_of(controller, instance.ref).tag)
+        return omit_empty(get_version(controller, instance.ref).tag)
     return OMIT
 
 

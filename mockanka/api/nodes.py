@@ -89,7 +89,7 @@ def _templates(controller: Controller, node: Node) -> list[dict[str, str]]:
         {
             "uuid": ref.template_id,
             "name": controller.templates[ref.template_id].name,
-            "tag": templates.version_of(controller, ref).tag,
+            "tag": templates.get_version(controller, ref).tag,
         }
         for ref in node.cached
     ]

@@ -113,7 +113,7 @@ def template_routes(controller: Controller) -> Blueprint:
         table = TEMPLATE_ITEM_FIELDS
         if controller.release.has("registry-v1-listing") and query_parameter("apiVer") == "v1":
             table = V1_TEMPLATE_ITEM_FIELDS
-        return success([table.render(controller, template) for template in templates.listed_templates(controller)])
+        return success([table.render(controller, template) for template in templates.list_templates(controller)])
 
     @routes.operation("deleteTemplate")
     def delete_template() -> Response:

@@ -88,7 +88,7 @@ def _run_check(options: CheckOptions) -> int:
 
 
 def run_recording_check(har: Path, release: Release | None, junit: Path | None, data: Path | None) -> int:
-    """Check a recording, print and write the results, and return the exit status. NoRecording if it is not one."""
+    """Check a recording, print and write the results, and return the exit status. InvalidHar if it is not one."""
     return _finish(check_recording(har, release), Console(stderr=True), junit, data)
 
 

@@ -23,7 +23,7 @@ ProgressCallback = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class CheckPlan:
-    """What to check. Without a target only GETs are sent; without a release that of the status is used."""
+    """Settings of checks. Without a target only GETs are sent; without a release that of the status is used."""
 
     release: Release | None = None
     target: WriteTarget | None = None

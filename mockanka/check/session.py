@@ -151,7 +151,7 @@ class Session:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether the last request has no response."""
+        """True if the last request has no response."""
         return self._unanswered > 0
 
     def _add_unanswered(self, operation: str, reason: str) -> None:

@@ -1,1 +1,1 @@
-"""The command line, a command a file. Each imports what it needs when it runs, so that starting is quick."""
+"""The command line: one module for each command. A command imports what it needs when it runs: ``--help`` is quick."""

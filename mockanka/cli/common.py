@@ -43,7 +43,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class ReadyFile:
-    """The file whose appearance tells other processes that a server answers. As a context manager it ends removed.
+    """File whose appearance tells other processes that a server answers. As a context manager it is removed at the end.
 
     Without a path nothing is written.
     """
@@ -59,7 +59,7 @@ class ReadyFile:
         return text
 
     def remove(self) -> None:
-        """Remove the file, also one of an earlier server: who waits for the file must not find that one."""
+        """Remove the file, also that of an earlier server: a process that waits for the file must not find that one."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 

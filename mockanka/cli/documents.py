@@ -23,7 +23,7 @@ from mockanka.core.release import DEFAULT_RELEASE, Release
 def openapi_command(release: Release, control: bool) -> None:
     """Print the contract of a release, an OpenAPI 3.1 document."""
     if control:
-        click.echo(resources.find("openapi/control.yaml").read_text("utf-8"), nl=False)
+        click.echo(resources.find_resource("openapi/control.yaml").read_text("utf-8"), nl=False)
         return
     from mockanka.contract import document
 
@@ -34,7 +34,7 @@ def openapi_command(release: Release, control: bool) -> None:
 
 @click.command("releases")
 def releases_command() -> None:
-    """Print what came with which release, as a page of Markdown."""
+    """Print what changed with which release, as a Markdown page."""
     from mockanka.contract.releases_page import render_releases_page
 
     click.echo(render_releases_page(), nl=False)
@@ -42,7 +42,7 @@ def releases_command() -> None:
 
 @click.command("fidelity")
 def fidelity_command() -> None:
-    """Print how each thing in the contract is known, as a page of Markdown."""
+    """Print the evidence for each item of the contract, as a Markdown page."""
     from mockanka.contract.fidelity_page import render_fidelity_page
 
     click.echo(render_fidelity_page(), nl=False)

@@ -51,14 +51,14 @@ def read_seconds(ctx: click.Context, param: click.Parameter, value: str | None) 
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
     if not 0 < seconds < math.inf:
-        raise click.BadParameter(f"{value} is no time: give one like 10s", ctx, param)
+        raise click.BadParameter(f"{value} is no time: write it like 10s", ctx, param)
     return seconds
 
 
 def read_speed(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
     """Read the speed of a clock, a finite number."""
     if value is not None and not math.isfinite(value):
-        raise click.BadParameter(f"{value} is no speed: give a number like 60", ctx, param)
+        raise click.BadParameter(f"{value} is no speed: write it like 60", ctx, param)
     return value
 
 
@@ -146,7 +146,7 @@ def serving_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Header(_HeaderType):
-    """A header, ``NAME: VALUE``. In the environment, several are separated by line ends."""
+    """A header, ``NAME: VALUE``. In the environment, several headers are separated by line ends."""
 
     name = "'NAME: VALUE'"
     envvar_list_splitter = "\n"
@@ -163,9 +163,9 @@ class _Header(_HeaderType):
 def connection_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of all commands that connect to a controller."""
     options = [
-        click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token; better set than typed."),
+        click.option("--token", envvar="MOCKANKA_TOKEN", help="Root token; better set in the environment."),
         click.option(
-            "--cert", type=FILE, envvar="MOCKANKA_CERT", help="Client certificate in PEM, with its key or not."
+            "--cert", type=FILE, envvar="MOCKANKA_CERT", help="Client certificate in PEM, with or without its key."
         ),
         click.option("--key", type=FILE, envvar="MOCKANKA_KEY", help="Key of the client certificate."),
         click.option(

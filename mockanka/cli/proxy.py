@@ -1,4 +1,4 @@
-"""``mockanka proxy``: traffic to a controller forwarded, checked and recorded."""
+"""``mockanka proxy``: forwards traffic to a controller, checks it and records it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from mockanka.core.release import Release
 @click.argument("target_url", envvar="MOCKANKA_TARGET_URL")
 @port_option(8091)
 @click.option("--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on.")
-@click.option("--har", type=FILE, envvar="MOCKANKA_HAR", help="File to record the whole traffic in, as HAR 1.2.")
+@click.option("--har", type=FILE, envvar="MOCKANKA_HAR", help="File to record all traffic in, as HAR 1.2.")
 @click.option(
     "--keep-secrets",
     is_flag=True,
     envvar="MOCKANKA_KEEP_SECRETS",
-    help="Record cookies, tokens and the like; else such headers say redacted.",
+    help="Record cookies, tokens and the like; without it such headers are redacted.",
 )
 @click.option(
     "--release",
     metavar="RELEASE",
     callback=read_release,
     envvar="MOCKANKA_RELEASE",
-    help="Release to judge by.  [default: what the target's status says]",
+    help="Release to check against.  [default: taken from the target's status]",
 )
 @click.option(
     "--annotate",
     is_flag=True,
     envvar="MOCKANKA_ANNOTATE",
-    help="Name what is wrong in a header of the answer, x-mockanka-violations. Answers are held back until judged.",
+    help="Name violations in a response header, x-mockanka-violations. Responses are held back until checked.",
 )
 @click.option("--ready-file", type=FILE, envvar="MOCKANKA_READY_FILE", help="File to write the ready line to as well.")
 @connection_options
@@ -51,14 +51,16 @@ def proxy_command(
     ready_file: Path | None,
     **options: Any,
 ) -> None:
-    """Pass traffic on to a controller as it comes, and judge it on the side, until SIGINT or SIGTERM.
+    """Forward traffic to a controller unchanged, and check it, until SIGINT or SIGTERM.
 
-    What client and controller do wrong is told on standard error, by GET /_mock/report, and in the recording, which
-    mockanka check --har judges again later. Once clients get in, one line of JSON with the URL and the process id is
-    printed on standard output.
+    Violations by the client and by the controller are reported on standard error, by GET /_mock/report, and in the
+    recording, which mockanka check --har can check again later. Once clients can connect, one line of JSON with the
+    URL and the process id is printed on standard output.
     """
-    from mockanka.proxy import proxy as passing
-    from mockanka.recording import har as recording
+    from mockanka.proxy.proxy import Proxy, run_proxy
+    from mockanka.proxy.recorder import Recorder
+    from mockanka.proxy.target import ReleaseLookup, parse_target
+    from mockanka.recording.har import HarWriter
     from mockanka.remote.client import ControllerError
     from mockanka.serving import url_of
 
@@ -68,29 +70,29 @@ def proxy_command(
     ReadyFile(ready_file).remove()
     try:
         connection = take_connection(options)
-        target = passing.target_of(target_url, connection)
-        asking = passing.Asking(target, connection, _log)
-        known = release or asking.now()
+        target = parse_target(target_url, connection)
+        lookup = ReleaseLookup(target, connection, _log)
+        known_release = release or lookup.get_if_reachable()
     except ControllerError as error:
         exit_with_error(str(error))
     listening = bind_or_exit(host, port)
     try:
-        writer = None if har is None else recording.Writer(har, target.base, keep_secrets)
+        writer = None if har is None else HarWriter(har, target.base_url, keep_secrets)
     except OSError as error:
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
-    book = passing.Book(target.base, known or asking.later, _log, writer)
+    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:
 
         def ready() -> None:
             click.echo(announcement.write({"url": url, "pid": os.getpid()}))
-            _log(f"passes on to {target.base}" + (f", release {known}" if known else ""))
+            _log(f"passes on to {target.base_url}" + (f", release {known_release}" if known_release else ""))
 
-        report = passing.run(passing.Proxy(target, book, annotate, _log), listening, ready)
+        report = run_proxy(Proxy(target, recorder, annotate, _log), listening, ready)
     _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
-    sys.exit(2 if book.failed else 0)
+    sys.exit(2 if recorder.error else 0)
 
 
 def _log(text: str) -> None:

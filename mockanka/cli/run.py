@@ -1,4 +1,4 @@
-"""``mockanka run``: a command with a controller of its own."""
+"""``mockanka run``: runs a command with a controller of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import click
 from mockanka.cli.common import ReadyFile, bind_or_exit, prepare_simulator, print_greeting
 from mockanka.cli.options import port_option, read_finding_kinds, serving_options
 
-MISSING_COMMAND = "the command to run stands behind --: mockanka run default -- go test ./..."
+MISSING_COMMAND = "the command to run goes after --: mockanka run default -- go test ./..."
 
 
 class _CommandAfterDashes(click.Command):
-    """A command whose own arguments end at ``--``; the rest is the command to run, in ``ctx.obj``."""
+    """A click command whose own arguments end at ``--``; the rest, the command to run, is in ``ctx.obj``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own, command = args, []
@@ -50,7 +50,7 @@ class _CommandAfterDashes(click.Command):
     metavar="FINDINGS",
     callback=read_finding_kinds,
     envvar="MOCKANKA_STRICT_ON",
-    help="Be strict on these alone, such as leaks,hammering.",
+    help="Be strict about these findings only, such as leaks,hammering.",
 )
 @serving_options
 @click.pass_context
@@ -65,11 +65,11 @@ def run_command(
     ready_file: Path | None,
     **options: Any,
 ) -> None:
-    """Run a command against a controller of its own, and end with its status.
+    """Run a command with a controller of its own, and end with the command's status.
 
-    The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which answers also
-    while a fault has the first refuse connections. What the client did wrong, before every reset and after, is
-    printed on standard error at the end.
+    The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which also answers
+    while a fault makes the first refuse connections. At the end a report of what the client did wrong, before and
+    after every reset, is printed on standard error.
     """
     from mockanka.server.run_command import run_with_simulator
     from mockanka.simulator.client_report import FINDING_KINDS, Report
@@ -96,8 +96,8 @@ def run_command(
     kinds = strict_on if strict_on is not None else list(FINDING_KINDS) if strict else []
     findings = report.of_kinds(kinds)
     if status == 0 and findings:
-        named = ", ".join(dict.fromkeys(finding.kind for finding in findings))
-        click.echo(f"mockanka: the command succeeded; ends with 1 for {named}", err=True)
+        found_kinds = ", ".join(dict.fromkeys(finding.kind for finding in findings))
+        click.echo(f"mockanka: the command succeeded; ends with 1 for {found_kinds}", err=True)
         status = 1
     sys.exit(status)
 
@@ -109,7 +109,7 @@ def _command_of(ctx: click.Context) -> list[str]:
         raise click.UsageError(MISSING_COMMAND, ctx)
     if shutil.which(command[0]) is None:
         exists = Path(command[0]).exists()
-        why = "it is not executable" if exists else "there is no such command"
-        click.echo(f"cannot run {command[0]}: {why}", err=True)
+        reason = "it is not executable" if exists else "there is no such command"
+        click.echo(f"cannot run {command[0]}: {reason}", err=True)
         sys.exit(126 if exists else 127)
     return command

@@ -1,4 +1,4 @@
-"""``mockanka scenario``: the scenarios that ship, and checks of others."""
+"""``mockanka scenario``: shows the scenarios that ship, and checks others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mockanka.cli.common import exit_with_error
 
 @click.group("scenario")
 def scenario_group() -> None:
-    """Look at the scenarios that ship, and check your own."""
+    """Show the scenarios that ship, and check your own."""
 
 
 @scenario_group.command("list")
@@ -22,8 +22,8 @@ def list_command() -> None:
     from mockanka.scenario import shipped
 
     for name in shipped():
-        first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
-        click.echo(f"{name:<13} {first.removeprefix('# ')}")
+        first_line = resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+        click.echo(f"{name:<13} {first_line.removeprefix('# ')}")
 
 
 @scenario_group.command("show")
@@ -35,19 +35,19 @@ def show_command(name: str) -> None:
 
     if name not in shipped():
         exit_with_error(str(ScenarioError([f"no scenario {name!r} ships: {nearest(name, shipped())}"])))
-    click.echo(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
+    click.echo(resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8"), nl=False)
 
 
 @scenario_group.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 def validate_command(files: tuple[str, ...]) -> None:
-    """Check scenarios. Ends with status 2 if any is broken.
+    """Check scenarios. Ends with status 2 if any is invalid.
 
-    Every wrong key and value is named; where there is none, the first thing that does not fit together.
+    Every wrong key and value is named; if there is none, the first part that does not fit the rest.
     """
     from mockanka.scenario import Scenario, ScenarioError
 
-    broken = False
+    has_errors = False
     for name in files:
         try:
             notes = Scenario.find(name).controller().notes
@@ -55,9 +55,9 @@ def validate_command(files: tuple[str, ...]) -> None:
             for note in notes:
                 click.echo(f"{name}: {note}", err=True)
         except ScenarioError as error:
-            broken = True
+            has_errors = True
             click.echo(str(error), err=True)
-    sys.exit(2 if broken else 0)
+    sys.exit(2 if has_errors else 0)
 
 
 @scenario_group.command("schema")

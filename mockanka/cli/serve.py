@@ -1,4 +1,4 @@
-"""``mockanka serve``: a controller until a signal."""
+"""``mockanka serve``: serves a controller until a signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mockanka.cli.options import port_option, serving_options
     "--control-port",
     type=click.IntRange(0, 65535),
     envvar="MOCKANKA_CONTROL_PORT",
-    help="A second port, which answers also while a fault has the first refuse connections.",
+    help="A second port, which also answers while a fault makes the first refuse connections.",
 )
 @serving_options
 def serve_command(
@@ -33,7 +33,7 @@ def serve_command(
     from mockanka.server import http_server
 
     if control_port and control_port == port:
-        exit_with_error("--control-port: must be another than --port")
+        exit_with_error("--control-port: must differ from --port")
     simulator = prepare_simulator(scenario, host, ready_file, options)
     ports = [port] if control_port is None else [port, control_port]
     listening = [bind_or_exit(host, number) for number in ports]

@@ -1,4 +1,4 @@
-"""``mockanka snapshot``: a real controller written as a scenario."""
+"""``mockanka snapshot``: writes a real controller as a scenario."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ STDOUT = Path("-")
     show_default=True,
     help="File to write; - is standard output.",
 )
-@click.option("--redact", is_flag=True, help="Replace names, addresses and ids; what was equal stays equal.")
+@click.option("--redact", is_flag=True, help="Replace names, addresses and ids; equal values stay equal.")
 @click.option(
     "--release",
     metavar="RELEASE",
     callback=read_release,
-    help="Release that the controller is of.  [default: what its status tells]",
+    help="Release of the controller.  [default: taken from its status]",
 )
 @connection_options
 @duration_option("--timeout", "10s", "How long one request may take.")
-@duration_option("--limit", "5m", "How long the whole may take.")
+@duration_option("--limit", "5m", "How long the whole snapshot may take.")
 def snapshot_command(
     url: str, output: Path, redact: bool, release: Release | None, timeout: float, limit: float, **options: Any
 ) -> None:
     """Read a real controller and write it as a scenario.
 
-    Nothing but GETs is sent. What the controller does not tell stands in the scenario as a comment. The file is written
-    whole, or not at all: ends with 2 then.
+    Only GETs are sent. What the controller does not report is noted in the scenario as a comment. The file is written
+    completely, or not at all: then the command ends with status 2.
     """
     connection = take_connection(options)
     folder = output.absolute().parent
     if not folder.is_dir():
         _exit(f"there is no folder {folder}")
     from mockanka.remote.client import ControllerClient, ControllerError
-    from mockanka.snapshot import snapshot
+    from mockanka.snapshot.scenario_file import take_snapshot
 
     try:
-        with ControllerClient(url, connection, timeout=timeout, limit=limit) as remote:
-            text = snapshot(remote, release, redact)
+        with ControllerClient(url, connection, timeout=timeout, limit=limit) as client:
+            text = take_snapshot(client, release, redact)
     except ControllerError as error:
         _exit(str(error))
     except KeyboardInterrupt:
@@ -63,7 +63,7 @@ def snapshot_command(
         write_atomically(output, text)
     except OSError as error:
         _exit(f"{output} cannot be written: {error.strerror}")
-    click.echo(f"{output} is written: mockanka serve {output} makes a controller of it", err=True)
+    click.echo(f"{output} is written: serve it with mockanka serve {output}", err=True)
 
 
 def _exit(reason: str) -> NoReturn:

@@ -52,7 +52,7 @@ class Violation:
 
     @property
     def fails(self) -> bool:
-        """Whether it is more than a note."""
+        """True if it is more than a note."""
         return self.level is not Level.NOTE
 
     def __str__(self) -> str:

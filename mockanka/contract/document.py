@@ -25,7 +25,7 @@ _LITERAL_KEYWORDS = ("value", "example", "default", "const")
 
 def load_document() -> dict[str, Any]:
     """Load the document of all releases, with its marks."""
-    text = resources.find("openapi/controller.yaml").read_text("utf-8")
+    text = resources.find_resource("openapi/controller.yaml").read_text("utf-8")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document: dict[str, Any] = yaml.load(text, loader)
     return document

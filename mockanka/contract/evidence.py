@@ -42,7 +42,7 @@ class Evidence(NamedTuple):
 
     @property
     def is_partly_guess(self) -> bool:
-        """Whether there is better evidence for the part itself, but some of its description is a guess."""
+        """True if there is better evidence for the part itself, but some of its description is a guess."""
         return GUESS_GRADE in self.grades[1:]
 
     @property

@@ -71,7 +71,7 @@ class Exchange:
 
     @property
     def succeeded(self) -> bool:
-        """Whether the status in the envelope is OK."""
+        """True if the status in the envelope is OK."""
         return self.envelope is not None and self.envelope.get("status") == "OK"
 
     @property

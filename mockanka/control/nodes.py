@@ -8,7 +8,7 @@ from flask import Flask
 
 from mockanka import units
 from mockanka.control.problems import Problem, read_object_body
-from mockanka.core import fault_effects
+from mockanka.core import nodes
 from mockanka.core.errors import NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
 from mockanka.core.nodes import Node
@@ -37,7 +37,7 @@ def add_node_routes(app: Flask, simulator: Simulator) -> None:
         if state not in NODE_OVERRIDES:
             raise Problem(404, f"a node cannot be made {state!r}: {nearest(state, list(NODE_OVERRIDES))}")
         try:
-            node = fault_effects.node_by_id_or_name(controller, node_id)
+            node = nodes.find_node_by_id_or_name(controller, node_id)
             simulator.override_node(node.id, state, options.get("at_once", False))
         except NoSuchNode:
             names = [node.name for node in controller.nodes.values()]

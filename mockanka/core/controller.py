@@ -1,4 +1,4 @@
-"""The controller: its entities, its time, and what is due."""
+"""The simulated controller: its entities, its time, and the queue of its events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_FORGOTTEN = 1_000
 
 
 class Checkpoint(NamedTuple):
-    """A controller at one moment, to go back to: its pickled state, and how many lines had been logged."""
+    """A state of the controller to restore: pickled, and how many entries its log had."""
 
     state: bytes
     log_count: int
@@ -38,9 +38,9 @@ class Checkpoint(NamedTuple):
 
 @dataclass(eq=False)
 class Controller:
-    """One simulated controller with all its nodes. Nothing in it moves but by ``advance`` and operations.
+    """A simulated controller with its nodes, changed by ``advance`` and by operations only.
 
-    ``now`` is the time of whatever is happening: while an event happens, the time it was due.
+    ``now`` is the simulated time in nanoseconds: while an event is applied, the time at which it was due.
     """
 
     clock: Clock
@@ -51,11 +51,11 @@ class Controller:
     timings: Timings = field(default_factory=Timings)
     scripts: tuple[ScriptRule, ...] = ()
     saved_size: int = 2 * GB
-    """About how many bytes a saved image adds to its template."""
+    """The bytes that a saved image adds to its template, give or take 10 %."""
     mac_addresses: int = 0
-    """How many MAC addresses it has to hand out; with none it leaves them to the nodes."""
+    """How many MAC addresses the controller can assign; with 0 the nodes choose them."""
     retries: int = 0
-    """How many nodes may fail to start an instance before it is Error."""
+    """How often an instance that failed to start is tried again before it is in Error."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
@@ -65,47 +65,48 @@ class Controller:
     save_images: dict[str, SaveImage] = field(default_factory=dict)
 
     id_counters: dict[str, int] = field(default_factory=dict)
-    """How many ids of each kind were made."""
+    """How many ids of each kind have been made."""
     placement_due: bool = False
-    """Whether something changed that may let a waiting instance find a node."""
+    """True if something has changed since the last placement that may let a waiting instance find a node."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
-    """The instances that want a node: priority, number, id; in this order they get one."""
+    """The instances that wait for a node, in order of placement: priority, number and id of each."""
     faults: FaultRules = field(default_factory=FaultRules)
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
     log: EventLog = field(default_factory=EventLog)
     notes: tuple[str, ...] = ()
-    """What of its scenario it could not take over, because its release does not know it."""
+    """Remarks on what was left out of its scenario because its release does not have it."""
     revision: int = 0
-    """Grows with every change of an instance, and never goes back, not even by a reset."""
+    """Grows with every change of an instance, and never shrinks, not even by a reset."""
     now: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.now = self.clock.now()
 
     def advance(self) -> None:
-        """Live through everything that is due by now, each thing at its own time."""
-        self._live_until(self.clock.now())
+        """Apply all events that are due by the clock's time, each at its own time."""
+        self._advance_to(self.clock.now())
 
     def schedule(self, at: int, event: Event) -> None:
+        """Put an event into the queue, due at a time in nanoseconds."""
         self.queue.put(at, event)
 
     def next_due(self) -> int | None:
-        """When the next thing happens that changes anything; None if nothing is on its way."""
+        """Return when the next change happens: an event that is not deferred, or a placement; None if none will."""
         if self.placement_due and self.waiting:
             return self.now
         return self.queue.next_active(self)
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on its way any more to Started, Error, Terminated or done without new capacity."""
+        """True if nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
         return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
 
-    def _live_until(self, target: int) -> None:
+    def _advance_to(self, target: int) -> None:
         while True:
             due = self.queue.next_due()
             if self.placement_due and (due is None or due > self.now):
-                # Only when all of a moment has happened do the waiting ones look for a node.
+                # After all events of a moment, so that their order does not decide who gets a slot.
                 self.placement_due = False
                 placement.place_waiting_instances(self)
             elif due is not None and due <= target:
@@ -118,7 +119,7 @@ class Controller:
         self.now = max(self.now, target)
 
     def new_id(self, kind: str) -> str:
-        """A new id of a kind, as the controller makes them; one that a scenario has given away is passed over."""
+        """Return a new id for a kind of entity, in the controller's format; ids that a scenario uses are skipped."""
         while True:
             self.id_counters[kind] = self.id_counters.get(kind, 0) + 1
             id = randomness.make_controller_uuid(self.seed, kind, self.id_counters[kind])
@@ -126,21 +127,21 @@ class Controller:
                 return id
 
     def enqueue(self, instance: Instance) -> None:
-        """Put an instance in line for a node."""
+        """Add an instance to those that wait for a node."""
         insort(self.waiting, (instance.request.priority, instance.number, instance.id))
         self.placement_due = True
 
     def dequeue(self, instance: Instance) -> None:
-        """Take an instance out of the line, if it stands there."""
-        place = (instance.request.priority, instance.number, instance.id)
-        index = bisect_left(self.waiting, place)
-        if index < len(self.waiting) and self.waiting[index] == place:
+        """Remove an instance from those that wait for a node, if it is there."""
+        entry = (instance.request.priority, instance.number, instance.id)
+        index = bisect_left(self.waiting, entry)
+        if index < len(self.waiting) and self.waiting[index] == entry:
             del self.waiting[index]
 
     def schedule_effects(
         self, hit: FaultHit, length: int, instance: Instance | None = None, node: Node | None = None
     ) -> None:
-        """Schedule what a fault does beyond the phase of that length that it hit.
+        """Schedule what a fault does beyond the phase that it hit, whose length is in nanoseconds.
 
         A method, because the modules of the entities that call it are imported by ``fault_effects``.
         """
@@ -148,21 +149,22 @@ class Controller:
             fault_effects.schedule_effects(self, hit, length, instance, node)
 
     def mark_changed(self, instance: Instance) -> None:
-        """Give the instance a new revision: what is shown of it may have changed."""
+        """Give the instance a new revision, because its answers may have changed."""
         self.revision += 1
         instance.revision = self.revision
 
     def record(self, what: str, subject: str, **detail: object) -> None:
+        """Log that something happened now to a subject, which is an id as a rule."""
         self.log.add(self.now, what, subject, **detail)
 
     def checkpoint(self) -> Checkpoint:
-        """Return all that the future depends on, to go back to; the log and forgotten instances are left out."""
+        """Return a checkpoint of all that the future depends on: not of the log and the forgotten instances."""
         past = ("log", "forgotten")
         state = pickle.dumps({key: value for key, value in self.__dict__.items() if key not in past})
         return Checkpoint(state, self.log.count)
 
     def restore_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Go back to a checkpoint of this controller; revisions go on."""
+        """Restore a checkpoint of this controller. Revisions continue, so that no kept answer looks current."""
         revision = self.revision
         self.__dict__.update(pickle.loads(checkpoint.state))
         self.revision = revision + 1
@@ -173,7 +175,7 @@ class Controller:
             self.mark_changed(instance)
 
     def replace_with(self, other: Controller) -> None:
-        """Turn into another controller on the spot; who holds this one holds the other from now on."""
+        """Take over the whole state of another controller. Revisions continue, as in ``restore_checkpoint``."""
         revision = self.revision
         self.__dict__.update(other.__dict__)
         self.revision = revision + 1

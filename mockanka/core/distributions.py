@@ -1,4 +1,4 @@
-"""Distributions: templates sent to nodes ahead of time (controller-facts A15, A16, C11)."""
+"""Distributions: templates that nodes pull ahead of time (controller-facts A15, A16, C11)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryStage(StrEnum):
-    """How far a delivery has come; the wire shows only whether it is done, and its progress."""
+    """The stages of a delivery. The API shows only whether it is done, its progress and its error."""
 
     SENT = "sent"
     PULLING = "pulling"
@@ -34,19 +34,19 @@ class DeliveryStage(StrEnum):
 
 @dataclass
 class Delivery:
-    """What one node makes of a distribution. ``until`` is when its stage ends."""
+    """The part of a distribution that goes to one node. ``until`` is when its stage ends."""
 
     stage: DeliveryStage
     until: int | None
     progress_made: float = 0.0
     error: str = ""
     planned_end: PlannedEnd | None = None
-    """How its pull will fail."""
+    """How its pull is going to fail."""
 
 
 @dataclass
 class Distribution:
-    """A request to put a version on some nodes, and what became of it on each."""
+    """A request to put a version on nodes, with a delivery for each by the node's id."""
 
     id: str
     requested: int
@@ -54,15 +54,17 @@ class Distribution:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
 
     def progress(self, controller: Controller, node_id: str) -> float:
-        """0 to 1: the node's pull while it lasts, its last value ever after."""
+        """Return the progress on a node, 0 to 1: that of its pull, and the last value after it."""
         delivery = self.deliveries[node_id]
         node = controller.nodes.get(node_id)
-        running = node.pulls.get(self.ref) if node and delivery.stage is DeliveryStage.PULLING else None
-        return running.progress(node.last_contact(controller.now)) if running and node else delivery.progress_made
+        pull = node.pulls.get(self.ref) if node and delivery.stage is DeliveryStage.PULLING else None
+        return pull.progress(node.last_contact(controller.now)) if pull and node else delivery.progress_made
 
 
 @dataclass(frozen=True, slots=True)
 class _DeliveryEvent(NodeEvent):
+    """The end of a stage of a delivery, reported by its node."""
+
     distribution_id: str
     node_id: str
     stage: DeliveryStage
@@ -77,43 +79,44 @@ class _DeliveryEvent(NodeEvent):
         self.apply_to(controller, distribution, distribution.deliveries[self.node_id])
 
     def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
+        """Do what ``apply`` does, to the delivery."""
         raise NotImplementedError
 
 
 class DeliveryTaken(_DeliveryEvent):
-    """The node takes its task and begins to pull, unless it has everything."""
+    """The node takes its task, and begins to pull unless it has the version already."""
 
     kind: ClassVar = "delivery_taken"
 
     def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
         node = controller.nodes[self.node_id]
-        if not pulls.is_cached(controller, node, distribution.ref) and not templates.in_registry(
+        if not pulls.is_cached(controller, node, distribution.ref) and not templates.is_in_registry(
             controller, distribution.ref
         ):
-            _fail(controller, distribution, self.node_id, str(NoSuchTemplate()))
+            _fail_delivery(controller, distribution, self.node_id, str(NoSuchTemplate()))
             return
-        blow = apply_rules(controller, "distribute", None, node, distribution.ref)
-        under_way = distribution.ref in node.pulls or pulls.is_cached(controller, node, distribution.ref)
-        if under_way and blow.do.fail is not None:  # the fault finds no pull of its own to break
-            _fail(controller, distribution, self.node_id, blow.do.fail)
+        hit = apply_rules(controller, "distribute", None, node, distribution.ref)
+        needs_no_pull = distribution.ref in node.pulls or pulls.is_cached(controller, node, distribution.ref)
+        if needs_no_pull and hit.action.fail is not None:
+            _fail_delivery(controller, distribution, self.node_id, hit.action.fail)
             return
         try:
-            running = pulls.begin_pull(controller, node, distribution.ref, None, blow if blow.rule_id else None)
-        except (NodeDiskFull, RegistryDown) as refused:
-            _fail(controller, distribution, self.node_id, str(refused))
+            pull = pulls.begin_pull(controller, node, distribution.ref, None, hit if hit.rule_id else None)
+        except (NodeDiskFull, RegistryDown) as refusal:
+            _fail_delivery(controller, distribution, self.node_id, str(refusal))
             return
         delivery.stage = DeliveryStage.PULLING
-        _follow_pull(controller, distribution, self.node_id, running)
+        _schedule_pull_end(controller, distribution, self.node_id, pull)
 
 
-def _follow_pull(controller: Controller, distribution: Distribution, node_id: str, running: Pull | None) -> None:
-    """The delivery waits for a pull of its node, and shares its fate."""
+def _schedule_pull_end(controller: Controller, distribution: Distribution, node_id: str, pull: Pull | None) -> None:
+    """End the delivery when the node's pull ends, and in the same way; now, if there is nothing to pull."""
     delivery = distribution.deliveries[node_id]
     delivery.planned_end, delivery.until = None, controller.now
-    if running is not None:
-        delivery.until = running.expected_end
-        if (failure := running.failure) is not None:
-            delivery.planned_end = PlannedEnd("fail", failure.message, running.progress(failure.at))
+    if pull is not None:
+        delivery.until = pull.expected_end
+        if (failure := pull.failure) is not None:
+            delivery.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
     if delivery.until is not None:
         controller.schedule(
             delivery.until, DeliveryEnded(distribution.id, node_id, DeliveryStage.PULLING, delivery.until)
@@ -121,16 +124,16 @@ def _follow_pull(controller: Controller, distribution: Distribution, node_id: st
 
 
 def reschedule_pulling_deliveries(controller: Controller, node: Node, ref: VersionRef) -> None:
-    """A pull of the node goes another way than it was going to; so do the deliveries that wait for it."""
+    """Reschedule the deliveries that wait for a pull of the node whose end has changed."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
         if delivery is not None and delivery.stage is DeliveryStage.PULLING and distribution.ref == ref:
-            _follow_pull(controller, distribution, node.id, node.pulls[ref])
+            _schedule_pull_end(controller, distribution, node.id, node.pulls[ref])
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEnded(_DeliveryEvent):
-    """The node has it all, or its pull has failed."""
+    """The node has the whole version, or its pull has failed."""
 
     kind: ClassVar = "delivery_ended"
 
@@ -139,13 +142,13 @@ class DeliveryEnded(_DeliveryEvent):
     def is_current(self, controller: Controller) -> bool:
         if not _DeliveryEvent.is_current(self, controller):
             return False
-        # The pull may have been broken off, or held and let go, since this was put in the queue.
+        # The end of the pull may have changed since this event was scheduled.
         return controller.distributions[self.distribution_id].deliveries[self.node_id].until == self.until
 
     def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
         if delivery.planned_end is not None:
             delivery.progress_made = delivery.planned_end.progress
-            _fail(controller, distribution, self.node_id, delivery.planned_end.message)
+            _fail_delivery(controller, distribution, self.node_id, delivery.planned_end.message)
             return
         delivery.stage = DeliveryStage.DONE
         delivery.until = None
@@ -153,8 +156,8 @@ class DeliveryEnded(_DeliveryEvent):
         controller.record("distribution", distribution.id, node=self.node_id, stage=DeliveryStage.DONE.value)
 
 
-def delivery_stage_end(distribution: Distribution, node_id: str) -> NodeEvent:
-    """The event that ends the stage a delivery is in."""
+def delivery_stage_end_event(distribution: Distribution, node_id: str) -> NodeEvent:
+    """Return the event that ends the stage of a delivery."""
     delivery = distribution.deliveries[node_id]
     if delivery.stage is DeliveryStage.SENT:
         return DeliveryTaken(distribution.id, node_id, delivery.stage)
@@ -169,12 +172,13 @@ def create_distribution(
     node_ids: Sequence[str] = (),
     group_id: str | None = None,
 ) -> Distribution:
-    """Send a version to the named nodes and those of the group; to all nodes, if neither is given.
+    """Send a version to the nodes with those ids and those of a group, or to all nodes if neither is named.
 
-    Every node it goes to is in the answer from the start (controller-facts A16). All nodes means those that are
-    not Offline, before 1.33 not Unhealthy and before 1.37 not in Drain Mode either; nodes asked for by name get their
-    task in any case, and take it when they are back. The real controller gives up some time (since 1.6), nobody says
-    when; here it never does.
+    Raises NoSuchTemplate, NoSuchTag, NoSuchVersion, NoSuchNode, NoSuchGroup, NeedsLicense or RegistryDown. The
+    distribution has a delivery for each of the nodes from the start (controller-facts A16). Nodes in a group, and all
+    nodes, means those that are not Offline, before 1.33 not Unhealthy, and before 1.37 not in Drain Mode. Nodes named
+    by id get their task in any state, and take it when they are back. The real controller gives up after a time that
+    is unknown (since 1.6); here it never does.
     """
     ref = templates.resolve_version(controller, template_id, tag, number)
     for node_id in node_ids:
@@ -186,7 +190,7 @@ def create_distribution(
     distribution = Distribution(controller.new_id("distribution"), controller.now, ref)
     controller.distributions[distribution.id] = distribution
     for node in controller.nodes.values():
-        if node.id in node_ids or _meant(controller, node, bool(node_ids), group_id):
+        if node.id in node_ids or _is_default_target(controller, node, bool(node_ids), group_id):
             distribution.deliveries[node.id] = Delivery(DeliveryStage.SENT, None)
             send_to_node(controller, distribution, node.id)
     controller.record("distribution", distribution.id, template=template_id, nodes=list(distribution.deliveries))
@@ -194,15 +198,15 @@ def create_distribution(
 
 
 def send_to_node(controller: Controller, distribution: Distribution, node_id: str) -> None:
-    """Give a node its task, which it takes when it next asks for work."""
+    """Give a node its task, which it takes when it asks for work the next time."""
     delivery = distribution.deliveries[node_id]
     wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node_id))
     delivery.stage, delivery.until = DeliveryStage.SENT, controller.now + wait
-    controller.schedule(delivery.until, delivery_stage_end(distribution, node_id))
+    controller.schedule(delivery.until, delivery_stage_end_event(distribution, node_id))
 
 
-def _meant(controller: Controller, node: Node, named: bool, group_id: str | None) -> bool:
-    """Whether a node that is not named is among the nodes a distribution goes to."""
+def _is_default_target(controller: Controller, node: Node, others_named: bool, group_id: str | None) -> bool:
+    """Return whether a distribution goes to a node that is not named by id."""
     state = node.state(controller.now)
     if state is NodeState.OFFLINE:
         return False
@@ -210,36 +214,39 @@ def _meant(controller: Controller, node: Node, named: bool, group_id: str | None
         return False
     if state is NodeState.DRAIN and not controller.release.has("distribute-to-draining"):
         return False
-    return group_id in node.groups if group_id else not named
+    return group_id in node.groups if group_id else not others_named
 
 
 CANCELED_MESSAGE = "request canceled"
-"""What a node says of a distribution that was cancelled (controller-facts A0.4, A17)."""
+"""The error of a delivery whose distribution was cancelled (controller-facts A0.4, A17)."""
 
 
 def cancel_distribution(controller: Controller, distribution_id: str) -> None:
-    """What is not done yet stays as far as it is. A pull that somebody else waits for goes on."""
+    """Cancel the deliveries that are not done; they keep their progress. Raises NotFound.
+
+    Their pulls are cancelled as well, unless an instance or another distribution waits for them.
+    """
     distribution = find_distribution(controller, distribution_id)
     for node_id, delivery in distribution.deliveries.items():
         if delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
             delivery.progress_made = distribution.progress(controller, node_id)
             was_pulling = delivery.stage is DeliveryStage.PULLING
-            _fail(controller, distribution, node_id, CANCELED_MESSAGE)
-            if was_pulling and not _awaited(controller, node_id, distribution.ref):
+            _fail_delivery(controller, distribution, node_id, CANCELED_MESSAGE)
+            if was_pulling and not _is_pull_awaited(controller, node_id, distribution.ref):
                 pulls.cancel_pull(controller, controller.nodes[node_id], distribution.ref)
 
 
-def _awaited(controller: Controller, node_id: str, ref: VersionRef) -> bool:
-    """Whether an instance or another distribution waits for that pull of the node."""
+def _is_pull_awaited(controller: Controller, node_id: str, ref: VersionRef) -> bool:
+    """Return whether an instance or a distribution waits for a pull of the node."""
     instances = (controller.instances[id] for id in controller.nodes[node_id].occupants)
-    return any(one.pulling and one.ref == ref for one in instances) or any(
+    return any(instance.pulling and instance.ref == ref for instance in instances) or any(
         other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is DeliveryStage.PULLING
         for other in controller.distributions.values()
     )
 
 
 def find_distribution(controller: Controller, distribution_id: str) -> Distribution:
-    """The distribution with that id, or NotFound (a guess: the text is unknown)."""
+    """Return the distribution with that id. Raises NotFound, whose text is a guess."""
     distribution = controller.distributions.get(distribution_id)
     if distribution is None:
         raise NotFound
@@ -247,23 +254,23 @@ def find_distribution(controller: Controller, distribution_id: str) -> Distribut
 
 
 def resume_deliveries(controller: Controller, node: Node) -> None:
-    """The node is back: deliveries that came due while it was lost go on now."""
+    """Schedule for now the ends of stages that passed while the node was lost."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
         if delivery is not None and delivery.until is not None and delivery.until <= controller.now:
-            controller.schedule(controller.now, delivery_stage_end(distribution, node.id))
+            controller.schedule(controller.now, delivery_stage_end_event(distribution, node.id))
 
 
 def fail_deliveries_to(controller: Controller, node: Node) -> None:
-    """The node is deleted: what it had not finished it never will."""
+    """Fail the unfinished deliveries to a node that is deleted."""
     for distribution in controller.distributions.values():
         delivery = distribution.deliveries.get(node.id)
         if delivery is not None and delivery.stage in (DeliveryStage.SENT, DeliveryStage.PULLING):
             delivery.progress_made = distribution.progress(controller, node.id)
-            _fail(controller, distribution, node.id, f"node {node.name} was deleted")
+            _fail_delivery(controller, distribution, node.id, f"node {node.name} was deleted")
 
 
-def _fail(controller: Controller, distribution: Distribution, node_id: str, error: str) -> None:
+def _fail_delivery(controller: Controller, distribution: Distribution, node_id: str, error: str) -> None:
     delivery = distribution.deliveries[node_id]
     delivery.stage = DeliveryStage.FAILED
     delivery.until = None

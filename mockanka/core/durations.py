@@ -4,13 +4,10 @@ from dataclasses import dataclass, field
 from math import exp
 from statistics import NormalDist
 
-from mockanka.units import HOUR, MINUTE, SECOND
+from mockanka.units import MAX_DURATION, MINUTE, SECOND
 
 DEFAULT_BANDWIDTH = 1_000_000_000
 """Bits per second."""
-
-MAX_DURATION = 1000 * 365 * 24 * HOUR
-"""A thousand years: no sample of a distribution, and no transfer, is longer."""
 
 END_OF_TIME = 221_845_392_000 * SECOND
 """The year 9000, in nanoseconds since 1970. With MAX_DURATION added, moments can still be written: up to 9999."""

@@ -1,4 +1,4 @@
-"""What goes wrong with instances: Error and what is left of the VM, another try, nodes that are given up."""
+"""Failures of instances: what is left of the VM in Error, retries, and what a lost or deleted node takes with it."""
 
 from __future__ import annotations
 
@@ -14,43 +14,46 @@ if TYPE_CHECKING:
 
 
 def fail_instance(controller: Controller, instance: Instance, message: str, status: str | None = "failed") -> None:
-    """Error, with a message; the VM is lost and its slot free.
+    """Put an instance into Error with a message; its VM is lost and its slot is freed.
 
-    What is left of vminfo has that status, or as it was if that is None. Before 1.49 it shows the VM as deleted and
-    nothing that leads to it (controller-facts C3; a guess for releases before 1.24).
+    ``status`` is the VM's from now on; None leaves it as it was. Before 1.49 the VM shows as deleted, without its
+    name, address and ports (controller-facts C3; a guess for releases before 1.24).
     """
     transition(controller, instance, InstanceState.ERROR, message)
     instance.message = message
-    _lose_vm(controller, instance, status, "deleted")
+    _mark_vm_lost(controller, instance, status, "deleted")
     free_slot(controller, instance)
 
 
-def _lose_vm(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
+def _mark_vm_lost(controller: Controller, instance: Instance, status: str | None, before_1_49: str) -> None:
     vm, kept = instance.vm, controller.release.has("vm-kept-on-error")
     if vm is not None:
         instance.vm = vm.after_failure(status or vm.status if kept else before_1_49, kept)
 
 
-STOP_VM, KEEP_VM = 0, 1
-"""What becomes of the VM when its monitored script has failed; anything else deletes it (controller-facts C3)."""
+STOP_FAILED_VM, KEEP_FAILED_VM = 0, 1
+"""Values of ``script_fail_handler``: what to do with the VM. Any other value deletes it (controller-facts C3)."""
 
 
 def fail_script(controller: Controller, instance: Instance, code: int) -> None:
-    """Error, with what the request's fail handler leaves of the VM."""
+    """Put an instance into Error whose monitored script has failed; the request says what happens to the VM."""
     # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
     handler = instance.request.script_fail_handler
-    instance.booting = False  # the VM was up and stays known
+    instance.booting = False  # the VM was up, so the transition must not drop it
     transition(controller, instance, InstanceState.ERROR, f"startup script exit code {code}")
     instance.message = f"startup script exit code {code}"
-    if handler == KEEP_VM:
+    if handler == KEEP_FAILED_VM:
         return
-    status = "stopped" if handler == STOP_VM else "deleted"
-    _lose_vm(controller, instance, status, status)
+    status = "stopped" if handler == STOP_FAILED_VM else "deleted"
+    _mark_vm_lost(controller, instance, status, status)
     free_slot(controller, instance)
 
 
 def fail_start(controller: Controller, instance: Instance, message: str) -> None:
-    """Error at once, unless the scenario lets another node try first (controller-facts C1: retries are not seen)."""
+    """Put an instance into Error that failed to start, unless it has a retry left on another node.
+
+    Retries do not show (controller-facts C1); the scenario says how many there are.
+    """
     if len(instance.failed_on) >= controller.retries or not instance.holds_slot:
         fail_instance(controller, instance, message)
         return
@@ -70,17 +73,17 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
     free_slot(controller, instance)
     instance.node_id = None
     instance.ready = True
-    instance.progress_made = 0.0  # the pull of the node that failed says nothing of the next one's
+    instance.progress_made = 0.0  # the next node pulls from the beginning
     controller.mark_changed(instance)
     controller.enqueue(instance)
 
 
 def fail_occupants(controller: Controller, node: Node, message: str) -> None:
-    """The node is given up: whatever lives on it goes to Error. Those that are terminating go on doing so.
+    """Put the instances on a node into Error that is Offline or deleted. Those in Terminating continue.
 
-    What is in Error already has a message of its own, and gives back the slot that it still holds.
+    Those that are in Error already keep their message, and free the slot that they still hold.
     """
-    for instance in occupants_of(controller, node):
+    for instance in list_occupants(controller, node):
         if instance.state is InstanceState.ERROR:
             instance.restarting_until = None
             free_slot(controller, instance)
@@ -90,25 +93,25 @@ def fail_occupants(controller: Controller, node: Node, message: str) -> None:
 
 
 def has_occupants_to_fail(controller: Controller, node: Node) -> bool:
-    """Whether anything on the node would go to Error with it."""
+    """Return whether any instance on the node would go to Error with it."""
     return any(
         instance.state not in (InstanceState.TERMINATING, InstanceState.ERROR)
-        for instance in occupants_of(controller, node)
+        for instance in list_occupants(controller, node)
     )
 
 
 def detach_instances(controller: Controller, node: Node) -> None:
-    """The node is about to be deleted: nobody is left to report on its instances, or to confirm that they ended."""
+    """Detach all instances from a node that is about to be deleted: it reports nothing about them any more."""
     for instance in controller.instances.values():
         if instance.node_id == node.id:
             instance.last_report = instance.updated(controller)
             if instance.state is not InstanceState.TERMINATED:
-                instance.until = instance.stall = None  # nobody is left to end the phase it is in
+                instance.until = instance.stall = None  # only the node would have ended the phase
             instance.holds_slot = False
             instance.usb = None
             controller.mark_changed(instance)
 
 
-def occupants_of(controller: Controller, node: Node) -> list[Instance]:
-    """The instances that hold a slot on the node, oldest first."""
-    return sorted((controller.instances[id] for id in node.occupants), key=lambda each: each.number)
+def list_occupants(controller: Controller, node: Node) -> list[Instance]:
+    """Return the instances that hold a slot on the node, oldest first."""
+    return sorted((controller.instances[id] for id in node.occupants), key=lambda instance: instance.number)

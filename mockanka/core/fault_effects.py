@@ -1,165 +1,74 @@
-"""What faults do beyond the thing they struck: nodes that go and return, a registry that is down, a licence that
-expires, instances that vanish; and what becomes of all that when a rule is removed."""
+"""Effects of fault rules beyond the phase that they matched, and of the removal of a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from mockanka.core import distributions, instances, nodes, pulls, registry, save_images, transitions
-from mockanka.core.errors import NoSuchNode
-from mockanka.core.events import Event
+from mockanka.core import distributions, instances, pulls, registry, save_images
 from mockanka.core.faults import FaultHit, FaultRule
+from mockanka.core.instances import InstanceVanished
 from mockanka.core.license import LicenseExpired
-from mockanka.core.overrides import override_end
+from mockanka.core.nodes import NodeOverrideBegan
 from mockanka.core.registry import RegistryOverrideBegan
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.instance_record import Instance
     from mockanka.core.nodes import Node
-
-
-@dataclass(frozen=True, slots=True)
-class NodeOverrideBegan(Event):
-    """A node goes another way: offline, full, into a state; ``lasts`` is how long, 0 for good."""
-
-    kind: ClassVar = "node_override_began"
-
-    node_id: str
-    what: str
-    lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return self.node_id in controller.nodes
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return _matters(controller, self.node_id) if self.what == "online" else False
-
-    def apply(self, controller: Controller) -> None:
-        until = override_end(controller.now, self.lasts)
-        nodes.override_node(controller, self.node_id, self.what, until)
-        if until is not None:
-            controller.schedule(until, NodeOverrideEnded(self.node_id, self.what, until))
-
-
-@dataclass(frozen=True, slots=True)
-class NodeOverrideEnded(Event):
-    """What a fault made of a node is over, if nobody wants it for longer; what others have made of it stays."""
-
-    kind: ClassVar = "node_override_ended"
-
-    node_id: str
-    what: str
-    until: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return (
-            self.node_id in controller.nodes and controller.nodes[self.node_id].overrides.get(self.what) == self.until
-        )
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return _matters(controller, self.node_id)
-
-    def apply(self, controller: Controller) -> None:
-        nodes.end_node_override(controller, self.node_id, self.what)
-
-
-def _matters(controller: Controller, node_id: str) -> bool:
-    """Whether anything waits for that node's return, or may."""
-    return bool(controller.waiting or controller.nodes[node_id].occupants)
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceVanished(Event):
-    """Nobody finds the instance any more: for good, or for a while."""
-
-    kind: ClassVar = "instance_vanished"
-
-    instance_id: str
-    lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return self.instance_id in controller.instances
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
-
-    def apply(self, controller: Controller) -> None:
-        one = controller.instances[self.instance_id]
-        if not self.lasts:
-            transitions.vanish(controller, one, "vanished")
-            return
-        one.hidden = True
-        controller.mark_changed(one)
-        controller.record("hidden", one.id)
-        controller.schedule(controller.now + self.lasts, InstanceReappeared(one.id))
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceReappeared(Event):
-    """An instance that was out of sight is seen again."""
-
-    kind: ClassVar = "instance_reappeared"
-
-    instance_id: str
-
-    def is_current(self, controller: Controller) -> bool:
-        one = controller.instances.get(self.instance_id)
-        return one is not None and one.hidden
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
-
-    def apply(self, controller: Controller) -> None:
-        one = controller.instances[self.instance_id]
-        one.hidden = False
-        controller.mark_changed(one)
-        controller.record("seen again", one.id)
+    from mockanka.core.pulls import PullStall
+    from mockanka.core.templates import VersionRef
 
 
 def schedule_effects(
-    controller: Controller, blow: FaultHit, length: int, one: Instance | None, on: Node | None
+    controller: Controller, hit: FaultHit, length: int, instance: Instance | None, node: Node | None
 ) -> None:
-    """Put into the queue what a rule does beyond the phase it struck, which lasts ``length``."""
-    do = blow.do
-    at, lasts = controller.now + do.after + int(length * do.share), do.lasts or 0
-    if do.node is not None and on is not None:
-        controller.schedule(at, NodeOverrideBegan(on.id, do.node, lasts))
-    if do.registry is not None:
-        controller.schedule(at, RegistryOverrideBegan(do.registry, lasts))
-    if do.vanish and one is not None:
-        controller.schedule(at, InstanceVanished(one.id, lasts))
-    if do.license is not None:
+    """Schedule what a fault does to nodes, registry and licence, and when the instance vanishes.
+
+    ``length`` is that of the phase which the fault hit, in nanoseconds; the effects begin after a fraction of it.
+    """
+    action = hit.action
+    at, lasts = controller.now + action.after + int(length * action.fraction), action.duration or 0
+    if action.node is not None and node is not None:
+        controller.schedule(at, NodeOverrideBegan(node.id, action.node, lasts))
+    if action.registry is not None:
+        controller.schedule(at, RegistryOverrideBegan(action.registry, lasts))
+    if action.vanish and instance is not None:
+        controller.schedule(at, InstanceVanished(instance.id, lasts))
+    if action.license is not None:
         controller.schedule(at, LicenseExpired(lasts))
 
 
 def apply_begin_rule(controller: Controller, rule: FaultRule) -> None:
-    """A rule comes into force: one whose event is ``begin`` strikes now, each node it means or the whole."""
+    """Carry out a rule for the event ``begin``, which fires when it is added; other rules are left alone.
+
+    A fault of nodes applies to each node that the rule matches, and does not fire if there is none.
+    """
     if rule.match.event != "begin":
         return
-    met: list[Node | None] = [None]
-    if rule.do.node is not None:
-        met = [
-            each for each in controller.nodes.values() if rule.match.meets_event(controller, "begin", None, each, None)
+    targets: list[Node | None] = [None]
+    if rule.action.node is not None:
+        targets = [
+            node
+            for node in controller.nodes.values()
+            if rule.match.matches_event(controller, "begin", None, node, None)
         ]
-    if not met or not rule.strikes(controller.seed):
+    if not targets or not rule.fires(controller.seed):
         return
     controller.record("fault", rule.id, at_event="begin")
-    for each in met:
-        schedule_effects(controller, FaultHit(rule.id, rule.do), 0, None, each)
+    for target in targets:
+        schedule_effects(controller, FaultHit(rule.id, rule.action), 0, None, target)
 
 
 def remove_rule(controller: Controller, rule_id: str) -> None:
-    """Take a rule out of force. What it holds goes on from where it is; what it has done stays done."""
+    """Remove a rule. What it stalls continues from where it is; what else it has done or scheduled stays."""
     controller.faults.remove(rule_id)
-    for one in list(controller.instances.values()):
-        if one.stall is not None and one.stall.rule_id == rule_id:
-            instances.release_stalled_instance(controller, one)
-    for each in controller.nodes.values():
-        for ref in pulls.release_stalled_pulls(controller, each, rule_id):
-            registry.reschedule_waiting_for_pull(controller, each, ref)
+    for instance in list(controller.instances.values()):
+        if instance.stall is not None and instance.stall.rule_id == rule_id:
+            instances.release_stalled_instance(controller, instance)
+    for node in controller.nodes.values():
+        for ref in pulls.release_stalled_pulls(controller, node, rule_id):
+            registry.reschedule_pull_waiters(controller, node, ref)
     for save in controller.save_images.values():
         if save.stall is not None and save.stall.rule_id == rule_id:
             save_images.release_stalled_save(controller, save)
@@ -167,28 +76,31 @@ def remove_rule(controller: Controller, rule_id: str) -> None:
 
 
 def describe_stalls(controller: Controller) -> Iterator[tuple[str, str]]:
-    """What a fault keeps from ever getting on: an instance, or what else it is, by its id, and how it is kept."""
-    for one in controller.instances.values():
-        if one.stall is not None:
-            yield one.id, f"instance {one.id} is held in {one.state} by {one.stall.rule_id}"
-        elif one.pulling and (running := controller.nodes[one.node_id or ""].pulls.get(one.ref)) and running.stall:
-            stall = running.stall
-            yield one.id, f"the pull of instance {one.id} is held at {stall.progress:.0%} by {stall.rule_id}"
-        elif (save := controller.save_images.get(one.save_id or "")) is not None and save.stall is not None:
-            yield one.id, f"save image request {save.id} of instance {one.id} is held by {save.stall.rule_id}"
-    for made in controller.distributions.values():
-        for node_id, delivery in made.deliveries.items():
-            there = controller.nodes.get(node_id)
-            running = there.pulls.get(made.ref) if there else None
-            if delivery.stage is distributions.DeliveryStage.PULLING and running and running.stall:
-                yield made.id, f"distribution {made.id} to node {node_id} is held by {running.stall.rule_id}"
+    """Yield for each instance and delivery that a fault stalls for good the id of its entity, and a description."""
+    for instance in controller.instances.values():
+        description = _describe_instance_stall(controller, instance)
+        if description is not None:
+            yield instance.id, description
+    for distribution in controller.distributions.values():
+        for node_id, delivery in distribution.deliveries.items():
+            stall = _find_pull_stall(controller, node_id, distribution.ref)
+            if delivery.stage is distributions.DeliveryStage.PULLING and stall is not None:
+                yield distribution.id, f"distribution {distribution.id} to node {node_id} is held by {stall.rule_id}"
 
 
-def node_by_id_or_name(controller: Controller, node_id: str) -> Node:
-    """The node with that id, or that only name, for who steers."""
-    if node_id in controller.nodes:
-        return controller.nodes[node_id]
-    named = [each for each in controller.nodes.values() if each.name == node_id]
-    if len(named) != 1:
-        raise NoSuchNode(node_id)
-    return named[0]
+def _describe_instance_stall(controller: Controller, instance: Instance) -> str | None:
+    if instance.stall is not None:
+        return f"instance {instance.id} is held in {instance.state} by {instance.stall.rule_id}"
+    stall = _find_pull_stall(controller, instance.node_id or "", instance.ref) if instance.pulling else None
+    if stall is not None:
+        return f"the pull of instance {instance.id} is held at {stall.progress:.0%} by {stall.rule_id}"
+    save = controller.save_images.get(instance.save_id or "")
+    if save is not None and save.stall is not None:
+        return f"save image request {save.id} of instance {instance.id} is held by {save.stall.rule_id}"
+    return None
+
+
+def _find_pull_stall(controller: Controller, node_id: str, ref: VersionRef) -> PullStall | None:
+    node = controller.nodes.get(node_id)
+    pull = node.pulls.get(ref) if node else None
+    return pull.stall if pull else None

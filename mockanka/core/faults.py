@@ -1,8 +1,9 @@
-"""Fault rules: what they match, what they do, and how often. One kind of rule for two places.
+"""Fault rules: what they match, what they do, and how often.
 
-A rule whose match has an ``event`` strikes in life: it is asked when the thing begins, and decides what becomes of
-it. Every other rule strikes at the door, at requests. Rules are asked in the order in which they were added, and the
-first that fires decides. Nothing here does anything: it matches, counts and says.
+A rule whose match has an ``event`` makes lifecycle faults: it is tried when a phase of an instance, a transfer or the
+like begins, and decides how that ends. Every other rule makes response faults: it is tried at each request. Rules are
+tried in the order in which they were added, and the first that fires decides. This module only matches and counts;
+``fault_effects`` and the modules of the entities carry out what a lifecycle fault does, the server a response fault.
 """
 
 from __future__ import annotations
@@ -38,59 +39,65 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
     "stale": frozenset({"delay"}),
     "delay": frozenset(),
 }
-"""What a rule at the door may do, and which keys may go with it."""
+"""The kinds of response faults, each with the other keys that may go with it."""
 
-_VANISH = frozenset({"after", "for"})
-_TURN = frozenset({"at", "for"})
+_AFTER_AND_FOR = frozenset({"after", "for"})
+_AT_AND_FOR = frozenset({"at", "for"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
-    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISH},
+    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
     "pull": {
         "fail": frozenset({"at"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
-        "node": _TURN,
-        "registry": _TURN,
-        "vanish": _VANISH,
+        "node": _AT_AND_FOR,
+        "registry": _AT_AND_FOR,
+        "vanish": _AFTER_AND_FOR,
     },
     "start": {
         "fail": frozenset({"at"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
-        "node": _TURN,
-        "vanish": _VANISH,
+        "node": _AT_AND_FOR,
+        "vanish": _AFTER_AND_FOR,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
-    "started": {"fail": frozenset({"after"}), "stop": frozenset({"after"}), "node": _VANISH, "vanish": _VANISH},
+    "started": {
+        "fail": frozenset({"after"}),
+        "stop": frozenset({"after"}),
+        "node": _AFTER_AND_FOR,
+        "vanish": _AFTER_AND_FOR,
+    },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _VANISH, "registry": _VANISH, "license": _VANISH},
+    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
 }
-"""By the event that a rule in life strikes at: what it may do then, and which keys may go with it."""
+"""The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
 OMITTABLE_FIELDS = ("ip", "host_ip", "port_forwarding")
 NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
 REGISTRY_OVERRIDES = ("down", "full")
-"""In the order in which they show: of a registry that is down nobody sees that it is full."""
+"""In the order of precedence: a registry that is down does not show that it is full."""
 
 
 class Amount(NamedTuple):
-    """So much of something: a share of it, 0 to 1, or a number of bytes."""
+    """A part of something: a share from 0 to 1, or a number of bytes."""
 
     share: float
     bytes: int | None = None
 
     def of(self, whole: int) -> int:
+        """Return the bytes that this part of ``whole`` bytes has, at most all of them."""
         return min(whole, self.bytes) if self.bytes is not None else int(whole * self.share)
 
 
 @dataclass(frozen=True)
 class FaultMatch:
-    """What a rule strikes at. What is None, or empty, matches anything.
+    """The requests or events that a rule matches. A field that is None or empty matches anything.
 
-    ``path`` may have ``*`` for anything; ``query`` and ``body`` name what must be there, among whatever else.
-    ``template``, ``node`` and ``group`` are names or ids.
+    ``path`` is a glob pattern, in which ``*`` also matches slashes. A request matches ``query`` and ``body`` if it has
+    what these have, whatever else it has. ``template``, ``node`` and ``group`` are names or ids.
     """
 
     method: str | None = None
@@ -106,42 +113,48 @@ class FaultMatch:
     node: str | None = None
     group: str | None = None
 
-    def meets_request(
+    def matches_request(
         self, method: str, path: str, query: Callable[[], Mapping[str, str]], body: Callable[[], object]
     ) -> bool:
-        """Whether a request is meant; its query and body are only read when they matter."""
+        """Return whether the rule matches a request, whose query and body are read only when they matter."""
         if self.method is not None and self.method != method:
             return False
-        if self.path is not None and self.path != path and not _pattern(self.path).match(path):
+        if self.path is not None and self.path != path and not _compile_path(self.path).match(path):
             return False
-        return (not self.query or _within(self.query, query())) and (not self.body or _within(self.body, body()))
+        if self.query and not _is_contained(self.query, query()):
+            return False
+        return not self.body or _is_contained(self.body, body())
 
-    def meets_event(
-        self, controller: Controller, event: str, one: Instance | None, node: Node | None, ref: VersionRef | None
+    def matches_event(
+        self, controller: Controller, event: str, instance: Instance | None, node: Node | None, ref: VersionRef | None
     ) -> bool:
-        """Whether something that happens to an instance, a node, a version is meant."""
+        """Return whether the rule matches an event of an instance, on a node, of a template's version.
+
+        What an event does not have, and is None here, matches no rule that names it.
+        """
         if self.event != event:
             return False
-        request = one.request if one else None
+        request = instance.request if instance else None
         template = controller.templates.get(ref.template_id) if ref else None
         groups = {*(node.groups if node else ()), *([request.group_id] if request else [])}
-        known = {id: group.name for id, group in controller.groups.items() if id in groups}
+        group_names = {id: group.name for id, group in controller.groups.items() if id in groups}
         return (
-            _is(self.instance, one and one.id)
-            and _is(self.name, request and request.name)
-            and _is(self.external_id, request and request.external_id)
-            and _is(self.template, template and template.id, template and template.name)
-            and _is(self.tag, template and ref and template.history[ref.serial].tag)
-            and _is(self.node, node and node.id, node and node.name)
-            and _is(self.group, *known, *known.values())
+            _accepts(self.instance, instance and instance.id)
+            and _accepts(self.name, request and request.name)
+            and _accepts(self.external_id, request and request.external_id)
+            and _accepts(self.template, template and template.id, template and template.name)
+            and _accepts(self.tag, template and ref and template.history[ref.serial].tag)
+            and _accepts(self.node, node and node.id, node and node.name)
+            and _accepts(self.group, *group_names, *group_names.values())
         )
 
 
 @dataclass(frozen=True)
 class FaultAction:
-    """What a rule does. Lengths are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` bits per second.
+    """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
-    ``acts`` says whether the controller carries out the request all the same; None leaves it to the kind of fault.
+    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
+    the controller carries out the request all the same; None leaves that to the kind of fault.
     """
 
     delay: Duration | None = None
@@ -157,7 +170,7 @@ class FaultAction:
     fail: str | None = None
     at: float | None = None
     after: int = 0
-    lasts: int | None = None
+    duration: int | None = None
     stall: bool = False
     bandwidth: int | None = None
     without: tuple[str, ...] = ()
@@ -173,18 +186,18 @@ class FaultAction:
     license: str | None = None
 
     @property
-    def share(self) -> float:
-        """How far things get before it strikes, 0 to 1; without ``at`` they get nowhere."""
+    def fraction(self) -> float:
+        """The fraction of the phase that passes before the fault, 0 to 1: ``at``, or 0 without it."""
         return self.at or 0.0
 
 
 @dataclass
 class FaultRule:
-    """One rule, and how it fared: ``matched`` counts what it matched, ``applied`` how often it struck."""
+    """A fault rule and its counters: ``matched`` counts what it matched, ``applied`` how often it fired."""
 
     id: str
     match: FaultMatch
-    do: FaultAction
+    action: FaultAction
     skip: int = 0
     times: int | None = None
     probability: float = 1.0
@@ -192,28 +205,31 @@ class FaultRule:
     matched: int = 0
     applied: int = 0
 
-    def strikes(self, seed: int) -> bool:
-        """Whether it strikes at what it has just matched; counts."""
+    def fires(self, seed: int) -> bool:
+        """Count a match, and return whether the rule fires at it.
+
+        ``seed`` is the controller's; it decides at a ``probability`` below 1, unless the rule has a seed of its own.
+        """
         self.matched += 1
         if self.matched <= self.skip or (self.times is not None and self.applied >= self.times):
             return False
         if self.probability < 1.0:
-            own = seed if self.seed is None else self.seed
-            if draw(own, self.id, f"fault {self.matched}") >= self.probability:
+            rule_seed = seed if self.seed is None else self.seed
+            if draw(rule_seed, self.id, f"fault {self.matched}") >= self.probability:
                 return False
         self.applied += 1
         return True
 
 
 class FaultRules:
-    """The rules in force, in the order in which they were added."""
+    """The active rules, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._rules: dict[str, FaultRule] = {}
         self.added = 0
-        """How many there ever were: ids are made of it."""
-        self.in_life = False
-        self.at_the_door = False
+        """How many rules were ever added; new ids continue from it."""
+        self.has_lifecycle_rules = False
+        self.has_response_rules = False
 
     def __iter__(self) -> Iterator[FaultRule]:
         return iter(self._rules.values())
@@ -222,34 +238,37 @@ class FaultRules:
         return len(self._rules)
 
     def get(self, rule_id: str) -> FaultRule | None:
+        """Return the rule with that id, or None."""
         return self._rules.get(rule_id)
 
     def next_id(self) -> str:
-        """The id of the next rule that brings none of its own."""
+        """Return the id for the next rule that has none of its own."""
         number = self.added + 1
         while f"fault-{number}" in self._rules:
             number += 1
         return f"fault-{number}"
 
     def add(self, rule: FaultRule) -> None:
+        """Add a rule with a new id, to be tried after all others."""
         self.added += 1
         self._rules[rule.id] = rule
-        self._look()
+        self._update_flags()
 
     def withdraw(self, rule_id: str) -> None:
-        """Take back a rule that was just added, as if it had never been."""
+        """Undo the addition of a rule: it does not count for the ids of later rules."""
         self.remove(rule_id)
         self.added -= 1
 
     def remove(self, rule_id: str) -> None:
+        """Remove a rule. Raises KeyError if there is none with that id."""
         del self._rules[rule_id]
-        self._look()
+        self._update_flags()
 
-    def _look(self) -> None:
-        self.in_life = any(rule.match.event for rule in self)
-        self.at_the_door = any(not rule.match.event for rule in self)
+    def _update_flags(self) -> None:
+        self.has_lifecycle_rules = any(rule.match.event for rule in self)
+        self.has_response_rules = any(not rule.match.event for rule in self)
 
-    def at_request(
+    def match_request(
         self,
         seed: int,
         method: str,
@@ -258,61 +277,67 @@ class FaultRules:
         body: Callable[[], object],
         can_be_stale: bool = True,
     ) -> FaultRule | None:
-        """The rule that strikes at a request, if one does; one that repeats an answer needs one to repeat."""
+        """Return the rule that fires at a request, or None.
+
+        ``query`` and ``body`` are called only if a rule needs them. A rule that repeats an earlier response is skipped
+        unless ``can_be_stale``.
+        """
         for rule in self:
-            if rule.match.event or (rule.do.stale and not can_be_stale):
+            if rule.match.event or (rule.action.stale and not can_be_stale):
                 continue
-            if rule.match.meets_request(method, path, query, body) and rule.strikes(seed):
+            if rule.match.matches_request(method, path, query, body) and rule.fires(seed):
                 return rule
         return None
 
 
 class FaultHit(NamedTuple):
-    """A rule in life has struck: which one, and what it does."""
+    """A lifecycle fault: the id of the rule that fired, and what it does."""
 
     rule_id: str
-    do: FaultAction
+    action: FaultAction
 
 
 NO_HIT = FaultHit("", FaultAction())
+"""The result of ``apply_rules`` if no rule fires."""
 
 
 def apply_rules(
     controller: Controller,
     event: str,
-    one: Instance | None = None,
+    instance: Instance | None = None,
     node: Node | None = None,
     ref: VersionRef | None = None,
 ) -> FaultHit:
-    """What a rule does to something that begins; most often nothing."""
-    if not controller.faults.in_life:
+    """Return what the first rule that fires does to something that begins now, or ``NO_HIT``; log it."""
+    if not controller.faults.has_lifecycle_rules:
         return NO_HIT
     for rule in controller.faults:
-        if rule.match.meets_event(controller, event, one, node, ref) and rule.strikes(controller.seed):
-            controller.record("fault", rule.id, at_event=event, **_named(one, node))
-            return FaultHit(rule.id, rule.do)
+        if rule.match.matches_event(controller, event, instance, node, ref) and rule.fires(controller.seed):
+            controller.record("fault", rule.id, at_event=event, **_log_details(instance, node))
+            return FaultHit(rule.id, rule.action)
     return NO_HIT
 
 
-def _named(one: Instance | None, node: Node | None) -> dict[str, str]:
-    return {**({"instance": one.id} if one else {}), **({"node": node.id} if node else {})}
+def _log_details(instance: Instance | None, node: Node | None) -> dict[str, str]:
+    return {**({"instance": instance.id} if instance else {}), **({"node": node.id} if node else {})}
 
 
-def _is(wanted: str | None, *there: object) -> bool:
-    return wanted is None or wanted in there
+def _accepts(expected: str | None, *values: object) -> bool:
+    return expected is None or expected in values
 
 
 @cache
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile_path(path: str) -> re.Pattern[str]:
     return re.compile(translate(path))
 
 
-def _within(wanted: object, there: object) -> bool:
-    """Whether all that is wanted is there; objects may have more keys than that."""
-    if isinstance(wanted, Mapping):
-        return isinstance(there, Mapping) and all(
-            key in there and _within(value, there[key]) for key, value in wanted.items()
+def _is_contained(expected: object, actual: object) -> bool:
+    """Return whether a JSON value has all that is expected of it; objects may have more keys, lists not more items."""
+    if isinstance(expected, Mapping):
+        return isinstance(actual, Mapping) and all(
+            key in actual and _is_contained(value, actual[key]) for key, value in expected.items()
         )
-    if isinstance(wanted, list) and isinstance(there, list):
-        return len(wanted) == len(there) and all(map(_within, wanted, there))
-    return wanted == there and isinstance(wanted, bool) == isinstance(there, bool)
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(map(_is_contained, expected, actual))
+    # True equals 1 in Python, but not in JSON.
+    return expected == actual and isinstance(expected, bool) == isinstance(actual, bool)

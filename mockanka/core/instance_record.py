@@ -1,4 +1,4 @@
-"""What is known of an instance: what was asked for, where it stands, and where it has been."""
+"""The record of an instance: what was requested, its state, and its timeline."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SCRIPT_TIMEOUT = 90 * SECOND
 
 @dataclass(frozen=True)
 class StartRequest:
-    """What POST vm asks for (controller-facts A1), once for each instance; ``vram`` is MB, a timeout nanoseconds.
+    """The request for one instance, as POST vm has it (controller-facts A1); ``vram`` is MB, the timeout nanoseconds.
 
-    A startup script that is not monitored is kept, and nobody hears of its end (controller-facts C4). ``ports`` are
-    rules in place of the template's; ``mac_address`` is the one it has, if addresses are managed.
+    A startup script that is not monitored is kept, but its end is not reported (controller-facts C4). ``ports`` replace
+    the template's rules; ``mac_address`` is the address that the instance has, if the controller assigns addresses.
     """
 
     template_id: str
@@ -52,7 +52,7 @@ class StartRequest:
 
 
 class TimelineEntry(NamedTuple):
-    """A state an instance came to: since when, and by what."""
+    """A state in the history of an instance, its beginning, and its cause."""
 
     state: InstanceState
     since: int
@@ -60,7 +60,7 @@ class TimelineEntry(NamedTuple):
 
 
 class PlannedEnd(NamedTuple):
-    """How a phase ends that a fault has struck: ``fail``, with a message, or ``stop``; how far a pull will be then."""
+    """The end that a fault has decided for a phase: ``fail`` with a message, or ``stop``; a pull's progress then."""
 
     kind: str
     message: str = ""
@@ -68,7 +68,7 @@ class PlannedEnd(NamedTuple):
 
 
 class Stall(NamedTuple):
-    """A fault holds something for good: its rule's id, and how much of the phase would be left without it."""
+    """A fault that stalls a phase until its rule is removed: the rule's id, and the nanoseconds left of the phase."""
 
     rule_id: str
     rest: int
@@ -76,7 +76,7 @@ class Stall(NamedTuple):
 
 @dataclass
 class Instance:
-    """One instance. Times are nanoseconds; ``since`` is when it came to its state, ``until`` when its phase ends."""
+    """An instance. Times are nanoseconds; ``since`` is when its state began, ``until`` when its phase ends."""
 
     id: str
     number: int
@@ -89,37 +89,37 @@ class Instance:
     phase: int = 0
     """The number of its phase; an event of an earlier phase is not current any more."""
     ready: bool = False
-    """Whether the controller has queued it, so that a node may take it."""
+    """True if the controller has queued it, so that a node may take it."""
     node_id: str | None = None
     holds_slot: bool = False
-    """Whether it holds a slot on its node."""
+    """True if it holds a slot on its node."""
     booting: bool = False
     until: int | None = None
     progress_made: float = 0.0
-    """Of its pull, once that is over or broken off; 0 if there was none."""
+    """The progress of its pull, 0 to 1, once that has ended; 0 if there was none."""
     message: str = ""
     last_report: int = 0
-    """When its node last reported on it, if that node was deleted since; else 0."""
+    """When its node last reported on it, if that node has been deleted since; otherwise 0."""
     waits_for: str = field(default="", compare=False)
-    """Why no node took it when it was last looked at."""
+    """Why no node took it when it was last tried."""
     vm: Vm | None = None
     usb: usb.UsbDevice | None = None
     restarting_until: int | None = None
-    """When the stage of a restart ends that goes on; first its VM stops, then it is up again."""
+    """When the present stage of a restart ends: the VM stops, then it starts again."""
     save_id: str | None = None
-    """The save image request that pushes it."""
+    """The id of the save image request that pushes it."""
     script: ScriptResult | None = None
-    """What its monitored startup script left, or will leave once it is up."""
+    """The result of its monitored startup script, known from the boot on and reported once the script has ended."""
     planned_end: PlannedEnd | None = None
     stall: Stall | None = None
     unreported: tuple[str, ...] = ()
-    """What its node does not report of the VM, by a fault."""
+    """The fields of the VM that its node leaves out because of a fault."""
     unreported_for: int | None = None
-    """How long after it is Started; for good if that is None."""
+    """How many nanoseconds after it is Started they are reported; None is never."""
     hidden: bool = False
-    """Whether nobody sees it for a while, by a fault."""
+    """True if the controller does not show it for a while because of a fault."""
     failed_on: tuple[str, ...] = ()
-    """The nodes, by id, on which it failed to start before."""
+    """The ids of the nodes on which it failed to start before."""
     timeline: list[TimelineEntry] = field(default_factory=list, compare=False)
     revision: int = field(default=0, compare=False)
 
@@ -130,42 +130,41 @@ class Instance:
 
     @property
     def shown_vm(self) -> Vm | None:
-        """The VM as far as a node has reported one: not before the instance was Started (controller-facts A2.6)."""
+        """The VM, once a node has reported it, which is when the instance is Started (controller-facts A2.6)."""
         return None if self.booting else self.vm
 
     @property
     def pulling(self) -> bool:
-        """Whether its pull still goes on."""
+        """True if it waits for a pull."""
         return self.state is InstanceState.PULLING and not self.booting
 
     @property
     def shown_node_id(self) -> str | None:
-        """The node as far as the controller tells: not while Scheduling, though one may have it by then, unless it has
-        pulled already (controller-facts A2.2, A2.6)."""
+        """The node, once the controller shows it: in Scheduling only after a pull (controller-facts A2.2, A2.6)."""
         has_pulled = self.booting and self.progress_made >= 1.0
         return None if self.state is InstanceState.SCHEDULING and not has_pulled else self.node_id
 
     @property
     def vlan(self) -> str:
-        """The VLAN of its VM; blank when it has none."""
+        """The VLAN of its VM; blank without one."""
         return self.request.vlan_tag or ""
 
     def progress(self, controller: Controller) -> float:
-        """0 to 1: the pull while it lasts, its last value ever after (controller-facts A2.5)."""
+        """Return the progress of the pull, 0 to 1; its last value after the pull has ended (controller-facts A2.5)."""
         if not self.pulling or self.node_id is None:
             return self.progress_made
         node = controller.nodes[self.node_id]
-        running = node.pulls.get(self.ref)
-        if running is None:
+        pull = node.pulls.get(self.ref)
+        if pull is None:
             return self.planned_end.progress if self.planned_end else 1.0
-        return running.progress(node.last_contact(controller.now))
+        return pull.progress(node.last_contact(controller.now))
 
     def updated(self, controller: Controller) -> int:
-        """Time of the last update: its node's heartbeat, or its last change if that came later.
+        """Return the time of the last update: its node's heartbeat, or its last change if that came later.
 
         A new instance shows about a microsecond before its creation (controller-facts A0.2).
         """
-        if self.node_id in controller.nodes and self._reported:
+        if self.node_id in controller.nodes and self._has_reporting_node:
             return max(self.since, controller.nodes[self.node_id].heartbeat(controller))
         return max(self.since, self.last_report) if self.phase else self.created - MICROSECOND
 
@@ -173,11 +172,11 @@ class Instance:
         """Return until when `updated` and `progress` stay as they are if nothing happens; None if they always do."""
         if self.pulling:
             return controller.now + 1
-        node = controller.nodes.get(self.node_id or "") if self._reported else None
+        node = controller.nodes.get(self.node_id or "") if self._has_reporting_node else None
         if node is None or node.lost_at is not None:
             return None
         return node.heartbeat(controller) + controller.timings.heartbeat
 
     @property
-    def _reported(self) -> bool:
+    def _has_reporting_node(self) -> bool:
         return self.holds_slot or self.state is InstanceState.STOPPED

@@ -1,4 +1,4 @@
-"""Instances: from the request to start one until nobody knows it any more."""
+"""Instances, from the request to start one until the controller forgets it: operations, phases and their ends."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from mockanka.core import network, pulls, scripts, templates, usb
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import Event, NodeEvent
-from mockanka.core.failures import fail_instance, fail_script, fail_start, occupants_of
+from mockanka.core.failures import fail_instance, fail_script, fail_start, list_occupants
 from mockanka.core.faults import NO_HIT, FaultHit, apply_rules
 from mockanka.core.groups import require_group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw
 from mockanka.core.templates import VersionRef
-from mockanka.core.transitions import forget, free_slot, take_slot, transition
+from mockanka.core.transitions import forget_instance, free_slot, take_slot, transition, vanish_instance
 from mockanka.core.vms import clone_vm
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _InstanceEvent(Event):
-    """An event of a phase of an instance: current while the instance is in that phase."""
+class _PhaseEvent(Event):
+    """The end of a phase of an instance, current while the instance is in that phase."""
 
     instance_id: str
     phase: int
@@ -42,19 +42,20 @@ class _InstanceEvent(Event):
         self.apply_to(controller, controller.instances[self.instance_id])
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
+        """Do what ``apply`` does, to the instance."""
         raise NotImplementedError
 
 
-class _NodeWork(NodeEvent, _InstanceEvent):
-    """The end of a phase that the instance's node reports."""
+class _ReportedPhaseEvent(NodeEvent, _PhaseEvent):
+    """The end of a phase, reported by the instance's node."""
 
     def reporting_node(self, controller: Controller) -> Node | None:
         instance = self.instance_in_phase(controller)
         return controller.nodes.get(instance.node_id or "") if instance else None
 
 
-class Queued(_InstanceEvent):
-    """The request reached the queue that nodes take their work from."""
+class Queued(_PhaseEvent):
+    """The instance has reached the queue from which nodes take their work."""
 
     kind: ClassVar = "instance_queued"
 
@@ -64,8 +65,8 @@ class Queued(_InstanceEvent):
         controller.enqueue(instance)
 
 
-class ImageReady(_NodeWork):
-    """The node has pulled what the instance needs."""
+class ImageReady(_ReportedPhaseEvent):
+    """The node has pulled the template of the instance."""
 
     kind: ClassVar = "instance_pulled"
 
@@ -76,8 +77,8 @@ class ImageReady(_NodeWork):
         boot_vm(controller, instance, controller.nodes[instance.node_id or ""])
 
 
-class Booted(_NodeWork):
-    """The VM is up, and its startup script has ended if it is monitored (controller-facts C4)."""
+class Booted(_ReportedPhaseEvent):
+    """The VM runs, and its startup script has ended if it is monitored (controller-facts C4)."""
 
     kind: ClassVar = "instance_booted"
 
@@ -89,8 +90,8 @@ class Booted(_NodeWork):
         begin_started(controller, instance)
 
 
-class PlannedEndReached(_InstanceEvent):
-    """The phase ends as a fault has decided."""
+class PlannedEndReached(_PhaseEvent):
+    """The phase ends in the way that a fault has decided."""
 
     kind: ClassVar = "instance_planned_end"
 
@@ -115,8 +116,8 @@ class PlannedEndReached(_InstanceEvent):
             fail_instance(controller, instance, message)
 
 
-class Stopped(_NodeWork):
-    """The VM has stopped and gives its slot back."""
+class Stopped(_ReportedPhaseEvent):
+    """The VM has stopped, which frees its slot."""
 
     kind: ClassVar = "instance_stopped"
 
@@ -127,19 +128,19 @@ class Stopped(_NodeWork):
         free_slot(controller, instance)
 
 
-class Terminated(_NodeWork):
-    """The node confirms that the VM is no more."""
+class Terminated(_ReportedPhaseEvent):
+    """The node confirms that the VM is deleted."""
 
     kind: ClassVar = "instance_terminated"
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
         transition(controller, instance, InstanceState.TERMINATED, "node confirmed")
         free_slot(controller, instance)
-        _forget_later(controller, instance)
+        _schedule_forgetting(controller, instance)
 
 
-class Forgotten(_InstanceEvent):
-    """The controller drops an instance that is Terminated, or that nobody confirmed to be."""
+class Forgotten(_PhaseEvent):
+    """The controller forgets an instance that is Terminated, or whose termination nobody confirmed."""
 
     kind: ClassVar = "instance_forgotten"
 
@@ -147,12 +148,12 @@ class Forgotten(_InstanceEvent):
         return False
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
-        forget(controller, instance, "instance timeout")
+        forget_instance(controller, instance, "instance timeout")
 
 
 @dataclass(frozen=True, slots=True)
 class VmFullyReported(Event):
-    """The node reports what it did not report of the VM, by a fault."""
+    """The node reports the fields of the VM that it left out because of a fault."""
 
     kind: ClassVar = "vm_fully_reported"
 
@@ -172,17 +173,65 @@ class VmFullyReported(Event):
         controller.record("VM reported in full", instance.id)
 
 
-# What ends a phase that has an end, by state; Scheduling and Pulling have two phases each.
-_PHASE_ENDS: dict[InstanceState, type[_InstanceEvent]] = {
+@dataclass(frozen=True, slots=True)
+class InstanceVanished(Event):
+    """The controller loses an instance, for good, or if ``lasts`` is not 0, for so many nanoseconds."""
+
+    kind: ClassVar = "instance_vanished"
+
+    instance_id: str
+    lasts: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return self.instance_id in controller.instances
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        instance = controller.instances[self.instance_id]
+        if not self.lasts:
+            vanish_instance(controller, instance, "vanished")
+            return
+        instance.hidden = True
+        controller.mark_changed(instance)
+        controller.record("hidden", instance.id)
+        controller.schedule(controller.now + self.lasts, InstanceReappeared(instance.id))
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceReappeared(Event):
+    """The controller shows an instance again that was hidden."""
+
+    kind: ClassVar = "instance_reappeared"
+
+    instance_id: str
+
+    def is_current(self, controller: Controller) -> bool:
+        instance = controller.instances.get(self.instance_id)
+        return instance is not None and instance.hidden
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        instance = controller.instances[self.instance_id]
+        instance.hidden = False
+        controller.mark_changed(instance)
+        controller.record("seen again", instance.id)
+
+
+# By state; Scheduling and Pulling have two phases each, which phase_end_event tells apart.
+_PHASE_ENDS: dict[InstanceState, type[_PhaseEvent]] = {
     InstanceState.STOPPING: Stopped,
     InstanceState.TERMINATING: Terminated,
     InstanceState.TERMINATED: Forgotten,
 }
 
 
-def phase_end_event(instance: Instance) -> _InstanceEvent:
-    """The event that ends the phase the instance is in."""
-    kind: type[_InstanceEvent]
+def phase_end_event(instance: Instance) -> _PhaseEvent:
+    """Return the event that ends the instance's phase. Raises KeyError in a state without an end."""
+    kind: type[_PhaseEvent]
     if instance.planned_end is not None:
         kind = PlannedEndReached
     elif instance.booting:
@@ -197,7 +246,7 @@ def phase_end_event(instance: Instance) -> _InstanceEvent:
 
 
 def find_instance(controller: Controller, instance_id: str) -> Instance:
-    """The instance with that id, or NotFound."""
+    """Return the instance with that id. Raises NotFound if there is none, or it is hidden."""
     instance = controller.instances.get(instance_id)
     if instance is None or instance.hidden:
         raise NotFound
@@ -205,12 +254,12 @@ def find_instance(controller: Controller, instance_id: str) -> Instance:
 
 
 def start_instances(controller: Controller, request: StartRequest, count: int = 1) -> list[str]:
-    """Create ``count`` instances in Scheduling and return their ids: all of them, or a refusal and none.
+    """Create ``count`` instances in Scheduling and return their ids. Raises a Refusal, and then creates none.
 
-    Capacity is not asked for; who finds no node waits (controller-facts A1, C7).
+    An instance that finds no node with capacity waits for one (controller-facts A1, C7).
     """
     ref = templates.resolve_version(controller, request.template_id, request.tag, request.version)
-    request = _licensed(controller, request)
+    request = _apply_license(controller, request)
     if request.node_id and request.node_id not in controller.nodes:
         raise NoSuchNode(request.node_id)
     if request.group_id:
@@ -221,11 +270,14 @@ def start_instances(controller: Controller, request: StartRequest, count: int = 
     if request.startup_script:
         scripts.require_valid_script(request.startup_script)
     addresses = network.assign_mac_addresses(controller, request, ref, count)
-    return [_create(controller, replace(request, mac_address=address), ref).id for address in addresses]
+    return [_create_instance(controller, replace(request, mac_address=address), ref).id for address in addresses]
 
 
-def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
-    """What of a request the licence lets count; NeedsLicense where it would run somewhere else than was asked for."""
+def _apply_license(controller: Controller, request: StartRequest) -> StartRequest:
+    """Return the request without a priority that the licence does not include.
+
+    Raises NeedsLicense for a group or a USB device: without these the instance would run on other nodes than requested.
+    """
     if request.group_id:
         controller.license.require("groups", "group_id")
     if request.usb_device:
@@ -233,7 +285,7 @@ def _licensed(controller: Controller, request: StartRequest) -> StartRequest:
     return request if controller.license.includes("priority") else replace(request, priority=StartRequest.priority)
 
 
-def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> Instance:
+def _create_instance(controller: Controller, request: StartRequest, ref: VersionRef) -> Instance:
     instance_id = controller.new_id("instance")
     instance = Instance(
         id=instance_id,
@@ -248,191 +300,199 @@ def _create(controller: Controller, request: StartRequest, ref: VersionRef) -> I
     controller.mark_changed(instance)
     controller.record("instance", instance_id, state=InstanceState.SCHEDULING.value, cause="requested")
     instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, "requested"))
-    _queue(controller, instance)
+    _begin_scheduling(controller, instance)
     return instance
 
 
-def _queue(controller: Controller, instance: Instance) -> None:
-    length = controller.timings.schedule.sample(_chance(controller, instance, "schedule"))
-    blow = apply_rules(controller, "schedule", instance, ref=instance.ref)
-    controller.schedule_effects(blow, length, instance)
-    _enter(controller, instance, length, blow)
+def _begin_scheduling(controller: Controller, instance: Instance) -> None:
+    length = controller.timings.schedule.sample(_draw_for(controller, instance, "schedule"))
+    hit = apply_rules(controller, "schedule", instance, ref=instance.ref)
+    controller.schedule_effects(hit, length, instance)
+    _begin_phase(controller, instance, length, hit)
 
 
 def update_instance(controller: Controller, instance_id: str, changes: dict[str, object]) -> None:
-    """Change ``name``, ``external_id`` or ``metadata``; what is not among ``changes`` stays.
+    """Set ``name``, ``external_id`` or ``metadata`` to what ``changes`` has for them. Raises NotFound.
 
     Metadata is merged key by key: a guess, as controller-facts G proposes.
     """
     instance = find_instance(controller, instance_id)
-    if isinstance(given := changes.get("metadata"), dict):
-        changes = {**changes, "metadata": {**instance.request.metadata, **given}}
+    if isinstance(metadata := changes.get("metadata"), dict):
+        changes = {**changes, "metadata": {**instance.request.metadata, **metadata}}
     instance.request = replace(instance.request, **changes)  # type: ignore[arg-type]
     controller.mark_changed(instance)
     controller.record("instance updated", instance_id, **changes)
 
 
 def terminate_instance(controller: Controller, instance_id: str) -> None:
-    """Accept a request to terminate, in any state; again is fine (a guess, controller-facts A4).
+    """Begin to terminate an instance, in any state. Raises NotFound.
 
-    One that no node has is never Terminated: it is Terminating until it is forgotten (controller-facts C1).
+    A second request changes nothing (a guess, controller-facts A4). An instance that is on no node is Terminating until
+    it is forgotten, and never Terminated (controller-facts C1).
     """
     instance = find_instance(controller, instance_id)
     if instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
         return
-    blow = apply_rules(controller, "terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
-    if blow.do.ignore:
+    hit = apply_rules(controller, "terminate", instance, controller.nodes.get(instance.node_id or ""), instance.ref)
+    if hit.action.ignore:
         return
-    confirms = instance.holds_slot or instance.state is InstanceState.STOPPED
+    # A Stopped instance holds no slot, and its node may have been deleted.
+    node_confirms = instance.node_id in controller.nodes and (
+        instance.holds_slot or instance.state is InstanceState.STOPPED
+    )
     transition(controller, instance, InstanceState.TERMINATING, "requested")
-    _forget_later(controller, instance)
-    if confirms:
-        _confirm_later(controller, instance, blow)
+    _schedule_forgetting(controller, instance)
+    if node_confirms:
+        _schedule_confirmation(controller, instance, hit)
 
 
 def stop_instance(controller: Controller, instance_id: str) -> None:
-    """The VM shuts down underneath: Stopping, then Stopped. Only a Started one can."""
-    instance = controller.instances.get(instance_id)  # whoever sees it or not
+    """Let the VM of a Started instance shut down by itself: it is Stopping, then Stopped.
+
+    Raises NotFound, and IllegalTransition in another state.
+    """
+    instance = controller.instances.get(instance_id)  # a hidden one stops too
     if instance is None:
         raise NotFound
     transition(controller, instance, InstanceState.STOPPING, "VM shuts down")
-    _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
+    _begin_phase(controller, instance, controller.timings.stop.sample(_draw_for(controller, instance, "stop")))
 
 
 def begin_started(controller: Controller, instance: Instance) -> None:
-    """What a fault may have in store for an instance that is Started from now on."""
+    """Apply the fault rules for an instance that is Started from now on, and schedule its late reports."""
     node = controller.nodes.get(instance.node_id or "")
-    blow = apply_rules(controller, "started", instance, node, instance.ref)
-    controller.schedule_effects(blow, 0, instance, node)
-    if blow.do.stop or blow.do.fail is not None:
-        instance.planned_end = PlannedEnd("stop") if blow.do.stop else PlannedEnd("fail", blow.do.fail or "")
-        _enter(controller, instance, blow.do.after)
+    hit = apply_rules(controller, "started", instance, node, instance.ref)
+    controller.schedule_effects(hit, 0, instance, node)
+    if hit.action.stop or hit.action.fail is not None:
+        instance.planned_end = PlannedEnd("stop") if hit.action.stop else PlannedEnd("fail", hit.action.fail or "")
+        _begin_phase(controller, instance, hit.action.after)
     if instance.unreported and instance.unreported_for is not None:
         controller.schedule(controller.now + instance.unreported_for, VmFullyReported(instance.id))
 
 
 def resume_instances(controller: Controller, node: Node) -> None:
-    """The node is back: what its instances came to while it was lost happens now. A Stopped one holds no slot."""
-    here = [each for each in controller.instances.values() if each.node_id == node.id]
-    for instance in sorted(here, key=lambda each: each.number):
-        controller.mark_changed(instance)  # its heartbeat goes on
+    """Schedule for now the ends of phases that passed while the node was lost."""
+    # Not the occupants only: a Stopped instance holds no slot.
+    on_node = [instance for instance in controller.instances.values() if instance.node_id == node.id]
+    for instance in sorted(on_node, key=lambda instance: instance.number):
+        controller.mark_changed(instance)  # its time of the last update follows the heartbeats again
         if instance.until is not None and instance.until <= controller.now:
             controller.schedule(controller.now, phase_end_event(instance))
 
 
 def resume_phase(controller: Controller, instance: Instance) -> None:
-    """Let an instance that was put into a state from outside go on from there."""
+    """Begin the phase of an instance that was put into its state directly, as a scenario does."""
     if instance.state is InstanceState.SCHEDULING:
-        _queue(controller, instance)
+        _begin_scheduling(controller, instance)
     elif instance.pulling and instance.node_id:
-        _follow_pull(controller, instance, controller.nodes[instance.node_id].pulls[instance.ref])
+        _schedule_pull_end(controller, instance, controller.nodes[instance.node_id].pulls[instance.ref])
     elif instance.state is InstanceState.STARTED:
         begin_started(controller, instance)
     elif instance.state is InstanceState.STOPPING:
-        _enter(controller, instance, controller.timings.stop.sample(_chance(controller, instance, "stop")))
+        _begin_phase(controller, instance, controller.timings.stop.sample(_draw_for(controller, instance, "stop")))
     elif instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
-        _forget_later(controller, instance)
+        _schedule_forgetting(controller, instance)
         if instance.holds_slot:
-            _confirm_later(controller, instance)
+            _schedule_confirmation(controller, instance)
 
 
 def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
-    """Give a waiting instance to a node: it pulls if it must, then boots."""
+    """Assign a waiting instance to a node, which pulls its template if it has to, and boots it."""
     controller.dequeue(instance)
     take_slot(controller, instance, node)
     if instance.request.usb_device:
         instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)
     controller.record("placed", instance.id, node=node.id)
-    if not pulls.is_cached(controller, node, instance.ref) and not templates.in_registry(controller, instance.ref):
+    if not pulls.is_cached(controller, node, instance.ref) and not templates.is_in_registry(controller, instance.ref):
         # Guess (controller-facts C12): the template went away before any node had pulled it.
         fail_instance(controller, instance, str(NoSuchTemplate()))
         return
     try:
-        running = pulls.begin_pull(controller, node, instance.ref, instance)
-    except (NodeDiskFull, RegistryDown) as refused:
-        fail_start(controller, instance, str(refused))
+        pull = pulls.begin_pull(controller, node, instance.ref, instance)
+    except (NodeDiskFull, RegistryDown) as refusal:
+        fail_start(controller, instance, str(refusal))
         return
-    if running is None:
+    if pull is None:
         boot_vm(controller, instance, node)
     else:
         transition(controller, instance, InstanceState.PULLING, f"pulls to {node.name}")
-        _follow_pull(controller, instance, running)
+        _schedule_pull_end(controller, instance, pull)
 
 
-def _follow_pull(controller: Controller, instance: Instance, running: pulls.Pull) -> None:
-    """The instance waits for a pull of its node, and shares its fate."""
-    if (failure := running.failure) is not None:
-        instance.planned_end = PlannedEnd("fail", failure.message, running.progress(failure.at))
-    instance.until = running.expected_end
+def _schedule_pull_end(controller: Controller, instance: Instance, pull: pulls.Pull) -> None:
+    """End the instance's phase when the pull ends, and in the same way."""
+    if (failure := pull.failure) is not None:
+        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
+    instance.until = pull.expected_end
     if instance.until is not None:
         controller.schedule(instance.until, phase_end_event(instance))
 
 
 def reschedule_pulling_instances(controller: Controller, node: Node, ref: VersionRef) -> None:
-    """A pull of the node goes another way than it was going to; so do those who wait for it."""
-    for instance in occupants_of(controller, node):
+    """Reschedule the instances that wait for a pull of the node whose end has changed."""
+    for instance in list_occupants(controller, node):
         if instance.pulling and instance.ref == ref:
             instance.phase += 1
             instance.planned_end = None
-            _follow_pull(controller, instance, node.pulls[ref])
+            _schedule_pull_end(controller, instance, node.pulls[ref])
             controller.mark_changed(instance)
 
 
 def boot_vm(controller: Controller, instance: Instance, node: Node) -> None:
-    """Have the node clone the VM and start it."""
+    """Let the node clone the VM and start it, with its script if that is monitored."""
     instance.booting = True
     instance.phase += 1
     instance.vm = clone_vm(controller, instance, node)
-    length = controller.timings.boot.sample(_chance(controller, instance, "boot"))
+    length = controller.timings.boot.sample(_draw_for(controller, instance, "boot"))
     request = instance.request
     if request.script_monitoring and request.startup_script:
         instance.script, takes = scripts.run_script(
             controller, instance, request.startup_script, request.script_timeout
         )
         length += takes
-    blow = apply_rules(controller, "start", instance, node, instance.ref)
-    controller.schedule_effects(blow, length, instance, node)
-    if blow.do.without:
-        instance.unreported = blow.do.without
-        instance.unreported_for = blow.do.lasts
-    if blow.do.fail is not None:
-        length = int(length * blow.do.share)
-    _enter(controller, instance, length, blow)
+    hit = apply_rules(controller, "start", instance, node, instance.ref)
+    controller.schedule_effects(hit, length, instance, node)
+    if hit.action.without:
+        instance.unreported = hit.action.without
+        instance.unreported_for = hit.action.duration
+    if hit.action.fail is not None:
+        length = int(length * hit.action.fraction)
+    _begin_phase(controller, instance, length, hit)
     controller.mark_changed(instance)
     controller.record("VM cloned", instance.id, node=node.id)
 
 
 def release_stalled_instance(controller: Controller, instance: Instance) -> None:
-    """The fault that held it is removed: its phase goes on."""
+    """Continue the phase of an instance that a fault stalls."""
     if instance.stall is not None:
-        rest, instance.stall = instance.stall.rest, None
+        remaining, instance.stall = instance.stall.rest, None
         controller.record("let go", instance.id)
-        _enter(controller, instance, rest)
+        _begin_phase(controller, instance, remaining)
 
 
-def _enter(controller: Controller, instance: Instance, length: int, blow: FaultHit = NO_HIT) -> None:
-    """Begin a phase of that length; a fault may hold it there, lengthen it, or end it another way."""
-    if blow.do.fail is not None:
-        instance.planned_end = PlannedEnd("fail", blow.do.fail)
-    if blow.do.stall and blow.do.lasts is None:
-        instance.stall = Stall(blow.rule_id, length)
+def _begin_phase(controller: Controller, instance: Instance, length: int, hit: FaultHit = NO_HIT) -> None:
+    """Schedule the end of a phase of that length; a fault may stall it, lengthen it, or end it in another way."""
+    if hit.action.fail is not None:
+        instance.planned_end = PlannedEnd("fail", hit.action.fail)
+    if hit.action.stall and hit.action.duration is None:
+        instance.stall = Stall(hit.rule_id, length)
         instance.until = None
         return
-    instance.until = controller.now + length + (blow.do.lasts or 0 if blow.do.stall else 0)
+    instance.until = controller.now + length + (hit.action.duration or 0 if hit.action.stall else 0)
     controller.schedule(instance.until, phase_end_event(instance))
 
 
-def _confirm_later(controller: Controller, instance: Instance, blow: FaultHit = NO_HIT) -> None:
-    length = controller.timings.terminate.sample(_chance(controller, instance, "terminate"))
-    _enter(controller, instance, length, blow)
+def _schedule_confirmation(controller: Controller, instance: Instance, hit: FaultHit = NO_HIT) -> None:
+    length = controller.timings.terminate.sample(_draw_for(controller, instance, "terminate"))
+    _begin_phase(controller, instance, length, hit)
 
 
-def _forget_later(controller: Controller, instance: Instance) -> None:
-    length = controller.timings.forget.sample(_chance(controller, instance, "forget"))
+def _schedule_forgetting(controller: Controller, instance: Instance) -> None:
+    length = controller.timings.forget.sample(_draw_for(controller, instance, "forget"))
     if instance.state is InstanceState.TERMINATED:
         instance.until = controller.now + length
     controller.schedule(controller.now + length, Forgotten(instance.id, instance.phase))
 
 
-def _chance(controller: Controller, instance: Instance, purpose: str) -> float:
+def _draw_for(controller: Controller, instance: Instance, purpose: str) -> float:
     return draw(controller.seed, instance.id, purpose)

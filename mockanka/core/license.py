@@ -20,7 +20,7 @@ TIERS: dict[str, frozenset[LicensedFeature]] = {
     "enterprise": frozenset({"groups", "priority", "usb"}),
     "enterprise plus": frozenset({"groups", "priority", "usb"}),
 }
-"""The tiers, lowest first, in the words of the wire, and the features that each includes."""
+"""The tiers, lowest first, as the API names them, and the features that each includes."""
 
 EXPIRED = "expired"
 
@@ -31,15 +31,15 @@ class License:
 
     tier: str = "enterprise plus"
     overrides: Overrides = field(default_factory=dict)
-    """What faults force: ``expired``."""
+    """The condition that faults force: ``expired``."""
 
     @property
     def expired(self) -> bool:
-        """Whether nodes have no valid licence (controller-facts C5)."""
+        """True if the licence has expired, which makes nodes unlicensed (controller-facts C5)."""
         return EXPIRED in self.overrides
 
     def includes(self, feature: LicensedFeature) -> bool:
-        """Whether the tier includes a feature. An expired licence still does."""
+        """Return whether the tier includes a feature; an expired licence still includes it."""
         return feature in TIERS[self.tier]
 
     def require(self, feature: LicensedFeature, what: str) -> None:
@@ -65,14 +65,14 @@ class LicenseExpired(Event):
     def apply(self, controller: Controller) -> None:
         until = override_end(controller.now, self.lasts)
         set_override(controller.license.overrides, EXPIRED, until)
-        _refresh(controller)
+        _refresh_nodes(controller)
         if until is not None:
             controller.schedule(until, LicenseRenewed(until))
 
 
 @dataclass(frozen=True, slots=True)
 class LicenseRenewed(Event):
-    """The licence is valid again, unless its expiry was extended since."""
+    """The licence is valid again, unless its expiry has been extended since."""
 
     kind: ClassVar = "license_renewed"
 
@@ -86,10 +86,10 @@ class LicenseRenewed(Event):
 
     def apply(self, controller: Controller) -> None:
         del controller.license.overrides[EXPIRED]
-        _refresh(controller)
+        _refresh_nodes(controller)
 
 
-def _refresh(controller: Controller) -> None:
+def _refresh_nodes(controller: Controller) -> None:
     controller.record("license", "license", expired=controller.license.expired)
     for node in controller.nodes.values():
         nodes.refresh_state(controller, node)

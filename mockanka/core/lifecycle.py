@@ -1,4 +1,4 @@
-"""The states of an instance and the moves between them, as data (controller-facts C1, C2)."""
+"""The states of instances and nodes, and the legal transitions of instances, as data (controller-facts C1, C2)."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ from mockanka.core.errors import IllegalTransition
 
 
 class InstanceState(StrEnum):
-    """Instance states, in the words of the wire. GONE never shows: it is an instance nobody knows any more."""
+    """The states of an instance, as the API names them. GONE is never shown: the controller has forgotten it."""
 
     SCHEDULING = "Scheduling"
     PULLING = "Pulling"
@@ -25,23 +25,23 @@ S = InstanceState
 SHOWN_STATES = frozenset(InstanceState) - {S.GONE}
 """The states that a client can see."""
 LIVE_STATES = SHOWN_STATES - {S.TERMINATING, S.TERMINATED}
-"""The states of an instance whose end nobody has asked for yet."""
+"""The states of an instance whose termination nobody has requested yet."""
 RUNNING_STATES = frozenset({S.STARTED, S.STOPPING, S.PUSHING})
 """The states in which the VM runs on a node."""
 SLOT_STATES = RUNNING_STATES | {S.SCHEDULING, S.PULLING}
-"""The states in which an instance that is on a node holds a slot there. In Error and Terminating some do."""
+"""The states in which an instance on a node always holds a slot there. In Error and Terminating some do."""
 REPORTED_STATES = SLOT_STATES | {S.STOPPED}
 """The states in which the node of an instance, if it has one, reports on it."""
 ON_NODE_STATES = REPORTED_STATES - {S.SCHEDULING}
-"""The states that an instance has on a node only."""
+"""The states that only an instance on a node has."""
 
 LEGAL_TRANSITIONS: dict[InstanceState, frozenset[InstanceState]] = {
     S.SCHEDULING: frozenset({S.PULLING, S.STARTED, S.ERROR, S.TERMINATING}),
     # Back to Scheduling from 1.50 on, until the VM is up. Guess: also when a failed pull is tried again elsewhere.
     S.PULLING: frozenset({S.SCHEDULING, S.STARTED, S.ERROR, S.TERMINATING}),
-    # Guess: nobody has seen who leads to Stopping and Stopped; here it is a VM that stops by itself.
+    # Guess: it is unknown what leads to Stopping and Stopped; here it is a VM that stops by itself.
     S.STARTED: frozenset({S.STOPPING, S.PUSHING, S.ERROR, S.TERMINATING}),
-    # Guess: terminating while Stopping; DELETE is taken in every state.
+    # Guess: Stopping to Terminating, because DELETE is accepted in every state.
     S.STOPPING: frozenset({S.STOPPED, S.ERROR, S.TERMINATING}),
     S.STOPPED: frozenset({S.TERMINATING}),
     S.PUSHING: frozenset({S.STARTED, S.ERROR, S.TERMINATING, S.GONE}),
@@ -54,13 +54,13 @@ LEGAL_TRANSITIONS: dict[InstanceState, frozenset[InstanceState]] = {
 
 
 def check_transition(before: InstanceState, after: InstanceState) -> None:
-    """Raise IllegalMove unless the life cycle knows the move."""
+    """Raise IllegalTransition unless the transition is legal."""
     if after not in LEGAL_TRANSITIONS[before]:
         raise IllegalTransition(f"{before} -> {after}")
 
 
 class NodeState(StrEnum):
-    """Node states, in the words of the wire (controller-facts C5)."""
+    """The states of a node, as the API names them (controller-facts C5)."""
 
     ACTIVE = "Active"
     OFFLINE = "Offline"

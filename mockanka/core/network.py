@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mockanka.core.errors import InvalidMacAddress, MacAddressInUse, NoFreeMacAddress, NoSuchVlan
 from mockanka.core.randomness import hash_parts
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -32,7 +32,7 @@ def assign_mac_addresses(
     Guess: what is refused, and how. Raises InvalidMacAddress, MacAddressInUse or NoFreeMacAddress.
     """
     managed = controller.mac_addresses and controller.release.has("mac-addresses")
-    if not managed or version_of(controller, ref).suspended:
+    if not managed or get_version(controller, ref).suspended:
         return [None] * count
     used = {instance.request.mac_address for instance in controller.instances.values()}
     if wanted := request.mac_address:
@@ -58,7 +58,7 @@ def list_mac_addresses(controller: Controller) -> list[str]:
 
 def resolve_vlan(controller: Controller, request: StartRequest, ref: VersionRef) -> StartRequest:
     """Return the request, without its VLAN if the template is suspended; NoSuchVlan if no node has the VLAN."""
-    if version_of(controller, ref).suspended:
+    if get_version(controller, ref).suspended:
         return replace(request, vlan_tag=None)
     if request.vlan_tag and request.vlan_tag not in list_vlans(controller):
         raise NoSuchVlan(request.vlan_tag)

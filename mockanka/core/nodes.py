@@ -1,4 +1,4 @@
-"""Nodes: what they offer, what runs on them, and what becomes of it when they are lost."""
+"""Nodes: their resources, their load, their states, and what happens when one is lost or deleted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mockanka.core import distributions, failures, instances, pulls, removals, restarts, save_images
-from mockanka.core.errors import NotFound, UnknownToRelease
+from mockanka.core.errors import NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.events import Event, NodeEvent
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.overrides import Overrides, set_override
+from mockanka.core.overrides import Overrides, override_end, set_override
 from mockanka.core.pulls import Pull
 from mockanka.core.randomness import draw
 from mockanka.core.release import SINCE
@@ -20,14 +20,16 @@ from mockanka.units import GB, MB_PER_GB
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
 
-# In resource mode the RAM a node keeps for itself, and vCPUs for each physical core (controller-facts C7).
-RAM_KEPT = 2
+# In capacity mode ``resource`` (controller-facts C7).
+RESERVED_RAM_GB = 2
+"""The RAM that a node keeps for itself."""
 VCPUS_PER_CORE = 2
+"""vCPUs for each physical core."""
 
 
 @dataclass(frozen=True)
 class AnkaVersion:
-    """The Anka software on a node, as it reports itself (controller-facts A6)."""
+    """The Anka software that a node reports (controller-facts A6)."""
 
     product: str = "Anka Build Enterpriseplus"
     version: str = "2.1.2"
@@ -37,7 +39,7 @@ class AnkaVersion:
 
 
 class NodeLoad(NamedTuple):
-    """What runs on a node: VMs, their cores, their RAM in MB."""
+    """The VMs that run on a node, their cores in all, and their RAM in MB."""
 
     vm_count: int
     vcpu_count: int
@@ -46,7 +48,7 @@ class NodeLoad(NamedTuple):
 
 @dataclass
 class Node:
-    """A Mac that runs VMs. ``ram`` and ``ram_override`` are GB, disk sizes bytes, ``cached`` says last used when."""
+    """A Mac that runs VMs. ``ram`` and ``ram_override`` are GB, disk sizes bytes, times nanoseconds."""
 
     id: str
     name: str
@@ -60,52 +62,63 @@ class Node:
     disk_size: int = 500 * GB
     disk_other: int = 60 * GB
     disk_anka: int = 0
-    """What Anka's files take beside those that are cached or on their way: less than nothing if less was told."""
+    """Bytes of Anka's files besides those that are cached or being pulled.
+
+    Negative if a snapshot saw less on the disk than the sizes of its templates add up to.
+    """
     anka: AnkaVersion = field(default_factory=AnkaVersion)
     usb: tuple[UsbDevice, ...] = ()
     groups: list[str] = field(default_factory=list)
     condition: NodeState = NodeState.ACTIVE
+    """Its state, but for Offline, which follows from ``timeout_at``."""
     central_logging: bool = True
     lost_at: int | None = None
+    """When the controller lost contact with it."""
     timeout_at: int | None = None
+    """When a lost node becomes Offline."""
     cached: dict[VersionRef, int] = field(default_factory=dict)
+    """The versions on its disk, and when each was used last."""
     pulls: dict[VersionRef, Pull] = field(default_factory=dict)
     occupants: dict[str, None] = field(default_factory=dict)
-    """Ids of the instances that hold a slot here."""
+    """The ids of the instances that hold a slot, in the order in which they took it."""
     force_overrides: bool = False
-    """Whether it counts the vcpu and vram that a start asks for, where it counts resources."""
+    """True if capacity mode ``resource`` counts the vcpu and vram that a start requests."""
     arch: str = ""
-    """``arm64`` or ``amd64``: it takes templates of that kind only; any, if nobody said."""
+    """``arm64`` or ``amd64``, the only templates that it takes; blank takes any."""
     vlans: tuple[str, ...] = ()
     removals: dict[str, int] = field(default_factory=dict)
-    """The templates that it will take off its disk, and when."""
+    """The templates that it is going to remove from its disk, by id, and when each is removed."""
     manual_vms: int = 0
-    """VMs started on the node itself; while there are any it starts no instances (controller-facts C7)."""
+    """VMs that were started on the node itself; while there are any it starts no instances (controller-facts C7)."""
     heartbeat_anchor: int | None = None
-    """A time at which it reported, from which its heartbeats are counted; None leaves them to the seed."""
+    """A time at which it sent a heartbeat, which fixes the times of all; None lets the seed fix them."""
     cpu_load: float | None = None
-    """Load of the host itself, less than nothing if its VMs idle; a little noise, if nobody said."""
+    """The host's own share of ``cpu_util``; None is a little noise.
+
+    Negative if a snapshot saw less load than the running VMs are assumed to cause.
+    """
     overrides: Overrides = field(default_factory=dict)
-    """What it was made, by a fault or by hand: offline, full, one of TURNS."""
+    """Conditions that faults and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
 
     def is_offline(self, now: int) -> bool:
-        """Whether the controller has given the node up."""
+        """Return whether the node has been lost for so long that the controller shows it as Offline."""
         return self.timeout_at is not None and now >= self.timeout_at
 
     def state(self, now: int) -> NodeState:
+        """Return the state that the controller shows."""
         return NodeState.OFFLINE if self.is_offline(now) else self.condition
 
     @property
     def takes_work(self) -> bool:
-        """Whether it asks for work; a node that is lost does not, also while it is still shown as Active."""
+        """True if the node asks for work. A lost one does not, even while it is still shown as Active."""
         return self.lost_at is None and self.condition is NodeState.ACTIVE
 
     def last_contact(self, now: int) -> int:
-        """Return the latest time of which the controller can know anything: now, or when the node was lost."""
+        """Return the latest time up to which the controller knows about the node: now, or when the node was lost."""
         return now if self.lost_at is None else min(now, self.lost_at)
 
     def heartbeat(self, controller: Controller) -> int:
-        """When the node last reported. Each node has a beat of its own, fixed by the seed unless it was told."""
+        """Return when the node sent its last heartbeat. Each node has times of its own."""
         period = controller.timings.heartbeat
         offset = self.heartbeat_anchor
         if offset is None:
@@ -115,17 +128,21 @@ class Node:
 
     @property
     def vcpu_limit(self) -> int:
+        """The vCPUs that its VMs may have in capacity mode ``resource``."""
         return self.vcpu_override or VCPUS_PER_CORE * self.cpus
 
     @property
     def vram_limit(self) -> int:
-        """MB. Guess: ``ram_override`` is in GB like ``ram``; its unit is not published."""
-        return (self.ram_override or max(0, self.ram - RAM_KEPT)) * MB_PER_GB
+        """The MB of RAM that its VMs may have in capacity mode ``resource``.
+
+        Guess: ``ram_override`` is in GB like ``ram``; its unit is not published.
+        """
+        return (self.ram_override or max(0, self.ram - RESERVED_RAM_GB)) * MB_PER_GB
 
 
 @dataclass(frozen=True, slots=True)
 class NodeTimedOut(Event):
-    """The controller has not heard of a lost node for too long: it is Offline (controller-facts C5, C6)."""
+    """The controller has missed the heartbeats of a lost node for too long: it is Offline (controller-facts C5, C6)."""
 
     kind: ClassVar = "node_timed_out"
 
@@ -148,7 +165,7 @@ class NodeTimedOut(Event):
 
 @dataclass(frozen=True, slots=True)
 class NodeUpdated(NodeEvent):
-    """The agent has fetched its package and runs again: the node takes work."""
+    """The agent of a node has fetched its package and runs again, so that the node takes work."""
 
     kind: ClassVar = "node_updated"
 
@@ -169,50 +186,110 @@ class NodeUpdated(NodeEvent):
         end_node_override(controller, self.node_id, UPDATING)
 
 
+@dataclass(frozen=True, slots=True)
+class NodeOverrideBegan(Event):
+    """A fault overrides a node with ``what``, as in ``override_node``, for ``lasts`` ns, or for good if that is 0."""
+
+    kind: ClassVar = "node_override_began"
+
+    node_id: str
+    what: str
+    lasts: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return self.node_id in controller.nodes
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return self.what == "online" and _has_waiting_work(controller, self.node_id)
+
+    def apply(self, controller: Controller) -> None:
+        until = override_end(controller.now, self.lasts)
+        override_node(controller, self.node_id, self.what, until)
+        if until is not None:
+            controller.schedule(until, NodeOverrideEnded(self.node_id, self.what, until))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOverrideEnded(Event):
+    """An override of a node ends, unless it was extended or removed since; other overrides stay."""
+
+    kind: ClassVar = "node_override_ended"
+
+    node_id: str
+    what: str
+    until: int
+
+    def is_current(self, controller: Controller) -> bool:
+        node = controller.nodes.get(self.node_id)
+        return node is not None and node.overrides.get(self.what) == self.until
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return _has_waiting_work(controller, self.node_id)
+
+    def apply(self, controller: Controller) -> None:
+        end_node_override(controller, self.node_id, self.what)
+
+
+def _has_waiting_work(controller: Controller, node_id: str) -> bool:
+    """Return whether instances wait for a node, or are on this one, and may go on when it is available again."""
+    return bool(controller.waiting or controller.nodes[node_id].occupants)
+
+
 def find_node(controller: Controller, node_id: str) -> Node:
-    """The node with that id, or NotFound."""
+    """Return the node with that id. Raises NotFound."""
     node = controller.nodes.get(node_id)
     if node is None:
         raise NotFound
     return node
 
 
+def find_node_by_id_or_name(controller: Controller, node: str) -> Node:
+    """Return the node with that id, or the only one with that name. Raises NoSuchNode."""
+    if node in controller.nodes:
+        return controller.nodes[node]
+    matches = [candidate for candidate in controller.nodes.values() if candidate.name == node]
+    if len(matches) != 1:
+        raise NoSuchNode(node)
+    return matches[0]
+
+
 def running_load(controller: Controller, node: Node) -> NodeLoad:
-    """Counts the VMs that run; those still being pulled or booted hold a slot but do not run yet."""
+    """Return the load of the VMs that run; instances that pull or boot hold a slot, but do not count yet."""
     vms = [vm for id in node.occupants if (vm := controller.instances[id].running_vm) is not None]
     return NodeLoad(len(vms) + node.manual_vms, sum(vm.cpus for vm in vms), sum(vm.ram for vm in vms))
 
 
 def cpu_util(controller: Controller, node: Node) -> float:
-    """Load of the host, 0 to 1: its own, which is noise that moves with the heartbeat, and a share for each core."""
-    own = node.cpu_load
-    if own is None:
-        own = 0.02 + 0.06 * draw(controller.seed, node.id, f"cpu {node.heartbeat(controller)}")
-    return max(0.0, min(1.0, own + _load_of_vms(controller, node)))
+    """Return the load of the host, 0 to 1: its own, by default noise that changes with the heartbeat, and the VMs'."""
+    host_load = node.cpu_load
+    if host_load is None:
+        host_load = 0.02 + 0.06 * draw(controller.seed, node.id, f"cpu {node.heartbeat(controller)}")
+    return max(0.0, min(1.0, host_load + _vm_cpu_load(controller, node)))
 
 
-def _load_of_vms(controller: Controller, node: Node) -> float:
+def _vm_cpu_load(controller: Controller, node: Node) -> float:
     return 0.5 * running_load(controller, node).vcpu_count / max(1, node.cpus)
 
 
 def match_observed_usage(controller: Controller, node: Node, cpu_util: float | None, disk_used: int | None) -> None:
-    """Make the node show what was seen of it: what its VMs and files do not account for is its own."""
+    """Adjust the node so that it shows the CPU load (0 to 1) and the bytes of used disk that a snapshot saw."""
     if cpu_util is not None:
-        node.cpu_load = cpu_util - _load_of_vms(controller, node)
+        node.cpu_load = cpu_util - _vm_cpu_load(controller, node)
     if disk_used is not None:
         node.disk_anka += disk_used - pulls.compute_disk_usage(controller, node, node.last_contact(controller.now))
 
 
 def ram_util(controller: Controller, node: Node) -> float:
-    """RAM given to running VMs as a share of the node's (controller-facts A6)."""
+    """Return the RAM of the running VMs as a fraction of the node's, 0 to 1 (controller-facts A6)."""
     return min(1.0, running_load(controller, node).vram / (node.ram * MB_PER_GB)) if node.ram else 0.0
 
 
 def configure_node(controller: Controller, node_id: str, changes: dict[str, object]) -> None:
-    """Change a node's settings; ``changes`` names fields of Node.
+    """Change a node's settings: ``changes`` has new values of fields of Node, or ``drain_mode``. Raises NotFound.
 
-    They hold at once: the real agent picks them up with its next task (controller-facts A7), a delay nobody measured.
-    VMs above a lowered capacity run on. ``drain_mode`` puts it into Drain Mode, or ends that and no other state.
+    Changes take effect at once: the real agent picks them up with its next task (controller-facts A7), a delay that is
+    not known. VMs above a lowered capacity keep running. ``drain_mode`` puts the node into Drain Mode, or ends that
+    state and no other.
     """
     node = find_node(controller, node_id)
     for key, value in changes.items():
@@ -223,16 +300,16 @@ def configure_node(controller: Controller, node_id: str, changes: dict[str, obje
         else:
             end_node_override(controller, node_id, "drain")
     if "ip" in changes:
-        for one in controller.instances.values():
-            if one.node_id == node_id and one.vm is not None:
-                one.vm = replace(one.vm, host_ip=node.ip)
-                controller.mark_changed(one)
+        for instance in controller.instances.values():
+            if instance.node_id == node_id and instance.vm is not None:
+                instance.vm = replace(instance.vm, host_ip=node.ip)
+                controller.mark_changed(instance)
     controller.placement_due = True
     controller.record("node configured", node_id, **changes)
 
 
 def delete_node(controller: Controller, node_id: str) -> None:
-    """Forget a node. Its instances go to Error at once (a guess, as for a lost one)."""
+    """Remove a node. Its instances go to Error at once, which is a guess, as for a lost node. Raises NotFound."""
     node = find_node(controller, node_id)
     failures.fail_occupants(controller, node, f"node {node.name} was deleted")
     distributions.fail_deliveries_to(controller, node)
@@ -243,36 +320,36 @@ def delete_node(controller: Controller, node_id: str) -> None:
 
 
 def host_arch(controller: Controller, node: Node) -> str:
-    """What the node says it is; where nobody said, what its templates are for (a guess for want of a fact)."""
-    return node.arch or next((each.arch for each in controller.templates.values()), "arm64")
+    """Return the architecture that the node reports; guess: without one of its own that of the first template."""
+    return node.arch or next((template.arch for template in controller.templates.values()), "arm64")
 
 
 def lose_node(controller: Controller, node_id: str, at_once: bool = False) -> None:
-    """The node goes silent, from now on. What it was doing goes unreported until it is back.
+    """Let the controller lose contact with a node: what it does is not reported until it is back. Raises NotFound.
 
-    The controller gives it up, and shows it as Offline, when it has not heard of it for ``timings.node_timeout``;
-    ``at_once`` is for tests that will not wait.
+    The node is Offline when it has sent no heartbeat for ``timings.node_timeout``, or now if ``at_once``, which is for
+    tests that do not want to wait.
     """
     node = find_node(controller, node_id)
     if node.lost_at is None:
         last = node.heartbeat(controller)
         node.lost_at = controller.now
-        for each in controller.instances.values():
-            if each.node_id == node_id:
-                controller.mark_changed(each)  # its heartbeat stands still
+        for instance in controller.instances.values():
+            if instance.node_id == node_id:
+                controller.mark_changed(instance)  # its time of the last update stops at the last heartbeat
         controller.record("node lost", node_id)
-        _give_up_at(controller, node, max(controller.now, last + controller.timings.node_timeout))
+        _schedule_timeout(controller, node, max(controller.now, last + controller.timings.node_timeout))
     if at_once and not node.is_offline(controller.now):
-        _give_up_at(controller, node, controller.now)
+        _schedule_timeout(controller, node, controller.now)
 
 
-def _give_up_at(controller: Controller, node: Node, at: int) -> None:
+def _schedule_timeout(controller: Controller, node: Node, at: int) -> None:
     node.timeout_at = at
     controller.schedule(at, NodeTimedOut(node.id, at))
 
 
 def restore_node(controller: Controller, node_id: str) -> None:
-    """The node is back and reports what came to its end meanwhile."""
+    """Bring a lost node back: it reports what has ended meanwhile. Raises NotFound."""
     node = find_node(controller, node_id)
     node.overrides.pop("offline", None)
     if node.lost_at is None:
@@ -292,29 +369,32 @@ def restore_node(controller: Controller, node_id: str) -> None:
 
 
 def set_node_state(controller: Controller, node_id: str, condition: NodeState) -> None:
-    """Make the node Active, Updating, Unhealthy or unlicensed for good; only an Active one takes work. VMs run on."""
+    """Put a node into any state but Offline for good. Only an Active one takes work; VMs keep running.
+
+    Raises NotFound or UnknownToRelease, and ValueError for Offline.
+    """
     node = find_node(controller, node_id)
     if condition is NodeState.OFFLINE:
-        raise ValueError("a node is Offline by being lost: use lose()")
+        raise ValueError("a node is Offline by being lost: use lose_node()")
     require_known_state(controller, condition)
-    for what, meant in STATE_OVERRIDES.items():
+    for what, overriding_state in STATE_OVERRIDES.items():
         if condition is NodeState.ACTIVE:
             node.overrides.pop(what, None)
-        elif condition is meant:
+        elif condition is overriding_state:
             set_override(node.overrides, what, None)
-    _become(controller, node, condition)
+    _change_state(controller, node, condition)
 
 
-def _become(controller: Controller, node: Node, condition: NodeState) -> None:
+def _change_state(controller: Controller, node: Node, condition: NodeState) -> None:
     node.condition = condition
     controller.placement_due = True
     controller.record("node state", node.id, state=condition.value)
 
 
 def update_agents(controller: Controller) -> None:
-    """Have every agent fetch its package again: Active nodes are Updating meanwhile, and VMs run on.
+    """Have every agent fetch its package again: Active nodes are Updating meanwhile, and VMs keep running.
 
-    Guess: that no other node shows it, and for how long (controller-facts A9).
+    Guess: that other nodes do not show it, and how long it takes (controller-facts A9).
     """
     for node in controller.nodes.values():
         if node.takes_work:
@@ -325,7 +405,7 @@ def update_agents(controller: Controller) -> None:
 
 
 def require_known_state(controller: Controller, condition: NodeState) -> None:
-    """Raise UnknownToRelease if the simulated release has no such state."""
+    """Raise UnknownToRelease unless the simulated release has that state."""
     if condition is NodeState.DRAIN and not controller.release.has("drain-mode"):
         raise UnknownToRelease(condition.value, controller.release, SINCE["drain-mode"])
 
@@ -337,15 +417,16 @@ STATE_OVERRIDES: dict[str, NodeState] = {
     UPDATING: NodeState.UPDATING,
     "unlicensed": NodeState.UNLICENSED,
 }
+"""The overrides that put a node into a state."""
 
 
 def override_node(
     controller: Controller, node_id: str, what: str, until: int | None = None, at_once: bool = False
 ) -> None:
-    """Make a node ``offline``, ``online``, ``full``, or put it in one of the states of TURNS; for good, or until then.
+    """Override a node until a time, or for good, with ``offline``, ``full``, or a key of ``STATE_OVERRIDES``.
 
-    Offline is lost: shown when the controller has missed it long enough, or ``at_once``. Full is taken by VMs started
-    by hand. Online ends all of these, whoever wants them.
+    ``offline`` loses the node, as ``lose_node`` does; ``full`` fills its free slots with VMs started by hand;
+    ``online`` ends all overrides, whatever set them. Raises NotFound or UnknownToRelease.
     """
     node = find_node(controller, node_id)
     if what == "online":
@@ -353,7 +434,7 @@ def override_node(
         node.overrides.clear()
         node.manual_vms = 0
         if node.condition is not NodeState.ACTIVE:
-            _become(controller, node, NodeState.ACTIVE)
+            _change_state(controller, node, NodeState.ACTIVE)
         controller.placement_due = True
         return
     if what in STATE_OVERRIDES:
@@ -365,11 +446,11 @@ def override_node(
         node.manual_vms = max(1, node.manual_vms, node.capacity - len(node.occupants))
         controller.record("node full", node_id, vms=node.manual_vms)
     else:
-        _become(controller, node, STATE_OVERRIDES[what])
+        _change_state(controller, node, STATE_OVERRIDES[what])
 
 
 def end_node_override(controller: Controller, node_id: str, what: str) -> None:
-    """Undo one turn, and no other: whatever else the node is wanted to be it is."""
+    """End one override of a node; the others stay. Raises NotFound."""
     node = find_node(controller, node_id)
     node.overrides.pop(what, None)
     if what == "offline":
@@ -383,8 +464,8 @@ def end_node_override(controller: Controller, node_id: str, what: str) -> None:
 
 
 def refresh_state(controller: Controller, node: Node) -> None:
-    """Put the node in the state that it was made last of those that last; without a licence it is unlicensed."""
-    plain = NodeState.UNLICENSED if controller.license.expired else NodeState.ACTIVE
-    condition = next((STATE_OVERRIDES[what] for what in reversed(node.overrides) if what in STATE_OVERRIDES), plain)
+    """Set the node's state by its latest override; without one it is Active, or unlicensed by an expired licence."""
+    default = NodeState.UNLICENSED if controller.license.expired else NodeState.ACTIVE
+    condition = next((STATE_OVERRIDES[what] for what in reversed(node.overrides) if what in STATE_OVERRIDES), default)
     if condition is not node.condition:
-        _become(controller, node, condition)
+        _change_state(controller, node, condition)

@@ -16,7 +16,7 @@ class Operation(NamedTuple):
     feature: str | None = None
 
     def is_in(self, release: Release) -> bool:
-        """Whether a release has the operation."""
+        """Return whether a release has the operation."""
         return self.feature is None or release.has(self.feature)
 
 
@@ -52,23 +52,23 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation("GET", "/livez", "getLivez", "probes"),
     Operation("GET", "/readyz", "getReadyz", "probes"),
 )
-"""All operations of all releases, by path; where texts name several, they stand in this order."""
+"""All operations of all releases, grouped by path; texts list them in this order."""
 
 OPERATION_METHODS: tuple[str, ...] = tuple(sorted({operation.method for operation in OPERATIONS}))
-"""The methods that operations have, sorted."""
+"""The methods of all operations, sorted."""
 
 _BY_REQUEST = {(operation.method, operation.path): operation for operation in OPERATIONS}
 
 
 def find_operation(method: str, path: str) -> Operation | None:
-    """Return the operation that a request to this path means, in whatever release, or None."""
+    """Return the operation with that method and path, of whatever release, or None."""
     return _BY_REQUEST.get((method, path))
 
 
 def methods_by_path(release: Release | None = None) -> dict[str, list[str]]:
-    """Return the paths of a release's operations, or of all operations, each with the methods that it takes."""
-    found: dict[str, list[str]] = {}
+    """Return the methods of a release's operations by path; of all operations if no release is named."""
+    methods: dict[str, list[str]] = {}
     for operation in OPERATIONS:
         if release is None or operation.is_in(release):
-            found.setdefault(operation.path, []).append(operation.method)
-    return found
+            methods.setdefault(operation.path, []).append(operation.method)
+    return methods

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 Overrides = dict[str, int | None]
-"""What is forced, and until when; None is for good. The one that was set last stands last."""
+"""When each forced condition ends; None is never. The one that was set last comes last."""
 
 
 def set_override(overrides: Overrides, what: str, until: int | None) -> None:
-    """Force a condition until that time, unless it is forced for longer already."""
-    before = overrides.pop(what, until)
-    overrides[what] = None if before is None or until is None else max(before, until)
+    """Force a condition until a time, or for good if that is None; never shorten one that is forced already."""
+    present_end = overrides.pop(what, until)
+    overrides[what] = None if present_end is None or until is None else max(present_end, until)
 
 
-def override_end(now: int, lasts: int) -> int | None:
-    """Return when an override ends that lasts so long from now; None for good, if ``lasts`` is 0."""
-    return now + lasts if lasts else None
+def override_end(now: int, duration: int) -> int | None:
+    """Return when an override of that duration ends that begins now; None, which is never, if it is 0."""
+    return now + duration if duration else None

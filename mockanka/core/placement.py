@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core import groups, instances, pulls, usb
-from mockanka.core.templates import VersionRef, version_of
+from mockanka.core.templates import VersionRef, get_version
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -64,7 +64,7 @@ def determine_requirements(controller: Controller, instance: Instance) -> Requir
     """Return what an instance requires of a node."""
     request = instance.request
     template = controller.templates[instance.ref.template_id]
-    suspended = version_of(controller, instance.ref).suspended  # then the VM keeps its size
+    suspended = get_version(controller, instance.ref).suspended  # then the VM keeps its size
     return Requirements(
         ref=instance.ref,
         node_id=request.node_id,

@@ -15,7 +15,7 @@ from mockanka.core.durations import compute_transfer_time
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import FaultHit, apply_rules
-from mockanka.core.templates import File, VersionRef, note_pull, size_by_name, version_of
+from mockanka.core.templates import File, VersionRef, collect_file_sizes, get_version, record_pull
 from mockanka.core.transfers import Transfer
 
 if TYPE_CHECKING:
@@ -102,12 +102,12 @@ class PullEnded(NodeEvent):
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         pull = node.pulls.pop(self.ref)
-        version = {"template": self.ref.template_id, "tag": version_of(controller, self.ref).tag}
+        version = {"template": self.ref.template_id, "tag": get_version(controller, self.ref).tag}
         if pull.failure is not None:
             controller.record("pull failed", node.id, **version, message=pull.failure.message)
             return
         node.cached[self.ref] = controller.now
-        note_pull(controller, self.ref)
+        record_pull(controller, self.ref)
         controller.record("pulled", node.id, **version)
 
 
@@ -131,7 +131,7 @@ def begin_pull(
     _make_room(controller, node, ref, size)
     hit = hit or apply_rules(controller, "pull", instance, node, ref)
     awaited = _find_awaited_pulls(controller, node, ref)
-    length = compute_transfer_time(size, hit.do.bandwidth or controller.timings.pull_bandwidth)
+    length = compute_transfer_time(size, hit.action.bandwidth or controller.timings.pull_bandwidth)
     ends = max([controller.now + length, *(other.transfer.ends for other in awaited)])
     controller.schedule_effects(hit, ends - controller.now, instance, node)
     pull = _apply_hit(Pull(ref, missing, Transfer(controller.now, ends)), hit)
@@ -171,29 +171,29 @@ def _set_pull(controller: Controller, node: Node, pull: Pull) -> None:
 
 def _find_missing_files(controller: Controller, node: Node, ref: VersionRef) -> tuple[File, ...]:
     """Return the files of a version that are neither on the node nor on their way to it."""
-    present = _collect_files(controller, node.cached) | size_by_name(pull.files for pull in node.pulls.values())
-    files = size_by_name([version_of(controller, ref).files])
+    present = _collect_files(controller, node.cached) | collect_file_sizes(pull.files for pull in node.pulls.values())
+    files = collect_file_sizes([get_version(controller, ref).files])
     return tuple(File(name, size) for name, size in files.items() if name not in present)
 
 
 def _find_awaited_pulls(controller: Controller, node: Node, ref: VersionRef) -> list[Pull]:
     """Return the pulls of the node that fetch files of a version, and began before its own pull."""
-    files = size_by_name([version_of(controller, ref).files])
+    files = collect_file_sizes([get_version(controller, ref).files])
     earlier = takewhile(lambda pull: pull.ref != ref, node.pulls.values())
     return [pull for pull in earlier if any(file.name in files for file in pull.files)]
 
 
 def _apply_hit(pull: Pull, hit: FaultHit) -> Pull:
     """Return the pull with what a fault does to it: it fails, is stalled, or makes a pause."""
-    action, transfer = hit.do, pull.transfer
+    action, transfer = hit.action, pull.transfer
     if action.fail is not None:
-        fails_at = transfer.started + int((transfer.ends - transfer.started) * action.share)
+        fails_at = transfer.started + int((transfer.ends - transfer.started) * action.fraction)
         return replace(pull, failure=PullFailure(fails_at, action.fail))
-    if action.stall and action.lasts is None:
-        return replace(pull, stall=PullStall(hit.rule_id, action.share))
+    if action.stall and action.duration is None:
+        return replace(pull, stall=PullStall(hit.rule_id, action.fraction))
     if action.stall:
-        pause = action.lasts or 0
-        return replace(pull, transfer=Transfer(transfer.started, transfer.ends + pause, action.share, pause))
+        pause = action.duration or 0
+        return replace(pull, transfer=Transfer(transfer.started, transfer.ends + pause, action.fraction, pause))
     return pull
 
 
@@ -216,7 +216,7 @@ def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
     """Drop a pull that nothing waits for any more, unless another pull of the node needs files that it fetches."""
     names = {file.name for file in node.pulls[ref].files}
     others = [other for other in node.pulls if other != ref]
-    if not any(file.name in names for other in others for file in version_of(controller, other).files):
+    if not any(file.name in names for other in others for file in get_version(controller, other).files):
         del node.pulls[ref]
         controller.record("pull given up", node.id, template=ref.template_id)
 
@@ -245,7 +245,7 @@ def is_cached(controller: Controller, node: Node, ref: VersionRef) -> bool:
     if not any(cached.template_id == ref.template_id for cached in node.cached):
         return False
     present = _collect_files(controller, node.cached)
-    return all(file.name in present for file in version_of(controller, ref).files)
+    return all(file.name in present for file in get_version(controller, ref).files)
 
 
 def compute_disk_usage(controller: Controller, node: Node, now: int) -> int:
@@ -268,7 +268,7 @@ def drop_cached_template(controller: Controller, node: Node, template_id: str) -
     cached = [ref for ref in node.cached if ref.template_id == template_id]
     for ref in sorted(cached, key=lambda ref: ref in in_use):
         others = _collect_files(controller, (other for other in node.cached if other != ref))
-        if all(file.name in others or file.name not in needed for file in version_of(controller, ref).files):
+        if all(file.name in others or file.name not in needed for file in get_version(controller, ref).files):
             del node.cached[ref]
 
 
@@ -279,7 +279,7 @@ def _find_refs_in_use(controller: Controller, node: Node) -> set[VersionRef]:
 
 def _collect_files(controller: Controller, refs: Iterable[VersionRef]) -> dict[str, int]:
     """Return the files of versions, each once, with their sizes in bytes."""
-    return size_by_name(version_of(controller, ref).files for ref in refs)
+    return collect_file_sizes(get_version(controller, ref).files for ref in refs)
 
 
 def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -> None:
@@ -294,7 +294,7 @@ def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -
     dropped: list[VersionRef] = []
     needed = _collect_files(controller, _find_refs_in_use(controller, node) | {ref})
     while free() < size:
-        unused = [old for old in kept if not any(file.name in needed for file in version_of(controller, old).files)]
+        unused = [old for old in kept if not any(file.name in needed for file in get_version(controller, old).files)]
         if not unused:
             raise NodeDiskFull(node.name, size, max(0, free()))
         dropped.append(min(unused, key=lambda old: (kept[old], old)))

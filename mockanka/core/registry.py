@@ -1,4 +1,4 @@
-"""The registry: its disk, whether it can be reached, and what fails when it goes down."""
+"""The registry: its address and disk, its states, and the transfers that fail when it goes down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import distributions, instances, pulls, save_images, templates
-from mockanka.core.errors import RegistryDown
+from mockanka.core.errors import RegistryDown, RegistryFull
 from mockanka.core.events import Event
 from mockanka.core.overrides import Overrides, override_end, set_override
 from mockanka.core.templates import VersionRef
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class RegistryState(StrEnum):
-    """States of the registry: nothing is pulled from one that is down, nothing is pushed to one that is full."""
+    """The states of the registry: one that is down cannot be reached, to one that is full nothing can be pushed."""
 
     UP = "up"
     DOWN = "down"
@@ -28,24 +28,30 @@ class RegistryState(StrEnum):
 
 @dataclass
 class Registry:
-    """The registry that a controller is configured with. Sizes are bytes."""
+    """The registry of a controller. Sizes are bytes."""
 
     url: str = "http://anka.registry:8089"
     disk_size: int = 1000 * GB
     disk_other: int = 0
-    """What is on its disk besides the files of its templates; negative if an observed disk was less full than those."""
+    """Bytes on its disk besides the files of its templates; negative if a snapshot saw less on it than those."""
     state: RegistryState = RegistryState.UP
     overrides: Overrides = field(default_factory=dict)
-    """The states that faults force, ``down`` and ``full``."""
+    """The states that faults force: ``down`` and ``full``."""
 
     def require_reachable(self) -> None:
         """Raise RegistryDown if the registry is down."""
-        # Guess: the real one may answer from its cache for 30 s (controller-facts C6).
+        # Guess: at once, though the real controller may answer from its cache for 30 s (controller-facts C6).
         if self.state is RegistryState.DOWN:
             raise RegistryDown
 
+    def require_writable(self) -> None:
+        """Raise RegistryDown or RegistryFull if nothing can be pushed to the registry in its state."""
+        self.require_reachable()
+        if self.state is RegistryState.FULL:
+            raise RegistryFull
+
     def free_space(self, used: int) -> int:
-        """Return the free bytes of its disk while its templates take ``used`` bytes."""
+        """Return the free bytes of its disk if its templates take ``used`` bytes."""
         return 0 if self.state is RegistryState.FULL else max(0, self.disk_size - used - self.disk_other)
 
 
@@ -74,7 +80,7 @@ class RegistryOverrideBegan(Event):
 
 @dataclass(frozen=True, slots=True)
 class RegistryOverrideEnded(Event):
-    """An override of the registry ends, unless it was extended since."""
+    """An override of the registry ends, unless it has been extended since."""
 
     kind: ClassVar = "registry_override_ended"
 
@@ -96,15 +102,15 @@ def disk_space(controller: Controller) -> tuple[int, int]:
     """Return the free and the total bytes of the registry's disk. Raises RegistryDown."""
     registry = controller.registry
     registry.require_reachable()
-    return registry.free_space(_used(controller)), registry.disk_size
+    return registry.free_space(_used_space(controller)), registry.disk_size
 
 
 def match_observed_free_space(controller: Controller, free: int) -> None:
-    """Set what else is on the registry's disk so that ``free`` bytes are left."""
-    controller.registry.disk_other = controller.registry.disk_size - _used(controller) - free
+    """Adjust what else is on the registry's disk so that ``free`` bytes are left, as a snapshot saw it."""
+    controller.registry.disk_other = controller.registry.disk_size - _used_space(controller) - free
 
 
-def _used(controller: Controller) -> int:
+def _used_space(controller: Controller) -> int:
     return sum(templates.registry_files(controller).values())
 
 
@@ -113,8 +119,8 @@ def refresh_registry(controller: Controller) -> None:
 
     When it goes down, the pulls and pushes that are in progress fail.
     """
-    overridden = (state for state in (RegistryState.DOWN, RegistryState.FULL) if state in controller.registry.overrides)
-    state = next(overridden, RegistryState.UP)
+    forced = (state for state in (RegistryState.DOWN, RegistryState.FULL) if state in controller.registry.overrides)
+    state = next(forced, RegistryState.UP)
     if state is controller.registry.state:
         return
     controller.registry.state = state
@@ -128,14 +134,14 @@ def _fail_transfers(controller: Controller) -> None:
     for node in controller.nodes.values():
         for ref, pull in list(node.pulls.items()):
             end = pull.expected_end
-            if end is None or end > controller.now:  # a lost node may have finished it before
+            if end is None or end > controller.now:  # a lost node may have finished it already
                 pulls.fail_pull(controller, node, ref, message)
-                reschedule_waiting_for_pull(controller, node, ref)
+                reschedule_pull_waiters(controller, node, ref)
     for save in list(controller.save_images.values()):
-        save_images.fail_save(controller, save, message)
+        save_images.fail_push(controller, save, message)
 
 
-def reschedule_waiting_for_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
+def reschedule_pull_waiters(controller: Controller, node: Node, ref: VersionRef) -> None:
     """Reschedule the instances and the deliveries that wait for a pull whose end has changed."""
     instances.reschedule_pulling_instances(controller, node, ref)
     distributions.reschedule_pulling_deliveries(controller, node, ref)

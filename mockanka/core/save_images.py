@@ -1,7 +1,7 @@
-"""Save image requests: a running instance pushed to the registry (controller-facts A19, A20, C13).
+"""Save image requests, which push a running instance to the registry (controller-facts A19, A20, C13).
 
-The sequence is script, suspend or stop, revert in the registry, push, and the instance is gone. One push per
-target template goes on at a time. Whatever goes wrong ends in status ``error``, and the instance runs on.
+The stages are: run the script, suspend or stop the VM, revert the template, push; then the instance is gone. A template
+is the target of one push at a time. A request that fails has status ``error``, and its instance is Started again.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from mockanka.core.instance_record import Stall
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.randomness import draw, make_host_uuid, make_image_file_name
 from mockanka.core.scripts import InvalidBase64, ScriptResult
-from mockanka.core.templates import File, Template, Version, size_by_name
+from mockanka.core.templates import File, Template, Version, collect_file_sizes
 from mockanka.units import MIB
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
     from mockanka.core.nodes import Node
 
-BLOCK = 4096
+FILE_BLOCK_SIZE = 4096
 
 
 class SaveStage(StrEnum):
-    """How far a request has come; on the wire all but the last two are ``pending``."""
+    """The stages of a request. The API shows all but the last two as ``pending``."""
 
     WAITING = "waiting"
     SCRIPT = "script"
@@ -42,7 +42,7 @@ class SaveStage(StrEnum):
 
 @dataclass(frozen=True)
 class SaveRequest:
-    """What POST image asks for (controller-facts A19); ``script`` is base64."""
+    """The request as POST image has it (controller-facts A19); ``script`` is base64."""
 
     instance_id: str
     template_id: str = ""
@@ -59,7 +59,7 @@ class SaveRequest:
 
 @dataclass(frozen=True)
 class SaveError:
-    """Why a request failed: ``type`` is that of a Go error, else there is a ``code`` (controller-facts A20, B13)."""
+    """Why a request failed. A Go error has a ``type``, any other a ``code`` (controller-facts A20, B13)."""
 
     message: str
     type: str | None = None
@@ -68,7 +68,7 @@ class SaveError:
 
 @dataclass
 class SaveImage:
-    """One request, what it pushes from where, and how far it has come. ``until`` is when its stage ends."""
+    """A save image request and its stage. ``until`` is when the stage ends; times are nanoseconds."""
 
     id: str
     requested: int
@@ -80,7 +80,7 @@ class SaveImage:
     error: SaveError | None = None
     script_result: ScriptResult | None = None
     fails: str | None = None
-    """The message with which its push will fail, by a fault."""
+    """The message with which its push is going to fail because of a fault."""
     stall: Stall | None = None
 
     @property
@@ -90,23 +90,24 @@ class SaveImage:
 
     @property
     def shown_script_result(self) -> ScriptResult | None:
-        """What its script left, once that has ended."""
+        """The result of its script, once that has ended."""
         return None if self.stage in (SaveStage.WAITING, SaveStage.SCRIPT) else self.script_result
 
     @property
-    def over(self) -> bool:
+    def is_finished(self) -> bool:
+        """True if the request is done or has failed."""
         return self.stage in (SaveStage.DONE, SaveStage.ERROR)
 
-    def interrupted(self, controller: Controller, message: str) -> None:
-        """The instance has left Pushing without us."""
-        if not self.over:
-            _close(controller, self, SaveError(message, code=0))
-            _next(controller, self.request.template_id)
+    def interrupt(self, controller: Controller, message: str) -> None:
+        """Fail the request, unless it is finished, because its instance has left Pushing."""
+        if not self.is_finished:
+            _close_save(controller, self, SaveError(message, code=0))
+            _begin_waiting_saves(controller, self.request.template_id)
 
 
 @dataclass(frozen=True, slots=True)
 class SaveStageEnded(NodeEvent):
-    """A stage is over; the next begins. A lost node reports nothing."""
+    """A stage of a request ends, as the node reports, and the next begins."""
 
     kind: ClassVar = "save_stage_ended"
 
@@ -120,37 +121,37 @@ class SaveStageEnded(NodeEvent):
     def apply(self, controller: Controller) -> None:
         save = controller.save_images[self.save_id]
         if self.stage is SaveStage.SCRIPT:
-            _script_ended(controller, save)
+            _end_script(controller, save)
         elif self.stage is SaveStage.STOPPING:
-            _push(controller, save)
+            _begin_pushing(controller, save)
         elif save.fails is not None:
-            _fail(controller, save, SaveError(save.fails, code=0))
+            _fail_save(controller, save, SaveError(save.fails, code=0))
         else:
-            _finish(controller, save)
+            _finish_save(controller, save)
 
 
-def save_stage_end(save: SaveImage) -> SaveStageEnded:
-    """The event that ends the stage a request is in."""
+def save_stage_end_event(save: SaveImage) -> SaveStageEnded:
+    """Return the event that ends the stage of a request."""
     return SaveStageEnded(save.id, save.stage)
 
 
 def create_save_image(
     controller: Controller, request: SaveRequest, id: str | None = None, requested: int | None = None
 ) -> SaveImage:
-    """Accept a request; the instance is Pushing at once. Refusals: unknown instance, not Started, no target.
+    """Accept a request to save an instance, which is Pushing from now on.
 
-    A scenario may say which id the request has and when it was made; otherwise it is a new one, made now.
+    Raises NotFound, NoSaveTarget, NoSuchTemplate, NotRunning or RegistryDown. A scenario may set the ``id``, and the
+    time at which it was ``requested``.
     """
     source = instances.find_instance(controller, request.instance_id)
     if not request.template_id and not request.new_template_name:
         raise NoSaveTarget
     controller.registry.require_reachable()
-    if request.template_id and not _there(controller, request.template_id):
+    if request.template_id and not _is_target(controller, request.template_id):
         raise NoSuchTemplate
-    up = (
-        source.state is InstanceState.STARTED and source.restarting_until is None
-    )  # guess: no VM is saved while it restarts
-    if not up or source.vm is None or source.node_id is None:
+    # Guess: a VM cannot be saved while it restarts.
+    is_running = source.state is InstanceState.STARTED and source.restarting_until is None
+    if not is_running or source.vm is None or source.node_id is None:
         raise NotRunning(source.state)
     save = SaveImage(
         id or controller.new_id("save"),
@@ -163,12 +164,12 @@ def create_save_image(
     transitions.transition(controller, source, InstanceState.PUSHING, "save image")
     source.save_id = save.id
     controller.record("save image", save.id, instance=source.id, stage=SaveStage.WAITING.value)
-    _next(controller, request.template_id)
+    _begin_waiting_saves(controller, request.template_id)
     return save
 
 
 def find_save_image(controller: Controller, save_id: str) -> SaveImage:
-    """The request with that id, or NotFound (a guess: the text is unknown)."""
+    """Return the request with that id. Raises NotFound, whose text is a guess."""
     save = controller.save_images.get(save_id)
     if save is None:
         raise NotFound
@@ -176,145 +177,159 @@ def find_save_image(controller: Controller, save_id: str) -> SaveImage:
 
 
 def resume_saves(controller: Controller, node: Node) -> None:
-    """The node is back: stages that came to their end while it was lost are over now."""
+    """Schedule for now the ends of stages that passed while the node was lost."""
     for save in controller.save_images.values():
         if save.node_id == node.id and save.until is not None and save.until <= controller.now:
-            controller.schedule(controller.now, save_stage_end(save))
+            controller.schedule(controller.now, save_stage_end_event(save))
 
 
-def _there(controller: Controller, template_id: str) -> bool:
+def _is_target(controller: Controller, template_id: str) -> bool:
     return template_id in controller.templates and not controller.templates[template_id].deleted
 
 
-def _next(controller: Controller, template_id: str) -> None:
-    """Begin the oldest requests that nothing stands in the way of: one for each target, new templates never queue."""
+def _begin_waiting_saves(controller: Controller, template_id: str) -> None:
+    """Begin the oldest waiting request for a template, unless one is active; all that make new templates."""
     for save in list(controller.save_images.values()):
         if save.stage is SaveStage.WAITING and save.request.template_id == template_id:
-            if template_id and _busy(controller, template_id):
+            if template_id and _has_active_save(controller, template_id):
                 return
-            _begin(controller, save)
+            _begin_save(controller, save)
 
 
-def _busy(controller: Controller, template_id: str) -> bool:
-    under_way = (SaveStage.SCRIPT, SaveStage.STOPPING, SaveStage.PUSHING)
+def _has_active_save(controller: Controller, template_id: str) -> bool:
+    active_stages = (SaveStage.SCRIPT, SaveStage.STOPPING, SaveStage.PUSHING)
     return any(
-        save.stage in under_way and save.request.template_id == template_id for save in controller.save_images.values()
+        save.stage in active_stages and save.request.template_id == template_id
+        for save in controller.save_images.values()
     )
 
 
-def _begin(controller: Controller, save: SaveImage) -> None:
+def _begin_save(controller: Controller, save: SaveImage) -> None:
     if not save.request.script:
-        _stop(controller, save)
+        _begin_stopping(controller, save)
         return
     source = controller.instances[save.request.instance_id]
     try:
-        # Guess: a save image request's script has no timeout of its own.
+        # Guess: the script of a save image request has no timeout.
         save.script_result, takes = scripts.run_script(
             controller, source, save.request.script, None, f"script {save.id}"
         )
-    except InvalidBase64 as corrupt:
-        # The real controller finds out late as well (controller-facts A20).
-        _give_up(controller, save, SaveError(str(corrupt), type="base64.CorruptInputError"))
+    except InvalidBase64 as error:
+        # As late as the real controller does (controller-facts A20).
+        _end_in_error(controller, save, SaveError(str(error), type="base64.CorruptInputError"))
         return
-    _enter(controller, save, SaveStage.SCRIPT, takes)
+    _begin_stage(controller, save, SaveStage.SCRIPT, takes)
 
 
-def _script_ended(controller: Controller, save: SaveImage) -> None:
+def _end_script(controller: Controller, save: SaveImage) -> None:
     failed = save.script_result is not None and save.script_result.return_code != 0
     if failed and save.request.cancel_on_script_failure:
-        _fail(controller, save, SaveError("Script execution failed", code=0))  # as it was seen (controller-facts A20)
+        # The text is known (controller-facts A20).
+        _fail_save(controller, save, SaveError("Script execution failed", code=0))
     else:
-        _stop(controller, save)
+        _begin_stopping(controller, save)
 
 
-def _stop(controller: Controller, save: SaveImage) -> None:
-    _enter(controller, save, SaveStage.STOPPING, controller.timings.stop.sample(draw(controller.seed, save.id, "stop")))
+def _begin_stopping(controller: Controller, save: SaveImage) -> None:
+    length = controller.timings.stop.sample(draw(controller.seed, save.id, "stop"))
+    _begin_stage(controller, save, SaveStage.STOPPING, length)
 
 
-def _push(controller: Controller, save: SaveImage) -> None:
+def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     request = save.request
+    problem = _find_push_problem(controller, request)
+    if problem is not None:
+        _fail_save(controller, save, SaveError(problem, code=0))
+        return
     target = controller.templates.get(request.template_id)
-    if request.template_id and (target is None or target.deleted):
-        _fail(controller, save, SaveError(str(NoSuchTemplate()), code=0))
-        return
-    if controller.registry.state != "up":
-        down = controller.registry.state == "down"
-        _fail(controller, save, SaveError(str(RegistryDown() if down else RegistryFull()), code=0))
-        return
-    if target is not None:
-        cut = _revert_from(target, request)
-        if request.tag and any(version.tag == request.tag for serial, version in target.live() if serial < cut):
-            # Guess: a tag is there once; what the registry says to a second one is unknown.
-            _fail(controller, save, SaveError(f"tag {request.tag} already exists", code=0))
-            return
-        if cut < len(target.history):
-            templates.drop_versions(controller, target, cut)
+    if target is not None and (serial := _find_revert_serial(target, request)) < len(target.history):
+        templates.delete_versions_from(controller, target, serial)
     stored = templates.registry_files(controller)
-    fresh = {name: size for name, size in size_by_name([_pushed(controller, save).files]).items() if name not in stored}
-    if sum(fresh.values()) > controller.registry.free_space(sum(stored.values())):
-        _fail(controller, save, SaveError(str(RegistryFull()), code=0))
+    files = collect_file_sizes([_build_pushed_version(controller, save).files])
+    upload_size = sum(size for name, size in files.items() if name not in stored)
+    if upload_size > controller.registry.free_space(sum(stored.values())):
+        _fail_save(controller, save, SaveError(str(RegistryFull()), code=0))
         return
-    length = compute_transfer_time(sum(fresh.values()), controller.timings.push_bandwidth)
+    length = compute_transfer_time(upload_size, controller.timings.push_bandwidth)
     source, node = controller.instances[request.instance_id], controller.nodes.get(save.node_id)
-    blow = apply_rules(controller, "save_image", source, node, source.ref)
-    do = blow.do
-    if do.fail is not None:
-        save.fails, length = do.fail, int(length * do.share)
-    if do.stall and do.lasts is None:
-        save.stage, save.until, save.stall = SaveStage.PUSHING, None, Stall(blow.rule_id, length)
+    hit = apply_rules(controller, "save_image", source, node, source.ref)
+    action = hit.action
+    if action.fail is not None:
+        save.fails, length = action.fail, int(length * action.fraction)
+    if action.stall and action.duration is None:
+        save.stage, save.until, save.stall = SaveStage.PUSHING, None, Stall(hit.rule_id, length)
         controller.record("save image", save.id, stage=SaveStage.PUSHING.value)
         return
-    _enter(controller, save, SaveStage.PUSHING, length + (do.lasts or 0 if do.stall else 0))
+    _begin_stage(controller, save, SaveStage.PUSHING, length + (action.duration or 0 if action.stall else 0))
 
 
-def fail_save(controller: Controller, save: SaveImage, message: str) -> None:
-    """A push that goes on fails now."""
+def _find_push_problem(controller: Controller, request: SaveRequest) -> str | None:
+    """Return why the push of a request cannot begin, apart from its size, or None."""
+    if request.template_id and not _is_target(controller, request.template_id):
+        return str(NoSuchTemplate())
+    try:
+        controller.registry.require_writable()
+    except (RegistryDown, RegistryFull) as refusal:
+        return str(refusal)
+    target = controller.templates.get(request.template_id)
+    if target is not None and request.tag:
+        serial = _find_revert_serial(target, request)
+        kept_tags = [version.tag for version in target.history[:serial] if not version.deleted]
+        if request.tag in kept_tags:
+            # Guess: tags are unique; what the registry says to a second one is unknown.
+            return f"tag {request.tag} already exists"
+    return None
+
+
+def fail_push(controller: Controller, save: SaveImage, message: str) -> None:
+    """Fail a request whose push is in progress; leave any other alone."""
     if save.stage is SaveStage.PUSHING:
-        _fail(controller, save, SaveError(message, code=0))
+        _fail_save(controller, save, SaveError(message, code=0))
 
 
 def release_stalled_save(controller: Controller, save: SaveImage) -> None:
-    """The fault that held its push is removed: it goes on."""
+    """Continue the push of a request that a fault stalls."""
     if save.stall is not None:
-        rest, save.stall = save.stall.rest, None
-        _enter(controller, save, SaveStage.PUSHING, rest)
+        remaining, save.stall = save.stall.rest, None
+        _begin_stage(controller, save, SaveStage.PUSHING, remaining)
 
 
-def _revert_from(target: Template, request: SaveRequest) -> int:
-    """The version from which on the target is reverted; past its last one if it is not.
+def _find_revert_serial(target: Template, request: SaveRequest) -> int:
+    """Return the serial of the version from which the target is reverted; one past the last if it is not reverted.
 
-    That is the tag named, or the latest; a tag that is not there is no error (controller-facts A19).
+    That is the version with the tag that the request names, or the latest; an unknown tag is no error (controller-facts
+    A19).
     """
     tag = request.revert_tag
-    matches = [serial for serial, version in target.live() if not tag or version.tag == tag]
+    matches = [serial for serial, version in target.versions_by_serial() if not tag or version.tag == tag]
     return matches[-1] if request.revert_before_push and matches else len(target.history)
 
 
-def _pushed(controller: Controller, save: SaveImage) -> Version:
-    """What the push brings: the instance's layers, a new one on top, and the state of a suspended VM."""
+def _build_pushed_version(controller: Controller, save: SaveImage) -> Version:
+    """Build the version that is pushed: the instance's layers, a new one on top, and the state of a suspended VM."""
     request = save.request
     source = controller.instances[request.instance_id]
-    base = templates.version_of(controller, source.ref)
+    base = templates.get_version(controller, source.ref)
     spread = 0.9 + 0.2 * draw(controller.seed, save.id, "size")
     layer = File(
         make_image_file_name(controller.seed, save.id, "image"),
-        int(controller.saved_size * spread) // BLOCK * BLOCK or BLOCK,
+        int(controller.saved_size * spread) // FILE_BLOCK_SIZE * FILE_BLOCK_SIZE or FILE_BLOCK_SIZE,
     )
     ram = source.vm.ram if source.vm else 0
     state = File(make_image_file_name(controller.seed, save.id, "state"), ram * MIB)
     target = controller.templates.get(request.template_id)
     return Version(
-        number=target.next_number() if target else 0,
+        number=target.next_version_number() if target else 0,
         tag=request.tag,
         images=(layer, *base.images),
         description=request.description,
         state_files=(state,) if request.suspend else (),
-        port_forwarding=controller.templates[source.ref.template_id].rules_of(base),
+        port_forwarding=controller.templates[source.ref.template_id].port_rules_for(base),
         pushed=controller.now,
     )
 
 
-def _finish(controller: Controller, save: SaveImage) -> None:
+def _finish_save(controller: Controller, save: SaveImage) -> None:
     request = save.request
     source = controller.instances[request.instance_id]
     target = controller.templates.get(request.template_id)
@@ -329,36 +344,36 @@ def _finish(controller: Controller, save: SaveImage) -> None:
         )
         controller.templates[target.id] = target
     elif target.deleted:
-        _fail(controller, save, SaveError(str(NoSuchTemplate()), code=0))
+        _fail_save(controller, save, SaveError(str(NoSuchTemplate()), code=0))
         return
-    version = _pushed(controller, save)
+    version = _build_pushed_version(controller, save)
     target.add(version)
     controller.record("template pushed", target.id, tag=version.tag, version=version.number)
-    _close(controller, save, None)
-    transitions.forget(controller, source, "saved as an image")
-    _next(controller, request.template_id)
+    _close_save(controller, save, None)
+    transitions.forget_instance(controller, source, "saved as an image")
+    _begin_waiting_saves(controller, request.template_id)
 
 
-def _enter(controller: Controller, save: SaveImage, stage: SaveStage, length: int) -> None:
+def _begin_stage(controller: Controller, save: SaveImage, stage: SaveStage, length: int) -> None:
     save.stage = stage
     save.until = controller.now + length
-    controller.schedule(save.until, save_stage_end(save))
+    controller.schedule(save.until, save_stage_end_event(save))
     controller.record("save image", save.id, stage=stage.value)
 
 
-def _fail(controller: Controller, save: SaveImage, error: SaveError) -> None:
-    _give_up(controller, save, error)
-    _next(controller, save.request.template_id)
+def _fail_save(controller: Controller, save: SaveImage, error: SaveError) -> None:
+    _end_in_error(controller, save, error)
+    _begin_waiting_saves(controller, save.request.template_id)
 
 
-def _give_up(controller: Controller, save: SaveImage, error: SaveError) -> None:
-    """The request ends in error and the instance runs on."""
-    _close(controller, save, error)
+def _end_in_error(controller: Controller, save: SaveImage, error: SaveError) -> None:
+    """End a request in error; its instance is Started again."""
+    _close_save(controller, save, error)
     source = controller.instances[save.request.instance_id]
     transitions.transition(controller, source, InstanceState.STARTED, f"save image failed: {error.message}")
 
 
-def _close(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
+def _close_save(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
     save.stage = SaveStage.ERROR if error else SaveStage.DONE
     save.until = save.stall = save.fails = None
     save.error = error

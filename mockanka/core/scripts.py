@@ -155,7 +155,7 @@ def _find_result(
     rule = find_script_rule(controller.scripts, decode_script(encoded))
     length = rule.takes.sample(draw(controller.seed, instance.id, purpose))
     node = controller.nodes.get(instance.node_id or "")
-    action = apply_rules(controller, "script", instance, node, instance.ref).do
+    action = apply_rules(controller, "script", instance, node, instance.ref).action
     if action.exit is not None:
         return ScriptResult(action.exit, stdout=action.stdout, stderr=action.stderr), length
     if action.timeout:

@@ -1,4 +1,4 @@
-"""Templates of the registry: versions made of files, and what may be taken away from them."""
+"""Templates of the registry: their versions, which are made of files, and operations that delete them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class File(NamedTuple):
-    """An image or state file of the registry: name and bytes. A file is known by its name."""
+    """An image or state file of the registry, identified by its name; ``size`` is bytes."""
 
     name: str
     size: int
@@ -21,7 +21,7 @@ class File(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PortRule:
-    """A port of the guest that every VM forwards; without ``host_port`` the node picks the next free one."""
+    """A port of the guest that every VM forwards; without ``host_port`` the node chooses the next free port."""
 
     name: str
     guest_port: int
@@ -30,7 +30,7 @@ class PortRule:
 
 
 class VersionRef(NamedTuple):
-    """Names one version for good, also after it has left the registry: its place in the template's history."""
+    """A lasting reference to a version: its place in the template's history, where deleted versions stay too."""
 
     template_id: str
     serial: int
@@ -38,7 +38,7 @@ class VersionRef(NamedTuple):
 
 @dataclass(frozen=True)
 class Version:
-    """One tag of a template. ``images`` stand newest first; ``deleted`` ones live on in caches and instances."""
+    """A version of a template. ``images`` are newest first; a deleted version stays in caches and instances."""
 
     number: int
     tag: str
@@ -49,25 +49,27 @@ class Version:
     deleted: bool = False
     pushed: int = 0
     pulled: int = 0
-    """When it came, and when a node last had all of it pulled; 0 if none ever did."""
+    """When a node last finished a pull of it, as ``pushed`` is when it was added; 0 if none has."""
 
     @property
     def files(self) -> tuple[File, ...]:
+        """Its images, newest first, and then its state files."""
         return self.images + self.state_files
 
     @property
     def size(self) -> int:
+        """The bytes of its files."""
         return sum(file.size for file in self.files)
 
     @property
     def suspended(self) -> bool:
-        """Whether VMs resume from a saved state instead of booting; then vcpu and vram cannot be overridden."""
+        """True if its VMs resume from a saved state instead of booting; then vcpu and vram cannot be overridden."""
         return bool(self.state_files)
 
 
 @dataclass
 class Template:
-    """A template with every version it ever had, in the order in which they came."""
+    """A template with all versions that it ever had, oldest first."""
 
     id: str
     name: str
@@ -81,61 +83,69 @@ class Template:
 
     @property
     def versions(self) -> list[Version]:
-        """What the registry has of it, oldest first; the last is the latest (controller-facts A11)."""
+        """The versions that the registry has, oldest first; the last is the latest (controller-facts A11)."""
         return [version for version in self.history if not version.deleted]
 
     @property
     def size(self) -> int:
-        """Bytes of the union of all versions' files: what they share counts once (controller-facts A11)."""
-        return sum(size_by_name(version.files for version in self.versions).values())
+        """The bytes of all its versions' files; a file that they share counts once (controller-facts A11)."""
+        return sum(collect_file_sizes(version.files for version in self.versions).values())
 
     @property
     def pushed(self) -> int:
+        """When its latest version was pushed; 0 without versions."""
         return max((version.pushed for version in self.versions), default=0)
 
     @property
     def pulled(self) -> int:
+        """When a node last finished a pull of one of its versions; 0 if none has."""
         return max((version.pulled for version in self.versions), default=0)
 
-    def live(self) -> list[tuple[int, Version]]:
+    def versions_by_serial(self) -> list[tuple[int, Version]]:
+        """Return the versions that are not deleted, each after its place in the history."""
         return [(serial, version) for serial, version in enumerate(self.history) if not version.deleted]
 
-    def rules_of(self, version: Version) -> tuple[PortRule, ...]:
+    def port_rules_for(self, version: Version) -> tuple[PortRule, ...]:
+        """Return the port rules of a version: its own, or those of the template if it has none of its own."""
         return self.port_forwarding if version.port_forwarding is None else version.port_forwarding
 
     def add(self, version: Version) -> VersionRef:
+        """Add a version as the latest, and return the reference to it."""
         self.history.append(version)
         return VersionRef(self.id, len(self.history) - 1)
 
-    def next_number(self) -> int:
+    def next_version_number(self) -> int:
+        """Return the number for a version that is added next."""
         versions = self.versions
         return versions[-1].number + 1 if versions else 0
 
 
-def size_by_name(file_lists: Iterable[Iterable[File]]) -> dict[str, int]:
-    """Each file once, with its size."""
+def collect_file_sizes(file_lists: Iterable[Iterable[File]]) -> dict[str, int]:
+    """Return the sizes of all files by name."""
     return {file.name: file.size for files in file_lists for file in files}
 
 
-def listed_templates(controller: Controller) -> list[Template]:
-    """What the registry lists; RegistryDown if it cannot be asked."""
+def list_templates(controller: Controller) -> list[Template]:
+    """Return the templates in the registry. Raises RegistryDown."""
     controller.registry.require_reachable()
     return [template for template in controller.templates.values() if not template.deleted]
 
 
-def note_pull(controller: Controller, ref: VersionRef) -> None:
-    """A node has pulled a version."""
+def record_pull(controller: Controller, ref: VersionRef) -> None:
+    """Note that a node has finished a pull of a version."""
     history = controller.templates[ref.template_id].history
     history[ref.serial] = replace(history[ref.serial], pulled=controller.now)
 
 
 def registry_files(controller: Controller) -> dict[str, int]:
     """Return the files of all templates in the registry, by name, with their sizes in bytes."""
-    return size_by_name(version.files for template in controller.templates.values() for version in template.versions)
+    return collect_file_sizes(
+        version.files for template in controller.templates.values() for version in template.versions
+    )
 
 
 def find_template(controller: Controller, template_id: str) -> Template:
-    """The template of the registry with that id, or NotFound; RegistryDown if it cannot be asked."""
+    """Return the template in the registry with that id. Raises NotFound or RegistryDown."""
     controller.registry.require_reachable()
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
@@ -144,71 +154,78 @@ def find_template(controller: Controller, template_id: str) -> Template:
 
 
 def resolve_version(controller: Controller, template_id: str, tag: str | None, number: int | None) -> VersionRef:
-    """The version that a request means: the tag's, else the number's, else the latest (controller-facts A1)."""
+    """Return the version with that tag, without a tag the one with that number, else the latest (controller-facts A1).
+
+    Raises RegistryDown, NoSuchTemplate, NoSuchTag or NoSuchVersion.
+    """
     controller.registry.require_reachable()
     template = controller.templates.get(template_id)
     if template is None or template.deleted:
         raise NoSuchTemplate
-    return VersionRef(template_id, _select(template, tag, number))
+    return VersionRef(template_id, _find_serial(template, tag, number))
 
 
-def _select(template: Template, tag: str | None, number: int | None) -> int:
-    live = template.live()
+def _find_serial(template: Template, tag: str | None, number: int | None) -> int:
+    versions = template.versions_by_serial()
     if tag:
-        # A tag pushed twice means its newest version, as the latest tag is the last element.
-        matches = [serial for serial, version in live if version.tag == tag]
+        # Of two versions with the same tag the newer is meant, as the latest version is the last one.
+        matches = [serial for serial, version in versions if version.tag == tag]
         if not matches:
             raise NoSuchTag(tag)
     elif number is not None:
-        matches = [serial for serial, version in live if version.number == number]
+        matches = [serial for serial, version in versions if version.number == number]
         if not matches:
             raise NoSuchVersion(number)
     else:
-        matches = [serial for serial, _ in live]
+        matches = [serial for serial, _ in versions]
         if not matches:
             raise NoSuchTemplate
     return matches[-1]
 
 
-def version_of(controller: Controller, ref: VersionRef) -> Version:
+def get_version(controller: Controller, ref: VersionRef) -> Version:
+    """Return the version that a reference leads to, deleted or not."""
     return controller.templates[ref.template_id].history[ref.serial]
 
 
-def in_registry(controller: Controller, ref: VersionRef) -> bool:
-    return not (controller.templates[ref.template_id].deleted or version_of(controller, ref).deleted)
+def is_in_registry(controller: Controller, ref: VersionRef) -> bool:
+    """Return whether neither the version nor its template is deleted."""
+    return not (controller.templates[ref.template_id].deleted or get_version(controller, ref).deleted)
 
 
 def delete_template(controller: Controller, template_id: str) -> None:
-    """Take a template with all its versions out of the registry.
+    """Delete a template with all its versions from the registry. Raises NotFound or RegistryDown.
 
-    Running instances and cached copies on nodes are left as they are (controller-facts C12).
+    Running instances and cached copies on nodes stay as they are (controller-facts C12).
     """
     template = find_template(controller, template_id)
     template.deleted = True
-    _drop_from(template, 0)
+    _mark_deleted_from(template, 0)
     controller.record("template deleted", template_id, name=template.name)
 
 
 def revert_template(
     controller: Controller, template_id: str, tag: str | None = None, number: int | None = None
 ) -> None:
-    """Delete the named version and every later one; the latest, if none is named (controller-facts A13, B2).
+    """Delete the named version and all later ones; the latest only if none is named (controller-facts A13, B2).
 
-    The only version a template has is not deleted (G). Naming the first of several is, for the reference shows
-    that ``number=0`` is answered with OK; the template is left without versions then, which is a guess.
+    Raises NotFound, NoSuchTag, NoSuchVersion or RegistryDown, and OnlyVersion if the template has one version (G).
+    The first of several may be named: the reference answers ``number=0`` with OK. That this leaves the template without
+    versions is a guess.
     """
     template = find_template(controller, template_id)
-    serial = _select(template, tag, number)
+    serial = _find_serial(template, tag, number)
     if len(template.versions) == 1:
         raise OnlyVersion(template.history[serial].tag)
-    drop_versions(controller, template, serial)
+    delete_versions_from(controller, template, serial)
 
 
-def drop_versions(controller: Controller, template: Template, serial: int) -> None:
-    _drop_from(template, serial)
+def delete_versions_from(controller: Controller, template: Template, serial: int) -> None:
+    """Delete the version at a place in the template's history and all later ones."""
+    _mark_deleted_from(template, serial)
     controller.record("template reverted", template.id, versions_left=len(template.versions))
 
 
-def _drop_from(template: Template, serial: int) -> None:
+def _mark_deleted_from(template: Template, serial: int) -> None:
     for index in range(serial, len(template.history)):
         template.history[index] = replace(template.history[index], deleted=True)

@@ -1,4 +1,4 @@
-"""What changes about an instance when it changes state: the ground on which all of its life stands."""
+"""Changes of an instance's state, and of the slot that it holds on a node."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 
 def transition(controller: Controller, instance: Instance, state: InstanceState, cause: str) -> None:
-    """Bring the instance to another state. Raises IllegalMove if the life cycle does not know the move."""
+    """Change the state of an instance, and reset what belongs to the old one. Raises IllegalTransition.
+
+    ``cause`` is logged, and shown in the timeline.
+    """
     check_transition(instance.state, state)
     if instance.pulling:
         instance.progress_made = instance.progress(controller)
     if instance.state is InstanceState.PUSHING and state is not InstanceState.STARTED and instance.save_id:
-        controller.save_images[instance.save_id].interrupted(controller, f"instance is {state}")
+        controller.save_images[instance.save_id].interrupt(controller, f"instance is {state}")
     if instance.booting and state is not InstanceState.STARTED:
         instance.vm = None
     if instance.state is InstanceState.SCHEDULING:
@@ -36,7 +39,7 @@ def transition(controller: Controller, instance: Instance, state: InstanceState,
 
 
 def take_slot(controller: Controller, instance: Instance, node: Node) -> None:
-    """Take a slot on the node."""
+    """Let the instance take a slot on the node."""
     instance.node_id = node.id
     instance.holds_slot = True
     node.occupants[instance.id] = None
@@ -44,6 +47,7 @@ def take_slot(controller: Controller, instance: Instance, node: Node) -> None:
 
 
 def free_slot(controller: Controller, instance: Instance) -> None:
+    """Free the slot and the USB device of the instance, if it holds any; its node stays known."""
     instance.holds_slot = False
     instance.usb = None
     node = controller.nodes.get(instance.node_id or "")
@@ -52,19 +56,19 @@ def free_slot(controller: Controller, instance: Instance) -> None:
     controller.placement_due = True
 
 
-def forget(controller: Controller, instance: Instance, cause: str) -> None:
-    """Nobody knows the instance any more."""
+def forget_instance(controller: Controller, instance: Instance, cause: str) -> None:
+    """Remove the instance from the controller, keeping its timeline. Raises IllegalTransition."""
     transition(controller, instance, InstanceState.GONE, cause)
     free_slot(controller, instance)
     del controller.instances[instance.id]
     controller.forgotten[instance.id] = instance
 
 
-def vanish(controller: Controller, instance: Instance, cause: str) -> None:
-    """It is gone from one moment to the next, in whatever state it was: a fault, and no move of the life cycle."""
+def vanish_instance(controller: Controller, instance: Instance, cause: str) -> None:
+    """Remove the instance from the controller in whatever state it is, which only a fault does."""
     controller.dequeue(instance)
     if instance.save_id:
-        controller.save_images[instance.save_id].interrupted(controller, cause)
+        controller.save_images[instance.save_id].interrupt(controller, cause)
     instance.state, instance.since = InstanceState.GONE, controller.now
     instance.phase += 1
     controller.record("instance", instance.id, state=InstanceState.GONE.value, cause=cause)

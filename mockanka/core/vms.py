@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from mockanka.core.randomness import draw, make_host_uuid
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 from mockanka.units import MICROSECOND, SECOND
 
 if TYPE_CHECKING:
@@ -72,10 +72,10 @@ class Vm:
 def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
     """Return the VM that a node clones for an instance, with the next free address and ports of that node."""
     template = controller.templates[instance.ref.template_id]
-    version = version_of(controller, instance.ref)
+    version = get_version(controller, instance.ref)
     request = instance.request
     others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
-    rules = template.rules_of(version) if request.ports is None else request.ports
+    rules = template.port_rules_for(version) if request.ports is None else request.ports
     ports = _forward_ports(rules, {port.host_port for vm in others for port in vm.ports})
     used_addresses = {vm.ip for vm in others}
     return Vm(
@@ -140,7 +140,7 @@ def _name_variables(controller: Controller, instance: Instance, template_name: s
     values = {"template_name": template_name, "template_id": instance.ref.template_id}
     if controller.release.has("name-template-nodes"):
         node = controller.nodes[instance.node_id or ""]
-        tag = version_of(controller, instance.ref).tag
+        tag = get_version(controller, instance.ref).tag
         values |= {"node_id": node.id, "node_name": node.name, "tag": tag}
     if controller.release.has("name-template-instance"):
         values["instance_id"] = instance.id

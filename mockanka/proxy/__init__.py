@@ -1,1 +1,1 @@
-"""``mockanka proxy``: traffic passed on byte for byte, read on the side, judged and recorded."""
+"""A proxy between clients and a controller that forwards every byte, and checks and records the exchanges."""

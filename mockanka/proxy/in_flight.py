@@ -1,79 +1,120 @@
-"""One request on its way through the proxy, and its answer as it comes."""
+"""A request on its way through the proxy, and its response as it comes."""
 
 from __future__ import annotations
 
 import re
 import time
 from datetime import UTC, datetime
+from enum import Enum, auto
 from urllib.parse import urlsplit
 
 from mockanka.contract.exchange import Exchange
-from mockanka.proxy.http1 import Answer, CannotDecode, Head, Kept, decoded
-from mockanka.recording.exchanges import Broken, Recorded
-from mockanka.recording.har import joined
+from mockanka.proxy.http1 import BoundedBody, MessageHead, ResponseReader, UndecodableBody, decode_body
+from mockanka.recording.exchanges import IncompleteReason, RecordedExchange, join_headers
 
-MAX_BODY = 64 * 1024 * 1024
-"""Bytes of a body that are kept to be judged; more are passed on, and that is all."""
+MAX_RECORDED_BODY = 64 * 1024 * 1024
+"""The largest body in bytes that is checked and recorded; larger ones are only forwarded."""
 
 
-class Turn:
-    """One request, and its answer as it comes."""
+class ResponseState(Enum):
+    """How far a response has come."""
 
-    def __init__(self, head: Head, own: bool) -> None:
-        self.head, self.own = head, own
-        self.at, self.began = datetime.now(UTC), time.perf_counter()
-        self.sent, self.content = Kept(MAX_BODY), Kept(MAX_BODY)
-        self.whole = False
-        """All of the request came."""
-        self.reader = Answer(head) if not own else None
-        self.answer: Head | None = None
-        self.answered = self.begun = False
-        self.broken: Broken | None = None
-        self.detail = ""
-        self.held = bytearray()
-        self.waited = self.took = 0.0
+    PENDING = auto()
+    """No byte of it has come."""
+    BEGUN = auto()
+    OVER = auto()
+    """It is complete, or no more of it will come."""
 
-    def stop_watch(self) -> float:
-        return time.perf_counter() - self.began
 
-    def recorded(self, base: str) -> Recorded:
-        target = self.head.target
-        url = target if re.match("[a-zA-Z][a-zA-Z0-9+.-]*://", target) else base + "/" * (target[:1] != "/") + target
-        try:
-            path, query = urlsplit(url).path or "/", urlsplit(url).query
-        except ValueError:
-            path, _, query = target.partition("?")
-        answer = self.answer or Head("", [])
-        broken, detail, content = self.broken, self.detail, self.content.content
-        if not self.whole:
-            broken, detail = Broken.UNSENT, ""
-        elif not (self.sent.whole and self.content.whole):
-            broken, detail = Broken.LARGE, f"{self.sent.size} bytes were sent, {self.content.size} came back"
-        elif broken is None:
-            try:
-                content = decoded(content, answer.get("content-encoding"), MAX_BODY)
-            except CannotDecode as wrong:
-                broken, detail = Broken.ENCODED, str(wrong)
-        return Recorded(
+class RequestInFlight:
+    """One request and its response."""
+
+    def __init__(self, head: MessageHead, is_local: bool) -> None:
+        self.head, self.is_local = head, is_local
+        self.request_body, self.response_body = BoundedBody(MAX_RECORDED_BODY), BoundedBody(MAX_RECORDED_BODY)
+        self.request_complete = False
+        self.response_reader = ResponseReader(head) if not is_local else None
+        self.response_head: MessageHead | None = None
+        self.response_state = ResponseState.PENDING
+        self.incomplete: IncompleteReason | None = None
+        self.incomplete_detail = ""
+        self.withheld = bytearray()
+        """The bytes of the response that wait for the check of the exchange, to be annotated."""
+        self.wait_seconds = self.total_seconds = 0.0
+        self._started_at, self._start = datetime.now(UTC), time.perf_counter()
+
+    @property
+    def received_size(self) -> int:
+        """Bytes of both bodies."""
+        return self.request_body.size + self.response_body.size
+
+    def begin_response(self, head: MessageHead) -> None:
+        """Take the head of the final response."""
+        self.response_head, self.wait_seconds = head, self._elapsed()
+
+    def end_response(self) -> None:
+        """Note that no more of the response will come."""
+        self.response_state, self.total_seconds = ResponseState.OVER, self._elapsed()
+
+    def fail(self, reason: IncompleteReason) -> None:
+        """Note why the response will never be complete."""
+        self.incomplete, self.total_seconds = reason, self._elapsed()
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._start
+
+    def to_recorded(self, base_url: str) -> RecordedExchange:
+        """Return the exchange; ``base_url`` is the target's."""
+        url, path, query = self._split_target(base_url)
+        head = self.response_head or MessageHead("", [])
+        incomplete, detail, content = self._decode(head)
+        return RecordedExchange(
             Exchange(
                 self.head.method,
                 path,
                 query,
-                self.sent.content,
-                answer.status,
-                joined(answer.headers),
+                self.request_body.content,
+                head.status,
+                join_headers(head.headers),
                 content,
-                round(self.took, 6),
+                round(self.total_seconds, 6),
             ),
-            at=self.at,
+            started_at=self._started_at,
             url=url,
-            version=self.head.version,
-            asked=self.head.headers,
-            answered=answer.headers,
-            answer_version=answer.version,
-            reason=answer.reason,
-            waited=round(self.waited, 6),
-            size=self.content.size,
-            broken=broken,
-            detail=detail,
+            request_version=self.head.version,
+            request_headers=self.head.headers,
+            response_headers=head.headers,
+            response_version=head.version,
+            reason_phrase=head.reason,
+            wait_seconds=round(self.wait_seconds, 6),
+            transferred_size=self.response_body.size,
+            incomplete=incomplete,
+            incomplete_detail=detail,
         )
+
+    def _split_target(self, base_url: str) -> tuple[str, str, str]:
+        """Return URL, path and query of the request, whose target is a path or a whole URL."""
+        target = self.head.target
+        is_url = re.match("[a-zA-Z][a-zA-Z0-9+.-]*://", target)
+        url = target if is_url else base_url + "/" * (target[:1] != "/") + target
+        try:
+            parts = urlsplit(url)
+            return url, parts.path or "/", parts.query
+        except ValueError:
+            path, _, query = target.partition("?")
+            return url, path, query
+
+    def _decode(self, head: MessageHead) -> tuple[IncompleteReason | None, str, bytes]:
+        """Return why the exchange is incomplete, details, and the response's body."""
+        content = self.response_body.content
+        if not self.request_complete:
+            return IncompleteReason.REQUEST_INCOMPLETE, "", content
+        if not (self.request_body.is_complete and self.response_body.is_complete):
+            detail = f"{self.request_body.size} bytes were sent, {self.response_body.size} came back"
+            return IncompleteReason.BODY_TOO_LARGE, detail, content
+        if self.incomplete is not None:
+            return self.incomplete, self.incomplete_detail, content
+        try:
+            return None, self.incomplete_detail, decode_body(content, head.get("content-encoding"), MAX_RECORDED_BODY)
+        except UndecodableBody as error:
+            return IncompleteReason.BODY_UNDECODABLE, str(error), content

@@ -1,4 +1,4 @@
-"""What the proxy knows of the traffic: each exchange is judged in a thread of its own, counted, and recorded."""
+"""The recorder: a thread in which exchanges are checked, counted in findings, and written to the recording."""
 
 from __future__ import annotations
 
@@ -14,200 +14,206 @@ from typing import Any
 from mockanka.bounded import BoundedDict
 from mockanka.contract.conformance import Level, Violation, contract_of
 from mockanka.core.release import Release
-from mockanka.recording.exchanges import Recorded, verdict
-from mockanka.recording.har import Writer
+from mockanka.recording.exchanges import RecordedExchange, find_violations
+from mockanka.recording.har import HarWriter
 
-log = logging.getLogger("mockanka")
-
-MOST = 1_000
-"""Different findings that are kept apart."""
-NAMED = 20
-"""Exchanges that one finding names; it counts on."""
-FULL_ITEMS, FULL_BYTES = 500, 4 * 1024 * 1024
-"""So much may wait to be judged, some seconds' work, before clients are read from no further."""
-REMEMBERED = 500
-"""Exchanges that are not judged again when they come again: whoever polls sees the same for a while."""
-PATIENCE = 5.0
-"""Seconds that judging has left once the proxy is told to stop; recorded is all the same what it did not get to."""
-
-Found = list[Violation] | None
-"""What is wrong with an exchange; None if it was not judged."""
+MAX_DISTINCT_FINDINGS = 1_000
+"""Different findings that are reported; further ones are only counted."""
+MAX_ENTRIES_PER_FINDING = 20
+"""Exchanges that a finding names."""
+MAX_LOGGED_REASONS = 20
+"""Different reasons for unread connections that are logged."""
+MAX_QUEUED_EXCHANGES = 500
+MAX_QUEUED_BYTES = 4 * 1024 * 1024
+"""If more waits to be checked, some seconds' work, the proxy reads no more from its clients until there is room."""
+CHECK_CACHE_SIZE = 500
+"""Checked exchanges whose violations are kept: a client that polls repeats the same exchange for a while."""
+CHECKING_TIMEOUT = 5.0
+"""Seconds for the checks that are left when the proxy stops; after that exchanges are only recorded."""
 
 
 @dataclass
-class Finding:
-    """One thing that is wrong, and in which exchanges, by their places in the recording."""
+class TrafficFinding:
+    """A violation, and the exchanges that have it, by their places in the recording."""
 
     violation: Violation
-    first: str
+    first_request: str
     entries: list[int] = field(default_factory=list)
+    """The first MAX_ENTRIES_PER_FINDING places."""
     count: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        each = self.violation
-        said = {key: getattr(each, key) for key in ("side", "check", "level", "operation", "where", "text")}
-        return {**said, "count": self.count, "first": self.first, "entries": self.entries}
+        """Return the finding as the report has it."""
+        keys = ("side", "check", "level", "operation", "where", "text")
+        violation = {key: getattr(self.violation, key) for key in keys}
+        return {**violation, "count": self.count, "first": self.first_request, "entries": self.entries}
 
 
-class Book:
-    """Takes exchanges in, from one event loop, and has a thread judge and write them one after another."""
+class Recorder:
+    """Takes exchanges from one event loop; a thread checks and writes them one after another."""
 
     def __init__(
         self,
-        target: str,
+        target_url: str,
         release: Release | Callable[[], Release],
-        said: Callable[[str], None],
-        writer: Writer | None = None,
+        log: Callable[[str], None],
+        writer: HarWriter | None = None,
     ) -> None:
-        self._target, self._given, self._said, self._writer = target, release, said, writer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-judge")
+        """``release`` may be a function, which is called in the thread when the first exchange is checked."""
+        self._target_url, self._release_source, self._log, self._writer = target_url, release, log, writer
         self._release = release if isinstance(release, Release) else None
-        self._judged: BoundedDict[bytes, list[Violation]] = BoundedDict(REMEMBERED)
-        self._findings: dict[tuple[str, ...], Finding] = {}
-        self._exchanges = self._unjudged = self._more = 0
-        self._sides = {"client": 0, "server": 0}
-        self._hurry = False
-        self._waiting, self._bytes = 0, 0
-        self._room: list[Callable[[], None]] = []
-        self._unread: Counter[str] = Counter()
-        """Connections that from some point on were passed on without being read, by the reason."""
-        self.failed = ""
-        """Why the recording is not whole; empty if it is."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-recorder")
+        self._cached_violations: BoundedDict[bytes, list[Violation]] = BoundedDict(CHECK_CACHE_SIZE)
+        self._findings: dict[tuple[str, ...], TrafficFinding] = {}
+        self._exchanges = self._unchecked = self._unreported_findings = 0
+        self._failures = {"client": 0, "server": 0}
+        self._checks_stopped = False
+        self._queued_exchanges, self._queued_bytes = 0, 0
+        self._room_callbacks: list[Callable[[], None]] = []
+        self._unread_connections: Counter[str] = Counter()
+        """Connections that are forwarded without being read, by the reason."""
+        self.error = ""
+        """Why the recording is incomplete; empty if it is complete."""
 
     # ---- in the event loop -----------------------------------------------------------------------------------------
 
-    def submit(self, make: Callable[[], Recorded], size: int, then: Callable[[Found], None] | None = None) -> None:
-        """Have an exchange of so many bytes made up and judged; ``then`` hears what is wrong with it."""
+    def submit(
+        self,
+        make_exchange: Callable[[], RecordedExchange],
+        size: int,
+        on_checked: Callable[[list[Violation] | None], None] | None = None,
+    ) -> None:
+        """Queue an exchange of ``size`` bytes.
+
+        ``make_exchange`` is called in the thread. ``on_checked`` is called in the event loop with the violations, or
+        with None if the exchange was not checked.
+        """
         loop = asyncio.get_running_loop()
-        self._waiting, self._bytes = self._waiting + 1, self._bytes + size
+        self._queued_exchanges, self._queued_bytes = self._queued_exchanges + 1, self._queued_bytes + size
 
-        def done(found: Found) -> None:
-            self._waiting, self._bytes = self._waiting - 1, self._bytes - size
-            if then is not None:
-                then(found)
-            if not self.full:
-                free, self._room = self._room, []
-                for each in free:
-                    each()
+        def finish(violations: list[Violation] | None) -> None:
+            self._queued_exchanges, self._queued_bytes = self._queued_exchanges - 1, self._queued_bytes - size
+            if on_checked is not None:
+                on_checked(violations)
+            if not self.is_full:
+                callbacks, self._room_callbacks = self._room_callbacks, []
+                for callback in callbacks:
+                    callback()
 
-        def work() -> None:
-            found = self._take(make())
+        def process() -> None:
+            violations = self._process(make_exchange())
             if not loop.is_closed():
-                loop.call_soon_threadsafe(done, found)
+                loop.call_soon_threadsafe(finish, violations)
 
-        self._thread.submit(work)
+        self._thread.submit(process)
 
     @property
-    def full(self) -> bool:
-        return self._waiting > FULL_ITEMS or self._bytes > FULL_BYTES
+    def is_full(self) -> bool:
+        """True if so many exchanges wait that no more should be read."""
+        return self._queued_exchanges > MAX_QUEUED_EXCHANGES or self._queued_bytes > MAX_QUEUED_BYTES
 
-    def when_room(self, do: Callable[[], None]) -> None:
-        """Have something done once there is room again."""
-        self._room.append(do)
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call the callback once when the recorder is not full any more."""
+        self._room_callbacks.append(callback)
 
-    def unreadable(self, why: str) -> None:
-        """A connection is passed on unread from here; each reason is told once."""
-        self._unread[why] += 1
-        if self._unread[why] == 1 and len(self._unread) <= NAMED:
-            self._said(f"passed on without being read any more: {why}")
+    def add_unread_connection(self, reason: str) -> None:
+        """Count a connection that is forwarded without being read from here on. Each reason is logged once."""
+        self._unread_connections[reason] += 1
+        if self._unread_connections[reason] == 1 and len(self._unread_connections) <= MAX_LOGGED_REASONS:
+            self._log(f"forwarded without being read from here on: {reason}")
 
     async def report(self) -> dict[str, Any]:
-        """What was found in all exchanges that were over when it was asked for."""
+        """Return the report on all exchanges that have been submitted so far."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._report)
 
     async def close(self) -> dict[str, Any]:
-        """Judge what waits, if there is time, end the recording, and report."""
-        last = asyncio.ensure_future(self.report())
-        if not (await asyncio.wait([last], timeout=PATIENCE))[0]:
-            self._hurry = True
-        await last
-        report = await asyncio.get_running_loop().run_in_executor(self._thread, self._end)
+        """Check what is queued, as time permits, complete the recording, and return the report."""
+        last_report = asyncio.ensure_future(self.report())
+        if not (await asyncio.wait([last_report], timeout=CHECKING_TIMEOUT))[0]:
+            self._checks_stopped = True
+        await last_report
+        report = await asyncio.get_running_loop().run_in_executor(self._thread, self._complete)
         self._thread.shutdown()
         return report
 
     # ---- in the thread ---------------------------------------------------------------------------------------------
 
-    def _take(self, recorded: Recorded) -> Found:
-        found: Found = None
+    def _process(self, recorded: RecordedExchange) -> list[Violation] | None:
+        violations: list[Violation] | None = None
         try:
-            if not self._hurry:
-                found = self._verdict(recorded)
+            if not self._checks_stopped:
+                violations = self._check(recorded)
         except Exception:
-            log.exception("a fault in mockanka itself; please report it")
-        if found is None:
-            self._unjudged += 1
-        for each in found or ():
-            self._count(each, recorded)
+            logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
+        if violations is None:
+            self._unchecked += 1
+        for violation in violations or ():
+            self._count(violation, recorded)
         self._exchanges += 1
-        if self._writer is not None and not self.failed:
+        if self._writer is not None and not self.error:
             try:
-                self._writer.add(recorded, found)
-            except OSError as wrong:
-                self._fail(wrong)
-        return found
+                self._writer.add(recorded, violations)
+            except OSError as error:
+                self._fail(error)
+        return violations
 
-    def _verdict(self, recorded: Recorded) -> list[Violation]:
-        each = recorded.exchange
-        said = (
-            each.method,
-            each.path,
-            each.query,
-            each.request_content,
-            each.status,
-            each.content_type,
-            recorded.broken,
-            recorded.detail,
+    def _check(self, recorded: RecordedExchange) -> list[Violation]:
+        exchange = recorded.exchange
+        parts = (
+            *(exchange.method, exchange.path, exchange.query, exchange.request_content),
+            *(exchange.status, exchange.content_type, recorded.incomplete, recorded.incomplete_detail),
         )
-        key = blake2b(repr(said).encode() + each.response_content).digest()
-        found = self._judged.pop(key, None)
-        if found is None:
-            found = verdict(recorded, contract_of(self._known()))
-        self._judged[key] = found
-        return found
+        key = blake2b(repr(parts).encode() + exchange.response_content).digest()
+        violations = self._cached_violations.pop(key, None)
+        if violations is None:
+            violations = find_violations(recorded, contract_of(self._known_release()))
+        self._cached_violations[key] = violations
+        return violations
 
-    def _known(self) -> Release:
+    def _known_release(self) -> Release:
         if self._release is None:
-            self._release = self._given if isinstance(self._given, Release) else self._given()
+            source = self._release_source
+            self._release = source if isinstance(source, Release) else source()
         return self._release
 
-    def _count(self, violation: Violation, recorded: Recorded) -> None:
+    def _count(self, violation: Violation, recorded: RecordedExchange) -> None:
         if violation.level is not Level.NOTE:
-            self._sides[violation.side] += 1
+            self._failures[violation.side] += 1
         key = tuple(getattr(violation, name) for name in ("side", "check", "operation", "where", "text"))
         finding = self._findings.get(key)
         if finding is None:
-            if len(self._findings) >= MOST:
-                self._more += 1
+            if len(self._findings) >= MAX_DISTINCT_FINDINGS:
+                self._unreported_findings += 1
                 return
-            asked = f"{recorded.exchange.method} {recorded.exchange.path}"
-            query = f"?{recorded.exchange.query}" if recorded.exchange.query else ""
-            finding = self._findings[key] = Finding(violation, asked + query)
-            self._said(f"{violation.side} ({violation.level}) in {finding.first}: {violation}")
+            exchange = recorded.exchange
+            request = f"{exchange.method} {exchange.path}{'?' + exchange.query if exchange.query else ''}"
+            finding = self._findings[key] = TrafficFinding(violation, request)
+            self._log(f"{violation.side} ({violation.level}) in {request}: {violation}")
         finding.count += 1
-        if len(finding.entries) < NAMED:
+        if len(finding.entries) < MAX_ENTRIES_PER_FINDING:
             finding.entries.append(self._exchanges)
 
     def _report(self) -> dict[str, Any]:
         return {
-            "target": self._target,
+            "target": self._target_url,
             "release": None if self._release is None else str(self._release),
             "exchanges": self._exchanges,
-            "unjudged": self._unjudged,
-            "unread": self._unread.total(),
-            **self._sides,
-            "findings": [each.as_json() for each in self._findings.values()],
-            "more": self._more,
+            "unjudged": self._unchecked,
+            "unread": self._unread_connections.total(),
+            **self._failures,
+            "findings": [finding.as_json() for finding in self._findings.values()],
+            "more": self._unreported_findings,
         }
 
-    def _end(self) -> dict[str, Any]:
-        if self._writer is not None and not self.failed:
+    def _complete(self) -> dict[str, Any]:
+        if self._writer is not None and not self.error:
             try:
                 self._writer.close(self._release)
-            except OSError as wrong:
-                self._fail(wrong)
+            except OSError as error:
+                self._fail(error)
         return self._report()
 
-    def _fail(self, wrong: OSError) -> None:
+    def _fail(self, error: OSError) -> None:
         path = self._writer.path if self._writer is not None else ""
-        self.failed = f"the recording {path} cannot be written: {wrong.strerror}"
-        self._said(self.failed)
+        self.error = f"the recording {path} cannot be written: {error.strerror}"
+        self._log(self.error)

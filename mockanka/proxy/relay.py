@@ -1,317 +1,372 @@
-"""A client's connection and the one to the target that belongs to it: bytes go on as they come, and are read aside."""
+"""A client's connection and the connection to the target that belongs to it: bytes are forwarded, and read on the side.
+
+The ends of connections are forwarded as well:
+
+- An EOF of the client becomes an EOF to the target. A TLS connection, which cannot be half-closed, is closed after the
+  last response instead.
+- An EOF of the target becomes an EOF to the client, behind all responses. If the client has ended too, both connections
+  are closed.
+- A reset of one side becomes a reset of the other side.
+- If the target cannot be reached, the client gets a response that says so, and then an EOF.
+
+Whenever a connection ends, the requests in flight are recorded with the reason why they are incomplete.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from enum import Enum, auto
 
 from mockanka.contract.conformance import Violation
-from mockanka.proxy.endpoints import End, Outbox
-from mockanka.proxy.http1 import Head, Part, Requests
-from mockanka.proxy.in_flight import Turn
-from mockanka.proxy.recorder import Book
-from mockanka.recording.exchanges import Broken
+from mockanka.proxy.endpoints import Endpoint, OrderedOutbox, PauseReason
+from mockanka.proxy.http1 import MessageHead, MessagePart, RequestReader
+from mockanka.proxy.in_flight import RequestInFlight, ResponseState
+from mockanka.proxy.local_responses import LocalResponses
+from mockanka.proxy.recorder import Recorder
+from mockanka.proxy.target import TargetAddress
+from mockanka.recording.exchanges import IncompleteReason
 
-CONNECT_IN = 10.0
-"""Seconds that the target has to take a connection."""
-EARLY = 256 * 1024
-"""Bytes that a client may send before the target has taken the connection."""
-LINGER = 2.0
-"""Seconds that a client has left to hear that the target cannot be reached."""
-HEADER = "x-mockanka-violations"
+CONNECT_TIMEOUT = 10.0
+"""Seconds that the target has to accept a connection."""
+MAX_EARLY_BYTES = 256 * 1024
+"""Bytes that are read from a client before the target has accepted the connection."""
+UNREACHABLE_LINGER = 2.0
+"""Seconds until the connection of a client without a target is closed: at once the response could be discarded."""
+ANNOTATION_HEADER = "x-mockanka-violations"
 
 
-class Desk(Protocol):
-    """What a connection needs of the proxy."""
+class TargetState(Enum):
+    """The state of the connection to the target; once it is connected, its endpoint knows how it ends."""
 
-    book: Book
-    base: str
-    host: str
-    port: int
-    tls: ssl.SSLContext | None
-    annotate: bool
-    relays: set[Relay]
-
-    def own(self, head: Head) -> Awaitable[bytes]: ...
-
-    def no_target(self, why: str) -> bytes: ...
-
-    def unread(self, why: str) -> bytes: ...
+    NOT_CONNECTED = auto()
+    """The client has sent nothing to forward."""
+    CONNECTING = auto()
+    CONNECTED = auto()
+    UNREACHABLE = auto()
 
 
 class Relay:
-    """Passes on what one client and the target say to each other."""
+    """Forwards what one client and the target send to each other."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self.near = End(self._client_came, self._asked, self._client_ended, self._client_lost)
-        self.far = End(self._connected, self._answered, self._target_ended, self._target_lost)
-        self.near.peer, self.far.peer = self.far, self.near
-        self._requests = Requests()
-        self._turns: deque[Turn] = deque()
-        self._asking: Turn | None = None
-        self._outbox = Outbox()
-        self._early: list[bytes] = []
+    def __init__(
+        self,
+        address: TargetAddress,
+        recorder: Recorder,
+        local_responses: LocalResponses,
+        annotate: bool,
+        relays: set[Relay],
+    ) -> None:
+        """``relays`` contains the relay as long as one of its connections is open."""
+        self._address, self._recorder, self._local_responses = address, recorder, local_responses
+        self._annotate, self._relays = annotate, relays
+        self.client = Endpoint(self._on_client, self._on_client_data, self._on_client_eof, self._on_client_lost)
+        self.target = Endpoint(self._on_target, self._on_target_data, self._on_target_eof, self._on_target_lost)
+        self.client.peer, self.target.peer = self.target, self.client
+        self._target_state = TargetState.NOT_CONNECTED
+        self._early_data: list[bytes] = []
+        """Data that the client has sent before the target is connected."""
+        self._to_client = OrderedOutbox()
+        self._reads_http = True
+        """True if requests and responses are still read; if not, bytes are only forwarded."""
+        self._request_reader = RequestReader()
+        self._receiving: RequestInFlight | None = None
+        """The request that is not complete yet."""
+        self._in_flight: deque[RequestInFlight] = deque()
+        """The requests whose responses are not over, in order."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connecting = self._unreachable = self._blind = False
 
     def stop(self) -> None:
         """End both connections now."""
-        self._break_off(Broken.STOPPED)
-        for task in self._tasks:
-            task.cancel()
-        self.near.abort()
-        self.far.abort()
+        self._record_incomplete(IncompleteReason.PROXY_STOPPED)
+        self._cancel_tasks()
+        self.client.abort()
+        self.target.abort()
 
     # ---- the client ------------------------------------------------------------------------------------------------
 
-    def _client_came(self) -> None:
-        self._desk.relays.add(self)
+    def _on_client(self) -> None:
+        self._relays.add(self)
 
-    def _asked(self, data: bytes) -> None:
-        if self._blind:
-            self._pass_on(data)
+    def _on_client_data(self, data: bytes) -> None:
+        if not self._reads_http:
+            self._send_to_target(data)
             return
-        for part in self._requests.feed(data):
-            self._take_request(part)
-            if part.unread and part.own:
-                self._outbox.add(lambda why=part.unread: self.near.write(self._desk.unread(why)))  # type: ignore[misc]
-                self._outbox.add(self.near.close)
-            elif part.unread:
-                self._go_blind(f"a request: {part.unread}")
-        self._serve_own()
+        for part in self._request_reader.feed(data):
+            self._take_request_part(part)
+            if part.error and part.is_local:
+                self._send_to_client(self._local_responses.unreadable_request(part.error))
+                self._to_client.add(self.client.close)
+            elif part.error:
+                self._stop_reading(f"a request: {part.error}")
+        self._respond_locally()
 
-    def _take_request(self, part: Part) -> None:
+    def _take_request_part(self, part: MessagePart) -> None:
         if part.head is not None:
-            self._asking = Turn(part.head, part.own)
-            if not self._unreachable:
-                self._turns.append(self._asking)
-        if not part.own:
-            self._pass_on(part.raw)
-        turn = self._asking
-        if turn is not None:
-            if not turn.own:
-                turn.sent.add(part.body)
-            if part.ends:
-                turn.whole, self._asking = True, None
-                if turn.answered:
-                    self._submit(turn)
-
-    def _pass_on(self, data: bytes) -> None:
-        if self._unreachable or not data:
+            self._receiving = RequestInFlight(part.head, part.is_local)
+            if self._target_state is not TargetState.UNREACHABLE:
+                self._in_flight.append(self._receiving)
+        if not part.is_local:
+            self._send_to_target(part.raw)
+        request = self._receiving
+        if request is None:
             return
-        if self.far.closed:
-            self.near.reset()  # as a system does that gets bytes for a connection it has closed
-        elif self.far.transport is not None:
-            self.far.write(data)
+        if not request.is_local:
+            request.request_body.add(part.body)
+        if part.is_last:
+            request.request_complete, self._receiving = True, None
+            if request.response_state is ResponseState.OVER:
+                self._submit(request)
+
+    def _on_client_eof(self) -> None:
+        self._send_to_target(self._request_reader.take_held())
+        if self._target_state is TargetState.CONNECTING:
+            return  # until the target is connected or unreachable
+        if self._target_may_send:
+            self._forward_client_eof()
         else:
-            self._early.append(data)
-            if sum(map(len, self._early)) > EARLY:
-                self.near.hold("connecting")
-            if not self._connecting:
-                self._connecting = True
-                self._do(self._connect())
+            self._to_client.add(self.client.close)
+            self.target.close()
+
+    @property
+    def _target_may_send(self) -> bool:
+        is_connected = self._target_state is TargetState.CONNECTED and not self.target.closed
+        return is_connected and not self.target.received_eof
+
+    def _forward_client_eof(self) -> None:
+        """Send an EOF to the target, unless that would close the connection before the last response."""
+        if self.target.supports_half_close or not self._in_flight:
+            self.target.send_eof()
+
+    def _on_client_lost(self, error: Exception | None) -> None:
+        self._record_incomplete(IncompleteReason.CLIENT_DISCONNECTED)
+        self._cancel_tasks()
+        if error is not None:
+            self.target.reset()
+        else:
+            self.target.close()
+        if not self.target.is_connected:
+            self._relays.discard(self)
+
+    # ---- connecting ------------------------------------------------------------------------------------------------
+
+    def _send_to_target(self, data: bytes) -> None:
+        if not data or self._target_state is TargetState.UNREACHABLE:
+            return
+        if self._target_state is not TargetState.CONNECTED:
+            self._keep_early_data(data)
+        elif self.target.closed:
+            self.client.reset()  # as an operating system does if bytes arrive for a closed connection
+        else:
+            self.target.write(data)
+
+    def _keep_early_data(self, data: bytes) -> None:
+        self._early_data.append(data)
+        if sum(map(len, self._early_data)) > MAX_EARLY_BYTES:
+            self.client.pause_reading(PauseReason.CONNECTING)
+        if self._target_state is TargetState.NOT_CONNECTED:
+            self._target_state = TargetState.CONNECTING
+            self._start_task(self._connect())
 
     async def _connect(self) -> None:
-        desk, loop = self._desk, asyncio.get_running_loop()
-        name = desk.host if desk.tls is not None else None
+        address, loop = self._address, asyncio.get_running_loop()
+        server_name = address.host if address.ssl_context is not None else None
         try:
-            async with asyncio.timeout(CONNECT_IN):
-                await loop.create_connection(lambda: self.far, desk.host, desk.port, ssl=desk.tls, server_hostname=name)
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                await loop.create_connection(
+                    lambda: self.target,
+                    address.host,
+                    address.port,
+                    ssl=address.ssl_context,
+                    server_hostname=server_name,
+                )
         except TimeoutError:
-            self._give_up(f"it takes no connection within {CONNECT_IN:g} s")
-        except ssl.SSLError as wrong:
-            self._give_up(f"TLS: {getattr(wrong, 'verify_message', '') or wrong.reason or wrong}")
-        except OSError as wrong:
-            self._give_up((wrong.strerror or str(wrong)).lower())
+            self._refuse_client(f"no connection within {CONNECT_TIMEOUT:g} s")
+        except ssl.SSLError as error:
+            self._refuse_client(f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}")
+        except OSError as error:
+            self._refuse_client((error.strerror or str(error)).lower())
 
-    def _connected(self) -> None:
-        self.far.write(b"".join(self._early))
-        self._early.clear()
-        self.near.free("connecting")
-        if self.near.closed:
-            self.far.close()
-        elif self.near.ended:
-            self._client_ended()
+    def _on_target(self) -> None:
+        self._target_state = TargetState.CONNECTED
+        self.target.write(b"".join(self._early_data))
+        self._early_data.clear()
+        self.client.resume_reading(PauseReason.CONNECTING)
+        if self.client.closed:
+            self.target.close()
+        elif self.client.received_eof:
+            self._on_client_eof()
 
-    def _give_up(self, why: str) -> None:
-        """Tell the client that there is no target, and leave it time to hear it."""
-        self._unreachable = True
-        self.near.free("connecting")
-        for turn in [each for each in self._turns if not each.own]:
-            turn.answered, turn.broken, turn.detail = True, Broken.UNREACHABLE, why
-            if turn.whole:
-                self._submit(turn)
-        self._turns.clear()
-        self._outbox.add(lambda: self.near.write(self._desk.no_target(why)))
-        self._outbox.add(self.near.shut)
-        asyncio.get_running_loop().call_later(LINGER, self.near.close)
-
-    def _client_ended(self) -> None:
-        self._pass_on(self._requests.rest())
-        if self._connecting and self.far.transport is None and not self._unreachable:
-            return
-        if self.far.transport is None or self.far.ended or self.far.closed or self._unreachable:
-            self._outbox.add(self.near.close)
-            self.far.close()
-        elif self.far.transport.can_write_eof() or not self._turns:
-            self.far.shut()
-
-    def _client_lost(self, wrong: Exception | None) -> None:
-        self._break_off(Broken.LEFT)
-        for task in self._tasks:
-            task.cancel()
-        if wrong is not None:
-            self.far.reset()
-        else:
-            self.far.close()
-        if self.far.transport is None or self.far.closed:
-            self._desk.relays.discard(self)
+    def _refuse_client(self, reason: str) -> None:
+        """Send the client a response that says why the target is unreachable, and end the connection."""
+        self._target_state = TargetState.UNREACHABLE
+        self.client.resume_reading(PauseReason.CONNECTING)
+        for request in [request for request in self._in_flight if not request.is_local]:
+            request.response_state = ResponseState.OVER
+            request.incomplete, request.incomplete_detail = IncompleteReason.TARGET_UNREACHABLE, reason
+            if request.request_complete:
+                self._submit(request)
+        self._in_flight.clear()
+        self._to_client.add(lambda: self.client.write(self._local_responses.target_unreachable(reason)))
+        self._to_client.add(self.client.send_eof)
+        asyncio.get_running_loop().call_later(UNREACHABLE_LINGER, self.client.close)
 
     # ---- the target ------------------------------------------------------------------------------------------------
 
-    def _answered(self, data: bytes) -> None:
+    def _on_target_data(self, data: bytes) -> None:
         while data:
-            turn = self._turns[0] if self._turns else None
-            if turn is None or turn.reader is None:
-                self._go_blind("an answer to no request")
-                self._hand_over(data)
+            request = self._in_flight[0] if self._in_flight else None
+            if request is None or request.response_reader is None:
+                self._stop_reading("a response without a request")
+                self._send_to_client(data)
                 return
-            turn.begun = True
-            part, data = turn.reader.feed(data)
-            self._take_answer(turn, part)
+            request.response_state = ResponseState.BEGUN
+            part, data = request.response_reader.feed(data)
+            self._take_response_part(request, part)
 
-    def _take_answer(self, turn: Turn, part: Part) -> None:
-        if part.head is not None and (not part.early or part.unread):
-            turn.answer, turn.waited = part.head, turn.stop_watch()
-        turn.content.add(part.body)
-        if self._desk.annotate and not part.early and turn.content.whole:
-            turn.held += part.raw
+    def _take_response_part(self, request: RequestInFlight, part: MessagePart) -> None:
+        if part.head is not None and (not part.is_informational or part.error):
+            request.begin_response(part.head)
+        request.response_body.add(part.body)
+        if self._annotate and not part.is_informational and request.response_body.is_complete:
+            request.withheld += part.raw
         else:
-            self._let_go(turn)
-            self._hand_over(part.raw)
-        if part.unread:
-            turn.broken = Broken.SWITCHED if part.ends else Broken.UNREAD
-            turn.detail = "" if part.ends else part.unread
-            self._go_blind(f"an answer: {part.unread}")
-        if part.ends or part.unread:
-            self._finish(turn)
-        if part.unread:
-            self._break_off(turn.broken or Broken.UNREAD)
+            self._send_withheld(request)
+            self._send_to_client(part.raw)
+        if part.error:
+            if part.is_last:
+                request.incomplete = IncompleteReason.PROTOCOL_SWITCHED
+            else:
+                request.incomplete, request.incomplete_detail = IncompleteReason.NOT_HTTP, part.error
+            self._stop_reading(f"a response: {part.error}")
+        if part.is_last or part.error:
+            self._finish_response(request)
+        if part.error:
+            self._record_incomplete(request.incomplete or IncompleteReason.NOT_HTTP)
 
-    def _finish(self, turn: Turn) -> None:
-        """An answer is there as far as it will ever be."""
-        self._turns.popleft()
-        turn.answered, turn.took = True, turn.stop_watch()
-        if turn.whole and turn.held and turn.broken is None:
-            held, fill = bytes(turn.held), self._outbox.reserve()
-            self.far.hold("judging")
-
-            def say(found: Sequence[Violation] | None) -> None:
-                fill(lambda: self.near.write(annotated(held, found or ())))
-                if not self._outbox.waits:
-                    self.far.free("judging")
-
-            self._submit(turn, say)
+    def _finish_response(self, request: RequestInFlight) -> None:
+        """Handle the end of the first response in flight, which may be incomplete."""
+        self._in_flight.popleft()
+        request.end_response()
+        if request.request_complete and request.withheld and request.incomplete is None:
+            self._annotate_once_checked(request)
         else:
-            self._let_go(turn)
-            if turn.whole:
-                self._submit(turn)
-        self._serve_own()
-        if self.near.ended and not self._turns and self.far.transport and not self.far.transport.can_write_eof():
-            self.far.shut()
+            self._send_withheld(request)
+            if request.request_complete:
+                self._submit(request)
+        self._respond_locally()
+        if self.client.received_eof:
+            self._forward_client_eof()
 
-    def _target_ended(self) -> None:
-        self._last_words(Broken.CUT)
-        self._outbox.add(self.near.shut)
-        if self.near.ended:
-            self._outbox.add(self.near.close)
-            self.far.close()
+    def _on_target_eof(self) -> None:
+        self._end_responses(IncompleteReason.RESPONSE_CUT)
+        self._to_client.add(self.client.send_eof)
+        if self.client.received_eof:
+            self._to_client.add(self.client.close)
+            self.target.close()
 
-    def _target_lost(self, wrong: Exception | None) -> None:
-        if wrong is not None:
-            self._last_words(Broken.RESET)
-            self._outbox.add(self.near.reset)
-        elif not self.far.ended:
-            self._target_ended()
-        if self.near.closed:
-            self._desk.relays.discard(self)
+    def _on_target_lost(self, error: Exception | None) -> None:
+        if error is not None:
+            self._end_responses(IncompleteReason.RESPONSE_RESET)
+            self._to_client.add(self.client.reset)
+        elif not self.target.received_eof:
+            self._on_target_eof()
+        if self.client.closed:
+            self._relays.discard(self)
 
-    def _last_words(self, how: Broken) -> None:
-        """The connection to the target ends: an answer may be whole by that, or never will be."""
-        turn = self._turns[0] if self._turns else None
-        if turn is not None and turn.reader is not None and turn.begun and how is Broken.CUT:
-            part = turn.reader.end()
-            if part.ends:
-                self._take_answer(turn, part)
-        if self.near.ended:
-            how = Broken.LEFT
-        self._break_off(how)
+    def _end_responses(self, reason: IncompleteReason) -> None:
+        """Handle the end of the target's connection, which may complete the first response, and no other."""
+        request = self._in_flight[0] if self._in_flight else None
+        if request is not None and request.response_reader is not None:
+            may_complete = reason is IncompleteReason.RESPONSE_CUT and request.response_state is ResponseState.BEGUN
+            part = request.response_reader.feed_end() if may_complete else None
+            if part is not None and part.is_last:
+                self._take_response_part(request, part)
+        self._record_incomplete(IncompleteReason.CLIENT_DISCONNECTED if self.client.received_eof else reason)
 
     # ---- both ------------------------------------------------------------------------------------------------------
 
-    def _hand_over(self, data: bytes) -> None:
+    def _send_to_client(self, data: bytes) -> None:
         if data:
-            self._outbox.add(lambda: self.near.write(data))
+            self._to_client.add(lambda: self.client.write(data))
 
-    def _let_go(self, turn: Turn) -> None:
-        """Hand over what was held back to be annotated, as it is."""
-        self._hand_over(bytes(turn.held))
-        turn.held.clear()
+    def _send_withheld(self, request: RequestInFlight) -> None:
+        """Send what is withheld without an annotation."""
+        self._send_to_client(bytes(request.withheld))
+        request.withheld.clear()
 
-    def _break_off(self, how: Broken) -> None:
-        """Record what will never be whole."""
-        turns = [turn for turn in self._turns if not turn.own]
-        self._turns.clear()
-        if self._asking is not None and self._asking.answered:
-            turns.append(self._asking)
-        self._asking = None
-        for turn in turns:
-            if turn.broken is None and not turn.answered:
-                silent = how in (Broken.CUT, Broken.RESET) and not turn.begun
-                turn.broken, turn.took = Broken.SILENT if silent else how, turn.stop_watch()
-            self._let_go(turn)
-            self._submit(turn)
+    def _annotate_once_checked(self, request: RequestInFlight) -> None:
+        """Send the response when the exchange is checked. Until then nothing more is read from the target."""
+        response, fill = bytes(request.withheld), self._to_client.reserve()
+        self.target.pause_reading(PauseReason.CHECKING)
 
-    def _submit(self, turn: Turn, then: Callable[[Sequence[Violation] | None], None] | None = None) -> None:
-        book = self._desk.book
-        base = self._desk.base
-        book.submit(lambda: turn.recorded(base), turn.sent.size + turn.content.size, then)
-        if book.full:
-            self.near.hold("judging")
-            book.when_room(lambda: self.near.free("judging"))
+        def send(violations: Sequence[Violation] | None) -> None:
+            fill(lambda: self.client.write(annotate_response(response, violations or ())))
+            if not self._to_client.is_waiting:
+                self.target.resume_reading(PauseReason.CHECKING)
 
-    def _go_blind(self, why: str) -> None:
-        """Pass everything on from here, and read no more."""
-        if not self._blind:
-            self._blind = True
-            self._desk.book.unreadable(why)
-            self._pass_on(self._requests.rest())
+        self._submit(request, send)
 
-    def _serve_own(self) -> None:
-        while self._turns and self._turns[0].own:
-            self._do(self._answer_own(self._turns.popleft().head, self._outbox.reserve()))
+    def _record_incomplete(self, reason: IncompleteReason) -> None:
+        """Record all requests in flight, whose responses will never be complete."""
+        requests = [request for request in self._in_flight if not request.is_local]
+        self._in_flight.clear()
+        if self._receiving is not None and self._receiving.response_state is ResponseState.OVER:
+            requests.append(self._receiving)
+        self._receiving = None
+        for request in requests:
+            if request.incomplete is None and request.response_state is not ResponseState.OVER:
+                by_target = reason in (IncompleteReason.RESPONSE_CUT, IncompleteReason.RESPONSE_RESET)
+                without_response = by_target and request.response_state is ResponseState.PENDING
+                request.fail(IncompleteReason.NO_RESPONSE if without_response else reason)
+            self._send_withheld(request)
+            self._submit(request)
 
-    async def _answer_own(self, head: Head, fill: Callable[[Callable[[], None]], None]) -> None:
-        answer = await self._desk.own(head)
-        fill(lambda: self.near.write(answer))
-        wish = head.get("connection").lower()
-        if "close" in wish or (head.version == "HTTP/1.0" and "keep-alive" not in wish):
-            self._outbox.add(self.near.shut)
+    def _submit(
+        self, request: RequestInFlight, on_checked: Callable[[Sequence[Violation] | None], None] | None = None
+    ) -> None:
+        base_url = self._address.base_url
+        self._recorder.submit(lambda: request.to_recorded(base_url), request.received_size, on_checked)
+        if self._recorder.is_full:
+            self.client.pause_reading(PauseReason.CHECKING)
+            self._recorder.when_room(lambda: self.client.resume_reading(PauseReason.CHECKING))
 
-    def _do(self, what: Any) -> None:
-        task = asyncio.get_running_loop().create_task(what)
+    def _stop_reading(self, reason: str) -> None:
+        """Forward everything from here on without reading it."""
+        if self._reads_http:
+            self._reads_http = False
+            self._recorder.add_unread_connection(reason)
+            self._send_to_target(self._request_reader.take_held())
+
+    def _respond_locally(self) -> None:
+        """Respond to the local requests that are next."""
+        while self._in_flight and self._in_flight[0].is_local:
+            head, fill = self._in_flight.popleft().head, self._to_client.reserve()
+            self._start_task(self._send_local_response(head, fill))
+
+    async def _send_local_response(self, head: MessageHead, fill: Callable[[Callable[[], None]], None]) -> None:
+        response = await self._local_responses.respond(head)
+        fill(lambda: self.client.write(response))
+        connection = head.get("connection").lower()
+        if "close" in connection or (head.version == "HTTP/1.0" and "keep-alive" not in connection):
+            self._to_client.add(self.client.send_eof)
+
+    def _start_task(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
 
-def annotated(answer: bytes, violations: Sequence[Violation]) -> bytes:
-    """An answer with a header that names what is wrong, behind its first line."""
-    named = dict.fromkeys(f"{each.side} {each.check}" for each in violations if each.fails)
-    if not named:
-        return answer
-    line, end, rest = answer.partition(b"\n")
-    return b"%s%s%s: %s\r\n%s" % (line, end, HEADER.encode(), ", ".join(named).encode(), rest)
+
+def annotate_response(response: bytes, violations: Sequence[Violation]) -> bytes:
+    """Return a response with a header behind its first line that names the violations; unchanged without any."""
+    names = dict.fromkeys(f"{violation.side} {violation.check}" for violation in violations if violation.fails)
+    if not names:
+        return response
+    line, line_feed, rest = response.partition(b"\n")
+    return b"%s%s%s: %s\r\n%s" % (line, line_feed, ANNOTATION_HEADER.encode(), ", ".join(names).encode(), rest)

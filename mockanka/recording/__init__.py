@@ -1,1 +1,1 @@
-"""Exchanges as a recorder saw them, and their notation: HAR files, written and read."""
+"""Recorded exchanges, and HAR files of them."""

@@ -1,4 +1,4 @@
-"""An exchange as the proxy saw it, whole or broken, and what is wrong with it."""
+"""An exchange as a recorder saw it, complete or not, and its violations of the contract."""
 
 from __future__ import annotations
 
@@ -10,65 +10,80 @@ from mockanka.contract.conformance import Contract, Level, Violation
 from mockanka.contract.exchange import Exchange, Headers
 
 
-class Broken(StrEnum):
-    """Why an exchange is not whole."""
+class IncompleteReason(StrEnum):
+    """Why an exchange is incomplete. The texts are written to recordings, and read from them again."""
 
-    UNSENT = "the request is not whole"
-    LARGE = "a body was too large to be kept"
-    LEFT = "the client left before the answer was whole"
-    STOPPED = "the proxy was stopped before the answer was whole"
-    ENCODED = "the answer's body cannot be decoded"
-    SWITCHED = "the connection went on in another protocol"
-    UNREACHABLE = "the target cannot be reached"
-    SILENT = "the connection ended without an answer"
-    CUT = "the connection ended in the middle of the answer"
-    RESET = "the connection was reset in the middle of the answer"
-    UNREAD = "the answer is no HTTP/1.1"
+    REQUEST_INCOMPLETE = "the request is not whole"
+    BODY_TOO_LARGE = "a body was too large to be kept"
+    CLIENT_DISCONNECTED = "the client left before the answer was whole"
+    PROXY_STOPPED = "the proxy was stopped before the answer was whole"
+    BODY_UNDECODABLE = "the answer's body cannot be decoded"
+    PROTOCOL_SWITCHED = "the connection went on in another protocol"
+    TARGET_UNREACHABLE = "the target cannot be reached"
+    NO_RESPONSE = "the connection ended without an answer"
+    RESPONSE_CUT = "the connection ended in the middle of the answer"
+    RESPONSE_RESET = "the connection was reset in the middle of the answer"
+    NOT_HTTP = "the answer is no HTTP/1.1"
 
 
-EPOCH = datetime.fromtimestamp(0, UTC)
-UNJUDGED = (Broken.UNSENT, Broken.LARGE)
-"""Not even the request can be judged."""
-TO_BLAME = {
-    Broken.UNREACHABLE: Level.MUST,
-    Broken.SILENT: Level.SHOULD,  # as it happens where a connection that was idle too long is used again
-    Broken.CUT: Level.MUST,
-    Broken.RESET: Level.MUST,
-    Broken.UNREAD: Level.MUST,
+UNKNOWN_START = datetime.fromtimestamp(0, UTC)
+"""The start of an exchange whose recording does not have it."""
+UNCHECKED_REASONS = (IncompleteReason.REQUEST_INCOMPLETE, IncompleteReason.BODY_TOO_LARGE)
+"""Reasons for which not even the request is checked."""
+SERVER_FAULT_LEVELS = {
+    IncompleteReason.TARGET_UNREACHABLE: Level.MUST,
+    # It also happens if a client uses a connection again that was idle for too long.
+    IncompleteReason.NO_RESPONSE: Level.SHOULD,
+    IncompleteReason.RESPONSE_CUT: Level.MUST,
+    IncompleteReason.RESPONSE_RESET: Level.MUST,
+    IncompleteReason.NOT_HTTP: Level.MUST,
 }
-"""What the server did, and how bad it is."""
+"""The reasons that are violations by the server, with their levels."""
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """One exchange with what surrounds it. Without an answer its status is 0."""
+class RecordedExchange:
+    """An exchange with its headers as they were on the wire, its times, and why it is incomplete.
+
+    Without a response the status of the exchange is 0.
+    """
 
     exchange: Exchange
-    at: datetime = EPOCH
+    started_at: datetime = UNKNOWN_START
     url: str = ""
-    version: str = "HTTP/1.1"
-    asked: Headers = field(default_factory=list)
-    answered: Headers = field(default_factory=list)
-    answer_version: str = "HTTP/1.1"
-    reason: str = ""
-    waited: float = 0.0
-    """Seconds until the answer began, of the exchange's."""
-    size: int = 0
-    """Bytes of the answer's body on the wire, before it was decoded."""
-    broken: Broken | None = None
-    detail: str = ""
+    request_version: str = "HTTP/1.1"
+    request_headers: Headers = field(default_factory=list)
+    response_headers: Headers = field(default_factory=list)
+    response_version: str = "HTTP/1.1"
+    reason_phrase: str = ""
+    wait_seconds: float = 0.0
+    """Seconds of the exchange until the response began."""
+    transferred_size: int = 0
+    """Bytes of the response's body on the wire, before it was decompressed."""
+    incomplete: IncompleteReason | None = None
+    incomplete_detail: str = ""
 
 
-def verdict(recorded: Recorded, contract: Contract) -> list[Violation]:
-    """What client and server did wrong, as far as it can be told."""
-    if recorded.broken in UNJUDGED:
+def find_violations(recorded: RecordedExchange, contract: Contract) -> list[Violation]:
+    """Return the violations by the client and by the server that an exchange shows, as far as it is complete."""
+    reason = recorded.incomplete
+    if reason in UNCHECKED_REASONS:
         return []
-    found = contract.check_request(recorded.exchange)
-    if recorded.broken is None:
-        return found + contract.check_response(recorded.exchange)
-    if recorded.broken in TO_BLAME:
+    violations = contract.check_request(recorded.exchange)
+    if reason is None:
+        return violations + contract.check_response(recorded.exchange)
+    if reason in SERVER_FAULT_LEVELS:
         operation = contract.operation(recorded.exchange.method, recorded.exchange.path) or {}
-        text = f"{recorded.broken}{': ' * bool(recorded.detail)}{recorded.detail}"
-        level = TO_BLAME[recorded.broken]
-        found.append(Violation("server", "no-answer", level, "", text, operation.get("operationId", "")))
-    return found
+        text = f"{reason}: {recorded.incomplete_detail}" if recorded.incomplete_detail else str(reason)
+        level = SERVER_FAULT_LEVELS[reason]
+        violations.append(Violation("server", "no-answer", level, "", text, operation.get("operationId", "")))
+    return violations
+
+
+def join_headers(headers: Headers) -> dict[str, str]:
+    """Return headers by their names in lower case; several values of a name are joined by commas."""
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {value}" if key in joined else value
+    return joined

@@ -1,8 +1,8 @@
-"""Recordings as HAR 1.2 files: written while the traffic passes, and read to be judged later.
+"""Recordings as HAR 1.2 files: written while traffic passes, and read to be checked later.
 
-Nothing but JSON is needed for either. haralyzer only reads, for pages and load times, and takes whatever is missing for
-granted; hario-core brings pydantic and checks more than we read. So a small schema says what a recording must have, and
-the validator that the contract needs anyway says where one has not.
+haralyzer only reads HAR files, for pages and load times, and fails if optional fields are missing; hario-core depends
+on pydantic and checks more than is read here. So a small JSON Schema says what a recording must have, and the validator
+that the contract needs anyway reports where a file differs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import binascii
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,17 +22,16 @@ from urllib.parse import parse_qsl, urlsplit
 from jsonschema import Draft202012Validator
 
 from mockanka import __version__
-from mockanka.contract.conformance import Violation, contract_of
+from mockanka.contract.conformance import Violation
 from mockanka.contract.exchange import Exchange, Headers
-from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.recording.exchanges import EPOCH, Broken, Recorded, verdict
+from mockanka.contract.paths import STATUS_PATH
+from mockanka.core.release import Release
+from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange, join_headers
 
-REDACTED = "redacted"
-SECRET = re.compile(r"auth|cookie|token|secret|session|credential|passw|api-?key", re.IGNORECASE)
-"""Headers whose names look like this carry what nobody else should have."""
-STATUS = "/api/v1/status"
-
-_HEADERS: dict[str, Any] = {
+REDACTED_VALUE = "redacted"
+SECRET_HEADER = re.compile(r"auth|cookie|token|secret|session|credential|passw|api-?key", re.IGNORECASE)
+"""Names of headers whose values are redacted."""
+_HEADERS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
@@ -40,11 +39,11 @@ _HEADERS: dict[str, Any] = {
         "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
     },
 }
-_BODY: dict[str, Any] = {
+_BODY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"text": {"type": "string"}, "size": {"type": "number"}},
 }
-_ENTRY: dict[str, Any] = {
+_ENTRY_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["request", "response"],
     "properties": {
@@ -57,18 +56,18 @@ _ENTRY: dict[str, Any] = {
             "properties": {
                 "method": {"type": "string"},
                 "url": {"type": "string"},
-                "headers": _HEADERS,
-                "postData": {"anyOf": [{"type": "null"}, _BODY]},
+                "headers": _HEADERS_SCHEMA,
+                "postData": {"anyOf": [{"type": "null"}, _BODY_SCHEMA]},
             },
         },
         "response": {
             "type": "object",
             "required": ["status", "headers", "content"],
-            "properties": {"status": {"type": "integer"}, "headers": _HEADERS, "content": _BODY},
+            "properties": {"status": {"type": "integer"}, "headers": _HEADERS_SCHEMA, "content": _BODY_SCHEMA},
         },
     },
 }
-_HAR: dict[str, Any] = {
+_HAR_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["log"],
     "properties": {
@@ -79,117 +78,121 @@ _HAR: dict[str, Any] = {
                 "version": {"type": "string"},
                 "creator": {"type": "object"},
                 "_release": {"type": "string"},
-                "entries": {"type": "array", "items": _ENTRY},
+                "entries": {"type": "array", "items": _ENTRY_SCHEMA},
             },
         }
     },
 }
 
 
-class NoRecording(ValueError):
-    """A file is no HAR file, or none that can be judged; the text says why."""
+class InvalidHar(ValueError):
+    """A file is not a HAR file, or not one that can be checked; the text says why."""
 
 
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
-class Writer:
-    """A recording on its way to a file. It is there under its name, whole, once it is closed; until then beside it."""
+class HarWriter:
+    """Writes a recording to a temporary file beside ``path``, which is renamed to it when the recording is complete."""
 
     def __init__(self, path: Path, target: str, keep_secrets: bool = False) -> None:
         self.path, self._keep_secrets = path, keep_secrets
-        self._part = path.with_name(f".{path.name}.part")
-        self._file: TextIO = self._part.open("w", encoding="utf-8")
+        self._temporary = path.with_name(f".{path.name}.part")
+        self._file: TextIO = self._temporary.open("w", encoding="utf-8")
         creator = {"name": "mockanka", "version": __version__}
         start = json.dumps({"version": "1.2", "creator": creator, "_target": target})
         self._file.write(f'{{"log":{start[:-1]}, "entries":[')
-        self.count = 0
+        self._count = 0
 
-    def add(self, recorded: Recorded, violations: Sequence[Violation] | None) -> None:
-        """Write an entry; None if nobody has judged it."""
-        entry = entry_of(recorded, violations, self._keep_secrets)
-        self._file.write(f"{',' if self.count else ''}\n{json.dumps(entry)}")
-        self.count += 1
+    def add(self, recorded: RecordedExchange, violations: Sequence[Violation] | None) -> None:
+        """Write an exchange; ``violations`` is None if it was not checked."""
+        entry = to_har_entry(recorded, violations, self._keep_secrets)
+        self._file.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
+        self._count += 1
 
     def close(self, release: Release | None) -> None:
-        """Make it whole, and give it its name."""
-        said = f', "_release": {json.dumps(str(release))}' if release is not None else ""
-        self._file.write(f"\n]{said}}}}}\n")
+        """Complete the file and give it its name; ``release`` is the one that exchanges were checked against."""
+        release_item = f', "_release": {json.dumps(str(release))}' if release is not None else ""
+        self._file.write(f"\n]{release_item}}}}}\n")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._part.replace(self.path)
-
-    def discard(self) -> None:
-        """Write nothing after all."""
-        self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._temporary.replace(self.path)
 
 
-def entry_of(
-    recorded: Recorded, violations: Sequence[Violation] | None = None, keep_secrets: bool = False
+def to_har_entry(
+    recorded: RecordedExchange, violations: Sequence[Violation] | None = None, keep_secrets: bool = False
 ) -> dict[str, Any]:
-    """An exchange as HAR has it; times are milliseconds there, and sizes that nobody knows are -1."""
+    """Return an exchange as a HAR entry, in which times are milliseconds and unknown sizes -1."""
+    milliseconds, wait = round(recorded.exchange.seconds * 1000, 3), round(recorded.wait_seconds * 1000, 3)
+    entry: dict[str, Any] = {
+        "startedDateTime": recorded.started_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": milliseconds,
+        "request": _request_to_har(recorded, keep_secrets),
+        "response": _response_to_har(recorded, keep_secrets),
+        "cache": {},
+        "timings": {"send": 0, "wait": wait, "receive": round(milliseconds - wait, 3)},
+    }
+    if recorded.incomplete is not None:
+        entry["_error"] = str(recorded.incomplete)
+        if recorded.incomplete_detail:
+            entry["_detail"] = recorded.incomplete_detail
+    if violations is not None:
+        entry["_violations"] = [asdict(violation) for violation in violations]
+    return entry
+
+
+def _request_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str, Any]:
     exchange = recorded.exchange
-    asked, answered = (
-        [
-            {"name": name, "value": value if keep_secrets or not SECRET.search(name) else REDACTED}
-            for name, value in headers
-        ]
-        for headers in (recorded.asked, recorded.answered)
-    )
-    query = [{"name": name, "value": value} for name, value in parse_qsl(exchange.query, keep_blank_values=True)]
+    parameters = parse_qsl(exchange.query, keep_blank_values=True)
     request = {
         "method": exchange.method,
         "url": recorded.url,
-        "httpVersion": recorded.version,
+        "httpVersion": recorded.request_version,
         "cookies": [],
-        "headers": asked,
-        "queryString": query,
+        "headers": _headers_to_har(recorded.request_headers, keep_secrets),
+        "queryString": [{"name": name, "value": value} for name, value in parameters],
         "headersSize": -1,
         "bodySize": len(exchange.request_content),
     }
     if exchange.request_content:
-        kind = next((value for name, value in recorded.asked if name.lower() == "content-type"), "")
-        request["postData"] = {"mimeType": kind, "params": [], **_text(exchange.request_content, "_encoding")}
+        content_type = next((value for name, value in recorded.request_headers if name.lower() == "content-type"), "")
+        body = _body_to_har(exchange.request_content, "_encoding")
+        request["postData"] = {"mimeType": content_type, "params": [], **body}
+    return request
+
+
+def _response_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str, Any]:
+    exchange = recorded.exchange
     content = {"size": len(exchange.response_content), "mimeType": exchange.headers.get("content-type", "")}
-    if len(exchange.response_content) != recorded.size:
-        content["compression"] = len(exchange.response_content) - recorded.size
-    response = {
+    if len(exchange.response_content) != recorded.transferred_size:
+        content["compression"] = len(exchange.response_content) - recorded.transferred_size
+    return {
         "status": exchange.status,
-        "statusText": recorded.reason,
-        "httpVersion": recorded.answer_version,
+        "statusText": recorded.reason_phrase,
+        "httpVersion": recorded.response_version,
         "cookies": [],
-        "headers": answered,
-        "content": {**content, **_text(exchange.response_content, "encoding")},
+        "headers": _headers_to_har(recorded.response_headers, keep_secrets),
+        "content": {**content, **_body_to_har(exchange.response_content, "encoding")},
         "redirectURL": exchange.headers.get("location", ""),
         "headersSize": -1,
-        "bodySize": recorded.size,
+        "bodySize": recorded.transferred_size,
     }
-    took, waited = round(exchange.seconds * 1000, 3), round(recorded.waited * 1000, 3)
-    entry: dict[str, Any] = {
-        "startedDateTime": recorded.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "time": took,
-        "request": request,
-        "response": response,
-        "cache": {},
-        "timings": {"send": 0, "wait": waited, "receive": round(took - waited, 3)},
-    }
-    if recorded.broken is not None:
-        entry["_error"] = str(recorded.broken)
-        if recorded.detail:
-            entry["_detail"] = recorded.detail
-    if violations is not None:
-        entry["_violations"] = [asdict(each) for each in violations]
-    return entry
 
 
-def _text(content: bytes, name: str) -> dict[str, str]:
-    """A body as text, or in base64 if it is none."""
+def _headers_to_har(headers: Headers, keep_secrets: bool) -> list[dict[str, str]]:
+    return [
+        {"name": name, "value": value if keep_secrets or not SECRET_HEADER.search(name) else REDACTED_VALUE}
+        for name, value in headers
+    ]
+
+
+def _body_to_har(content: bytes, encoding_key: str) -> dict[str, str]:
+    """Return a body as text, or in base64 if it is not UTF-8."""
     try:
         return {"text": content.decode()}
     except UnicodeDecodeError:
-        return {"text": base64.b64encode(content).decode(), name: "base64"}
+        return {"text": base64.b64encode(content).decode(), encoding_key: "base64"}
 
 
 # ---- reading -------------------------------------------------------------------------------------------------------
@@ -197,21 +200,21 @@ def _text(content: bytes, name: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a file holds."""
+    """The contents of a HAR file."""
 
-    entries: list[Recorded]
+    exchanges: list[RecordedExchange]
     release: Release | None = None
-    """The release that it was judged by, if it says so."""
-    ours: bool = True
-    """It was made by the proxy, and not by a browser, which asks for much else."""
+    """The release that the exchanges were checked against, if the file has it."""
+    is_from_proxy: bool = True
+    """True if the proxy made it. A browser also records requests to other servers."""
 
     @property
-    def seen_release(self) -> Release | None:
-        """The release by which to judge it: that it says, or else the first that a status in it told."""
+    def controller_release(self) -> Release | None:
+        """The release of the recording, else the one in the first recorded status."""
         if self.release is not None:
             return self.release
-        for each in self.entries:
-            body = each.exchange.body if each.exchange.path == STATUS else None
+        for recorded in self.exchanges:
+            body = recorded.exchange.body if recorded.exchange.path == STATUS_PATH else None
             if isinstance(body, dict):
                 try:
                     return Release.from_version(str(body.get("version")))
@@ -220,117 +223,95 @@ class Recording:
         return None
 
 
-@dataclass(frozen=True)
-class Judged:
-    """An exchange of a recording, and what is wrong with it."""
-
-    recorded: Recorded
-    violations: list[Violation]
-
-
-def read(path: Path) -> list[Exchange]:
-    """The exchanges of a recording, whole or not. NoRecording if it is none."""
-    return [each.exchange for each in load(path).entries]
-
-
-def load(path: Path) -> Recording:
-    """A recording. NoRecording, with the reason, if it is none."""
-    try:
-        loaded = json.loads(path.read_text("utf-8-sig"))
-    except OSError as wrong:
-        raise NoRecording(f"{path} cannot be read: {wrong.strerror}") from None
-    except (ValueError, RecursionError) as wrong:
-        raise NoRecording(f"{path} is no HAR file: it is not JSON: {wrong}") from None
-    for error in sorted(Draft202012Validator(_HAR).iter_errors(loaded), key=lambda each: list(map(str, each.path))):
-        raise NoRecording(f"{path} is no HAR file: {error.json_path}: {error.message[:200]}")
-    log = loaded["log"]
-    if not log["version"].startswith("1."):
-        raise NoRecording(f"{path} is of HAR version {log['version']}; 1.2 can be read")
+def read_har(path: Path) -> Recording:
+    """Read a HAR file. InvalidHar if it cannot be read or is malformed."""
+    log = _read_log(path)
     try:
         release = Release.parse(log["_release"]) if "_release" in log else None
-    except ValueError as wrong:
-        raise NoRecording(f"{path} is no HAR file: $.log._release: {wrong}") from None
-    entries = []
+    except ValueError as error:
+        raise InvalidHar(f"{path} is not a HAR file: $.log._release: {error}") from None
+    exchanges = []
     for number, entry in enumerate(log["entries"]):
         try:
-            entries.append(recorded_of(entry))
-        except ValueError as wrong:
-            raise NoRecording(f"{path} is no HAR file: $.log.entries[{number}]: {wrong}") from None
-    return Recording(entries, release, log.get("creator", {}).get("name") == "mockanka")
+            exchanges.append(from_har_entry(entry))
+        except ValueError as error:
+            raise InvalidHar(f"{path} is not a HAR file: $.log.entries[{number}]: {error}") from None
+    return Recording(exchanges, release, log.get("creator", {}).get("name") == "mockanka")
 
 
-def judge_recording(recording: Recording, release: Release | None = None) -> Iterator[Judged]:
-    """Each exchange with what is wrong with it, by that release, or the recording's, or today's."""
-    contract = contract_of(release or recording.seen_release or DEFAULT_RELEASE)
-    for each in recording.entries:
-        yield Judged(each, verdict(each, contract))
+def _read_log(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise InvalidHar(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidHar(f"{path} is not a HAR file: it is not JSON: {error}") from None
+    errors = Draft202012Validator(_HAR_SCHEMA).iter_errors(data)
+    for schema_error in sorted(errors, key=lambda schema_error: list(map(str, schema_error.path))):
+        raise InvalidHar(f"{path} is not a HAR file: {schema_error.json_path}: {schema_error.message[:200]}")
+    log: dict[str, Any] = data["log"]
+    if not log["version"].startswith("1."):
+        raise InvalidHar(f"{path} has HAR version {log['version']}; 1.2 can be read")
+    return log
 
 
-def recorded_of(entry: dict[str, Any]) -> Recorded:
-    """An entry of a HAR file, ours or another program's. ValueError if it does not make sense."""
+def from_har_entry(entry: dict[str, Any]) -> RecordedExchange:
+    """Return the exchange of a HAR entry, of the proxy or of another program. ValueError if it is malformed."""
     request, response = entry["request"], entry["response"]
     url = urlsplit(request["url"])
-    asked, answered = _pairs(request.get("headers", [])), _pairs(response["headers"])
+    response_headers = _headers_from_har(response["headers"])
     content = response["content"]
-    broken, detail = _broken(entry, response)
-    if broken is None and "text" not in content and content.get("size", 0) > 0:
-        broken, detail = Broken.ENCODED, "the recording leaves it out"
+    incomplete, detail = _incomplete_reason(entry, response)
+    if incomplete is None and "text" not in content and content.get("size", 0) > 0:
+        incomplete, detail = IncompleteReason.BODY_UNDECODABLE, "the recording leaves it out"
     exchange = Exchange(
         method=request["method"],
         path=url.path or "/",
         query=url.query,
-        request_content=_bytes(request.get("postData") or {}, "_encoding"),
+        request_content=_body_from_har(request.get("postData") or {}, "_encoding"),
         status=response["status"],
-        headers=joined(answered),
-        response_content=_bytes(content, "encoding"),
+        headers=join_headers(response_headers),
+        response_content=_body_from_har(content, "encoding"),
         seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
     )
-    at = datetime.fromisoformat(entry["startedDateTime"]) if "startedDateTime" in entry else EPOCH
-    waited = entry.get("timings", {}).get("wait", 0)
-    return Recorded(
+    start = entry.get("startedDateTime")
+    started_at = datetime.fromisoformat(start) if start is not None else UNKNOWN_START
+    wait = entry.get("timings", {}).get("wait", 0)
+    return RecordedExchange(
         exchange,
-        at=at if at.tzinfo else at.replace(tzinfo=UTC),
+        started_at=started_at if started_at.tzinfo else started_at.replace(tzinfo=UTC),
         url=request["url"],
-        version=request.get("httpVersion", ""),
-        asked=asked,
-        answered=answered,
-        answer_version=response.get("httpVersion", ""),
-        reason=response.get("statusText", ""),
-        waited=round(waited / 1000, 6),
-        size=response.get("bodySize", -1),
-        broken=broken,
-        detail=detail,
+        request_version=request.get("httpVersion", ""),
+        request_headers=_headers_from_har(request.get("headers", [])),
+        response_headers=response_headers,
+        response_version=response.get("httpVersion", ""),
+        reason_phrase=response.get("statusText", ""),
+        wait_seconds=round(wait / 1000, 6),
+        transferred_size=response.get("bodySize", -1),
+        incomplete=incomplete,
+        incomplete_detail=detail,
     )
 
 
-def joined(headers: Headers) -> dict[str, str]:
-    """Headers by their names in lower case; of several the values are joined."""
-    found: dict[str, str] = {}
-    for name, value in headers:
-        key = name.lower()
-        found[key] = f"{found[key]}, {value}" if key in found else value
-    return found
+def _headers_from_har(headers: list[dict[str, str]]) -> Headers:
+    return [(header["name"], header["value"]) for header in headers]
 
 
-def _pairs(headers: list[dict[str, str]]) -> Headers:
-    return [(each["name"], each["value"]) for each in headers]
-
-
-def _bytes(body: dict[str, str], name: str) -> bytes:
+def _body_from_har(body: dict[str, str], encoding_key: str) -> bytes:
     text = body.get("text", "")
-    if body.get(name) != "base64":
+    if body.get(encoding_key) != "base64":
         return text.encode("utf-8", "surrogatepass")
     try:
         return base64.b64decode(text, validate=True)
-    except binascii.Error as wrong:
-        raise ValueError(f"a body is no base64: {wrong}") from None
+    except binascii.Error as error:
+        raise ValueError(f"a body is not base64: {error}") from None
 
 
-def _broken(entry: dict[str, Any], response: dict[str, Any]) -> tuple[Broken | None, str]:
-    """Why an exchange is not whole; browsers say it in words of their own, and by a status of 0."""
-    said = entry.get("_error") or response.get("_error")
-    if said in list(Broken):
-        return Broken(said), str(entry.get("_detail", ""))
-    if said or response["status"] == 0:
-        return Broken.LEFT, str(said or "")
+def _incomplete_reason(entry: dict[str, Any], response: dict[str, Any]) -> tuple[IncompleteReason | None, str]:
+    """Return why an exchange is incomplete, and details. Browsers write texts of their own, or a status of 0."""
+    error = entry.get("_error") or response.get("_error")
+    if error in list(IncompleteReason):
+        return IncompleteReason(error), str(entry.get("_detail", ""))
+    if error or response["status"] == 0:
+        return IncompleteReason.CLIENT_DISCONNECTED, str(error or "")
     return None, ""

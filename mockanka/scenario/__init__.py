@@ -51,7 +51,7 @@ class Scenario:
         """Return the scenario that ships under a name. Raises ScenarioError."""
         if name not in shipped():
             raise ScenarioError([f"{name}: no scenario of that name ships: {nearest(name, shipped())}"])
-        return cls.from_yaml(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"), name)
+        return cls.from_yaml(resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8"), name)
 
     @classmethod
     def from_yaml(cls, text: str, source: str = "scenario") -> Scenario:
@@ -100,4 +100,4 @@ def _exists(name: str) -> bool:
 
 def shipped() -> list[str]:
     """Return the names of the scenarios that ship, sorted."""
-    return sorted(path.stem for path in resources.folder("scenarios").glob("*.yaml"))
+    return sorted(path.stem for path in resources.resource_folder("scenarios").glob("*.yaml"))

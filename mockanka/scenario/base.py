@@ -250,7 +250,7 @@ def _plain(value: Any) -> Any:
 
 
 class Layout:
-    """What is derived from the declarations of a section, once for each class."""
+    """Data derived from the declarations of a section, once for each class."""
 
     def __init__(self, section: type[Section[Any]]) -> None:
         self.section = section

@@ -67,7 +67,7 @@ _NEVER_KNOWN: dict[str, frozenset[str]] = {
 
 @section
 class FaultMatchSection(Section[FaultMatch]):
-    """What a fault rule matches."""
+    """The requests or events that a fault rule matches."""
 
     method: str | None = key(Choice(*OPERATION_METHODS))
     path: str | None = key(NonEmptyText())
@@ -102,7 +102,7 @@ class FaultMatchSection(Section[FaultMatch]):
 
 @section
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
-    """What a fault rule does."""
+    """The action of a fault rule."""
 
     delay: Duration | None = key(RandomDuration())
     status: int | None = key(Integer(200, 599))
@@ -117,7 +117,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     fail: str | None = key(Text())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
-    lasts: int | None = key(PositiveDuration(data_key="for"))
+    duration: int | None = key(PositiveDuration(data_key="for"))
     stall: bool | None = key(Switch())
     bandwidth: int | None = key(Bandwidth())
     without: Sequence[str] | None = key(Choices(*OMITTABLE_FIELDS))
@@ -139,7 +139,7 @@ class FaultSection(Section[FaultRule]):
 
     id: str | None = key(AsciiText(without="/?#%"))
     match: FaultMatchSection = key(nested(FaultMatchSection, error_messages=MISSING), default=FaultMatchSection())
-    do: FaultActionSection = key(nested(FaultActionSection, required=True, error_messages=MISSING))
+    do: FaultActionSection = key(nested(FaultActionSection, required=True, error_messages=MISSING), source="action")
     skip: int | None = key(Integer(0, 10**9))
     times: int | None = key(Integer(1, 10**9))
     probability: float | None = key(Number(high=1, above_zero=True))
@@ -150,7 +150,7 @@ class FaultSection(Section[FaultRule]):
     def check(self) -> None:
         """Raise ValidationError if the match and the action do not go together."""
         event = self.match.event
-        keys = ["for" if name == "lasts" else name for name in self.do.given()]
+        keys = ["for" if name == "duration" else name for name in self.do.given()]
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         problem = _problem_of_action(keys, kinds, event)
         if problem:
@@ -263,7 +263,7 @@ def _refuse_counts(path: Path, section: FaultSection) -> None:
 def _require_a_node(controller: Controller, path: Path, section: FaultMatchSection) -> None:
     """Refuse a rule that begins now and finds no node: there is no second time."""
     match = section.make()
-    if any(match.meets_event(controller, "begin", None, node, None) for node in controller.nodes.values()):
+    if any(match.matches_event(controller, "begin", None, node, None) for node in controller.nodes.values()):
         return
     if not controller.nodes:
         raise InvalidScenario(path, "there are no nodes, so it would never be applied")

@@ -106,7 +106,7 @@ class Inventory(ABC):
     def _version(self, path: Path, template: Template, section: VersionSection) -> Version:
         if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
-        number = template.next_number() if section.number is None else section.number
+        number = template.next_version_number() if section.number is None else section.number
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
         values = {
@@ -184,7 +184,7 @@ class Inventory(ABC):
         return self.references.version(path, section.template, number=section.version, serial=section.serial)
 
     def _anka(self) -> AnkaVersion:
-        """What nodes run whose section does not say: a licence that is good for another year from the clock's start."""
+        """Return the default Anka version of nodes: its licence is valid for another year from the clock's start."""
         _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
         # Guess: which Anka goes with which release; the reference has 2.1.2.
         modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}

@@ -41,7 +41,7 @@ _KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
 _NOT_ENTITIES = ("registry", "license")
-"""What events can be about that has no id: the first word of their kind is in its place."""
+"""Subjects of events that have no id: the first word of the kind is in its place."""
 
 FORMER_KINDS = {
     "Queued": "instance_queued",
@@ -85,7 +85,7 @@ EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for ev
 
 def describe_events(controller: Controller) -> list[PendingSection]:
     """Return the events that are due, in the order in which they will happen."""
-    return [describe_event(at, event) for at, event in controller.queue.live(controller)]
+    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
 
 
 def describe_event(at: int, event: Event) -> PendingSection:

@@ -344,7 +344,7 @@ class VmSection(Section[Vm]):
 
 @section
 class ScriptResultSection(Section[ScriptResult]):
-    """What a script left."""
+    """The result of a script."""
 
     return_code: int | None = key(Integer(), always=True)
     did_timeout: bool | None = key(Boolean(), always=True)
@@ -434,7 +434,7 @@ class InstanceSection(Section[Instance], parts={"request": StartRequest}):
 
 @section
 class DeliverySection(Section[Delivery]):
-    """What one node makes of a distribution."""
+    """The state of a distribution on one node."""
 
     node: str = key(Text(required=True), dumped=False)
     stage: DeliveryStage = key(Member(DeliveryStage, required=True))

@@ -259,7 +259,7 @@ class AuthoredWorkloads(Workloads):
 
     def check_save(self, path: Path, save: SaveImage) -> None:
         """Refuse stages between the first and the last: what they need is not written."""
-        if not save.over:
+        if not save.is_finished:
             raise InvalidScenario(
                 (*path, "stage"), "only done and error can be written here; leave it out to begin anew"
             )

@@ -54,7 +54,7 @@ class Call:
 
     @property
     def is_poll(self) -> bool:
-        """Whether it is a GET of instances."""
+        """True if it is a GET of instances."""
         return self.entry.path == VM_PATH and self.entry.method == "GET"
 
 
@@ -118,8 +118,8 @@ class Gateway:
             await send_response(send, response, self._date_header())
 
     def _is_plain_poll(self, scope: Any) -> bool:
-        """Whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
-        may_have_fault = self.simulator.controller.faults.at_the_door
+        """Return whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
+        may_have_fault = self.simulator.controller.faults.has_response_rules
         return not may_have_fault and scope["path"] == VM_PATH and scope["method"] == "GET"
 
     def _enter_journal(self, scope: Any, body: bytes, length: int, is_plain_poll: bool) -> Call:
@@ -137,10 +137,10 @@ class Gateway:
     def _find_fault(self, call: Call) -> ResponseFault | None:
         """Return the fault of the first rule that fires, or None."""
         controller, entry = self.simulator.controller, call.entry
-        if not controller.faults.at_the_door:
+        if not controller.faults.has_response_rules:
             return None
         last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
-        rule = controller.faults.at_request(
+        rule = controller.faults.match_request(
             controller.seed,
             entry.method,
             entry.path,

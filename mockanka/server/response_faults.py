@@ -58,12 +58,12 @@ class ClientConnection:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the client has closed the connection."""
+        """True if the client has closed the connection."""
         return self._disconnect.done()
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the controller was reset, or the server is stopping: the response is of another time."""
+        """True if the controller was reset, or the server is stopping: the response is of another time."""
         return self._interruption.is_set()
 
     def release(self) -> None:
@@ -147,7 +147,7 @@ Failure = Callable[[str], Response]
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseFault:
-    """What a rule does to the response to one request. The base class sends the controller's own response.
+    """Effect of a rule on the response to one request. The base class sends the controller's own response.
 
     ``delay`` is how late the response is sent, in nanoseconds of the controller's time. ``acts`` says whether the
     controller carries out the request.
@@ -157,9 +157,9 @@ class ResponseFault:
     acts: bool = True
 
     has_response: ClassVar[bool] = True
-    """Whether there is a response, if only one that is not sent whole."""
+    """True if there is a response, if only one that is not sent whole."""
     is_faithful: ClassVar[bool] = True
-    """Whether the client gets to know what the controller answers."""
+    """True if the client gets to know what the controller answers."""
     outcome_if_replaced: ClassVar[str] = "replaced"
     """The outcome if the controller carries out the request and the client gets another body."""
 
@@ -350,7 +350,7 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
     Delays are drawn by the seed of the controller, unless the rule has its own. ``last`` is the response that the same
     GET had before; a rule that repeats it needs one.
     """
-    do = rule.do
+    do = rule.action
     common: dict[str, Any] = {"delay": _draw_delay(rule, seed)}
     if do.acts is not None:
         common["acts"] = do.acts
@@ -379,6 +379,6 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
 
 
 def _draw_delay(rule: FaultRule, seed: int) -> int:
-    if rule.do.delay is None:
+    if rule.action.delay is None:
         return 0
-    return rule.do.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))
+    return rule.action.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))

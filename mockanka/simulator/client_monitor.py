@@ -169,7 +169,7 @@ class ClientMonitor:
         self._known_ended.add(id)
 
     def _has_vanished(self, id: str) -> bool:
-        """Whether an instance is gone without ever having been terminated, so that the client was told of no end."""
+        """Return whether an instance is gone without having been terminated: the client never learned of its end."""
         instance = self.controller.forgotten.get(id)
         return instance is not None and not any(stay.state is InstanceState.TERMINATED for stay in instance.timeline)
 
@@ -214,7 +214,7 @@ class ClientMonitor:
                 yield ClientFinding("leaks", text, [start.number], id, 1)
 
     def _is_left(self, instance: Instance) -> bool:
-        """Whether an instance lives and the client has not terminated it."""
+        """Return whether an instance lives and the client has not terminated it."""
         return instance.state in LIVE_STATES and instance.id not in self._terminated
 
     def _record_ids(self, entry: JournalEntry, fields: Mapping[str, Any], content: bytes) -> None:

@@ -65,7 +65,7 @@ class ClientFinding:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """What the client did wrong, and which fault rules never fired.
+    """A report of what the client did wrong, and which fault rules never fired.
 
     ``requests`` is the number of requests, ``dropped`` how many of them the journal no longer has, ``more`` the number
     of findings beyond the limit.

@@ -21,7 +21,7 @@ from mockanka.simulator.client_report import Report
 from mockanka.simulator.journal import Journal
 
 INSTANCE_ACTIONS = ("fail", "stop", "vanish")
-"""What can be done to an instance from outside, by the control API or from Python."""
+"""Actions on an instance from outside, by the control API or from Python."""
 
 
 class Simulator:
@@ -128,7 +128,7 @@ class Simulator:
         elif action == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:
-            transitions.vanish(self.controller, instance, message or "vanished")
+            transitions.vanish_instance(self.controller, instance, message or "vanished")
         self.controller.advance()
 
     def describe_instance(self, instance_id: str) -> dict[str, Any]:

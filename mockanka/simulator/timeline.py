@@ -10,7 +10,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.instance_record import Instance, TimelineEntry
 from mockanka.core.lifecycle import InstanceState
-from mockanka.core.templates import version_of
+from mockanka.core.templates import get_version
 from mockanka.simulator.client_monitor import ClientMonitor
 from mockanka.simulator.journal import Journal
 from mockanka.units import format_moment
@@ -32,7 +32,7 @@ def describe_instance(
         "state": instance.state.value,
         "message": instance.message or None,
         "template": controller.templates[instance.ref.template_id].name,
-        "tag": version_of(controller, instance.ref).tag,
+        "tag": get_version(controller, instance.ref).tag,
         "name": instance.request.name,
         "external_id": instance.request.external_id,
         "node": node.name if node else None,

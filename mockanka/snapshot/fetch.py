@@ -1,4 +1,4 @@
-"""What a controller tells of itself, read with GETs alone."""
+"""The state of a controller, fetched by GET requests only."""
 
 from __future__ import annotations
 
@@ -7,83 +7,85 @@ from typing import Any
 from urllib.parse import quote
 
 from mockanka.remote.client import ControllerClient, ControllerError
+from mockanka.snapshot.reader import JsonObject
 
-Json = dict[str, Any]
-API = "/api/v1/"
+API_PREFIX = "/api/v1/"
 
 
 @dataclass
-class Facts:
-    """What was told, as it was told. A list that was refused is empty, and ``refused`` has what was said instead."""
+class FetchedState:
+    """The bodies of the responses. Lists contain objects only, and are empty if the request was refused."""
 
-    status: Json
-    nodes: list[Json] = field(default_factory=list)
-    templates: list[Json] = field(default_factory=list)
-    groups: list[Json] = field(default_factory=list)
-    instances: list[Json] = field(default_factory=list)
-    """Each with the name and the external id that its list item has."""
-    distributions: list[Json] = field(default_factory=list)
-    save_images: list[Json] = field(default_factory=list)
-    usb: Json = field(default_factory=dict)
-    registry_disk: Json = field(default_factory=dict)
+    status: JsonObject
+    nodes: list[JsonObject] = field(default_factory=list)
+    templates: list[JsonObject] = field(default_factory=list)
+    groups: list[JsonObject] = field(default_factory=list)
+    instances: list[JsonObject] = field(default_factory=list)
+    """Each with the ``name`` and ``external_id`` of its list item."""
+    distributions: list[JsonObject] = field(default_factory=list)
+    save_images: list[JsonObject] = field(default_factory=list)
+    usb: JsonObject = field(default_factory=dict)
+    registry_disk: JsonObject = field(default_factory=dict)
     vlans: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    """The messages of refused requests by path and query, without the prefix of the API."""
 
 
-def read(remote: ControllerClient) -> Facts:
-    """Ask a controller for all it tells. ControllerError if it cannot tell what a scenario needs."""
-    status = _needed(remote, "status")
+def fetch_state(client: ControllerClient) -> FetchedState:
+    """Fetch the state of a controller. ControllerError if a request fails without which there is no scenario."""
+    status = _fetch_required(client, "status")
     if not isinstance(status, dict):
-        raise ControllerError("the controller's status has no body: it is no controller")
-    facts = Facts(status, _objects("node", _needed(remote, "node")))
-    for template in _objects("registry/vm", _needed(remote, "registry/vm")):
-        one = _wanted(remote, facts, "registry/vm", f"id={quote(str(template.get('id', '')), safe='')}")
+        raise ControllerError("the controller's status has no body: it is not a controller")
+    state = FetchedState(status, _require_objects("node", _fetch_required(client, "node")))
+    for template in _require_objects("registry/vm", _fetch_required(client, "registry/vm")):
+        query = f"id={quote(str(template.get('id', '')), safe='')}"
+        details = _object_or_empty(_fetch_optional(client, state, "registry/vm", query))
         # The list has the size at every release, the single form does not.
-        facts.templates.append({**(one if isinstance(one, dict) else {}), **template})
-    facts.groups = _objects("group", _wanted(remote, facts, "group") or [])
-    facts.instances = [_flat(item) for item in _objects("vm", _needed(remote, "vm"))]
-    facts.distributions = _objects("registry/vm/distribute", _wanted(remote, facts, "registry/vm/distribute") or [])
-    facts.save_images = _objects("image", _wanted(remote, facts, "image") or [])
-    facts.usb = _object(_wanted(remote, facts, "usb"))
-    facts.registry_disk = _object(_wanted(remote, facts, "registry/disk"))
-    vlans = _wanted(remote, facts, "vlan")
-    facts.vlans = [str(each) for each in vlans] if isinstance(vlans, list) else []
-    return facts
+        state.templates.append({**details, **template})
+    state.groups = _require_objects("group", _fetch_optional(client, state, "group") or [])
+    state.instances = [_flatten_item(item) for item in _require_objects("vm", _fetch_required(client, "vm"))]
+    path = "registry/vm/distribute"
+    state.distributions = _require_objects(path, _fetch_optional(client, state, path) or [])
+    state.save_images = _require_objects("image", _fetch_optional(client, state, "image") or [])
+    state.usb = _object_or_empty(_fetch_optional(client, state, "usb"))
+    state.registry_disk = _object_or_empty(_fetch_optional(client, state, "registry/disk"))
+    vlans = _fetch_optional(client, state, "vlan")
+    state.vlans = [str(vlan) for vlan in vlans] if isinstance(vlans, list) else []
+    return state
 
 
-def _needed(remote: ControllerClient, what: str) -> Any:
-    exchange = remote.require_usable(remote.request("GET", API + what))
+def _fetch_required(client: ControllerClient, path: str) -> Any:
+    exchange = client.require_usable(client.request("GET", API_PREFIX + path))
     if not exchange.succeeded:
-        said = exchange.message or f"HTTP {exchange.status}"
-        why = "; a snapshot needs the registry: try again when it is up" if what == "registry/vm" else ""
-        raise ControllerError(f"GET {API}{what} is refused: {said}{why}")
+        message = exchange.message or f"HTTP {exchange.status}"
+        hint = "; a snapshot needs the registry: try again when it is up" if path == "registry/vm" else ""
+        raise ControllerError(f"GET {API_PREFIX}{path} is refused: {message}{hint}")
     return exchange.body
 
 
-def _wanted(remote: ControllerClient, facts: Facts, what: str, query: str = "") -> Any:
-    """A payload that one can do without: a licence may not include it, or a release not know it."""
-    exchange = remote.request("GET", API + what, query)
+def _fetch_optional(client: ControllerClient, state: FetchedState, path: str, query: str = "") -> Any:
+    """Return the body, or None if the request is refused, as a licence or the release may cause."""
+    exchange = client.request("GET", API_PREFIX + path, query)
     if exchange.succeeded:
         return exchange.body
     if exchange.status not in (403, 404) and not (exchange.envelope and exchange.message):
-        remote.require_usable(exchange)
-    facts.refused[f"{what}?{query}" if query else what] = exchange.message or f"HTTP {exchange.status}"
+        client.require_usable(exchange)
+    state.refused[f"{path}?{query}" if query else path] = exchange.message or f"HTTP {exchange.status}"
     return None
 
 
-def _objects(what: str, body: Any) -> list[Json]:
+def _require_objects(path: str, body: Any) -> list[JsonObject]:
     if not isinstance(body, list):
-        raise ControllerError(
-            f"GET {API}{what} has no list for a body: a controller answers one, as mockanka check would say"
-        )
+        hint = "mockanka check shows what else differs from a controller"
+        raise ControllerError(f"the body of GET {API_PREFIX}{path} is not a list; {hint}")
     return [item for item in body if isinstance(item, dict)]
 
 
-def _object(body: Any) -> Json:
+def _object_or_empty(body: Any) -> JsonObject:
     return body if isinstance(body, dict) else {}
 
 
-def _flat(item: Json) -> Json:
-    """An item of the list as one object: some releases have its names outside alone."""
-    outside = {key: item[key] for key in ("instance_id", "name", "external_id") if item.get(key) is not None}
-    return {**_object(item.get("vm")), **outside}
+def _flatten_item(item: JsonObject) -> JsonObject:
+    """Return an item of the list of instances as one object: in some releases only the item has the names."""
+    names = {key: item[key] for key in ("instance_id", "name", "external_id") if item.get(key) is not None}
+    return {**_object_or_empty(item.get("vm")), **names}

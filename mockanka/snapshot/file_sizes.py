@@ -1,7 +1,7 @@
-"""Sizes of files, of which the wire tells only sums: of each version, and of all that a template has.
+"""Sizes of files, of which a controller returns only sums: the size of each version and of each template.
 
-Files that are in the same sums are alike, and share what falls to them. What a sum leaves for one kind of file alone is
-found at once; what is left then is a system of equations, solved for sizes that are not negative.
+Files that are in the same sums form a group and share the size of the group. Sums with one unknown group give its size
+directly; the rest is a system of linear equations, solved for sizes that are not negative.
 """
 
 from __future__ import annotations
@@ -10,108 +10,145 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
-LARGEST_SYSTEM = 40_000
-"""Cells; above that sizes are given out one sum after the other."""
-
-
-ATTEMPTS = 12
-"""How often another solution is looked for, if one has fractions of bytes."""
+MAX_TABLEAU_CELLS = 40_000
+"""The largest system that is solved; larger ones are approximated."""
+ATTEMPTS_FOR_INTEGERS = 12
+"""Solutions that are tried to find one in whole bytes."""
 
 
 @dataclass(frozen=True)
-class Sum:
-    """What some files, named once each, are together."""
+class SizeSum:
+    """The size of some files together."""
 
     files: frozenset[str]
     total: int
 
 
-def sizes_of(sums: Sequence[Sum]) -> dict[str, int]:
-    """A size for each file, so that all sums come true, if any sizes make them."""
-    member: dict[str, list[int]] = defaultdict(list)
-    for place, each in enumerate(sums):
-        for name in sorted(each.files):
-            member[name].append(place)
-    alike: dict[tuple[int, ...], list[str]] = defaultdict(list)
-    for name, its_places in member.items():
-        alike[tuple(its_places)].append(name)
-    kinds = list(alike)
-    rows: list[set[int]] = [set() for _ in sums]
-    for kind, of_kind in enumerate(kinds):
-        for place in of_kind:
-            rows[place].add(kind)
-    found = _found(rows, [each.total for each in sums])
+class Equation(NamedTuple):
+    """The sum of the sizes of some groups of files."""
+
+    groups: set[int]
+    total: int
+
+
+def solve_file_sizes(sums: Sequence[SizeSum]) -> dict[str, int]:
+    """Return a size for each file, so that the sums are met if any sizes meet them."""
+    groups = _group_files(sums)
+    equations = [Equation(set(), size_sum.total) for size_sum in sums]
+    for group, sum_indexes in enumerate(groups):
+        for index in sum_indexes:
+            equations[index].groups.add(group)
+    group_sizes = _solve_equations(equations)
     sizes: dict[str, int] = {}
-    for kind, all_places in enumerate(kinds):
-        names = alike[all_places]
-        share, rest = divmod(found.get(kind, 0), len(names))
-        sizes |= {name: share + (rest if place == 0 else 0) for place, name in enumerate(names)}
+    for group, files in enumerate(groups.values()):
+        share, rest = divmod(group_sizes.get(group, 0), len(files))
+        sizes |= {name: share + (rest if index == 0 else 0) for index, name in enumerate(files)}
     return sizes
 
 
-def _found(rows: list[set[int]], totals: list[int]) -> dict[int, int]:
-    known: dict[int, int] = {}
+def _group_files(sums: Sequence[SizeSum]) -> dict[tuple[int, ...], list[str]]:
+    """Return the files by the indexes of the sums that they are in."""
+    memberships: dict[str, list[int]] = defaultdict(list)
+    for index, size_sum in enumerate(sums):
+        for name in sorted(size_sum.files):
+            memberships[name].append(index)
+    groups: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name, sum_indexes in memberships.items():
+        groups[tuple(sum_indexes)].append(name)
+    return groups
+
+
+def _solve_equations(equations: list[Equation]) -> dict[int, int]:
+    sizes: dict[int, int] = {}
     while True:
-        single = next((place for place, row in enumerate(rows) if len(row - known.keys()) == 1), None)
-        if single is None:
+        solvable = next((equation for equation in equations if len(equation.groups - sizes.keys()) == 1), None)
+        if solvable is None:
             break
-        (kind,) = rows[single] - known.keys()
-        known[kind] = max(0, totals[single] - sum(known[each] for each in rows[single] & known.keys()))
-    open_rows = [(row - known.keys(), total - _sum(known, row)) for row, total in zip(rows, totals, strict=True)]
-    open_rows = [(row, total) for row, total in open_rows if row]
-    return known | (_in_whole_bytes(open_rows) or _given_out(open_rows))
+        (group,) = solvable.groups - sizes.keys()
+        sizes[group] = max(0, solvable.total - _sum_known(sizes, solvable.groups))
+    remaining = [
+        Equation(unknown, equation.total - _sum_known(sizes, equation.groups))
+        for equation in equations
+        if (unknown := equation.groups - sizes.keys())
+    ]
+    return sizes | (_solve_in_whole_bytes(remaining) or _distribute(remaining))
 
 
-def _sum(known: dict[int, int], row: Iterable[int]) -> int:
-    return sum(known.get(each, 0) for each in row)
+def _sum_known(sizes: dict[int, int], groups: Iterable[int]) -> int:
+    return sum(sizes.get(group, 0) for group in groups)
 
 
-def _given_out(rows: list[tuple[set[int], int]]) -> dict[int, int]:
-    """Each sum in its turn among what has nothing yet: not all need come true."""
-    given: dict[int, int] = {}
-    for row, total in rows:
-        fresh = sorted(row - given.keys())
-        left = max(0, total - _sum(given, row))
-        for place, kind in enumerate(fresh):
-            given[kind] = left // len(fresh) + (left % len(fresh) if place == 0 else 0)
-    return given
+def _distribute(equations: list[Equation]) -> dict[int, int]:
+    """Return sizes that need not meet all sums: each sum is divided among the groups without a size so far."""
+    sizes: dict[int, int] = {}
+    for equation in equations:
+        unknown = sorted(equation.groups - sizes.keys())
+        left = max(0, equation.total - _sum_known(sizes, equation.groups))
+        for index, group in enumerate(unknown):
+            sizes[group] = left // len(unknown) + (left % len(unknown) if index == 0 else 0)
+    return sizes
 
 
-def _in_whole_bytes(rows: list[tuple[set[int], int]]) -> dict[int, int] | None:
-    """Sizes that make all sums, but for a few bytes if what is found has fractions; None if there are none."""
-    kinds = sorted(set().union(*(row for row, _ in rows))) if rows else []
-    if any(total < 0 for _, total in rows) or len(rows) * (len(kinds) + len(rows)) > LARGEST_SYSTEM:
+def _solve_in_whole_bytes(equations: list[Equation]) -> dict[int, int] | None:
+    """Return sizes that meet all sums, or None if there are none.
+
+    The vertex that the simplex method finds depends on the order of the groups, so several orders are tried until one
+    has no fractions. If all have, they are cut off, and sums are missed by a few bytes.
+    """
+    groups = sorted(set().union(*(equation.groups for equation in equations))) if equations else []
+    cells = len(equations) * (len(groups) + len(equations))
+    if any(equation.total < 0 for equation in equations) or cells > MAX_TABLEAU_CELLS:
         return None
-    solved: dict[int, Fraction] | None = None
-    for turn in range(ATTEMPTS):
-        place = turn % len(kinds) if kinds else 0
-        order = [*kinds[place:], *kinds[:place]]
-        solved = _solved(rows, order[::-1] if turn % 2 else order)
-        if solved is None or all(value.denominator == 1 for value in solved.values()):
+    solution: dict[int, Fraction] | None = None
+    for attempt in range(ATTEMPTS_FOR_INTEGERS):
+        start = attempt % len(groups) if groups else 0
+        order = [*groups[start:], *groups[:start]]
+        solution = _find_vertex(equations, order[::-1] if attempt % 2 else order)
+        if solution is None or all(size.denominator == 1 for size in solution.values()):
             break
-    return None if solved is None else {kind: int(solved.get(kind, Fraction(0))) for kind in kinds}
+    return None if solution is None else {group: int(solution.get(group, Fraction(0))) for group in groups}
 
 
-def _solved(rows: list[tuple[set[int], int]], kinds: list[int]) -> dict[int, Fraction] | None:
-    """Sizes that make all sums, by the simplex method with Bland's rule; which ones goes by the order of the kinds."""
-    table = [[Fraction(kind in row) for kind in kinds] + [Fraction(total)] for row, total in rows]
-    basis: list[int | None] = [None] * len(rows)  # None: what the row still lacks
+def _find_vertex(equations: list[Equation], groups: list[int]) -> dict[int, Fraction] | None:
+    """Return a non-negative solution, or None if there is none: phase 1 of the simplex method with Bland's rule.
+
+    Each row of the tableau has the coefficients of the groups and, last, the total. Every row begins with an artificial
+    variable of its own as its basic variable, which needs no column: it never enters the basis again.
+    """
+    tableau = [
+        [Fraction(group in equation.groups) for group in groups] + [Fraction(equation.total)] for equation in equations
+    ]
+    basis: list[int | None] = [None] * len(equations)  # the column of each row's basic variable; None if artificial
     while True:
-        # The row that says how much all rows that lack something lack together, by kind and in all.
-        lacking = [row for row, column in zip(table, basis, strict=True) if column is None]
-        lack = [sum(cells, Fraction(0)) for cells in zip(*lacking, strict=True)] if lacking else []
-        if not lack or lack[-1] == 0:
+        # Phase-1 objective of the simplex: the sum of all rows without a basic variable among the groups.
+        artificial = [row for row, column in zip(tableau, basis, strict=True) if column is None]
+        objective = [sum(cells, Fraction(0)) for cells in zip(*artificial, strict=True)]
+        if not objective or objective[-1] == 0:
             break
-        entering = next((column for column in range(len(kinds)) if lack[column] > 0), None)
+        entering = next((column for column in range(len(groups)) if objective[column] > 0), None)
         if entering is None:
             return None
-        ratios = [(row[-1] / row[entering], place) for place, row in enumerate(table) if row[entering] > 0]
-        _, leaving = min(ratios, key=lambda each: (each[0], basis[each[1]] is not None, basis[each[1]] or 0))
-        pivot = [cell / table[leaving][entering] for cell in table[leaving]]
-        table = [
-            pivot if place == leaving else [a - row[entering] * b for a, b in zip(row, pivot, strict=True)]
-            for place, row in enumerate(table)
-        ]
+        leaving = _leaving_row(tableau, basis, entering)
+        tableau = _pivot(tableau, leaving, entering)
         basis[leaving] = entering
-    return {kinds[column]: row[-1] for row, column in zip(table, basis, strict=True) if column is not None}
+    return {groups[column]: row[-1] for row, column in zip(tableau, basis, strict=True) if column is not None}
+
+
+def _leaving_row(tableau: list[list[Fraction]], basis: list[int | None], entering: int) -> int:
+    """Return the row that limits the entering variable most; among equals an artificial one, else the first column."""
+    ratios = [(row[-1] / row[entering], index) for index, row in enumerate(tableau) if row[entering] > 0]
+    _, leaving = min(ratios, key=lambda ratio: (ratio[0], basis[ratio[1]] is not None, basis[ratio[1]] or 0))
+    return leaving
+
+
+def _pivot(tableau: list[list[Fraction]], leaving: int, entering: int) -> list[list[Fraction]]:
+    """Return the tableau with the entering variable as the basic variable of the leaving row."""
+    pivot = [cell / tableau[leaving][entering] for cell in tableau[leaving]]
+    return [
+        pivot
+        if index == leaving
+        else [cell - row[entering] * pivot_cell for cell, pivot_cell in zip(row, pivot, strict=True)]
+        for index, row in enumerate(tableau)
+    ]

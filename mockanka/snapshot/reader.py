@@ -1,4 +1,4 @@
-"""One object as the wire told it: values by their kind, and a remark on each that is not what it should be."""
+"""Typed values out of a JSON object that a controller returned, with a remark for each value that is unusable."""
 
 from __future__ import annotations
 
@@ -7,97 +7,109 @@ from typing import Any, TypeVar
 
 from mockanka import units
 
-Json = dict[str, Any]
-Read = TypeVar("Read")
-LARGEST = 10**18
+JsonObject = dict[str, Any]
+Converted = TypeVar("Converted")
+MAX_INTEGER = 10**18
 
 
-class Told:
-    """Reads values out of an object; ``remarks`` has a line for each that cannot be taken over."""
+class JsonReader:
+    """Reads values of a JSON object by their keys.
 
-    def __init__(self, raw: Json) -> None:
-        self.raw = raw
+    A value that is absent or null is None. One of a wrong type or range is None too, and is named in ``remarks``.
+    """
+
+    def __init__(self, data: JsonObject) -> None:
+        self.data = data
         self.remarks: list[str] = []
 
     def text(self, key: str) -> str | None:
-        """Text that is not blank."""
-        return self._read(key, _text) or None
+        """Return a string, or None if it is empty."""
+        return self._read(key, _string) or None
 
-    def any_text(self, key: str) -> str | None:
-        """Text, which may be blank."""
-        return self._read(key, _text)
+    def text_or_empty(self, key: str) -> str | None:
+        """Return a string, which may be empty."""
+        return self._read(key, _string)
 
-    def whole(self, key: str, low: int = 0, high: int = LARGEST) -> int | None:
-        return self._read(key, lambda value: _whole(value, low, high))
+    def integer(self, key: str, low: int = 0, high: int = MAX_INTEGER) -> int | None:
+        """Return an integer from ``low`` to ``high``."""
+        return self._read(key, lambda value: _integer(value, low, high))
 
-    def share(self, key: str) -> float | None:
-        return self._read(key, _share)
+    def fraction(self, key: str) -> float | None:
+        """Return a number from 0 to 1."""
+        return self._read(key, _fraction)
 
-    def flag(self, key: str) -> bool | None:
-        return self._read(key, _flag)
+    def boolean(self, key: str) -> bool | None:
+        """Return true or false."""
+        return self._read(key, _boolean)
 
     def moment(self, key: str) -> int | None:
-        """Nanoseconds since 1970; None also for the zero time of Go."""
+        """Return the nanoseconds since 1970 of an RFC 3339 time, or None for the zero time of Go."""
         return self._read(key, _moment)
 
-    def seconds(self, key: str) -> int | None:
-        """The same of a number of seconds; None of 0."""
-        told = self.whole(key, high=units.LATEST // units.SECOND)
-        return told * units.SECOND if told else None
+    def unix_time(self, key: str) -> int | None:
+        """Return the nanoseconds since 1970 of a number of seconds, or None if it is 0."""
+        seconds = self.integer(key, high=units.MAX_MOMENT // units.SECOND)
+        return seconds * units.SECOND if seconds else None
 
-    def below(self, key: str) -> list[Json]:
-        """The objects of a list, which may be null or not there."""
-        items = self.raw.get(key)
+    def strings(self, key: str) -> list[str]:
+        """Return the strings in a list; empty if there is no list."""
+        items = self.data.get(key)
+        return [_string(item) for item in items if isinstance(item, str)] if isinstance(items, list) else []
+
+    def objects(self, key: str) -> list[JsonObject]:
+        """Return the objects in a list; empty if there is no list."""
+        items = self.data.get(key)
         return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
-    def inside(self, key: str) -> Json:
-        value = self.raw.get(key)
-        return value if isinstance(value, dict) else {}
+    def children(self, key: str) -> list[JsonReader]:
+        """Return a reader of each object in a list; empty if there is no list."""
+        return [JsonReader(item) for item in self.objects(key)]
 
-    def words(self, key: str) -> list[str]:
-        items = self.raw.get(key)
-        return [_text(item) for item in items if isinstance(item, str)] if isinstance(items, list) else []
+    def child(self, key: str) -> JsonReader:
+        """Return a reader of an object, of an empty one if there is none."""
+        value = self.data.get(key)
+        return JsonReader(value if isinstance(value, dict) else {})
 
-    def _read(self, key: str, read: Callable[[Any], Read]) -> Read | None:
-        value = self.raw.get(key)
+    def _read(self, key: str, convert: Callable[[Any], Converted]) -> Converted | None:
+        value = self.data.get(key)
         if value is None:
             return None
         try:
-            return read(value)
-        except ValueError as wrong:
-            self.remarks.append(f"{key}: {wrong}; it is left out")
+            return convert(value)
+        except ValueError as error:
+            self.remarks.append(f"{key}: {error}; it is left out")
             return None
 
 
-def _shown(value: object) -> str:
+def _abbreviate(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _text(value: Any) -> str:
+def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{_shown(value)} is no text")
+        raise ValueError(f"{_abbreviate(value)} is not a string")
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def _whole(value: Any, low: int, high: int) -> int:
+def _integer(value: Any, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{_shown(value)} is no whole number from {low} to {high}")
+        raise ValueError(f"{_abbreviate(value)} is not an integer from {low} to {high}")
     return value
 
 
-def _share(value: Any) -> float:
+def _fraction(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{_shown(value)} is no number from 0 to 1")
+        raise ValueError(f"{_abbreviate(value)} is not a number from 0 to 1")
     return value
 
 
-def _flag(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"{_shown(value)} is neither true nor false")
+        raise ValueError(f"{_abbreviate(value)} is neither true nor false")
     return value
 
 
 def _moment(value: Any) -> int | None:
-    moment = units.parse_moment(_text(value))
+    moment = units.parse_moment(_string(value))
     return moment if moment >= 0 else None

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mockanka.core import fault_effects, time_control
+from mockanka.core import nodes, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.errors import IllegalTransition, NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
@@ -58,7 +58,7 @@ class Anka:
 
     # Time.
 
-    def wait(self, instance_id: str, state: str = "Started") -> views.Instance:
+    def wait(self, instance_id: str, state: str = "Started") -> views.InstanceView:
         """Advance until the instance is in that state, and return it. ``instance_id`` may be a name that is unique.
 
         No wall time passes, not even if the clock is real. Raises Never, with the reason, if it cannot get there;
@@ -68,7 +68,7 @@ class Anka:
         if state not in known:
             raise ValueError(f"{state!r} is no state: {nearest(state, known)}")
 
-        def advance(controller: Controller) -> views.Instance:
+        def advance(controller: Controller) -> views.InstanceView:
             id = views.find_id("instance", views.names_by_id(controller, "instances"), instance_id)
             time_control.wait_for_state(controller, id, InstanceState(state))
             return views.view_instance(controller, self._simulator.client_monitor.started_by, id)
@@ -85,7 +85,7 @@ class Anka:
     # What there is.
 
     @property
-    def instances(self) -> views.Views[views.Instance]:
+    def instances(self) -> views.Views[views.InstanceView]:
         """The instances by id, or by a name that is unique.
 
         Recently forgotten ones are still found by id, with their timeline.
@@ -94,12 +94,12 @@ class Anka:
         return views.Views("instance", self._reader("instances", view))
 
     @property
-    def nodes(self) -> views.Views[views.Node]:
+    def nodes(self) -> views.Views[views.NodeView]:
         """The nodes by id, or by a name that is unique."""
         return views.Views("node", self._reader("nodes", partial(views.view_node, self._simulator.controller)))
 
     @property
-    def templates(self) -> views.Views[views.Template]:
+    def templates(self) -> views.Views[views.TemplateView]:
         """The templates of the registry by id, or by a name that is unique."""
         view = partial(views.view_template, self._simulator.controller)
         return views.Views("template", self._reader("templates", view))
@@ -115,15 +115,15 @@ class Anka:
         return Requests(requests, clear)
 
     @property
-    def events(self) -> list[views.Event]:
-        """What happened since the last reset, newest last."""
+    def events(self) -> list[views.LoggedEvent]:
+        """The events since the last reset, newest last."""
         return self._handle.read(
-            lambda controller: [views.Event.from_entry(entry) for entry in controller.log.since(0)]
+            lambda controller: [views.LoggedEvent.from_entry(entry) for entry in controller.log.since(0)]
         )
 
     @property
     def notes(self) -> list[str]:
-        """What the controller left out of its scenario because its release does not support it."""
+        """Notes on parts of the scenario that were left out because the release does not support them."""
         return self._handle.read(lambda controller: list(controller.notes))
 
     def report(self) -> Report:
@@ -132,7 +132,7 @@ class Anka:
 
     # What can be done to it.
 
-    def node(self, name: str, state: str, at_once: bool = False) -> views.Node:
+    def node(self, name: str, state: str, at_once: bool = False) -> views.NodeView:
         """Make a node ``online``, ``offline``, ``drain``, ``unhealthy``, ``updating``, ``unlicensed`` or ``full``.
 
         An offline node is shown as Offline after two minutes without a report, or now with ``at_once``.
@@ -143,11 +143,11 @@ class Anka:
 
         def override() -> str:
             try:
-                node = fault_effects.node_by_id_or_name(self._simulator.controller, name)
+                node = nodes.find_node_by_id_or_name(self._simulator.controller, name)
                 self._simulator.override_node(node.id, state, at_once)
             except NoSuchNode:
                 known = [node.name for node in self._simulator.controller.nodes.values()]
-                raise KeyError(f"there is no one node {name!r}: {nearest(name, known)}") from None
+                raise KeyError(f"there is no node {name!r}: {nearest(name, known)}") from None
             except UnknownToRelease as error:
                 raise ValueError(str(error)) from None
             return node.id

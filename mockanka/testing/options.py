@@ -79,7 +79,7 @@ def nanoseconds(length: str | timedelta) -> int:
     """Return the nanoseconds of ``"30s"``, or of a timedelta. Raises ValueError, or TypeError for a bare number."""
     if isinstance(length, timedelta):
         if length < timedelta(0):
-            raise ValueError(f"{length} is less than nothing: time does not go back")
+            raise ValueError(f"{length} is negative: time does not go back")
         return length // timedelta(microseconds=1) * 1000
     if not isinstance(length, str):
         raise TypeError(f"{length!r} has no unit: write it like '30s', or give a timedelta")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from mockanka.core import instance_record, nodes, pulls, templates
@@ -12,9 +12,9 @@ from mockanka.core.controller import Controller
 from mockanka.core.events import LogEntry
 from mockanka.scenario.source import nearest
 from mockanka.simulator import timeline
+from mockanka.units import EPOCH
 
 __tracebackhide__ = True  # an error that a test made is shown in the test
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_datetime(nanoseconds: int) -> datetime:
@@ -23,7 +23,7 @@ def to_datetime(nanoseconds: int) -> datetime:
 
 
 @dataclass(frozen=True)
-class Port:
+class PortView:
     """A port of the guest, and the port of the node that forwards to it."""
 
     name: str
@@ -43,7 +43,7 @@ class Stay:
 
 
 @dataclass(frozen=True)
-class Instance:
+class InstanceView:
     """An instance. ``template``, ``node`` and ``group`` are names; ``progress`` is 0 to 1.
 
     ``waits_for`` is the reason why it waits, as a text; ``started_by`` is the number of the request that started it.
@@ -65,7 +65,7 @@ class Instance:
     created: datetime
     ip: str
     host_ip: str
-    ports: tuple[Port, ...]
+    ports: tuple[PortView, ...]
     metadata: Mapping[str, str | int | bool]
     waits_for: str | None
     started_by: int | None
@@ -73,7 +73,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeView:
     """A node. ``running`` is the number of its VMs, ``instances`` the ids of those that hold a slot, ``cached`` are
     ``template:tag``; ``reports`` is False from the moment it is lost, also before it is shown as Offline."""
 
@@ -91,7 +91,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Template:
+class TemplateView:
     """A template of the registry. ``tags`` are sorted from oldest to newest, ``size`` is in bytes."""
 
     id: str
@@ -102,7 +102,7 @@ class Template:
 
 
 @dataclass(frozen=True)
-class Event:
+class LoggedEvent:
     """An entry of the event log."""
 
     number: int
@@ -112,7 +112,7 @@ class Event:
     detail: Mapping[str, object]
 
     @classmethod
-    def from_entry(cls, entry: LogEntry) -> Event:
+    def from_entry(cls, entry: LogEntry) -> LoggedEvent:
         """Return the view of an entry of the event log."""
         return cls(entry.number, to_datetime(entry.at), entry.what, entry.subject, dict(entry.detail))
 
@@ -208,20 +208,20 @@ def names_by_id(controller: Controller, kind: str) -> dict[str, str]:
     return {template.id: template.name for template in controller.templates.values() if not template.deleted}
 
 
-def view_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> Instance:
+def view_instance(controller: Controller, started_by: Callable[[str], int | None], id: str) -> InstanceView:
     """Return the view of an instance that exists or was recently forgotten."""
     instance = controller.instances.get(id) or controller.forgotten[id]
     request, vm = instance.request, instance.shown_vm
     node = controller.nodes.get(instance.shown_node_id or "")
     group = controller.groups.get(request.group_id or "")
     ports = () if vm is None or "port_forwarding" in instance.unreported else vm.ports
-    return Instance(
+    return InstanceView(
         id=instance.id,
         state=instance.state.value,
         message=instance.message,
         template=controller.templates[instance.ref.template_id].name,
         template_id=instance.ref.template_id,
-        tag=templates.version_of(controller, instance.ref).tag,
+        tag=templates.get_version(controller, instance.ref).tag,
         name=request.name,
         external_id=request.external_id,
         node=node.name if node else None,
@@ -231,7 +231,7 @@ def view_instance(controller: Controller, started_by: Callable[[str], int | None
         created=to_datetime(instance.created),
         ip="" if vm is None or "ip" in instance.unreported else vm.ip,
         host_ip="" if vm is None or "host_ip" in instance.unreported else vm.host_ip,
-        ports=tuple(Port(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
+        ports=tuple(PortView(port.name, port.guest_port, port.host_port, port.protocol) for port in ports),
         metadata=dict(request.metadata),
         waits_for=timeline.waiting_reason(controller, instance),
         started_by=started_by(id),
@@ -246,15 +246,15 @@ def _view_timeline(instance: instance_record.Instance) -> tuple[Stay, ...]:
     )
 
 
-def view_node(controller: Controller, id: str) -> Node:
+def view_node(controller: Controller, id: str) -> NodeView:
     """Return the view of a node."""
     node = controller.nodes[id]
     cached = [
-        f"{controller.templates[ref.template_id].name}:{templates.version_of(controller, ref).tag}"
+        f"{controller.templates[ref.template_id].name}:{templates.get_version(controller, ref).tag}"
         for ref in node.cached
         if pulls.is_cached(controller, node, ref)
     ]
-    return Node(
+    return NodeView(
         id=node.id,
         name=node.name,
         ip=node.ip,
@@ -269,8 +269,8 @@ def view_node(controller: Controller, id: str) -> Node:
     )
 
 
-def view_template(controller: Controller, id: str) -> Template:
+def view_template(controller: Controller, id: str) -> TemplateView:
     """Return the view of a template."""
     template = controller.templates[id]
     tags = tuple(version.tag for version in template.versions)
-    return Template(template.id, template.name, template.arch, template.size, tags)
+    return TemplateView(template.id, template.name, template.arch, template.size, tags)

@@ -16,12 +16,12 @@ from mockanka.check.from_recording import check_recording
 from mockanka.check.results import Results
 from mockanka.contract.exchange import Exchange
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.recording.exchanges import EPOCH, Broken, Recorded
-from mockanka.recording.har import Writer, entry_of
+from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange
+from mockanka.recording.har import HarWriter, to_har_entry
 from mockanka.scenario import shipped
-from tests.cli.test_commands import call
+from tests.cli.invoke import call
 from tests.pages import PAGES
-from tests.proxy.harness import passing
+from tests.proxy.harness import run_proxy_thread
 from tests.server.http_client import STATUS, VM
 from tests.server.http_client import send_request as ask
 
@@ -31,23 +31,28 @@ LISTS = [STATUS, VM, "/api/v1/node", "/api/v1/registry/vm", "/api/v1/group", "/a
 
 def entry(
     method: str = "GET", path: str = VM, query: str = "", content: str = "", body: Any = None, **more: Any
-) -> Recorded:
+) -> RecordedExchange:
     """Return a successful exchange, one second after the epoch unless ``at`` says otherwise."""
     envelope = {"status": "OK", "message": ""} | ({} if body is None else {"body": body})
     response = (json.dumps(envelope) + "\n").encode()
     headers = [("content-type", "application/json")]
     exchange = Exchange(method, path, query, content.encode(), 200, dict(headers), response, 0.5)
-    at = EPOCH + timedelta(seconds=more.pop("at", 1))
+    started_at = UNKNOWN_START + timedelta(seconds=more.pop("at", 1))
     url = f"http://x{path}{'?' + query if query else ''}"
-    return replace(Recorded(exchange, at=at, url=url, answered=headers, size=len(response)), **more)
+    return replace(
+        RecordedExchange(
+            exchange, started_at=started_at, url=url, response_headers=headers, transferred_size=len(response)
+        ),
+        **more,
+    )
 
 
 def check_entries(
-    tmp_path: Path, *entries: Recorded, release: str | None = "1.50.1", against: str | None = None
+    tmp_path: Path, *entries: RecordedExchange, release: str | None = "1.50.1", against: str | None = None
 ) -> Results:
     """Write a recording of a release and check it, against another one if it is given."""
     file = tmp_path / "x.har"
-    writer = Writer(file, "http://x")
+    writer = HarWriter(file, "http://x")
     for recorded in entries:
         writer.add(recorded, None)
     writer.close(Release.parse(release) if release else None)
@@ -66,7 +71,7 @@ DEVIATIONS = {
     "body": entry("POST", content="{}"),
     "query-unknown": entry(query="colour=red", body=[]),
     "body-unknown": entry("POST", content='{"vmid": "x", "colour": "red"}', body=[ID]),
-    "no-answer": entry(broken=Broken.CUT),
+    "no-answer": entry(incomplete=IncompleteReason.RESPONSE_CUT),
 }
 
 
@@ -100,7 +105,10 @@ def test_overlapping_exchanges_are_not_compared(tmp_path: Path) -> None:
 
 def test_incomplete_exchanges_are_not_checked(tmp_path: Path) -> None:
     """Neither an incomplete request nor an abandoned response has findings; a remark counts them."""
-    half, left = entry("POST", content="{", broken=Broken.UNSENT), entry(body=7, broken=Broken.LEFT)
+    half, left = (
+        entry("POST", content="{", incomplete=IncompleteReason.REQUEST_INCOMPLETE),
+        entry(body=7, incomplete=IncompleteReason.CLIENT_DISCONNECTED),
+    )
     results = check_entries(tmp_path, half, left)
 
     assert set() == failed_or_noted(results)
@@ -136,7 +144,7 @@ def test_a_recording_of_the_simulator_is_clean(tmp_path: Path, name: str) -> Non
     file = tmp_path / "x.har"
     with mockanka.serve(name, clock="step") as anka:
         version = ask(anka.url, target=STATUS).json["body"]["version"]
-        with passing(anka.url, str(Release.from_version(version)), har=file) as proxy:
+        with run_proxy_thread(anka.url, str(Release.from_version(version)), har=file) as proxy:
             for _ in range(3):
                 for path in LISTS:
                     ask(proxy.url, target=path)
@@ -149,7 +157,7 @@ def test_a_recording_of_the_simulator_is_clean(tmp_path: Path, name: str) -> Non
 def test_requests_outside_the_api_are_ignored(tmp_path: Path) -> None:
     """A browser also loads pages and pictures; unknown paths of the API are not ignored."""
     file = tmp_path / "x.har"
-    entries = [entry_of(entry(path=path)) for path in ("/", "/static/app.js", "/api/v1/nowhere")]
+    entries = [to_har_entry(entry(path=path)) for path in ("/", "/static/app.js", "/api/v1/nowhere")]
     file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
     results = check_recording(file, DEFAULT_RELEASE)
 
@@ -164,7 +172,7 @@ def test_a_recording_without_requests_of_the_api_is_not_a_success(tmp_path: Path
     results = []
     for paths in ([], ["/", "/static/app.js"]):
         file = tmp_path / f"{len(paths)}.har"
-        entries = [entry_of(entry(path=path)) for path in paths]
+        entries = [to_har_entry(entry(path=path)) for path in paths]
         file.write_text(json.dumps({"log": {"version": "1.2", "creator": {"name": "Browser"}, "entries": entries}}))
         results.append(check_recording(file, DEFAULT_RELEASE))
 
@@ -176,7 +184,7 @@ def test_a_recording_without_requests_of_the_api_is_not_a_success(tmp_path: Path
 def test_a_time_without_a_zone_is_accepted(tmp_path: Path) -> None:
     """Not every program writes the zone."""
     file = tmp_path / "x.har"
-    entries = [entry_of(entry(body=[])), entry_of(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
+    entries = [to_har_entry(entry(body=[])), to_har_entry(entry(body=[])) | {"startedDateTime": "1970-01-01T00:00:00"}]
     file.write_text(json.dumps({"log": {"version": "1.2", "entries": entries}}))
 
     assert 0 == check_recording(file, DEFAULT_RELEASE).exit_status
@@ -214,9 +222,9 @@ def test_a_url_takes_precedence_over_a_recording_in_the_environment() -> None:
     [
         ([], "give either the URL of a controller or --har with a recording"),
         (["http://127.0.0.1:1", "--har", "x"], "give either the URL of a controller or --har with a recording"),
-        (["--har", "x", "--write", "--template", "y"], "nothing is made where there is no controller"),
+        (["--har", "x", "--write", "--template", "y"], "a recording cannot be checked with --write"),
         (["--har", "no-such-file"], "cannot check: no-such-file cannot be read: No such file or directory\n"),
-        (["--har", __file__], "is no HAR file: it is not JSON"),
+        (["--har", __file__], "is not a HAR file: it is not JSON"),
     ],
 )
 def test_what_cannot_be_checked_is_rejected(arguments: list[str], complaint: str) -> None:

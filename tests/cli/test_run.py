@@ -1,4 +1,4 @@
-"""mockanka run: a command with a controller of its own, and nothing left of either."""
+"""``mockanka run``: a command with a controller of its own, and nothing left behind by either."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from mockanka.serving import listen
 PYTHON = sys.executable
 TIMEOUT = 20.0
 
+# A loop that hangs in this process hears no signal, so a thread must end it.
+pytestmark = pytest.mark.timeout(60, method="thread")
+
 HTTP = """
 import json, os, sys, urllib.request as web
 url, control = os.environ["ANKA_CONTROLLER_URL"], os.environ["MOCKANKA_URL"]
@@ -36,19 +39,20 @@ def ask(path, body=None, method=None, base=url):
 def start(**more):
     return ask("/api/v1/vm", {"vmid": ask("/api/v1/registry/vm")["body"][0]["id"], **more})["body"]
 """
-"""What the commands of these tests begin with."""
+"""The beginning of the Python programs that these tests run."""
 
 LEAK = HTTP + "start(external_id='job-1')"
 CLEAN = HTTP + "id, = start()\nask('/api/v1/vm', {'id': id}, 'DELETE')"
 HAMMER = CLEAN + "\nfor _ in range(25): ask('/api/v1/vm')"
 
 
-def clean(env: Mapping[str, str]) -> dict[str, str]:
+def clean_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the tests without MOCKANKA_ variables, but with those of ``env``."""
     return {**{name: value for name, value in os.environ.items() if not name.startswith("MOCKANKA_")}, **env}
 
 
 def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """``mockanka run`` with these arguments, to its end: the command is a process, mockanka runs in this one."""
+    """Run ``mockanka run`` in this process, with these arguments, until it ends."""
     with ExitStack() as stack:
         files = [stack.enter_context(TemporaryFile("w+")) for _ in range(2)]
         for number, (stream, file) in enumerate(zip((redirect_stdout, redirect_stderr), files, strict=True), start=1):
@@ -57,7 +61,7 @@ def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
             stack.callback(os.dup2, own, number)
             os.dup2(file.fileno(), number)
             stack.enter_context(stream(stack.enter_context(open(number, "w", 1, closefd=False))))
-        stack.enter_context(patch.dict(os.environ, clean(env), clear=True))
+        stack.enter_context(patch.dict(os.environ, clean_environment(env), clear=True))
         stack.callback(gc.unfreeze)
         with pytest.raises(SystemExit) as ended:
             main.main(["run", *args], "mockanka")
@@ -67,23 +71,25 @@ def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """The same with a process for mockanka too."""
+    """Run ``mockanka run`` in a process of its own, with these arguments, until it ends."""
     command = [PYTHON, "-m", "mockanka", "run", *args]
-    return subprocess.run(command, capture_output=True, text=True, env=clean(env), timeout=TIMEOUT)
+    return subprocess.run(command, capture_output=True, text=True, env=clean_environment(env), timeout=TIMEOUT)
 
 
 def run_python(
     code: str, *args: str, run: Callable[..., subprocess.CompletedProcess[str]] = run, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run Python against a controller whose clock stands still."""
+    """Run a Python program with a controller whose clock is manual."""
     return run("--clock", "manual", *args, "--", PYTHON, "-c", code, **env)
 
 
 @contextmanager
 def running(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """``mockanka run`` with a command in Python, which has printed its first line."""
+    """Start ``mockanka run`` with a Python program, and wait for the first line that it prints."""
     command = [PYTHON, "-m", "mockanka", "run", *args, "--", PYTHON, "-u", "-c", code]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean({}))
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment({})
+    )
     try:
         assert process.stdout is not None
         assert select.select([process.stdout], [], [], TIMEOUT)[0]
@@ -94,18 +100,18 @@ def running(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate(timeout=TIMEOUT)
 
 
-# What the command gets.
+# The command's surroundings.
 
 
 def test_the_command_finds_the_controller_in_its_environment() -> None:
-    """ANKA_CONTROLLER_URL is the controller, MOCKANKA_URL the control API; both answer by the time it starts."""
+    """ANKA_CONTROLLER_URL is the controller, MOCKANKA_URL the control API; both answer when the command starts."""
     done = run_python(HTTP + "print(len(ask('/api/v1/node')['body']), ask('/_mock/health', base=control)['status'])")
 
     assert (0, "2 ok\n") == (done.returncode, done.stdout)
 
 
 def test_the_two_urls_are_two_ports_of_one_controller() -> None:
-    """What is started by one is seen by the other, and both have the control API."""
+    """An instance started at one port is visible at the other, and both have the control API."""
     done = run_python(
         HTTP
         + "id, = start()\nprint(url != control, ask('/api/v1/vm?id=' + id, base=control)['status'],"
@@ -116,7 +122,7 @@ def test_the_two_urls_are_two_ports_of_one_controller() -> None:
 
 
 def test_the_control_url_answers_while_connections_are_refused() -> None:
-    """A command may have its controller refuse, and let it in again."""
+    """A command can make its controller refuse connections, and accept them again."""
     done = run_python(
         HTTP
         + "import socket, time\n"
@@ -136,24 +142,24 @@ def test_the_control_url_answers_while_connections_are_refused() -> None:
 
 
 def test_the_rest_of_the_environment_is_passed_on() -> None:
-    """The command sees what mockanka saw, but for a URL of a controller that is not its own."""
-    code = "import os; print(os.environ['MINE'], os.environ['ANKA_CONTROLLER_URL'] == 'http://elsewhere')"
-    done = run_python(code, MINE="x", ANKA_CONTROLLER_URL="http://elsewhere", MOCKANKA_URL="http://elsewhere")
+    """The command has mockanka's environment, but the URLs are those of its own controller."""
+    code = "import os; print(os.environ['OTHER'], os.environ['ANKA_CONTROLLER_URL'] == 'http://elsewhere')"
+    done = run_python(code, OTHER="x", ANKA_CONTROLLER_URL="http://elsewhere", MOCKANKA_URL="http://elsewhere")
 
     assert "x False\n" == done.stdout
 
 
-def test_the_commands_arguments_are_its_own() -> None:
-    """Whatever stands behind the first -- reaches it as it is, options and a second -- included."""
+def test_the_command_gets_its_arguments_unchanged() -> None:
+    """All arguments after the first -- reach the command, including options and a second --."""
     done = run("--clock", "manual", "--", PYTHON, "-c", "import sys; print(sys.argv[1:])", "--port", "x", "--", "-h")
 
     assert (0, "['--port', 'x', '--', '-h']\n") == (done.returncode, done.stdout)
 
 
 def test_scenario_and_options_are_those_of_serve() -> None:
-    """A scenario, a seed, a release, a clock."""
+    """``run`` takes a scenario, a seed, a release and a clock as ``serve`` does."""
     code = (
-        HTTP + "told = ask('/_mock/scenario'); print(told['seed'], told['controller']['release'], len(told['nodes']))"
+        HTTP + "dump = ask('/_mock/scenario'); print(dump['seed'], dump['controller']['release'], len(dump['nodes']))"
     )
     done = run("fleet", "--seed", "7", "--release", "1.24.0", "--clock", "step", "--", PYTHON, "-c", code)
 
@@ -161,33 +167,35 @@ def test_scenario_and_options_are_those_of_serve() -> None:
 
 
 def test_options_may_come_from_the_environment() -> None:
-    """MOCKANKA_SCENARIO, _SEED and _CLOCK do what the arguments do."""
-    code = HTTP + "told = ask('/_mock/scenario'); print(told['seed'], told['clock']['mode'], len(told['nodes']))"
+    """MOCKANKA_SCENARIO, MOCKANKA_SEED and MOCKANKA_CLOCK replace the arguments."""
+    code = HTTP + "dump = ask('/_mock/scenario'); print(dump['seed'], dump['clock']['mode'], len(dump['nodes']))"
     done = run("--", PYTHON, "-c", code, MOCKANKA_SCENARIO="fleet", MOCKANKA_SEED="7", MOCKANKA_CLOCK="manual")
 
     assert "7 manual 100\n" == done.stdout
 
 
 def test_standard_input_is_the_commands() -> None:
-    """What is piped in reaches the command."""
+    """The command reads the standard input of mockanka."""
     command = [PYTHON, "-m", "mockanka", "run", "--", "cat"]
-    done = subprocess.run(command, input="hello", capture_output=True, text=True, env=clean({}), timeout=TIMEOUT)
+    done = subprocess.run(
+        command, input="hello", capture_output=True, text=True, env=clean_environment({}), timeout=TIMEOUT
+    )
 
     assert "hello" == done.stdout
 
 
-# How it ends.
+# The exit status.
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 255])
 def test_the_commands_status_is_passed_on(status: int) -> None:
-    """It ends as the command ended."""
+    """``run`` ends with the status of the command."""
     assert status == run_process("--", "sh", "-c", f"exit {status}").returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_a_command_that_a_signal_ends_gives_128_and_its_number(number: signal.Signals) -> None:
-    """As a shell says it."""
+    """The status is the one that a shell gives."""
     assert 128 + number == run("--", "sh", "-c", f"kill -{number.value} $$").returncode
 
 
@@ -195,7 +203,7 @@ def test_a_command_that_a_signal_ends_gives_128_and_its_number(number: signal.Si
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
 )
 def test_signals_are_forwarded(number: signal.Signals) -> None:
-    """A command that handles them ends as it likes, and mockanka with it."""
+    """A command that handles a signal chooses its own status, and mockanka ends with it."""
     code = (
         "import signal, sys, time\n"
         f"signal.signal({number.value}, lambda *_: sys.exit(7))\n"
@@ -210,20 +218,20 @@ def test_signals_are_forwarded(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_that_the_command_does_not_handle_ends_both(number: signal.Signals) -> None:
-    """128 and its number, and the report is printed all the same."""
+    """The status is 128 and the signal's number, and the report is printed nevertheless."""
     code = f"import signal, time\nsignal.signal({number.value}, signal.SIG_DFL)\nprint('ready')\ntime.sleep(20)"
     with running(code) as process:
         began = time.monotonic()
         process.send_signal(number)
-        _, said = process.communicate(timeout=TIMEOUT)
+        _, errors = process.communicate(timeout=TIMEOUT)
 
         assert 128 + number == process.returncode
         assert time.monotonic() - began < 3
-        assert "mockanka report: 0 requests" in said
+        assert "mockanka report: 0 requests" in errors
 
 
 def test_a_command_that_ignores_a_signal_goes_on() -> None:
-    """mockanka does not end before its command."""
+    """Mockanka does not end before its command."""
     code = (
         "import os, signal, time\n"
         "heard = []\n"
@@ -235,13 +243,13 @@ def test_a_command_that_ignores_a_signal_goes_on() -> None:
     )
     with running(code) as process:
         process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=TIMEOUT)
+        output, _ = process.communicate(timeout=TIMEOUT)
 
-        assert (0, ["ready", "no", "done"]) == (process.returncode, said.split())
+        assert (0, ["ready", "no", "done"]) == (process.returncode, output.split())
 
 
-def test_a_command_at_a_terminal_hears_ctrl_c_once() -> None:
-    """The terminal sends it to the command as well, so mockanka does not pass it on; and it outlives it."""
+def test_a_command_at_a_terminal_gets_ctrl_c_once() -> None:
+    """The terminal sends the signal to the command too, so mockanka does not forward it, and ends after the command."""
     counts = (
         "import signal, sys, time\n"
         "heard = []\n"
@@ -254,13 +262,13 @@ def test_a_command_at_a_terminal_hears_ctrl_c_once() -> None:
     at_terminal = (  # the first terminal that the leader of a session opens is its own
         "import os, sys\n"
         "os.dup2(os.open(sys.argv[1], os.O_RDWR), 0)\n"
-        "me = sys.executable\n"
-        "os.execv(me, [me, '-m', 'mockanka', 'run', '--', me, '-u', '-c', sys.argv[2]])"
+        "python = sys.executable\n"
+        "os.execv(python, [python, '-m', 'mockanka', 'run', '--', python, '-u', '-c', sys.argv[2]])"
     )
     keyboard, terminal = pty.openpty()
     command = [PYTHON, "-c", at_terminal, os.ttyname(terminal), counts]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean({}), start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment({}), start_new_session=True
     )
     try:
         assert process.stdout is not None
@@ -277,16 +285,16 @@ def test_a_command_at_a_terminal_hears_ctrl_c_once() -> None:
         os.close(terminal)
 
 
-def test_a_command_that_is_not_there_is_127() -> None:
-    """As a shell says it, before anything is served."""
+def test_a_command_that_does_not_exist_is_status_127() -> None:
+    """The status is the one that a shell gives, before anything is served."""
     done = run("--", "no-such-command-anywhere", "x")
 
     assert (127, "") == (done.returncode, done.stdout)
     assert "cannot run no-such-command-anywhere: there is no such command\n" == done.stderr
 
 
-def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
-    """A file that is not executable, and one whose interpreter is not there."""
+def test_a_command_that_cannot_be_run_is_status_126(tmp_path: Path) -> None:
+    """A file that is not executable, and a script whose interpreter does not exist, give the status of a shell."""
     plain, broken = tmp_path / "plain", tmp_path / "broken"
     plain.write_text("x")
     broken.write_text("#!/no/such/interpreter\n")
@@ -299,38 +307,40 @@ def test_a_command_that_cannot_be_run_is_126(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("args", [(), ("default",), ("--seed", "1"), ("default", "--")])
-def test_no_command_is_an_error_that_shows_how(args: tuple[str, ...]) -> None:
-    """Status 2, and an example."""
+def test_no_command_is_an_error_with_an_example(args: tuple[str, ...]) -> None:
+    """Without a command ``run`` ends with status 2 and shows how one is written."""
     done = run(*args)
 
     assert (2, "") == (done.returncode, done.stdout)
-    assert "the command to run stands behind --: mockanka run default -- go test ./..." in done.stderr
+    assert "the command to run goes after --: mockanka run default -- go test ./..." in done.stderr
 
 
 def test_a_command_without_dashes_is_an_error() -> None:
-    """What stands in front of -- is ours, so that no option is taken by the wrong one."""
+    """A command before -- is refused: options there are those of mockanka."""
     done = run("default", "true")
 
     assert (2, "") == (done.returncode, done.stdout)
     assert "true" in done.stderr
 
 
-# What it says.
+# The output and the report.
 
 
 def test_standard_output_is_the_commands_alone() -> None:
-    """To the byte; the report is on standard error, after what the command says there."""
-    done = run_python(HTTP + "sys.stdout.write('out'); sys.stderr.write('mine\\n'); ask('/api/v1/vm')", run=run_process)
+    """Mockanka prints nothing there; the report is on standard error, after the command's own output."""
+    done = run_python(
+        HTTP + "sys.stdout.write('out'); sys.stderr.write('error\\n'); ask('/api/v1/vm')", run=run_process
+    )
     lines = done.stderr.splitlines()
 
     assert "out" == done.stdout
     assert lines[0].startswith("mockanka ")
-    assert "mine" == lines[1]
+    assert "error" == lines[1]
     assert ["mockanka report: 1 request", "  no findings"] == lines[2:]
 
 
-def test_the_report_tells_what_the_client_did_wrong() -> None:
-    """Leaks with their external id and their request."""
+def test_the_report_names_what_the_client_did_wrong() -> None:
+    """A leak is reported with its external id and its request."""
     done = run_python(LEAK)
 
     assert 0 == done.returncode
@@ -338,8 +348,8 @@ def test_the_report_tells_what_the_client_did_wrong() -> None:
     assert ", external_id 'job-1' is still Scheduling (#2)" in done.stderr
 
 
-def test_the_report_tells_what_was_found_before_a_reset() -> None:
-    """Who begins anew, as between two tests, hides nothing; strictness looks at all of it."""
+def test_the_report_includes_findings_before_a_reset() -> None:
+    """A reset, as between two tests, loses no finding, for ``--strict`` neither."""
     code = HTTP + "ask('/api/v1/vm?id=nobody')\nask('/_mock/reset', {}, base=control)\nask('/api/v1/vm?id=nowhere')"
     done = run_python(code.replace("json.load(answer)", "answer.read()"), "--strict", "--release", "1.8.0")
 
@@ -351,19 +361,19 @@ def test_the_report_tells_what_was_found_before_a_reset() -> None:
     ] == done.stderr.splitlines()[1:4]
 
 
-def test_the_report_comes_also_when_the_command_fails() -> None:
-    """What went wrong may be what the report says."""
+def test_the_report_is_printed_when_the_command_fails_too() -> None:
+    """A finding may be the reason why the command failed."""
     done = run_python(LEAK + "; sys.exit(4)")
 
     assert 4 == done.returncode
     assert "  leaks: instance " in done.stderr
 
 
-def test_the_report_tells_of_faults_that_never_struck(tmp_path: Path) -> None:
-    """Those of the scenario included."""
-    world = tmp_path / "world.yaml"
-    world.write_text("faults: [{id: idle, do: {status: 503}}]")
-    done = run(str(world), "--", "true")
+def test_the_report_names_faults_that_never_struck(tmp_path: Path) -> None:
+    """Fault rules of the scenario are included."""
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text("faults: [{id: idle, do: {status: 503}}]")
+    done = run(str(scenario), "--", "true")
 
     assert "  fault idle never struck" in done.stderr
 
@@ -389,18 +399,18 @@ def test_the_report_tells_of_faults_that_never_struck(tmp_path: Path) -> None:
     ],
 )
 def test_strict_ends_with_1_when_there_are_findings(code: str, args: list[str], status: int) -> None:
-    """On all kinds, or on those that are named alone; a command that failed keeps its own status."""
+    """All kinds of findings count, or only those that are named; a command that failed keeps its own status."""
     assert status == run_python(code, *args).returncode
 
 
 @pytest.mark.parametrize(("env", "status"), [({"MOCKANKA_STRICT": "1"}, 1), ({"MOCKANKA_STRICT_ON": "hammering"}, 0)])
 def test_strictness_may_come_from_the_environment(env: dict[str, str], status: int) -> None:
-    """As every option."""
+    """MOCKANKA_STRICT and MOCKANKA_STRICT_ON replace the options."""
     assert status == run_python(LEAK, **env).returncode
 
 
-def test_a_strictness_that_is_none_is_refused() -> None:
-    """Status 2, the kinds there are, and the command is not run."""
+def test_an_unknown_kind_of_finding_is_refused() -> None:
+    """The message lists all kinds, the status is 2, and the command is not run."""
     done = run("--strict-on", "leak", "--", "echo", "ran")
 
     assert (2, "") == (done.returncode, done.stdout)
@@ -410,22 +420,22 @@ def test_a_strictness_that_is_none_is_refused() -> None:
 # The ready file, the port, the scenario.
 
 
-def test_the_ready_file_is_there_while_the_command_runs(tmp_path: Path) -> None:
-    """It says both URLs and the process id, and is gone afterwards."""
+def test_the_ready_file_exists_while_the_command_runs(tmp_path: Path) -> None:
+    """It holds both URLs and the process id, and is removed afterwards."""
     ready = tmp_path / "ready.json"
-    ready.write_text("an earlier one")
+    ready.write_text("the line of an earlier server")
     code = f"import os; print(open({str(ready)!r}).read()); print(os.environ['ANKA_CONTROLLER_URL'], os.getppid())"
     done = run_python(code, "--ready-file", str(ready))
     line, url_and_parent = done.stdout.replace("\n\n", "\n").splitlines()
-    said = json.loads(line)
+    ready_line = json.loads(line)
 
-    assert {"url", "control_url", "pid"} == set(said)
-    assert f"{said['url']} {said['pid']}" == url_and_parent
+    assert {"url", "control_url", "pid"} == set(ready_line)
+    assert f"{ready_line['url']} {ready_line['pid']}" == url_and_parent
     assert [] == list(tmp_path.iterdir())
 
 
-def test_the_ready_file_goes_also_when_the_command_is_killed(tmp_path: Path) -> None:
-    """Whoever looks finds no server that is not there."""
+def test_the_ready_file_is_removed_when_the_command_is_killed_too(tmp_path: Path) -> None:
+    """A ready file never names a server that has ended."""
     ready = tmp_path / "ready.json"
     run("--ready-file", str(ready), "--", "sh", "-c", "kill -9 $$")
 
@@ -433,7 +443,7 @@ def test_the_ready_file_goes_also_when_the_command_is_killed(tmp_path: Path) -> 
 
 
 def test_a_ready_file_in_no_folder_is_refused(tmp_path: Path) -> None:
-    """Status 2, and the command is not run."""
+    """The status is 2, and the command is not run."""
     done = run("--ready-file", str(tmp_path / "none" / "ready.json"), "--", "echo", "ran")
 
     assert (2, "") == (done.returncode, done.stdout)
@@ -441,14 +451,14 @@ def test_a_ready_file_in_no_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_port_may_be_chosen_and_is_free_afterwards() -> None:
-    """The controller is at that port while the command runs; then others may have it, again and again."""
+    """The controller listens on that port while the command runs; afterwards others can, again and again."""
     with closing(listen("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     for _ in range(2):
         done = run_python(HTTP + "print(url, len(ask('/api/v1/node')['body']))", "--port", str(port))
         assert f"http://127.0.0.1:{port} 2\n" == done.stdout, done.stderr
-    with closing(listen("127.0.0.1", port)) as again:
-        assert port == again.getsockname()[1]
+    with closing(listen("127.0.0.1", port)) as listening:
+        assert port == listening.getsockname()[1]
 
 
 def test_both_ports_are_free_afterwards() -> None:
@@ -459,10 +469,10 @@ def test_both_ports_are_free_afterwards() -> None:
             socket.create_connection(("127.0.0.1", int(line.rpartition(":")[2])), timeout=5)
 
 
-def test_a_port_that_is_taken_is_refused() -> None:
-    """Status 2, a hint, and the command is not run."""
-    with closing(listen("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_port_in_use_is_refused() -> None:
+    """The status is 2, the message has a hint, and the command is not run."""
+    with closing(listen("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
         done = run("--port", str(port), "--", "echo", "ran")
 
     assert (2, "") == (done.returncode, done.stdout)
@@ -470,49 +480,49 @@ def test_a_port_that_is_taken_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [("noodes: []", "noodes"), ("nodes: [{}]", "name"), (": :", ":1: not valid YAML"), (None, "no such file")],
 )
-def test_a_broken_scenario_is_status_2(tmp_path: Path, text: str | None, said: str) -> None:
-    """The reason is told, and the command is not run."""
-    world = tmp_path / "world.yaml"
+def test_an_invalid_scenario_is_status_2(tmp_path: Path, text: str | None, message: str) -> None:
+    """The message names the file and the reason, and the command is not run."""
+    scenario = tmp_path / "scenario.yaml"
     if text is not None:
-        world.write_text(text)
-    done = run(str(world), "--", "echo", "ran")
+        scenario.write_text(text)
+    done = run(str(scenario), "--", "echo", "ran")
 
     assert (2, "") == (done.returncode, done.stdout)
-    assert str(world) in done.stderr
-    assert said in done.stderr
+    assert str(scenario) in done.stderr
+    assert message in done.stderr
 
 
-def test_a_scenario_is_judged_by_the_release_that_is_given(tmp_path: Path) -> None:
-    """The command runs where the release beats a scenario's that knows less."""
-    world = tmp_path / "world.yaml"
-    world.write_text(
+def test_a_scenario_is_validated_for_the_release_of_the_option(tmp_path: Path) -> None:
+    """A scenario that its own release does not support is valid with ``--release`` of one that does."""
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(
         "controller: {release: 1.8.0}\nnodes: [{name: a}]\nfaults: [{match: {event: begin}, do: {node: drain}}]\n"
     )
-    refused, ran = (run(*more, str(world), "--", "echo", "ran") for more in ((), ("--release", "1.50.1")))
+    refused, ran = (run(*options, str(scenario), "--", "echo", "ran") for options in ((), ("--release", "1.50.1")))
 
     assert [(2, ""), (0, "ran\n")] == [(done.returncode, done.stdout) for done in (refused, ran)]
 
 
 @pytest.mark.parametrize("args", [("--clock", "sundial"), ("--release", "1.2"), ("--speed", "0"), ("--nonsense",)])
-def test_a_broken_option_is_status_2(args: tuple[str, ...]) -> None:
-    """The command is not run."""
+def test_a_wrong_option_is_status_2(args: tuple[str, ...]) -> None:
+    """The message names the option, and the command is not run."""
     done = run(*args, "--", "echo", "ran")
 
     assert (2, "") == (done.returncode, done.stdout)
     assert args[0] in done.stderr
 
 
-def test_requests_that_hang_do_not_keep_it_from_ending() -> None:
-    """A command that ends while an answer is delayed leaves nothing to wait for."""
+def test_delayed_responses_do_not_keep_it_from_ending() -> None:
+    """``run`` ends with its command, while a response is still delayed."""
     code = (
         HTTP
         + "import socket\n"
         + "ask('/_mock/faults', {'match': {'path': '/api/v1/vm'}, 'do': {'delay': '1h'}})\n"
-        + "hangs = socket.create_connection(url[7:].split(':'), 5)\n"
-        + "hangs.sendall(b'GET /api/v1/vm HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
+        + "delayed = socket.create_connection(url[7:].split(':'), 5)\n"
+        + "delayed.sendall(b'GET /api/v1/vm HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n')\n"
         + "while not ask('/_mock/requests', base=control)['requests']: pass\n"
     )
     began = time.monotonic()

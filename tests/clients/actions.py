@@ -1,4 +1,7 @@
-"""anka-actions up and down, of 2022 and of 2026 (controller-facts D5): JSON in a form, no look at most states."""
+"""The GitHub actions ``up`` and ``down`` of anka-actions, of 2022 and of 2026 (controller-facts D5).
+
+They send JSON as a form, and most states of an instance are not looked at.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from tests.clients.engine import FORM, HOUR, JSON, Call, Client, Fails, Lost, Ma
 
 POLL = 5.0
 JOB_LIMIT = 12 * HOUR
-"""``job-ttl``, which users may shorten."""
+"""Seconds of ``job-ttl``, which users may shorten."""
 SCRIPT = base64.b64encode(b"./config.sh && ./run.sh").decode()
 
 
 class Actions(Client):
-    """That of 2022: it waits for Started, gives up on Error, and on nothing else."""
+    """The actions of 2022: ``up`` waits for Started, and gives up on Error only."""
 
     DEFAULTS: ClassVar = {"external_id": "run-7-1", "startup_script": SCRIPT, "job_limit": JOB_LIMIT}
     DEAD: tuple[str, ...] = ("Error",)
@@ -43,10 +46,11 @@ class Actions(Client):
     }
 
     def ask(self, name: str, **values: Any) -> Any:
+        """Send a request, and return the body of the answer. Fails unless HTTP and the envelope report success."""
         try:
             reply = self.send(name, **values)
-        except Lost as why:
-            raise Fails(f"HTTP request failed: {why}") from why
+        except Lost as error:
+            raise Fails(f"HTTP request failed: {error}") from error
         if reply.status == 400:
             raise Fails(f"controller: {reply.text}")
         if not 200 <= reply.status < 300:
@@ -57,24 +61,23 @@ class Actions(Client):
         return answer.get("body")
 
     def start(self) -> Machine:
-        """The action ``up``. The runner inside the VM finds its own way, so no address is asked for."""
+        """Do what ``up`` does. The runner inside the VM connects by itself, so no address is needed."""
         ids = self.ask("start")
         if not ids:
             raise Fails("no instance was created")
         for _ in self.every(POLL):
-            found = self.ask("show", id=ids[0])
-            if found["instance_state"] == "Started":
+            instance = self.ask("show", id=ids[0])
+            state = instance["instance_state"]
+            if state == "Started":
                 return Machine(ids[0], "started")
-            if found["instance_state"] in self.DEAD:
-                script = found.get("startup_script") or {}
-                raise Fails(
-                    f"{found['instance_state']}: {found.get('message', '')} {script.get('stderr', '')}".rstrip()
-                )
-            self.log.append(f"{found['instance_state']} {found['progress']:.0%}")
+            if state in self.DEAD:
+                script = instance.get("startup_script") or {}
+                raise Fails(f"{state}: {instance.get('message', '')} {script.get('stderr', '')}".rstrip())
+            self.log.append(f"{state} {instance['progress']:.0%}")
         raise AssertionError
 
     def end(self, machine: Machine) -> None:
-        """The action ``down``: the first with the external id, whatever state it is in."""
+        """Do what ``down`` does: terminate the first instance with the external id, in whatever state it is."""
         items = self.ask("list")
         if not isinstance(items, list):
             raise Undecodable("body.filter is not a function")
@@ -86,6 +89,6 @@ class Actions(Client):
 
 
 class Actions26(Actions):
-    """That of 2026 gives up on more states."""
+    """The actions of 2026: ``up`` gives up on more states."""
 
     DEAD = ("Error", "Terminating", "Terminated")

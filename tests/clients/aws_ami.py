@@ -1,4 +1,4 @@
-"""cloud-connect.bash of aws-ec2-mac-amis (controller-facts D8, A16): a Mac that joins drained, pulls, and opens."""
+"""The script cloud-connect.bash of aws-ec2-mac-amis (controller-facts D8, A16): a node that joins in Drain Mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ AUTHENTICATION_REQUIRED = "Authentication Required"
 
 
 class AwsAmi(Client):
-    """The agent's own part, joining, is not the controller's API: here the node is there already."""
+    """The script's calls to the controller. The agent's part, joining, is not its API: here the node exists already."""
 
     CALLS: ClassVar = {
         "status": Call("GET", "/api/v1/status"),
@@ -28,26 +28,28 @@ class AwsAmi(Client):
     }
 
     def ask(self, name: str, **values: Any) -> Any:
-        """curl and jq: the text is searched for one message, else read."""
+        """Send a request as curl does, search the answer for one message, and read it as jq does."""
         reply = self.send(name, **values)
         if AUTHENTICATION_REQUIRED in reply.text:
             raise Fails(AUTHENTICATION_REQUIRED)
         return reply.json()
 
     def agent_version(self) -> str:
-        """The package to install is that of the controller's release."""
+        """Return the version of the package to install: the controller's release."""
         status = self.ask("status")["body"]
         if not status["registry_address"]:
             raise Fails("no registry")
         return str(status["version"].partition("-")[0])
 
     def node_id(self) -> str | None:
-        """The node that has this Mac's name."""
-        mine = [each for each in self.ask("nodes")["body"] if each["node_name"] == self.settings["node_name"]]
-        return mine[0]["node_id"] if mine else None
+        """Return the id of the node with the name of this Mac, or None."""
+        for node in self.ask("nodes")["body"]:
+            if node["node_name"] == self.settings["node_name"]:
+                return str(node["node_id"])
+        return None
 
     def start(self) -> Machine:
-        """Fetch the template, then take work."""
+        """Distribute the template to the node, wait for it, and let the node take instances."""
         self.log.append(f"agent {self.agent_version()}")
         node_id = self.node_id()
         if node_id is None:
@@ -55,13 +57,15 @@ class AwsAmi(Client):
         request_id = self.ask("distribute", node_id=node_id)["body"]["request_id"]
         self.sleep(2)
         for _ in self.every(POLL):
-            found = self.ask("distribution", request_id=request_id)["body"]["distribute_status"].get(node_id) or {}
-            if found.get("status") is None:
+            statuses = self.ask("distribution", request_id=request_id)["body"]["distribute_status"]
+            status = (statuses.get(node_id) or {}).get("status")
+            if status is None:
                 raise Fails("the distribution does not know the node")
-            if found["status"]:
+            if status:
                 break
         self.ask("open", node_id=node_id)
         return Machine(node_id)
 
     def end(self, machine: Machine) -> None:
+        """Remove the node from the controller."""
         self.ask("leave", node_id=machine.id)

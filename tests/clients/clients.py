@@ -1,8 +1,8 @@
-"""The clients by name, and what becomes of one that is let loose on a controller."""
+"""The clients by name, and the outcome of running a client against a controller."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -34,18 +34,21 @@ STARTERS: dict[str, type[Client]] = {
     "mgmtcl": Mgmtcl,
     "cirrus": Cirrus,
 }
-"""Those that start instances."""
+"""The clients that start instances."""
 
-CANNOT: dict[tuple[str, str], str] = {
+UNSUPPORTED: dict[tuple[str, str], str] = {
     ("teamcity", "1.8.0"): "it drops instances without external_id inside vm, which stands beside vm at 1.8.0",
     ("gitlab-executor", "1.8.0"): "it finds its instance by external_id inside vm, which stands beside vm at 1.8.0",
 }
-"""Clients that are not at home on a release, and why."""
+"""Clients that do not work with a release, and the reason."""
 
 
 class Outcome(NamedTuple):
-    """How a client fared: it works, fails, crashes or waits for ever; what it got or said; how many instances it has
-    started, and for how many it has sent a DELETE."""
+    """The outcome of a client's action.
+
+    ``what`` is one of works, fails, cannot decode, crashes and waits; ``text`` is the client's result or message.
+    ``started`` counts the instances that it has started, ``ended`` those for which it has sent a DELETE.
+    """
 
     what: str
     text: str
@@ -54,28 +57,33 @@ class Outcome(NamedTuple):
 
 
 def outcome_of(anka: Anka, do: Callable[[], Machine | str | None]) -> Outcome:
-    """Let a client do something, and see."""
+    """Run an action of a client, and return its outcome."""
     try:
-        made = do()
-        what, text = "works", made.address or made.text if isinstance(made, Machine) else made or ""
-    except Fails as why:
-        what, text = "fails", str(why)
-    except Undecodable as why:
-        what, text = "cannot decode", str(why)
-    except Crashes as why:
-        what, text = "crashes", str(why)
-    except StillWaiting as why:
-        what, text = "waits", str(why)
-    started = [id for each in anka.requests.where(method="POST", path="/api/v1/vm") for id in each.instances]
-    ended = {each.body["id"] for each in anka.requests.where(method="DELETE", path="/api/v1/vm")}
+        result = do()
+        what, text = "works", result.address or result.text if isinstance(result, Machine) else result or ""
+    except Fails as error:
+        what, text = "fails", str(error)
+    except Undecodable as error:
+        what, text = "cannot decode", str(error)
+    except Crashes as error:
+        what, text = "crashes", str(error)
+    except StillWaiting as error:
+        what, text = "waits", str(error)
+    started = [id for request in anka.requests.where(method="POST", path="/api/v1/vm") for id in request.instances]
+    ended = {request.body["id"] for request in anka.requests.where(method="DELETE", path="/api/v1/vm")}
     return Outcome(what, text, len(started), len(ended))
 
 
 def at(release: str, scenario: Any = "default") -> pytest.MarkDecorator:
-    """A controller of that release, by a clock that only the client moves."""
+    """Return the mark of a test: its controller's release and scenario, and a clock that only the client moves."""
     return pytest.mark.anka(scenario=scenario, clock="manual", release=release)
 
 
-def by_release(*values: str) -> list[Any]:
-    """Parameters for a test that runs on every release, under its number."""
-    return [pytest.param(release, id=release, marks=at(release)) for release in values or RELEASES]
+def by_release(scenario: Any = "default", releases: Sequence[str] = RELEASES) -> list[Any]:
+    """Return the parameters of a test that runs on every release."""
+    return [pytest.param(release, id=release, marks=at(release, scenario)) for release in releases]
+
+
+def by_client() -> list[Any]:
+    """Return the parameters of a test that runs with every client on the default release."""
+    return [pytest.param(name, id=name, marks=at("1.50.1")) for name in STARTERS]

@@ -1,4 +1,4 @@
-"""How strictly clients decode: as Go's encoding/json with their structs, and as Java's org.json with its getters."""
+"""Decoders as strict as those of the clients: Go's encoding/json with structs, and Java's org.json with getters."""
 
 from __future__ import annotations
 
@@ -19,41 +19,46 @@ def _wrong(value: Any, wanted: str) -> Undecodable:
     return Undecodable(f"{value!r} is no {wanted}")
 
 
-# Go: unknown keys are passed over, keys compare without case, null leaves the zero value, any other type is an error.
+# Go: unknown keys are ignored, keys are compared without case, null leaves the zero value, another type is an error.
 
 
 def string(value: Any) -> str:
+    """Decode a string."""
     if value is not None and not isinstance(value, str):
         raise _wrong(value, "string")
     return value or ""
 
 
 def boolean(value: Any) -> bool:
+    """Decode a bool."""
     if value is not None and not isinstance(value, bool):
         raise _wrong(value, "bool")
     return bool(value)
 
 
 def integer(value: Any) -> int:
+    """Decode an int."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise _wrong(value, "int")
     return value or 0
 
 
 def unsigned(value: Any) -> int:
+    """Decode an unsigned int of 64 bits."""
     if not 0 <= integer(value) < UNSIGNED_MOST:
         raise _wrong(value, "unsigned int")
     return value or 0
 
 
 def real(value: Any) -> float:
+    """Decode a float."""
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise _wrong(value, "float")
     return float(value or 0)
 
 
 def time(value: Any) -> datetime | None:
-    """time.Time: RFC 3339, or null; an empty string is an error."""
+    """Decode a time.Time: RFC 3339, or null; an empty string is an error."""
     if value is None:
         return None
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
@@ -64,75 +69,82 @@ def time(value: Any) -> datetime | None:
         raise _wrong(value, "time") from None
 
 
-def many(of: Decoder) -> Decoder:
-    """A slice; null and absent are nil."""
+def many(element: Decoder) -> Decoder:
+    """Return the decoder of a slice; null and absent are nil."""
 
     def decode(value: Any) -> list[Any] | None:
         if value is not None and not isinstance(value, list):
             raise _wrong(value, "array")
-        return None if value is None else [of(each) for each in value]
+        return None if value is None else [element(item) for item in value]
 
     return decode
 
 
-def mapping(of: Decoder) -> Decoder:
+def mapping(element: Decoder) -> Decoder:
+    """Return the decoder of a map with string keys; null and absent are nil."""
+
     def decode(value: Any) -> dict[str, Any] | None:
         if value is not None and not isinstance(value, Mapping):
             raise _wrong(value, "object")
-        return None if value is None else {key: of(each) for key, each in value.items()}
+        return None if value is None else {key: element(item) for key, item in value.items()}
 
     return decode
 
 
-def pointer(to: Decoder) -> Decoder:
-    """A pointer; null and absent are nil."""
-    return lambda value: None if value is None else to(value)
+def pointer(element: Decoder) -> Decoder:
+    """Return the decoder of a pointer; null and absent are nil."""
+    return lambda value: None if value is None else element(value)
 
 
 def struct(**fields: Decoder) -> Decoder:
-    """A struct; what is absent has its zero value."""
+    """Return the decoder of a struct; an absent field has its zero value."""
 
     def decode(value: Any) -> SimpleNamespace:
         if value is not None and not isinstance(value, Mapping):
             raise _wrong(value, "object")
-        there = {key.lower(): each for key, each in (value or {}).items()}
-        return SimpleNamespace(**{key: of(there.get(key.lower())) for key, of in fields.items()})
+        values = {key.lower(): field for key, field in (value or {}).items()}
+        return SimpleNamespace(**{key: decoder(values.get(key.lower())) for key, decoder in fields.items()})
 
     return decode
 
 
 def envelope(body: Decoder) -> Decoder:
-    """The controller's answer, as a Go client declares it."""
+    """Return the decoder of the controller's answer, as a Go client declares it."""
     return struct(status=string, message=string, body=body)
 
 
 class JavaObject:
-    """org.json's JSONObject: getters throw on what is absent, null or of another type; ``has`` is true for null."""
+    """A JSONObject of org.json: getters throw if a value is absent, null or of another type; ``has`` accepts null."""
 
-    def __init__(self, value: Any, what: str = "answer") -> None:
+    def __init__(self, value: Any, name: str = "answer") -> None:
         if not isinstance(value, Mapping):
-            raise _wrong(value, f"JSONObject ({what})")
+            raise _wrong(value, f"JSONObject ({name})")
         self._value = value
 
     def has(self, key: str) -> bool:
+        """Return whether the key exists, if only with null."""
         return key in self._value
 
     def text(self, key: str) -> str:
+        """Return a string, or throw."""
         return self._get(key, str)
 
     def whole(self, key: str) -> int:
+        """Return an int, or throw."""
         return self._get(key, int)
 
     def inner(self, key: str) -> JavaObject:
+        """Return a JSONObject, or throw."""
         return JavaObject(self._value.get(key), key)
 
     def array(self, key: str) -> list[Any]:
+        """Return a JSONArray, or throw."""
         return self._get(key, list)
 
-    def opt(self, key: str, otherwise: Any = None) -> Any:
-        """What is there; null counts as absent."""
+    def opt(self, key: str, default: Any = None) -> Any:
+        """Return a value, or the default if it is absent or null."""
         value = self._value.get(key)
-        return otherwise if value is None else value
+        return default if value is None else value
 
     def _get(self, key: str, kind: type) -> Any:
         value = self._value.get(key)

@@ -1,4 +1,7 @@
-"""drone-runner-aws, which Harness runs too (controller-facts D6): Basic always, ``disk: {}``, the first port rule."""
+"""The runner drone-runner-aws, which Harness runs too (controller-facts D6).
+
+It always sends Basic authentication and ``disk: {}``, and uses the first port rule.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from tests.clients.engine import JSON, Call, Client, Crashes, Fails, Lost, Machi
 
 POLL = 5.0
 PAUSES = (5.0, 10.0)
-"""Between three tries of everything."""
+"""Seconds between three attempts to start a VM."""
 HEADERS = {**JSON, "Authorization": "Basic cm9vdDo="}
-"""``root:`` without a token: it is always sent."""
+"""The user ``root`` without a token; the header is always sent."""
 
 VM = struct(
     instance_state=string,
@@ -45,6 +48,8 @@ STATUS = struct(status=string, version=string, registry_address=string, registry
 
 
 class Drone(Client):
+    """The runner: it starts anew up to three times, and terminates what failed."""
+
     DEFAULTS: ClassVar = {"name": "drone-1", "startup_script": "ZWNobyByZWFkeQ==", "disk": {}}
     CALLS: ClassVar = {
         "status": Call("GET", "/api/v1/status", HEADERS),
@@ -70,30 +75,31 @@ class Drone(Client):
     }
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
-        """Above 299 it fails; below, the envelope is decoded and its status is not looked at."""
+        """Send a request, and decode the body. Fails above HTTP 299; the status in the envelope is not looked at."""
         try:
             reply = self.send(name, **values)
-        except Lost as why:
-            raise Fails(str(why)) from why
+        except Lost as error:
+            raise Fails(str(error)) from error
         if reply.status > 299:
             raise Fails(f"client error {reply.status}: {reply.text}")
         return envelope(body)(reply.json()).body
 
     def ping(self) -> bool:
-        """Its health check."""
-        found = self.ask("status", STATUS)
-        return bool(found.license and found.registry_address) and found.status == "Running"
+        """Return whether the health check passes."""
+        status = self.ask("status", STATUS)
+        return bool(status.license and status.registry_address) and status.status == "Running"
 
     def start(self) -> Machine:
-        wrong = Fails("")
+        """Start an instance, with three attempts."""
+        last_error = Fails("")
         for pause in (None, *PAUSES):
             if pause is not None:
                 self.sleep(pause)
             try:
                 return self._attempt()
-            except Fails as why:
-                wrong = why
-        raise wrong
+            except Fails as error:
+                last_error = error
+        raise last_error
 
     def _attempt(self) -> Machine:
         ids = self.ask("start", many(string))
@@ -101,25 +107,25 @@ class Drone(Client):
             raise Crashes("panic: index out of range [0] with length 0")
         for _ in self.every(POLL):
             try:
-                found = self.ask("show", VM, id=ids[0])
-            except (Fails, Undecodable) as why:  # asked again for ever
-                self.log.append(str(why))
+                vm = self.ask("show", VM, id=ids[0])
+            except (Fails, Undecodable) as error:  # the poll is repeated without end
+                self.log.append(str(error))
                 continue
-            if found.instance_state not in ("Scheduling", "Pulling"):
+            if vm.instance_state not in ("Scheduling", "Pulling"):
                 break
-        if found.instance_state != "Started":
+        if vm.instance_state != "Started":
             self.end(Machine(ids[0]))
-            raise Fails(f"{found.instance_state}: {found.message}")
-        ports = found.vminfo.port_forwarding
+            raise Fails(f"{vm.instance_state}: {vm.message}")
+        ports = vm.vminfo.port_forwarding
         if not ports:
             raise Fails("no port forwarding")
-        return Machine(ids[0], f"{found.vminfo.host_ip}:{ports[0].host_port}")
+        return Machine(ids[0], f"{vm.vminfo.host_ip}:{ports[0].host_port}")
 
     def end(self, machine: Machine) -> None:
-        """Any 2xx is good."""
+        """Terminate the instance; any 2xx is a success."""
         try:
             reply = self.send("terminate", id=machine.id)
-        except Lost as why:
-            raise Fails(str(why)) from why
+        except Lost as error:
+            raise Fails(str(error)) from error
         if reply.status > 299:
             raise Fails(f"client error {reply.status}: {reply.text}")

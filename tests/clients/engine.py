@@ -1,4 +1,4 @@
-"""What the doubles of public clients share: requests as data, raw HTTP, the mock's clock as theirs, how they end."""
+"""The base of the doubles of public clients: requests as data, raw HTTP, the controller's clock, kinds of endings."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ _PLACE = re.compile(r"<(\w+)(\?)?>")
 
 @dataclass(frozen=True)
 class Call:
-    """One request of a client, as data: ``<name>`` stands for a value, ``<name?>`` for one that may be left out."""
+    """A request of a client, as data: ``<name>`` is replaced by a value, ``<name?>`` may be left out."""
 
     method: str
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     timeout: float | None = None
-    """Seconds that the client waits for this answer, if not as long as for others."""
+    """Seconds that the client waits for this response, if not as long as for others."""
 
 
-def filled(template: Any, values: Mapping[str, Any]) -> Any:
-    """A path, header or body with its values in place."""
+def fill(template: Any, values: Mapping[str, Any]) -> Any:
+    """Return a path, a header or a body with the values in place of their names."""
     if isinstance(template, Mapping):
-        made = {key: filled(each, values) for key, each in template.items()}
-        return {key: each for key, each in made.items() if each is not ABSENT}
+        parts = {key: fill(part, values) for key, part in template.items()}
+        return {key: part for key, part in parts.items() if part is not ABSENT}
     if isinstance(template, list):
-        return [filled(each, values) for each in template]
+        return [fill(part, values) for part in template]
     if not isinstance(template, str):
         return template
     whole = _PLACE.fullmatch(template)
@@ -51,13 +51,13 @@ def filled(template: Any, values: Mapping[str, Any]) -> Any:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """A response."""
 
     status: int
     data: bytes
 
     def json(self) -> Any:
-        """What the body says, or Undecodable."""
+        """Return the JSON of the body, or raise Undecodable."""
         try:
             return json.loads(self.data)
         except ValueError:
@@ -65,44 +65,45 @@ class Reply:
 
     @property
     def text(self) -> str:
+        """The body as text."""
         return self.data.decode("utf-8", "replace").rstrip("\n")
 
 
 class Undecodable(Exception):
-    """The client cannot decode what came."""
+    """The client cannot decode a response."""
 
 
 class Fails(Exception):
-    """The client gives up in good order; the text is what it has to tell."""
+    """The client gives up in an orderly way; the text is its message."""
 
 
 class Crashes(Exception):
-    """The client's code runs into something that its authors did not expect: a null pointer, a panic."""
+    """The client's code fails in a way that its authors did not expect: a null pointer, a panic."""
 
 
 class StillWaiting(Exception):
-    """The client would go on for ever, and whoever runs it has had enough."""
+    """The client would never end by itself, and the limit for its job is reached."""
 
 
 class Lost(Exception):
-    """The transport failed: no answer came, or only a part of one."""
+    """The transport failed: there was no response, or only a part of one."""
 
 
 class Refused(Lost):
-    """Nobody listens."""
+    """The connection was refused."""
 
 
 class CutShort(Lost):
-    """The answer breaks off."""
+    """The response ended too early."""
 
 
 class TimedOut(Lost):
-    """The answer came later than the client waits."""
+    """The response came later than the client waits."""
 
 
 @dataclass
 class Machine:
-    """What a client has when a start went well."""
+    """The result of a start that succeeded."""
 
     id: str
     address: str = ""
@@ -110,13 +111,13 @@ class Machine:
 
 
 class Client:
-    """A client at home: its requests, its clock. Time is the mock's, and sleeping moves it, so nobody sleeps."""
+    """A client, its requests and its clock. It sleeps by moving the controller's clock, so that no test waits."""
 
     CALLS: ClassVar[dict[str, Call]]
     DEFAULTS: ClassVar[dict[str, Any]] = {}
     CHARSET: ClassVar[str] = "utf-8"
     TIMEOUT: ClassVar[float | None] = None
-    """Seconds that it waits for an answer; None is for ever."""
+    """Seconds that it waits for a response; None means without limit."""
 
     def __init__(self, anka: Anka, **settings: Any) -> None:
         self.anka = anka
@@ -127,39 +128,41 @@ class Client:
 
     @property
     def now(self) -> datetime:
+        """The time of the controller's clock."""
         return self.anka.clock.now
 
     def since(self, moment: datetime) -> float:
+        """Return the seconds since a moment."""
         return (self.now - moment).total_seconds()
 
     def sleep(self, seconds: float) -> None:
-        """Let the mock's time pass instead of the wall's; whoever runs the client has a limit."""
+        """Advance the controller's clock; StillWaiting is raised at the limit of the job."""
         if self.since(self.began) + seconds > self.job_limit:
             raise StillWaiting(f"no end after {self.job_limit:.0f} s")
         self.pass_time(timedelta(seconds=seconds))
 
     def pass_time(self, time: timedelta) -> None:
-        """What happens while it sleeps."""
+        """Advance the controller's clock, and do what the client does meanwhile."""
         self.anka.clock.advance(time)
 
     def every(self, seconds: float) -> Iterator[None]:
-        """Now, and again after so many seconds each time."""
+        """Yield now, and again after each sleep of so many seconds."""
         while True:
             yield
             self.sleep(seconds)
 
     def send(self, name: str, **values: Any) -> Reply:
-        """One request on the wire, with the headers of its call and no others but what HTTP itself needs."""
+        """Send a request, with the headers of its call and no others than HTTP itself needs."""
         call = self.CALLS[name]
-        known = {**self.settings, **values}
+        values = {**self.settings, **values}
         data = None
         if call.body is not None:
-            text = json.dumps(filled(call.body, known), ensure_ascii=False, separators=(",", ":"))
+            text = json.dumps(fill(call.body, values), ensure_ascii=False, separators=(",", ":"))
             data = text.encode(self.CHARSET, "replace")
-        asked = self.now
-        reply = self._exchange(call.method, filled(call.path, known), filled(call.headers, known), data)
+        sent_at = self.now
+        reply = self._exchange(call.method, fill(call.path, values), fill(call.headers, values), data)
         limit = call.timeout if call.timeout is not None else self.TIMEOUT
-        if limit is not None and self.since(asked) > limit:
+        if limit is not None and self.since(sent_at) > limit:
             raise TimedOut(f"no answer within {limit:.0f} s")
         return reply
 
@@ -173,27 +176,27 @@ class Client:
             if data is not None:
                 connection.putheader("Content-Length", str(len(data)))
             connection.endheaders(data)
-            answer = connection.getresponse()
-            return Reply(answer.status, answer.read())
-        except ConnectionRefusedError as wrong:
-            raise Refused(str(wrong)) from wrong
-        except http.client.IncompleteRead as wrong:
-            raise CutShort("unexpected EOF") from wrong
-        except (http.client.HTTPException, OSError) as wrong:
-            raise Lost(f"{type(wrong).__name__}") from wrong
+            response = connection.getresponse()
+            return Reply(response.status, response.read())
+        except ConnectionRefusedError as error:
+            raise Refused(str(error)) from error
+        except http.client.IncompleteRead as error:
+            raise CutShort("unexpected EOF") from error
+        except (http.client.HTTPException, OSError) as error:
+            raise Lost(f"{type(error).__name__}") from error
         finally:
             connection.close()
 
-    # What every client has, in its own way.
+    # The steps of every client.
 
     def start(self) -> Machine:
-        """From the wish for a VM to its address."""
+        """Start an instance, and return it when the client can use it."""
         raise NotImplementedError
 
     def look(self, machine: Machine) -> str:
-        """What it notices of a VM that it has; most do not look."""
+        """Return the observation of a client that monitors its VM; most clients do not."""
         return ""
 
     def end(self, machine: Machine) -> None:
-        """Be rid of the VM."""
+        """Terminate the instance."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""anka-prometheus-exporter 4.1.0 (controller-facts D7): reads everything, into unsigned integers."""
+"""The exporter anka-prometheus-exporter 4.1.0 (controller-facts D7): it reads everything, into unsigned integers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.clients.engine import Call, Client, Crashes, Fails
 INTERVAL = 15.0
 AUTHENTICATION_REQUIRED = "Authentication Required"
 STATES = ("Active", "Offline", "Inactive (Invalid License)", "Updating", "Drain Mode", "")
-"""The node states it has labels for; Unhealthy is none."""
+"""The node states that it has labels for; Unhealthy is not among them."""
 
 GROUP = struct(id=string, name=string, description=string, fallback_group_id=string)
 NODE = struct(
@@ -58,6 +58,8 @@ STATUS = struct(status=string, version=string, registry_address=string, registry
 
 
 class Exporter(Client):
+    """The exporter, with the sizes and tags of templates that it has read so far."""
+
     CALLS: ClassVar = {
         "status": Call("GET", "/api/v1/status"),
         "nodes": Call("GET", "/api/v1/node"),
@@ -79,42 +81,42 @@ class Exporter(Client):
         self.tags: dict[str, list[str]] = {}
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
-        """HTTP codes are not looked at."""
+        """Send a request, and decode the body. The HTTP status is not looked at."""
         answer = envelope(body)(self.send(name, **values).json())
         if answer.status != "OK":
             raise Fails(answer.message)
         return answer.body
 
     def connect(self) -> None:
-        """The test at its start. With an API key it expects to be turned away first, and has no plan for less."""
+        """Do the test at the exporter's start. With an API key it expects a refusal first, and crashes without one."""
         if not self.settings.get("api_key"):
             self.ask("status", STATUS)
             return
         try:
             self.ask("status", STATUS)
-        except Fails as why:
-            if str(why) != AUTHENTICATION_REQUIRED:
+        except Fails as error:
+            if str(error) != AUTHENTICATION_REQUIRED:
                 raise
             return
         raise Crashes("panic: nil pointer dereference: there was no error to read")
 
     def scrape(self) -> dict[str, Any]:
-        """One round; a template's tags are read when its size has changed."""
-        found = {name: self.ask(name, body) for name, body in self.BODIES.items()}
-        for each in found["templates"] or []:
-            if self.sizes.get(each.id) != each.size:
-                self.sizes[each.id] = each.size
-                versions = self.ask("template", VERSIONS, vmid=each.id).versions
-                self.tags[each.id] = [version.tag for version in versions]
-        found["status"] = self.ask("status", STATUS)
-        return found
+        """Read everything once; the tags of a template are read when its size has changed."""
+        bodies = {name: self.ask(name, body) for name, body in self.BODIES.items()}
+        for template in bodies["templates"] or []:
+            if self.sizes.get(template.id) != template.size:
+                self.sizes[template.id] = template.size
+                versions = self.ask("template", VERSIONS, vmid=template.id).versions
+                self.tags[template.id] = [version.tag for version in versions]
+        bodies["status"] = self.ask("status", STATUS)
+        return bodies
 
     def watch(self) -> Iterator[dict[str, Any]]:
-        """Round after round."""
+        """Scrape again and again, every INTERVAL seconds."""
         for _ in self.every(INTERVAL):
             yield self.scrape()
 
     @staticmethod
-    def states(found: dict[str, Any]) -> dict[str, int]:
-        """Nodes by state, as its gauges show them."""
-        return {state: sum(node.state == state for node in found["nodes"]) for state in STATES}
+    def states(bodies: dict[str, Any]) -> dict[str, int]:
+        """Return the number of nodes by state, as the gauges show them."""
+        return {state: sum(node.state == state for node in bodies["nodes"]) for state in STATES}

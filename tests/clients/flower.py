@@ -1,5 +1,8 @@
-"""The Azure DevOps task of flower.fyi, 2021 (controller-facts D8): sends blanks, and looks at the VM more than at the
-instance. Its Content-Type is not on record; JSON is a guess."""
+"""The Azure DevOps task of flower.fyi, 2021 (controller-facts D8).
+
+It sends blank fields, and looks at the VM more than at the instance.
+Its Content-Type is not on record; JSON is a guess.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ POLL = 5.0
 
 
 class Flower(Client):
+    """The task: it waits for a Started instance whose VM is running."""
+
     CALLS: ClassVar = {
         "start": Call(
             "POST",
@@ -30,14 +35,15 @@ class Flower(Client):
     DEFAULTS: ClassVar = {"blank": ""}
 
     def ask(self, name: str, **values: Any) -> dict[str, Any]:
-        """The envelope, whatever its HTTP code."""
+        """Send a request, and return the envelope, whatever the HTTP status."""
         try:
-            found: dict[str, Any] = self.send(name, **values).json()
-        except Lost as why:
-            raise Fails(str(why)) from why
-        return found
+            envelope: dict[str, Any] = self.send(name, **values).json()
+        except Lost as error:
+            raise Fails(str(error)) from error
+        return envelope
 
     def start(self) -> Machine:
+        """Start an instance, and wait until its VM runs."""
         answer = self.ask("start")
         if answer["status"] != "OK":
             raise Fails(answer["message"])
@@ -55,6 +61,7 @@ class Flower(Client):
         raise AssertionError
 
     def end(self, machine: Machine) -> None:
+        """Terminate the instance."""
         answer = self.ask("terminate", id=machine.id)
         if answer["status"] != "OK":
             raise Fails(answer["message"])

@@ -1,4 +1,7 @@
-"""anka-cloud-gitlab-executor (controller-facts D3): no Content-Type on a start, its VM found by external_id."""
+"""The executor anka-cloud-gitlab-executor (controller-facts D3).
+
+It sends no Content-Type with a start, and finds its VM by external_id.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,8 @@ NODE = struct(node_id=string, node_name=string, ip_address=string, capacity=unsi
 
 
 class GitlabExecutor(Client):
+    """The executor: its stages prepare, run and cleanup."""
+
     TIMEOUT = 10.0
     DEFAULTS: ClassVar = {
         "external_id": "https://gitlab.example/group/app/-/jobs/7",
@@ -75,45 +80,46 @@ class GitlabExecutor(Client):
     }
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
-        reply = self._tried(name, values)
+        """Send a request, and decode the body. Fails unless HTTP says 200 and the envelope OK."""
+        reply = self._send_again(name, values)
         answer = envelope(body)(reply.json())
         if answer.status != "OK" or reply.status != 200:
             raise Fails(f"HTTP {reply.status}: {answer.message}")
         return answer.body
 
-    def _tried(self, name: str, values: dict[str, Any]) -> Reply:
-        """Sent again on timeouts, and once when the answer breaks off, if there was no body to send with it."""
+    def _send_again(self, name: str, values: dict[str, Any]) -> Reply:
+        """Send a request again after timeouts, and once after an incomplete response if the request had no body."""
         pause = FIRST_PAUSE
         for attempt in range(TRIES):
             try:
                 return self.send(name, **values)
-            except TimedOut as why:
+            except TimedOut as error:
                 if attempt == TRIES - 1:
-                    raise Fails(str(why)) from why
+                    raise Fails(str(error)) from error
                 self.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
-            except CutShort as why:
+            except CutShort as error:
                 self.sleep(5)
                 if self.CALLS[name].body is not None:
-                    raise Fails(f"{why}; the body of the request is used up") from why
+                    raise Fails(f"{error}; the body of the request is used up") from error
                 return self.send(name, **values)
-            except Lost as why:
-                raise Fails(str(why)) from why
+            except Lost as error:
+                raise Fails(str(error)) from error
         raise AssertionError
 
     def template_id(self, template_name: str) -> str:
-        """The first of that very name."""
-        for each in self.ask("templates", many(struct(id=string, name=string))) or []:
-            if each.name == template_name:
-                return str(each.id)
+        """Return the id of the first template with exactly that name."""
+        for template in self.ask("templates", many(struct(id=string, name=string))) or []:
+            if template.name == template_name:
+                return str(template.id)
         raise Fails(f"no template {template_name}")
 
     def start(self) -> Machine:
-        made = self.prepare()
-        return self.run(made)
+        """Do the stages ``prepare`` and ``run``."""
+        return self.run(self.prepare())
 
     def prepare(self) -> Machine:
-        """Until it is Started; any state that leads nowhere is a failure, and nothing is ended here."""
+        """Start an instance, and wait until it is Started. Another final state is a failure; nothing is terminated."""
         if "template_name" in self.settings:
             self.settings["vmid"] = self.template_id(self.settings["template_name"])
         ids = self.ask("start", many(string))
@@ -121,25 +127,25 @@ class GitlabExecutor(Client):
             raise Crashes("panic: index out of range [0]")
         while True:
             self.sleep(POLL)
-            found = self.ask("show", VM, id=ids[0])
-            if found.instance_state == "Started":
+            vm = self.ask("show", VM, id=ids[0])
+            if vm.instance_state == "Started":
                 break
-            if found.instance_state not in ("Scheduling", "Pulling"):
-                raise Fails(f"unexpected state {found.instance_state}: {found.message}")
-            self.log.append(f"{found.instance_state} {found.progress:.0%}")
-        node = self._node(found.node_id)
-        if found.vminfo is None:
+            if vm.instance_state not in ("Scheduling", "Pulling"):
+                raise Fails(f"unexpected state {vm.instance_state}: {vm.message}")
+            self.log.append(f"{vm.instance_state} {vm.progress:.0%}")
+        node = self._node(vm.node_id)
+        if vm.vminfo is None:
             raise Crashes("panic: nil pointer dereference: vminfo")
-        return Machine(ids[0], text=f"{found.vminfo.name} on {node.node_name}")
+        return Machine(ids[0], text=f"{vm.vminfo.name} on {node.node_name}")
 
     def run(self, machine: Machine) -> Machine:
-        """Where to find the VM by ssh: on its node's own address."""
-        found = self._mine()
-        if found.vminfo is None:
+        """Return the machine with the address for ssh: its node's own."""
+        vm = self._find_vm()
+        if vm.vminfo is None:
             raise Crashes("panic: nil pointer dereference: vminfo")
-        for rule in found.vminfo.port_forwarding or []:
+        for rule in vm.vminfo.port_forwarding or []:
             if rule.guest_port == SSH and rule.protocol == "tcp":
-                node = self._node(found.node_id)
+                node = self._node(vm.node_id)
                 return Machine(machine.id, f"{node.ip_address}:{rule.host_port}", machine.text)
         raise Fails("no tcp port leads to ssh")
 
@@ -149,8 +155,8 @@ class GitlabExecutor(Client):
             raise Fails(f"no node {node_id}")
         return nodes[0]  # type: ignore[no-any-return]
 
-    def _mine(self) -> SimpleNamespace:
-        """The VM with its external_id, if it is still of use."""
+    def _find_vm(self) -> SimpleNamespace:
+        """Return the VM with the external id of the job, if it is in a state that can be used."""
         items = self.ask("list", many(ITEM)) or []
         if any(item.vm is None for item in items):
             raise Crashes("panic: nil pointer dereference: vm")
@@ -161,11 +167,12 @@ class GitlabExecutor(Client):
         raise Fails("no instance of this job is of use")
 
     def look(self, machine: Machine) -> str:
-        """Each step of the job looks for its VM anew."""
+        """Look for the VM again, as each step of a job does."""
         try:
             return self.run(machine).address
-        except (Fails, Undecodable) as why:
-            return str(why)
+        except (Fails, Undecodable) as error:
+            return str(error)
 
     def end(self, machine: Machine) -> None:
-        self.ask("terminate", pointer(string), id=self._mine().instance_id)
+        """Do the stage ``cleanup``: terminate the VM if it is in a state that can be used."""
+        self.ask("terminate", pointer(string), id=self._find_vm().instance_id)

@@ -1,4 +1,4 @@
-"""The fork of gitlab-runner (controller-facts D4): HTTP codes are ignored, and what fails is ended."""
+"""The fork of gitlab-runner (controller-facts D4): HTTP statuses are ignored, and a failed start is terminated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLL = 2.0
 TRIES = 7
 START_LIMIT, IP_LIMIT = 90 * 60.0, 5 * 60.0
 SPIN = 0.1
-"""How long a poll takes on its way (a guess), where the client has no pause."""
+"""Seconds that a poll takes (a guess), in states where the client has no pause between polls."""
 SSH = 22
 
 VM = struct(
@@ -49,6 +49,8 @@ NODE = struct(node_id=string, node_name=string, ip_address=string, state=string,
 
 
 class GitlabRunner(Client):
+    """The runner: it waits for a Started instance, then for its address."""
+
     TIMEOUT = 5.0
     DEFAULTS: ClassVar = {
         "name": "Anka Gitlab Runner Name: runner-1",
@@ -76,30 +78,31 @@ class GitlabRunner(Client):
     }
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
-        """Sent again when the transport fails, after ten seconds more each time."""
+        """Send a request, and decode the body. It is sent again when the transport fails, after growing pauses."""
         for attempt in range(1, TRIES + 1):
             try:
                 reply = self.send(name, **values)
                 break
-            except Lost as why:
+            except Lost as error:
                 if attempt == TRIES:
-                    raise Fails(str(why)) from why
+                    raise Fails(str(error)) from error
                 self.sleep(10.0 * attempt)
         answer = envelope(body)(reply.json())
         if answer.status != "OK":
             raise Fails(answer.message)
         return answer.body
 
-    def group_id(self, wanted: str) -> str:
-        """A group by its id or its name."""
-        for each in self.ask("groups", many(GROUP)) or []:
-            if each.id is None or each.name is None:
+    def group_id(self, id_or_name: str) -> str:
+        """Return the id of the group with that id or name."""
+        for group in self.ask("groups", many(GROUP)) or []:
+            if group.id is None or group.name is None:
                 raise Fails("a group without id or name")
-            if wanted in (each.id, each.name):
-                return str(each.id)
-        raise Fails(f"no group {wanted}")
+            if id_or_name in (group.id, group.name):
+                return str(group.id)
+        raise Fails(f"no group {id_or_name}")
 
     def start(self) -> Machine:
+        """Start an instance, and wait for its address; after a failure it is terminated."""
         if "group" in self.settings:
             self.settings["group_id"] = self.group_id(self.settings["group"])
         ids = self.ask("start", many(string)) or []
@@ -112,36 +115,37 @@ class GitlabRunner(Client):
             raise
 
     def _wait(self, id: str) -> Machine:
-        found = self._started(id)
-        node = self.ask("node", many(NODE), node_id=found.vminfo.node_id)[0]
-        asked = self.now
-        while not found.vminfo.ip:
-            if self.since(asked) > IP_LIMIT:
+        vm = self._wait_for_started(id)
+        node = self.ask("node", many(NODE), node_id=vm.vminfo.node_id)[0]
+        started_at = self.now
+        while not vm.vminfo.ip:
+            if self.since(started_at) > IP_LIMIT:
                 raise Fails("the VM has no address")
             self.sleep(POLL)
-            found = self.ask("show", VM, id=id)
-        for rule in found.vminfo.port_forwarding or []:
+            vm = self.ask("show", VM, id=id)
+        for rule in vm.vminfo.port_forwarding or []:
             if rule.guest_port == SSH:
-                return Machine(id, f"{found.vminfo.host_ip}:{rule.host_port}", node.node_name)
+                return Machine(id, f"{vm.vminfo.host_ip}:{rule.host_port}", node.node_name)
         raise Fails("no port leads to ssh")
 
-    def _started(self, id: str) -> SimpleNamespace:
-        asked = self.now
+    def _wait_for_started(self, id: str) -> SimpleNamespace:
+        requested_at = self.now
         while True:
-            found: SimpleNamespace = self.ask("show", VM, id=id)
-            if found.instance_state == "Started":
-                return found
-            if found.instance_state in ("Terminated", "Error"):
-                raise Fails(f"Instance State changed to {found.instance_state}")
-            if found.instance_state in ("Stopping", "Stopped", "Terminating"):
-                raise Fails(f"unexpected state {found.instance_state}")
-            if found.instance_state not in ("Pulling", "Scheduling"):
-                self.log.append(f"spins in {found.instance_state}")
+            vm: SimpleNamespace = self.ask("show", VM, id=id)
+            if vm.instance_state == "Started":
+                return vm
+            if vm.instance_state in ("Terminated", "Error"):
+                raise Fails(f"Instance State changed to {vm.instance_state}")
+            if vm.instance_state in ("Stopping", "Stopped", "Terminating"):
+                raise Fails(f"unexpected state {vm.instance_state}")
+            if vm.instance_state not in ("Pulling", "Scheduling"):
+                self.log.append(f"spins in {vm.instance_state}")
                 self.sleep(SPIN)
                 continue
-            if self.since(asked) > START_LIMIT:
+            if self.since(requested_at) > START_LIMIT:
                 raise Fails(f"not Started within {START_LIMIT:.0f} s")
             self.sleep(POLL)
 
     def end(self, machine: Machine) -> None:
+        """Terminate the instance."""
         self.ask("terminate", pointer(string), id=machine.id)

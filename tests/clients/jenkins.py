@@ -1,4 +1,7 @@
-"""The Jenkins plugin, anka-build 3.2.0 (controller-facts D1): polls the list, ends what is not as it should be."""
+"""The Jenkins plugin, anka-build 3.2.0 (controller-facts D1).
+
+It polls the list of instances, and terminates those in an unexpected state.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ from tests.clients.sdk import SSH, Instance, Sdk
 
 POLL = 5.0
 MISSES = 10
-"""Times in a row that an instance may be missing from the list."""
+"""Number of polls in a row that an instance may be missing from the list."""
 SCHEDULING_LIMIT = 1800.0
 IMAGE_POLL, IMAGE_LIMIT = 20.0, 120 * 60.0
 FINE = ("Started", "Scheduling", "Pulling", "Pushing")
 
 
 class Jenkins(Sdk):
+    """The plugin: its cloud settings, its agents and its saving of images."""
+
     TRIES = 10
     READS_EXTERNAL_ID = False
     DEFAULTS: ClassVar = {"name": "anka-1", "external_id": "https://jenkins.example/computer/anka-1", "job": "app #7"}
@@ -62,15 +67,16 @@ class Jenkins(Sdk):
     }
 
     def refused(self, reply: Reply) -> Exception:
+        """Return the error for a status from 400 on: the message is not read."""
         return Fails({401: "not authenticated", 403: "not authorized"}.get(reply.status, f"HTTP {reply.status}"))
 
     def configure(self) -> list[str]:
-        """What the page for the cloud's settings asks for; the tags of the template."""
+        """Send the requests of the page with the cloud's settings, and return the tags of the template."""
         self.body_of("status").inner("body")
         self.templates()
-        for each in self.body_of("groups").array("body"):
+        for group in self.body_of("groups").array("body"):
             for key in ("id", "name", "description"):
-                JavaObject(each, "group").text(key)
+                JavaObject(group, "group").text(key)
         try:
             self.body_of("images").array("body")
         except Fails:
@@ -78,83 +84,88 @@ class Jenkins(Sdk):
         return self.tags()
 
     def start(self) -> Machine:
+        """Start an instance, and poll the list until it has an address."""
         try:
             self.capacity()
         except (Fails, Undecodable):
             self.log.append("capacity is taken as 1")
         id, created, missed = self.post_start(), self.now, 0
         for _ in self.every(POLL):
-            found = self.list_all().get(id) or self.list_all(fresh=True).get(id)
-            if found is None:
+            instance = self.list_all().get(id) or self.list_all(fresh=True).get(id)
+            if instance is None:
                 missed += 1
                 if missed == MISSES:
                     self._give_up(id, "the instance is not there")
                 continue
             missed = 0
-            if found.state == "Scheduling" and self.since(created) > SCHEDULING_LIMIT:
+            if instance.state == "Scheduling" and self.since(created) > SCHEDULING_LIMIT:
                 self._give_up(id, f"Scheduling for more than {SCHEDULING_LIMIT:.0f} s")
-            if found.state == "Error" or found.ended:
-                self._give_up(id, f"{found.state}: {found.message}", found)
-            if found.state == "Started" and found.info and found.info.host_ip:
-                return Machine(id, self._address(id, found))
-            if found.state not in ("Scheduling", "Pulling", "Started"):
+            if instance.state == "Error" or instance.ended:
+                self._give_up(id, f"{instance.state}: {instance.message}", instance)
+            if instance.state == "Started" and instance.info and instance.info.host_ip:
+                return Machine(id, self._address(id, instance))
+            if instance.state not in ("Scheduling", "Pulling", "Started"):
                 # It does not sleep here, so only the age of its cache lets time pass (controller-facts C2).
-                self.log.append(f"spins in {found.state}")
+                self.log.append(f"spins in {instance.state}")
                 self.sleep(sdk.CACHE - POLL)
         raise AssertionError
 
-    def _give_up(self, id: str, why: str, found: Instance | None = None) -> None:
-        if found is None or not found.ended:
+    def _give_up(self, id: str, reason: str, instance: Instance | None = None) -> None:
+        if instance is None or not instance.ended:
             self.terminate(id)
-        raise Fails(why)
+        raise Fails(reason)
 
-    def _address(self, id: str, found: Instance) -> str:
-        """The node's port that leads to ssh, or without such a rule the VM itself."""
+    def _address(self, id: str, instance: Instance) -> str:
+        """Return the node's address with the port that leads to ssh, or the VM's own address without such a rule."""
         for _ in range(6):
-            assert found.info is not None
-            for guest, host in found.info.ports:
+            assert instance.info is not None
+            for guest, host in instance.info.ports:
                 if guest == SSH:
-                    return f"{found.info.host_ip}:{host}"
-            if found.info.ip:
-                return f"{found.info.ip}:{SSH}"
+                    return f"{instance.info.host_ip}:{host}"
+            if instance.info.ip:
+                return f"{instance.info.ip}:{SSH}"
             self.sleep(10)
-            found = self.list_all(fresh=True)[id]
+            instance = self.list_all(fresh=True)[id]
         raise Fails("the VM has no address")
 
     def job_starts(self, machine: Machine) -> None:
-        """Tells the controller which job it is; that this fails is only logged."""
+        """Report the job to the controller; a failure is only logged."""
         try:
             self.body_of("update", id=machine.id)
-        except Fails as why:
-            self.log.append(str(why))
+        except Fails as error:
+            self.log.append(str(error))
 
     def look(self, machine: Machine) -> str:
-        """The monitor of every ten minutes: ends what is in no state to be used; what it cannot see is alive."""
+        """Do what the monitor does every ten minutes: terminate an instance in an unexpected state.
+
+        After an error while reading the list the instance counts as alive.
+        """
         try:
-            found = self.list_all(fresh=True).get(machine.id)
+            instance = self.list_all(fresh=True).get(machine.id)
         except (Fails, Crashes, Undecodable):
             return "alive"
-        if found is not None and found.state in FINE:
+        if instance is not None and instance.state in FINE:
             return "alive"
         self.end(machine)
-        return f"ended: {found.state if found else 'gone'}"
+        return f"ended: {instance.state if instance else 'gone'}"
 
     def end(self, machine: Machine) -> None:
+        """Terminate the instance unless it is terminating already."""
         self.sleep(3)
-        found = self.list_all(fresh=True).get(machine.id)
-        if found is not None and not found.ended:
+        instance = self.list_all(fresh=True).get(machine.id)
+        if instance is not None and not instance.ended:
             self.terminate(machine.id)
 
     def save_image(self, machine: Machine, new_tag: str, delete_latest: bool = False) -> str:
-        """What became of it. An error while asking counts as pending."""
+        """Save the instance as a new tag, and return the last known status. An error while polling means pending."""
         tags = self.tags() if delete_latest else []
         revert = {"revert": True, "revert_tag": tags[-1]} if len(tags) > 1 else {}
-        made = self.body_of("save", id=machine.id, new_tag=new_tag, suspend=False, **revert).inner("body")
-        asked, status = self.now, "pending"
-        while status == "pending" and self.since(asked) < IMAGE_LIMIT:
+        request = self.body_of("save", id=machine.id, new_tag=new_tag, suspend=False, **revert).inner("body")
+        requested_at, status = self.now, "pending"
+        while status == "pending" and self.since(requested_at) < IMAGE_LIMIT:
             self.sleep(IMAGE_POLL)
             try:
-                status = self.body_of("saved", request_id=made.text("request_id")).inner("body").text("status")
-            except (Fails, Undecodable) as why:
-                self.log.append(str(why))
+                status = self.body_of("saved", request_id=request.text("request_id")).inner("body").text("status")
+            except (Fails, Undecodable) as error:
+                self.log.append(str(error))
         return status

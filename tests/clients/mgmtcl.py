@@ -1,4 +1,4 @@
-"""mgmtcl of 2017 (controller-facts D8, A0.3): an HTTP error comes before any message, and it never waits."""
+"""The tool mgmtcl of 2017 (controller-facts D8, A0.3): HTTP errors come before messages, and it never waits."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from tests.clients.engine import JSON, Call, Client, Fails, Lost, Machine
 
 
 class Mgmtcl(Client):
+    """The tool's commands."""
+
     CALLS: ClassVar = {
         "nodes": Call("GET", "/api/v1/node"),
         "node": Call("GET", "/api/v1/node?id=<node_id>"),
@@ -21,10 +23,11 @@ class Mgmtcl(Client):
     MEANINGS: ClassVar = {"VM not in the registry": "no such template", "Not found": "no such thing"}
 
     def ask(self, name: str, **values: Any) -> Any:
+        """Send a request, and return the body. An HTTP error is raised before the message is read."""
         try:
             reply = self.send(name, **values)
-        except Lost as why:
-            raise Fails(str(why)) from why
+        except Lost as error:
+            raise Fails(str(error)) from error
         if reply.status >= 400:
             raise Fails(f"HTTPError: {reply.status}")
         answer = reply.json()
@@ -33,17 +36,19 @@ class Mgmtcl(Client):
         return answer.get("body")
 
     def tags(self) -> list[tuple[int, str]]:
-        return [(each["number"], each["tag"]) for each in self.ask("template")["versions"]]
+        """Return the numbers and tags of the template."""
+        return [(version["number"], version["tag"]) for version in self.ask("template")["versions"]]
 
     def start(self) -> Machine:
-        """Starts, and looks at once at what it has started; that is all."""
+        """Start instances, and show them once."""
         ids = self.ask("start")
-        shown = [self.ask("show", id=id) for id in ids]
-        return Machine(ids[0], ", ".join(each["instance_state"] for each in shown))
+        instances = [self.ask("show", id=id) for id in ids]
+        return Machine(ids[0], ", ".join(instance["instance_state"] for instance in instances))
 
     def screen(self, machine: Machine) -> str:
-        """How to see the VM's screen, if the controller tells."""
+        """Return the address of the VM's screen, if the controller reports one."""
         return str(self.ask("show", id=machine.id).get("vminfo", {}).get("vnc_connection_string", "no vnc"))
 
     def end(self, machine: Machine) -> None:
+        """Terminate the instance."""
         self.ask("terminate", id=machine.id)

@@ -1,4 +1,4 @@
-"""The Java SDK that the Jenkins and TeamCity plugins each carry a copy of (controller-facts D1, D2)."""
+"""The Java SDK of which the Jenkins and TeamCity plugins each have a copy (controller-facts D1, D2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.clients.engine import JSON, Call, Client, Crashes, Fails, Lost, Refus
 NO_NAME = "*** N/A ***"
 SSH = 22
 CACHE = 7.0
-"""Seconds that the list of instances is kept."""
+"""Seconds that the list of instances is cached."""
 
 CALLS = {
     "status": Call("GET", "/api/v1/status", timeout=5.0),
@@ -28,7 +28,7 @@ CALLS = {
 
 @dataclass(frozen=True)
 class Info:
-    """``vminfo``."""
+    """The part ``vminfo`` of an instance."""
 
     uuid: str
     status: str
@@ -36,12 +36,12 @@ class Info:
     ip: str
     host_ip: str
     ports: tuple[tuple[int, int], ...]
-    """Port of the guest, port of the node."""
+    """Pairs of a port of the guest and the port of the node."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """An item of the list."""
+    """An item of the list of instances."""
 
     id: str
     state: str
@@ -51,28 +51,30 @@ class Instance:
 
     @property
     def ended(self) -> bool:
+        """True if it is terminating or terminated."""
         return self.state in ("Terminating", "Terminated")
 
 
-def decode_info(given: JavaObject) -> Info:
-    ports = [JavaObject(each, "port rule") for each in given.opt("port_forwarding", [])]
+def decode_info(info: JavaObject) -> Info:
+    """Decode ``vminfo``."""
+    rules = [JavaObject(rule, "port rule") for rule in info.opt("port_forwarding", [])]
     return Info(
-        uuid=given.text("uuid"),
-        status=given.text("status"),
-        name=given.opt("name", NO_NAME),
-        ip=given.opt("ip", ""),
-        host_ip=given.opt("host_ip", ""),
-        ports=tuple((each.whole("guest_port"), each.whole("host_port")) for each in ports),
+        uuid=info.text("uuid"),
+        status=info.text("status"),
+        name=info.opt("name", NO_NAME),
+        ip=info.opt("ip", ""),
+        host_ip=info.opt("host_ip", ""),
+        ports=tuple((rule.whole("guest_port"), rule.whole("host_port")) for rule in rules),
     )
 
 
-def decode_item(given: JavaObject, with_external_id: bool) -> Instance:
-    """One item; whatever is wrong with it is wrong with the whole list."""
-    vm = given.inner("vm")
+def decode_item(item: JavaObject, with_external_id: bool) -> Instance:
+    """Decode an item; an error in it is an error of the whole list."""
+    vm = item.inner("vm")
     vm.text("vmid")
     vm.text("cr_time")
     return Instance(
-        id=given.text("instance_id"),
+        id=item.text("instance_id"),
         state=vm.text("instance_state"),
         message=vm.text("message") if vm.has("message") else "",
         external_id=vm.text("external_id") if with_external_id and vm.has("external_id") else None,
@@ -81,7 +83,7 @@ def decode_item(given: JavaObject, with_external_id: bool) -> Instance:
 
 
 class Sdk(Client):
-    """Requests with the SDK's retries, the cached list, and the start that falls back to the latest tag."""
+    """The SDK's retries, its cached list of instances, and its start that falls back to the latest tag."""
 
     TIMEOUT = 30.0
     CHARSET = "latin-1"
@@ -90,16 +92,19 @@ class Sdk(Client):
     listed: tuple[datetime, dict[str, Instance]] | None = None
 
     def pause_before(self, attempt: int) -> float:
-        """Seconds between two tries."""
+        """Return the seconds before the attempt of that number."""
         return 0.0
 
     def refused(self, reply: Reply) -> Exception:
-        """What a status from 400 on becomes."""
+        """Return the error for a status from 400 on."""
         raise NotImplementedError
 
     def ask(self, name: str, **values: Any) -> JavaObject:
-        """Sent again on whatever goes wrong but a refused connection and a status from 400 on, even if it acts."""
-        wrong: Exception = Fails("")
+        """Send a request, again after every error but a refused connection or a status from 400 on.
+
+        A request that has an effect is sent again too.
+        """
+        last_error: Exception = Fails("")
         for attempt in range(self.TRIES):
             if attempt:
                 self.sleep(self.pause_before(attempt))
@@ -112,21 +117,21 @@ class Sdk(Client):
                 answer = JavaObject(reply.json())
                 answer.text("status")
                 return answer
-            except Refused as why:
-                raise Fails(str(why)) from why
-            except (Lost, Undecodable) as why:
-                wrong = why
-        raise Fails(f"{self.TRIES} tries: {wrong}") from wrong
+            except Refused as error:
+                raise Fails(str(error)) from error
+            except (Lost, Undecodable) as error:
+                last_error = error
+        raise Fails(f"{self.TRIES} tries: {last_error}") from last_error
 
     def body_of(self, name: str, **values: Any) -> JavaObject:
-        """The whole answer, if it is OK."""
+        """Return the whole answer if it is OK."""
         answer = self.ask(name, **values)
         if answer.text("status") != "OK":
             raise Fails(answer.text("message"))
         return answer
 
     def post_start(self) -> str:
-        """The new instance's id. A tag that is not there is left out, if the refusal came with HTTP 200."""
+        """Start an instance and return its id. An unknown tag is left out, if the refusal comes with HTTP 200."""
         answer = self.ask("start")
         if answer.text("status") != "OK":
             message, tag = answer.text("message"), self.settings.get("tag")
@@ -139,32 +144,34 @@ class Sdk(Client):
         return str(answer.array("body")[0])
 
     def list_all(self, fresh: bool = False) -> dict[str, Instance]:
-        """All instances by id, out of the cache if that is young."""
+        """Return all instances by id, from the cache if it is young."""
         if fresh or self.listed is None or self.since(self.listed[0]) > CACHE:
-            items = [JavaObject(each, "item") for each in self.body_of("list").array("body")]
-            found = [decode_item(each, self.READS_EXTERNAL_ID) for each in items]
-            self.listed = (self.now, {each.id: each for each in found})
+            items = [JavaObject(item, "item") for item in self.body_of("list").array("body")]
+            instances = [decode_item(item, self.READS_EXTERNAL_ID) for item in items]
+            self.listed = (self.now, {instance.id: instance for instance in instances})
         return self.listed[1]
 
     def terminate(self, id: str) -> None:
+        """Terminate an instance."""
         answer = self.ask("terminate", id=id)
         if answer.text("status") != "OK":
             raise Fails(f"Failed to terminate VM instance: {answer.text('message')}")
 
     def templates(self) -> list[str]:
+        """Return the ids of all templates."""
         items = self.body_of("templates").array("body")
-        return [JavaObject(each, "template").text("id") for each in items]
+        return [JavaObject(template, "template").text("id") for template in items]
 
     def tags(self) -> list[str]:
-        """Of the template, oldest first."""
-        found = self.body_of("template").inner("body").array("versions")
-        return [JavaObject(each, "version").text("tag") for each in found]
+        """Return the tags of the template, oldest first."""
+        versions = self.body_of("template").inner("body").array("versions")
+        return [JavaObject(version, "version").text("tag") for version in versions]
 
     def capacity(self) -> int:
-        """The slots of active nodes; those that count resources count half."""
+        """Return the number of slots of active nodes; nodes that count resources count half."""
         total = 0
-        for each in self.body_of("nodes").array("body"):
-            node = JavaObject(each, "node")
+        for item in self.body_of("nodes").array("body"):
+            node = JavaObject(item, "node")
             if str(node.opt("state", "")).lower() == "active":
                 slots = int(node.opt("capacity", 0))
                 total += slots // 2 if node.opt("capacity_mode") == "resource" else slots

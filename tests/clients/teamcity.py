@@ -1,4 +1,7 @@
-"""The TeamCity plugin 1.10.0 (controller-facts D2): the SDK of Jenkins, other budgets, its own by external_id."""
+"""The TeamCity plugin 1.10.0 (controller-facts D2).
+
+It has the SDK of Jenkins, other time limits, and finds its instances by external_id.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ FINE = ("Scheduling", "Pulling", "Started")
 
 
 class TeamCity(Sdk):
+    """The plugin: its profile settings and its agents."""
+
     TRIES = 7
     READS_EXTERNAL_ID = True
     DEFAULTS: ClassVar = {"external_id": "PROFILE-1", "job_limit": 12 * 3600}
@@ -44,7 +49,10 @@ class TeamCity(Sdk):
         self.status_due = self.began + STATUS_POLL
 
     def pass_time(self, time: timedelta) -> None:
-        """A thread behind it asks for the status meanwhile. That it does so once, and bears what comes, is a guess."""
+        """Advance the clock while a thread polls the status.
+
+        That the thread sends each poll once, and ignores errors, is a guess.
+        """
         until = self.now + time
         while self.status_due <= until:
             if self.status_due > self.now:
@@ -52,19 +60,21 @@ class TeamCity(Sdk):
             self.status_due += STATUS_POLL
             try:
                 self.send("status")
-            except Lost as why:
-                self.log.append(f"status: {why}")
+            except Lost as error:
+                self.log.append(f"status: {error}")
         if until > self.now:
             self.anka.clock.advance(until - self.now)
 
     def pause_before(self, attempt: int) -> float:
+        """Return the seconds before the attempt of that number: they double up to 32."""
         return float(min(2 ** (attempt - 1), 32))
 
     def refused(self, reply: Reply) -> Exception:
+        """Return the error for a status from 400 on: it has the whole answer."""
         return Fails(f"HTTP {reply.status}: {reply.text}")
 
     def configure(self) -> list[str]:
-        """The page for the profile's settings: no groups are asked for under a basic licence."""
+        """Send the requests of the page with the profile's settings: groups are not read with a basic licence."""
         status = self.body_of("status").inner("body")
         if status.text("status").lower() != "running":
             raise Fails("the controller is not running")
@@ -72,8 +82,8 @@ class TeamCity(Sdk):
         names: list[str] = []
         if status.text("license") != "basic":
             try:
-                for each in self.body_of("groups").array("body"):
-                    group = JavaObject(each, "group")
+                for item in self.body_of("groups").array("body"):
+                    group = JavaObject(item, "group")
                     names.append(group.text("name"))
                     group.text("description")
             except Undecodable:
@@ -81,59 +91,60 @@ class TeamCity(Sdk):
         return names
 
     def find(self, id: str) -> Instance:
-        """Its own are those with the profile's id inside; it does not expect one to be missing."""
-        mine = [each for each in self.list_all().values() if each.external_id == self.settings["external_id"]]
-        for each in mine:
-            if each.id == id:
-                return each
+        """Return an instance among those with the profile's external id; a missing one crashes the plugin."""
+        for instance in self.list_all().values():
+            if instance.external_id == self.settings["external_id"] and instance.id == id:
+                return instance
         raise Crashes("NullPointerException: the instance is not in the list")
 
     def start(self) -> Machine:
+        """Start an instance, and wait for its address, with a limit for each state."""
         id = self.post_start()
         self.listed = None
         self._wait(id, ("Scheduling",), SCHEDULING_LIMIT)
         self._wait(id, ("Pulling",), PULLING_LIMIT)
-        # Since 1.50 a pull is followed by Scheduling, which falls into this budget (controller-facts D2).
+        # Since 1.50 a pull is followed by Scheduling, which counts for this limit (controller-facts D2).
         self._wait(id, ("Scheduling", "Pulling"), BOOTING_LIMIT)
-        asked = self.now
+        started_at = self.now
         for _ in self.every(POLL):
-            found = self.find(id)
-            if found.info and found.info.ip:
-                return Machine(id, self._address(found))
-            if self.since(asked) > IP_LIMIT:
+            instance = self.find(id)
+            if instance.info and instance.info.ip:
+                return Machine(id, self._address(instance))
+            if self.since(started_at) > IP_LIMIT:
                 self._give_up(id, "the VM has no address")
         raise AssertionError
 
     def _wait(self, id: str, states: tuple[str, ...], limit: float) -> None:
-        """Until it has left these states; what is in none of those that lead to Started is ended."""
-        asked = self.now
+        """Wait until the instance has left these states; one that cannot become Started is terminated."""
+        began = self.now
         for _ in self.every(POLL):
-            found = self.find(id)
-            if found.state not in FINE:
-                self._give_up(id, f"{found.state}: {found.message}")
-            if found.state not in states:
+            instance = self.find(id)
+            if instance.state not in FINE:
+                self._give_up(id, f"{instance.state}: {instance.message}")
+            if instance.state not in states:
                 return
-            if self.since(asked) > limit:
-                self._give_up(id, f"{found.state} for more than {limit:.0f} s")
+            if self.since(began) > limit:
+                self._give_up(id, f"{instance.state} for more than {limit:.0f} s")
 
-    def _give_up(self, id: str, why: str) -> None:
+    def _give_up(self, id: str, reason: str) -> None:
         self.terminate(id)
-        raise Fails(why)
+        raise Fails(reason)
 
-    def _address(self, found: Instance) -> str:
-        assert found.info is not None
-        for guest, host in found.info.ports:
+    def _address(self, instance: Instance) -> str:
+        assert instance.info is not None
+        for guest, host in instance.info.ports:
             if guest == SSH:
-                return f"{found.info.host_ip}:{host}"
+                return f"{instance.info.host_ip}:{host}"
         raise Fails("no port leads to ssh")
 
     def look(self, machine: Machine) -> str:
-        """The list of every five seconds; an instance in Error is ended."""
+        """Do what the poll of every five seconds does: an instance in Error is terminated."""
         self.listed = None
-        found = self.find(machine.id)
-        if found.state == "Error":
+        instance = self.find(machine.id)
+        if instance.state == "Error":
             self.terminate(machine.id)
-        return found.state
+        return instance.state
 
     def end(self, machine: Machine) -> None:
+        """Terminate the instance."""
         self.terminate(machine.id)

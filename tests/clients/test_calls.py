@@ -1,4 +1,4 @@
-"""What each client says, and in which order, when all goes well: the journal against the record."""
+"""The calls of each client, and their order, when all goes well: the journal compared with the record."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from mockanka import Anka
 from mockanka.simulator.client_report import FINDING_KINDS
-from tests.clients.clients import CANNOT, RELEASES, STARTERS, at, outcome_of
+from tests.clients.clients import RELEASES, STARTERS, UNSUPPORTED, at, by_client, outcome_of
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"
 START, LIST, SHOW, END = f"POST {VM}", f"GET {VM}", f"GET {ID}", f"DELETE {VM}"
@@ -29,10 +29,10 @@ ORDER: dict[str, list[str]] = {
     "mgmtcl": [START, SHOW, END],
     "cirrus": [START, SHOW, END],
 }
-"""From a start to its end; a call that is repeated stands once."""
+"""The calls from a start to its end; a repeated call stands once."""
 
 TEMPLATE_ID = "<vmid>"
-"""Stands for the id of the template that is started."""
+"""A placeholder for the id of the template that is started."""
 BY_ACTION = {
     "count": 1,
     "vmid": TEMPLATE_ID,
@@ -86,7 +86,7 @@ SENT: dict[str, dict[str, Any]] = {
     "mgmtcl": {"vmid": TEMPLATE_ID},
     "cirrus": {"vmid": TEMPLATE_ID},
 }
-"""What its start says when nothing optional is asked for; names, scripts and external ids are the tests' own."""
+"""The body of a start with no optional setting; names, scripts and external ids are the tests' own."""
 
 OPTIONAL: dict[str, set[str]] = {
     "jenkins": {"tag", "startup_script", "group_id", "priority", "vcpu", "vram"},
@@ -101,8 +101,8 @@ OPTIONAL: dict[str, set[str]] = {
     "mgmtcl": {"tag", "count"},
     "cirrus": {"tag"},
 }
-"""What it says more if it is asked to."""
-WISHES: dict[str, Any] = {
+"""The optional fields of a start."""
+SETTINGS: dict[str, Any] = {
     "tag": "vanilla",
     "count": 1,
     "node_id": "node",
@@ -128,31 +128,31 @@ HEADERS: dict[str, dict[str, str]] = {
 }
 """The Content-Type of its calls (controller-facts D0)."""
 AUTHORIZATION = {"drone": "Basic cm9vdDo=", "cirrus": "Basic cm9vdDp0b2tlbg=="}
-"""Who says at every call who it is: ``root`` without a token, and with one."""
+"""The header Authorization of the clients that send it: ``root`` without and with a token."""
 BACKGROUND = {"teamcity": "GET /api/v1/status"}
-"""What a client asks for all the while, beside everything else (controller-facts D2)."""
+"""A call that a client repeats all the time, between all others (controller-facts D2)."""
 
 
 def text_of(body: dict[str, Any]) -> str:
-    """As text, in which 1 is not true."""
+    """Return a body as text, in which 1 and true differ."""
     return json.dumps(body, sort_keys=True)
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
+@pytest.mark.parametrize("name", by_client())
 def test_the_calls_come_in_their_order(anka: Anka, name: str) -> None:
-    """From a start to its end a client makes the calls it is known to make, and no other."""
+    """From a start to its end a client makes the calls that it is known to make, and no others."""
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
     client.end(client.start())
-    lines = [f"{each.method} {each.path}{'?id' if 'id' in each.query else ''}" for each in anka.requests]
+    lines = [f"{request.method} {request.path}{'?id' if 'id' in request.query else ''}" for request in anka.requests]
     background = BACKGROUND.get(name)
 
-    assert ORDER[name] == [line for line, _ in groupby(each for each in lines if each != background)]
+    assert ORDER[name] == [line for line, _ in groupby(line for line in lines if line != background)]
     assert background is None or background in lines
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
-def test_a_start_says_what_it_says(anka: Anka, name: str) -> None:
-    """The body of a start has the fields and the values that are on record, and leaves out what is optional."""
+@pytest.mark.parametrize("name", by_client())
+def test_a_start_has_the_fields_of_the_record(anka: Anka, name: str) -> None:
+    """The body of a start has the fields and values that are on record, and leaves out what is optional."""
     template = anka.templates["14.5-arm64"].id
     STARTERS[name](anka, vmid=template).start()
     (start,) = anka.requests.where(method="POST", path=VM)
@@ -160,19 +160,19 @@ def test_a_start_says_what_it_says(anka: Anka, name: str) -> None:
     assert text_of({**SENT[name], "vmid": template}) == text_of(start.body)
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
-def test_a_start_says_what_is_wished(anka: Anka, name: str) -> None:
-    """Asked for everything there is, a client says of it what it knows to say, unchanged, and no more."""
-    outcome_of(anka, STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id, **WISHES).start)
+@pytest.mark.parametrize("name", by_client())
+def test_a_start_has_the_optional_fields_of_the_client(anka: Anka, name: str) -> None:
+    """With all settings set, a client sends those that it supports, unchanged, and no others."""
+    outcome_of(anka, STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id, **SETTINGS).start)
     start = anka.requests.where(method="POST", path=VM)[0]
     more = {key: value for key, value in start.body.items() if key not in SENT[name]}
 
-    assert text_of({key: WISHES[key] for key in OPTIONAL[name]}) == text_of(more)
+    assert text_of({key: SETTINGS[key] for key in OPTIONAL[name]}) == text_of(more)
 
 
-@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
+@pytest.mark.parametrize("name", by_client())
 def test_an_end_names_the_instance(anka: Anka, name: str) -> None:
-    """It says the id, and nothing else."""
+    """The body of a DELETE has the id and nothing else."""
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
     machine = client.start()
     client.end(machine)
@@ -190,11 +190,11 @@ def test_the_content_type_is_that_of_the_client(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STARTERS)
-def test_who_says_who_it_is_says_it_always(name: str) -> None:
-    """Some send Authorization with every call, the others with none."""
-    said = {call.headers.get("Authorization") for call in STARTERS[name].CALLS.values()}
+def test_authorization_is_sent_with_every_call_or_none(name: str) -> None:
+    """A client that sends Authorization sends it with every call."""
+    sent = {call.headers.get("Authorization") for call in STARTERS[name].CALLS.values()}
 
-    assert {AUTHORIZATION.get(name)} == said
+    assert {AUTHORIZATION.get(name)} == sent
 
 
 NEWER: dict[tuple[str, str], set[str]] = {
@@ -205,24 +205,24 @@ NEWER: dict[tuple[str, str], set[str]] = {
     ("mcp", "1.8.0"): {"port_forwarding_override"},
     ("mcp", "1.24.0"): {"port_forwarding_override"},
 }
-"""Fields of a start that came later than the release it is sent to."""
+"""Fields of a start that are newer than the release it is sent to."""
 
-AT_HOME = [
+SUPPORTED = [
     pytest.param(name, release, marks=at(release), id=f"{name}-{release}")
     for name in STARTERS
     for release in RELEASES
-    if (name, release) not in CANNOT
+    if (name, release) not in UNSUPPORTED
 ]
 
 
-@pytest.mark.parametrize(("name", "release"), AT_HOME)
-def test_a_client_at_home_does_nothing_wrong(anka: Anka, name: str, release: str) -> None:
-    """The report finds no fault with a start and its end, but for fields that are newer than the release."""
+@pytest.mark.parametrize(("name", "release"), SUPPORTED)
+def test_a_client_does_nothing_wrong_on_a_release_that_it_supports(anka: Anka, name: str, release: str) -> None:
+    """The report has no finding after a start and its end, but for fields that are newer than the release."""
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
     client.end(client.start())
     newer = {f"POST {VM}: {field}" for field in NEWER.get((name, release), ())}
     found = anka.report().of_kinds(list(FINDING_KINDS))
 
-    assert {("unknown-fields", each) for each in newer} == {
-        (each.kind, each.message.partition(": release")[0]) for each in found
+    assert {("unknown-fields", field) for field in newer} == {
+        (finding.kind, finding.message.partition(": release")[0]) for finding in found
     }

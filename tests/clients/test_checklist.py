@@ -1,4 +1,4 @@
-"""What a controller must do for all of these clients together, by the numbers of controller-facts D9."""
+"""The requirements of all these clients together on a controller, by the numbers of controller-facts D9."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WAITING = {
     16: "the body of 401: authentication is not there yet",
     17: "the answer of /tap/v1/hand: authentication is not there yet",
 }
-"""Items that wait for something, and for what."""
+"""Items that cannot be checked yet, and what they wait for."""
 
 SEVERAL_PORTS = {
     "templates": [
@@ -42,7 +42,7 @@ SEVERAL_PORTS = {
     ],
     "nodes": [{"name": "mini-01", "ip": "10.0.0.11", "cached": ["several"]}],
 }
-"""Neither by its name nor by its port is ssh the first of these."""
+"""A scenario whose template has ssh first, though neither its name nor its port sorts first."""
 
 ITEMS: dict[int, Callable[[Anka, Release], None]] = {}
 LATEST, COLD = "14.5-arm64", "13.6-arm64"
@@ -50,6 +50,8 @@ STATES = ("Scheduling", "Pulling", "Started", "Error", "Terminating", "Terminate
 
 
 def item(number: int) -> Callable[[Callable[[Anka, Release], None]], Callable[[Anka, Release], None]]:
+    """Return a decorator that adds a check under a number of the list."""
+
     def add(check: Callable[[Anka, Release], None]) -> Callable[[Anka, Release], None]:
         ITEMS[number] = check
         return check
@@ -58,7 +60,7 @@ def item(number: int) -> Callable[[Callable[[Anka, Release], None]], Callable[[A
 
 
 def ask(anka: Anka, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-    """One request with those headers and no others; ``content_type`` is Content-Type. Bytes go out as they are."""
+    """Send a request with these headers and no others; ``content_type`` is Content-Type. Bytes are sent unchanged."""
     address = urlsplit(anka.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
     try:
@@ -72,23 +74,26 @@ def ask(anka: Anka, method: str, path: str, body: Any = None, **headers: str) ->
 
 
 def body_of(anka: Anka, method: str, path: str, body: Any = None) -> Any:
+    """Send a request, and return the body of the answer, which must be OK."""
     status, answer = ask(anka, method, path, body)
     assert (200, "OK") == (status, answer["status"]), answer
     return answer.get("body")
 
 
 def start(anka: Anka, template: str = LATEST, **more: Any) -> str:
+    """Start an instance, and return its id."""
     (id,) = body_of(anka, "POST", "vm", {"vmid": anka.templates[template].id, **more})
     return str(id)
 
 
-def wrapper(anka: Anka, id: str) -> dict[str, Any]:
-    (found,) = [each for each in body_of(anka, "GET", "vm") if each["instance_id"] == id]
+def list_item(anka: Anka, id: str) -> dict[str, Any]:
+    """Return the item of an instance in the list."""
+    (found,) = [item for item in body_of(anka, "GET", "vm") if item["instance_id"] == id]
     return dict(found)
 
 
-def lives(anka: Anka) -> Iterator[dict[str, Any]]:
-    """The item of an instance in one state after the other, and of one that has failed."""
+def items_in_all_states(anka: Anka) -> Iterator[dict[str, Any]]:
+    """Yield the list's item of an instance in each state, from a cached and from an uncached template."""
     for template, state in product((LATEST, COLD), STATES):
         id = start(anka, template, external_id="job-7")
         if state == "Error":
@@ -103,13 +108,13 @@ def lives(anka: Anka) -> Iterator[dict[str, Any]]:
             anka.wait(id, "Pulling")
         elif state == "Started":
             anka.wait(id)
-        yield wrapper(anka, id)
+        yield list_item(anka, id)
         anka.reset()
 
 
 @item(1)
 def every_success_is_200_with_an_object(anka: Anka, release: Release) -> None:
-    """Reading and writing alike."""
+    """Requests that read and requests that write answer 200 with an object."""
     id = start(anka)
     node = anka.nodes["mini-01"].id
     template = anka.templates[LATEST].id
@@ -138,7 +143,7 @@ def every_success_is_200_with_an_object(anka: Anka, release: Release) -> None:
 
 @item(2)
 def bodies_are_json_whatever_their_type_says(anka: Anka, release: Release) -> None:
-    """No type, that of a form, JSON's, with a charset and without."""
+    """A body is read as JSON with no Content-Type, that of a form, JSON's with or without a charset, and another."""
     types: list[dict[str, str]] = [
         {},
         {"content_type": "application/x-www-form-urlencoded"},
@@ -157,8 +162,8 @@ def bodies_are_json_whatever_their_type_says(anka: Anka, release: Release) -> No
 
 
 @item(3)
-def basic_without_a_token_is_passed_over(anka: Anka, release: Release) -> None:
-    """While authentication is off, whoever a client says it is."""
+def authorization_is_ignored(anka: Anka, release: Release) -> None:
+    """While authentication is off, any Authorization header is accepted."""
     body = {"vmid": anka.templates[LATEST].id}
     for value in ("Basic cm9vdDo=", "Basic OnRva2Vu", "Bearer e30=", "nonsense"):
         assert 200 == ask(anka, "POST", "vm", body, Authorization=value)[0]
@@ -166,8 +171,8 @@ def basic_without_a_token_is_passed_over(anka: Anka, release: Release) -> None:
 
 
 @item(5)
-def starts_take_what_clients_send(anka: Anka, release: Release) -> None:
-    """Empty objects and texts, a count or none, keys that nobody knows."""
+def starts_accept_the_bodies_of_clients(anka: Anka, release: Release) -> None:
+    """Empty objects and texts, a count or none, and unknown keys are accepted."""
     blank = {"tag": "", "name": "", "external_id": "", "startup_script": "", "node_id": "", "group_id": ""}
     for more in ({"disk": {}}, blank, {"count": 1}, {}, {"what_is_this": {"a": [1]}, "x": None}):
         assert 1 == len(body_of(anka, "POST", "vm", {"vmid": anka.templates[LATEST].id, **more}))
@@ -175,48 +180,48 @@ def starts_take_what_clients_send(anka: Anka, release: Release) -> None:
 
 @item(6)
 def a_new_instance_is_visible_at_once(anka: Anka, release: Release) -> None:
-    """In the list and by its id, with its external_id around it, and inside it since releases tell."""
-    inside = {"external_id": "job-7"} if release >= SINCE["instance-tells-its-names"] else {}
+    """It is listed and found by its id, with its external_id beside ``vm``, and inside it where the release has it."""
+    expected = {"external_id": "job-7"} if release >= SINCE["instance-tells-its-names"] else {}
     id = start(anka, external_id="job-7")
-    bare, listed = body_of(anka, "GET", f"vm?id={id}"), wrapper(anka, id)
+    vm, listed = body_of(anka, "GET", f"vm?id={id}"), list_item(anka, id)
 
     assert "job-7" == listed["external_id"]
-    assert bare == listed["vm"]
-    assert inside.items() <= bare.items()
-    assert "Scheduling" == bare["instance_state"]
+    assert vm == listed["vm"]
+    assert expected.items() <= vm.items()
+    assert "Scheduling" == vm["instance_state"]
 
 
 @item(7)
 def a_list_is_an_array_of_whole_items(anka: Anka, release: Release) -> None:
-    """Empty, it is [] ; an item has what clients read unguarded, and null stands only around ``vm``, never in it."""
-    wanted = {"instance_state", "vmid", "cr_time", "ts", "progress", "anka_registry"}
-    wanted |= {"instance_id"} if release >= SINCE["instance-tells-its-names"] else set()
-    wanted |= {"arch"} if release >= SINCE["arch"] else set()
-    wanted |= {"vlan"} if release >= SINCE["vlans"] else set()
-    around = {"external_id", "instance_id", "name", "vm"}
-    for each in lives(anka):
-        assert set() == wanted - set(each["vm"])
-        assert [] == [key for key, value in each["vm"].items() if value is None]
-        assert around == set(each) | ({"name"} if release < SINCE["instance-tells-its-names"] else set())
+    """An empty list is []. An item has the keys that clients read unguarded; null stands beside ``vm``, never in it."""
+    vm_keys = {"instance_state", "vmid", "cr_time", "ts", "progress", "anka_registry"}
+    vm_keys |= {"instance_id"} if release >= SINCE["instance-tells-its-names"] else set()
+    vm_keys |= {"arch"} if release >= SINCE["arch"] else set()
+    vm_keys |= {"vlan"} if release >= SINCE["vlans"] else set()
+    item_keys = {"external_id", "instance_id", "name", "vm"}
+    for listed in items_in_all_states(anka):
+        assert set() == vm_keys - set(listed["vm"])
+        assert [] == [key for key, value in listed["vm"].items() if value is None]
+        assert item_keys == set(listed) | ({"name"} if release < SINCE["instance-tells-its-names"] else set())
     anka.load("empty")
 
     assert [[], [], []] == [body_of(anka, "GET", path) for path in ("vm", "node", "registry/vm")]
 
 
 @item(8)
-def what_is_not_there_is_left_out(anka: Anka, release: Release) -> None:
-    """vminfo, message, startup_script and node_id are absent, and not null."""
-    new = wrapper(anka, start(anka, COLD))["vm"]
+def missing_values_are_left_out(anka: Anka, release: Release) -> None:
+    """The keys vminfo, message, startup_script and node_id are absent, and not null."""
+    new = list_item(anka, start(anka, COLD))["vm"]
 
     assert set() == {"vminfo", "message", "startup_script", "node_id"} & set(new)
-    for each in lives(anka):
-        assert None not in each["vm"].values()
-        assert None not in each["vm"].get("vminfo", {}).values()
+    for listed in items_in_all_states(anka):
+        assert None not in listed["vm"].values()
+        assert None not in listed["vm"].get("vminfo", {}).values()
 
 
 @item(9)
 def vminfo_always_has_uuid_and_status(anka: Anka, release: Release) -> None:
-    """In every state in which there is one, with dates that Go can parse; Java can read the whole item."""
+    """It has them in every state; Go can parse its dates, and Java can read the whole item."""
     dates = decoding.struct(
         creation_date=decoding.time,
         access_date=decoding.time,
@@ -225,10 +230,10 @@ def vminfo_always_has_uuid_and_status(anka: Anka, release: Release) -> None:
         timestamp=decoding.time,
     )
     seen = 0
-    for each in lives(anka):
-        decode_item(JavaObject(each), with_external_id=True)
-        decoding.struct(ts=decoding.time, cr_time=decoding.time)(each["vm"])
-        if info := each["vm"].get("vminfo"):
+    for listed in items_in_all_states(anka):
+        decode_item(JavaObject(listed), with_external_id=True)
+        decoding.struct(ts=decoding.time, cr_time=decoding.time)(listed["vm"])
+        if info := listed["vm"].get("vminfo"):
             dates(info)
             assert all(isinstance(info[key], str) and info[key] for key in ("uuid", "status"))
             seen += 1
@@ -238,7 +243,7 @@ def vminfo_always_has_uuid_and_status(anka: Anka, release: Release) -> None:
 
 @item(10)
 def started_means_that_it_can_be_reached(anka: Anka, release: Release) -> None:
-    """By its node's address and a tcp port that leads to ssh, which comes first where the template has it first."""
+    """A Started instance has its node's address and a tcp port for ssh; ports have the order of the template."""
     anka.load(SEVERAL_PORTS)
     (node,) = anka.nodes.values()
     id = start(anka, "several")
@@ -248,12 +253,12 @@ def started_means_that_it_can_be_reached(anka: Anka, release: Release) -> None:
 
     assert node.ip == found["vminfo"]["host_ip"]
     assert found["node_id"] == found["vminfo"]["node_id"] == node.id
-    assert [22, 8080, 21] == [each["guest_port"] for each in ports]
-    assert {("tcp", int)} == {(each["protocol"], type(each["host_port"])) for each in ports}
-    assert 3 == len({each["host_port"] for each in ports})
+    assert [22, 8080, 21] == [rule["guest_port"] for rule in ports]
+    assert {("tcp", int)} == {(rule["protocol"], type(rule["host_port"])) for rule in ports}
+    assert 3 == len({rule["host_port"] for rule in ports})
 
 
-@pytest.mark.parametrize("name", [each for each in shipped() if each != "ssh-second"])
+@pytest.mark.parametrize("name", [name for name in shipped() if name != "ssh-second"])
 def test_templates_have_ssh_first(name: str) -> None:
     """In every scenario that ships, but for the one that shows what comes of another order."""
     templates = Scenario.find(name).section.templates
@@ -264,7 +269,7 @@ def test_templates_have_ssh_first(name: str) -> None:
 
 @item(11)
 def a_node_by_id_is_an_array_of_one(anka: Anka, release: Release) -> None:
-    """With its address."""
+    """The array has the node with its address."""
     for node in anka.nodes.values():
         (found,) = body_of(anka, "GET", f"node?id={node.id}")
         assert (node.id, node.ip) == (found["node_id"], found["ip_address"])
@@ -272,19 +277,19 @@ def a_node_by_id_is_an_array_of_one(anka: Anka, release: Release) -> None:
 
 @item(12)
 def groups_have_texts(anka: Anka, release: Release) -> None:
-    """A description is a text, be it empty; no fallback is null."""
+    """A description is a text, if only an empty one; a missing fallback is null."""
     body_of(anka, "POST", "group", {"name": "bare"})
-    groups = {each["name"]: each for each in body_of(anka, "GET", "group")}
+    groups = {group["name"]: group for group in body_of(anka, "GET", "group")}
 
     assert {"spare": None, "ios": groups["spare"]["id"], "bare": None} == {
-        name: each["fallback_group_id"] for name, each in groups.items()
+        name: group["fallback_group_id"] for name, group in groups.items()
     }
-    assert ("", {str}) == (groups["bare"]["description"], {type(each["description"]) for each in groups.values()})
+    assert ("", {str}) == (groups["bare"]["description"], {type(group["description"]) for group in groups.values()})
 
 
 @item(13)
 def the_status_is_running(anka: Anka, release: Release) -> None:
-    """With a licence and a registry that are not blank."""
+    """The status has a licence and a registry that are not blank."""
     found = body_of(anka, "GET", "status")
 
     assert ("Running", "Running") == (found["status"], found["registry_status"])
@@ -293,18 +298,20 @@ def the_status_is_running(anka: Anka, release: Release) -> None:
 
 @item(14)
 def templates_change_their_size_with_a_push(anka: Anka, release: Release) -> None:
-    """Sizes tell templates apart, and versions come in their order, the latest last."""
+    """Templates have different sizes, and versions are in their order, the latest last."""
     id, template = start(anka), anka.templates[LATEST].id
     anka.wait(id)
-    before = {each["id"]: each["size"] for each in body_of(anka, "GET", "registry/vm")}
+    before = {template["id"]: template["size"] for template in body_of(anka, "GET", "registry/vm")}
     assert 2 == len(before) == len(set(before.values()))
     body_of(anka, "POST", "image", {"id": id, "target_vm_id": template, "tag": "new", "suspend": False})
     anka.settle()
-    after = {each["id"]: each["size"] for each in body_of(anka, "GET", "registry/vm")}
+    after = {template["id"]: template["size"] for template in body_of(anka, "GET", "registry/vm")}
     versions = body_of(anka, "GET", f"registry/vm?id={template}")["versions"]
 
-    assert [template] == [each for each in before if before[each] != after[each]]
-    assert [(0, "vanilla"), (1, "xcode-15"), (2, "new")] == [(each["number"], each["tag"]) for each in versions]
+    assert [template] == [id for id in before if before[id] != after[id]]
+    assert [(0, "vanilla"), (1, "xcode-15"), (2, "new")] == [
+        (version["number"], version["tag"]) for version in versions
+    ]
 
 
 @item(15)
@@ -312,17 +319,17 @@ def a_save_image_request_has_an_id_and_a_status(anka: Anka, release: Release) ->
     """The id is a text, the status is in lower case."""
     id = start(anka)
     anka.wait(id)
-    made = body_of(anka, "POST", "image", {"id": id, "target_vm_id": anka.templates[LATEST].id, "tag": "new"})
-    pending = body_of(anka, "GET", f"image?id={made['request_id']}")["status"]
+    request = body_of(anka, "POST", "image", {"id": id, "target_vm_id": anka.templates[LATEST].id, "tag": "new"})
+    pending = body_of(anka, "GET", f"image?id={request['request_id']}")["status"]
     anka.settle()
 
-    assert made["request_id"]
-    assert ("pending", "done") == (pending, body_of(anka, "GET", f"image?id={made['request_id']}")["status"])
+    assert request["request_id"]
+    assert ("pending", "done") == (pending, body_of(anka, "GET", f"image?id={request['request_id']}")["status"])
 
 
 @item(18)
-def what_is_not_known_is_refused_in_known_words(anka: Anka, release: Release) -> None:
-    """Instance, node, template and tag; with the HTTP status of the release."""
+def unknown_ids_are_refused_with_the_known_messages(anka: Anka, release: Release) -> None:
+    """Unknown instances, nodes, templates and tags are refused, with the HTTP status of the release."""
     status = 400 if release >= SINCE["failure-status-400"] else 200
     template = anka.templates[LATEST].id
     refusals = {
@@ -339,7 +346,7 @@ def what_is_not_known_is_refused_in_known_words(anka: Anka, release: Release) ->
 
 @item(19)
 def a_delete_is_seen_by_the_next_poll(anka: Anka, release: Release) -> None:
-    """Terminating at once, gone a minute or so later."""
+    """An instance is Terminating at once, and is gone about a minute later."""
     id = start(anka)
     anka.wait(id)
     body_of(anka, "DELETE", "vm", {"id": id})
@@ -352,13 +359,13 @@ def a_delete_is_seen_by_the_next_poll(anka: Anka, release: Release) -> None:
 
 
 @item(20)
-def texts_are_not_judged(anka: Anka, release: Release) -> None:
-    """Jenkins writes Latin-1: what is not in it comes as question marks, and what is comes as bytes of no UTF-8."""
+def texts_of_another_encoding_are_accepted(anka: Anka, release: Release) -> None:
+    """Jenkins writes Latin-1: other characters arrive as question marks, and umlauts as bytes that are not UTF-8."""
     client = Jenkins(anka, vmid=anka.templates[LATEST].id, name="建造-1", external_id="https://jenkins.example/Büro")
-    made = anka.instances[client.post_start()]
+    instance = anka.instances[client.post_start()]
 
     url = "https://jenkins.example/B\N{REPLACEMENT CHARACTER}ro"
-    assert ("??-1", url) == (made.name, made.external_id)
+    assert ("??-1", url) == (instance.name, instance.external_id)
     assert url == anka.requests[-1].body["external_id"]
     anka.faults.add(match={"body": {"external_id": url}}, do={"fail": "struck"})
     failure = "HTTP 400" if release.has("failure-status-400") else "struck"
@@ -373,6 +380,6 @@ def test_the_item_holds(anka: Anka, number: int, release: str) -> None:
     ITEMS[number](anka, Release.parse(release))
 
 
-def test_every_item_is_there_or_waits() -> None:
+def test_every_item_is_checked_or_waits() -> None:
     """There are twenty items, and none is both checked and waiting."""
     assert [*range(1, 21)] == sorted([*ITEMS, *WAITING])

@@ -1,4 +1,4 @@
-"""The doubles' own tools: what goes wrong on the wire has a name, and decoding is as strict as the clients'."""
+"""The tools of the doubles: kinds of transport errors, and decoding as strict as that of the clients."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pytest
 from mockanka import Anka
 from tests.clients import decoding
 from tests.clients.decoding import JavaObject
-from tests.clients.engine import Call, Client, CutShort, Lost, Refused, StillWaiting, TimedOut, Undecodable, filled
+from tests.clients.engine import Call, Client, CutShort, Lost, Refused, StillWaiting, TimedOut, Undecodable, fill
 from tests.clients.jenkins import Jenkins
 
 
-def test_values_take_their_places() -> None:
-    """A place that is all of a text takes a value as it is, one inside a text as text, and an optional one may go."""
+def test_values_replace_their_names() -> None:
+    """A text that is only a name becomes the value, a name inside a text becomes text; values may be optional."""
     template = {"id": "<id>", "tag": "<tag?>", "text": "at <id>", "list": ["<id>"], "$ts": "$ts", "on": True}
 
-    assert {"id": 7, "text": "at 7", "list": [7], "$ts": "$ts", "on": True} == filled(template, {"id": 7, "tag": None})
+    assert {"id": 7, "text": "at 7", "list": [7], "$ts": "$ts", "on": True} == fill(template, {"id": 7, "tag": None})
 
 
 @pytest.mark.anka(clock="manual")
 def test_sleeping_moves_the_clock_of_the_mock(anka: Anka) -> None:
-    """A client's sleep is the mock's time, and ends where the patience of who runs it ends."""
+    """A client's sleep advances the controller's clock, and ends at the limit of its job."""
     client = Jenkins(anka, job_limit=60)
     client.sleep(59)
 
@@ -32,6 +32,8 @@ def test_sleeping_moves_the_clock_of_the_mock(anka: Anka) -> None:
 
 
 class Probe(Client):
+    """A client with one call."""
+
     TIMEOUT = 10.0
     CALLS = {"status": Call("GET", "/api/v1/status")}  # noqa: RUF012
 
@@ -47,13 +49,13 @@ class Probe(Client):
     ],
 )
 @pytest.mark.anka(clock="manual")
-def test_what_goes_wrong_on_the_way_has_a_name(anka: Anka, fault: dict[str, Any], kind: type[Lost]) -> None:
-    """An answer that is late, breaks off, never comes, or a door that is shut are told apart."""
+def test_transport_errors_are_told_apart(anka: Anka, fault: dict[str, Any], kind: type[Lost]) -> None:
+    """A late response, an incomplete one, a missing one and a refused connection are different errors."""
     anka.faults.add(match={"path": "/api/v1/status"}, do=fault, times=1)
     probe = Probe(anka)
     if kind is Refused:
         with pytest.raises(Lost):
-            probe.send("status")  # the one that is there breaks off, those that come are refused
+            probe.send("status")  # the present connection is closed, later ones are refused
     with pytest.raises(kind):
         probe.send("status")
 
@@ -90,20 +92,20 @@ STRUCT = decoding.struct(
     ],
 )
 def test_go_refuses(wrong: Any) -> None:
-    """What is of another type is an error, as in encoding/json."""
+    """A value of another type is an error, as in encoding/json."""
     with pytest.raises(Undecodable):
         STRUCT(wrong)
 
 
-def test_go_makes_nothing_of_null() -> None:
-    """Null and absent leave zero values, unknown keys are passed over, and keys compare without case."""
+def test_go_decodes_null_as_the_zero_value() -> None:
+    """Null and absent leave zero values, unknown keys are ignored, and keys are compared without case."""
     found = STRUCT({"TEXT": "a", "count": None, "at": None, "rest": None, "unknown": {}})
 
     assert ("a", 0, None, None, None) == (found.text, found.count, found.at, found.rest, found.several)
 
 
 @pytest.mark.parametrize(
-    ("there", "getter"),
+    ("value", "getter"),
     [
         ({"a": None}, "text"),
         ({}, "text"),
@@ -114,14 +116,14 @@ def test_go_makes_nothing_of_null() -> None:
         ({"a": {}}, "array"),
     ],
 )
-def test_java_throws(there: dict[str, Any], getter: str) -> None:
-    """A getter throws at what is null, absent, or of another type, as org.json does."""
+def test_java_throws(value: dict[str, Any], getter: str) -> None:
+    """A getter throws if a value is null, absent or of another type, as in org.json."""
     with pytest.raises(Undecodable):
-        getattr(JavaObject(there), getter)("a")
+        getattr(JavaObject(value), getter)("a")
 
 
-def test_java_has_what_is_null() -> None:
-    """``has`` is true for null, and ``opt`` takes it for absent: between these two plugins fall."""
-    there = JavaObject({"a": None})
+def test_java_has_a_key_with_null() -> None:
+    """``has`` is true for null, and ``opt`` takes it for absent: the two plugins fail between these."""
+    value = JavaObject({"a": None})
 
-    assert (True, "else") == (there.has("a"), there.opt("a", "else"))
+    assert (True, "else") == (value.has("a"), value.opt("a", "else"))

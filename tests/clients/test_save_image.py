@@ -1,4 +1,4 @@
-"""Jenkins saves its VM as a new tag: the one client that does (controller-facts D1)."""
+"""Jenkins saves its VM as a new tag: the only client that does (controller-facts D1)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ TEMPLATE = "14.5-arm64"
 
 
 def jenkins(anka: Anka) -> Jenkins:
+    """Return the plugin with the template."""
     return Jenkins(anka, vmid=anka.templates[TEMPLATE].id)
 
 
 @pytest.mark.parametrize("release", by_release())
 def test_saving_is_supported(anka: Anka, release: str) -> None:
-    """The page for the settings finds the tags, and that images can be saved."""
+    """The page with the settings finds the tags, and that images can be saved."""
     client = jenkins(anka)
 
     assert ["vanilla", "xcode-15"] == client.configure()
@@ -40,8 +41,8 @@ def test_an_image_is_saved(anka: Anka, release: str) -> None:
 
 
 @pytest.mark.anka(clock="manual")
-def test_a_save_says_what_it_says(anka: Anka) -> None:
-    """The fields and the values that are on record, with what is to be replaced only if it is to be."""
+def test_a_save_has_the_fields_of_the_record(anka: Anka) -> None:
+    """The fields and values are those on record; a tag to replace is only sent if there is one."""
     client = jenkins(anka)
     machine = client.start()
     client.save_image(machine, "saved")
@@ -65,7 +66,7 @@ def test_a_save_says_what_it_says(anka: Anka) -> None:
 
 @pytest.mark.parametrize("release", by_release())
 def test_the_latest_tag_can_be_replaced(anka: Anka, release: str) -> None:
-    """Asked to delete the latest, it names the last tag, which the push takes away."""
+    """Asked to delete the latest tag, the plugin sends it, and the push replaces it."""
     client = jenkins(anka)
     machine = client.start()
 
@@ -78,7 +79,7 @@ def test_the_latest_tag_can_be_replaced(anka: Anka, release: str) -> None:
 
 @pytest.mark.parametrize("release", by_release())
 def test_a_push_fails(anka: Anka, release: str) -> None:
-    """The request is in error, nothing is new in the registry, and the instance is there still, to be ended."""
+    """The request is in error, the registry has no new tag, and the instance still exists and can be terminated."""
     anka.faults.add(match={"event": "save_image"}, do={"fail": "push failed", "at": "80%"})
     client = jenkins(anka)
     machine = client.start()
@@ -91,21 +92,21 @@ def test_a_push_fails(anka: Anka, release: str) -> None:
 
 @pytest.mark.parametrize("release", by_release())
 def test_a_push_that_never_ends_is_given_up(anka: Anka, release: str) -> None:
-    """It asks every 20 s; after two hours it asks no more, and thinks it pending."""
+    """The plugin polls every 20 s; after two hours it stops, with the status pending."""
     anka.faults.add(match={"event": "save_image"}, do={"stall": True})
     client = jenkins(anka)
     machine = client.start()
 
     assert "pending" == client.save_image(machine, "saved")
-    (made,) = anka.requests.where(method="POST", path="/api/v1/image")
-    asked = anka.requests.where(method="GET", path="/api/v1/image")
-    assert [20.0 * number for number in range(1, 361)] == [(each.at - made.at).total_seconds() for each in asked]
+    (save,) = anka.requests.where(method="POST", path="/api/v1/image")
+    polls = anka.requests.where(method="GET", path="/api/v1/image")
+    assert [20.0 * number for number in range(1, 361)] == [(poll.at - save.at).total_seconds() for poll in polls]
     assert "Pushing" == anka.instances[machine.id].state
 
 
 @pytest.mark.parametrize("release", by_release())
-def test_errors_while_it_asks_count_as_pending(anka: Anka, release: str) -> None:
-    """A gateway that fails three times in between changes nothing."""
+def test_errors_while_it_polls_count_as_pending(anka: Anka, release: str) -> None:
+    """Three failures of a gateway change nothing."""
     anka.faults.add(match={"method": "GET", "path": "/api/v1/image"}, do={"status": 502}, times=3)
     client = jenkins(anka)
 

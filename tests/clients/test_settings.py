@@ -1,4 +1,4 @@
-"""What else clients ask for when they are set up, and the HTTP statuses that they read."""
+"""Requests of clients when they are set up, and the HTTP statuses that they read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockanka import Anka
-from tests.clients.clients import STARTERS, Outcome, at, by_release, outcome_of
+from tests.clients.clients import STARTERS, Outcome, by_client, by_release, outcome_of
 from tests.clients.drone import Drone
 from tests.clients.gitlab_executor import GitlabExecutor
 from tests.clients.gitlab_runner import GitlabRunner
@@ -21,7 +21,7 @@ LATEST, COLD = "14.5-arm64", "13.6-arm64"
 
 @pytest.mark.parametrize("release", by_release())
 def test_the_gitlab_executor_finds_a_template_by_its_name(anka: Anka, release: str) -> None:
-    """By the short list of templates, where there is one, and by the long one elsewhere; the name must be exact."""
+    """It reads the short list of templates, where there is one, else the long list; the name must be exact."""
     client = GitlabExecutor(anka)
 
     assert anka.templates[COLD].id == client.template_id(COLD)
@@ -32,8 +32,8 @@ def test_the_gitlab_executor_finds_a_template_by_its_name(anka: Anka, release: s
 @pytest.mark.parametrize("release", by_release())
 @pytest.mark.parametrize("key", ["name", "id"])
 def test_the_gitlab_runner_finds_a_group_by_name_or_id(anka: Anka, release: str, key: str) -> None:
-    """Its start goes to that group's node."""
-    (id,) = [each["id"] for each in anka.dump()["groups"] if each["name"] == "spare"]
+    """Its start goes to a node of that group."""
+    (id,) = [group["id"] for group in anka.dump()["groups"] if group["name"] == "spare"]
     client = GitlabRunner(anka, vmid=anka.templates[LATEST].id, group="spare" if key == "name" else id)
 
     assert "mini-01" == client.start().text
@@ -44,7 +44,7 @@ def test_the_gitlab_runner_finds_a_group_by_name_or_id(anka: Anka, release: str,
 @pytest.mark.parametrize("license", ["basic", "enterprise plus"])
 @pytest.mark.parametrize("release", by_release())
 def test_teamcity_asks_for_groups_unless_the_licence_is_basic(anka: Anka, release: str, license: str) -> None:
-    """It reads the licence out of the status first."""
+    """It reads the licence from the status first."""
     anka.load({"controller": {"license": license}, **({} if license == "basic" else {"groups": [{"name": "ios"}]})})
     found = TeamCity(anka).configure()
 
@@ -54,9 +54,9 @@ def test_teamcity_asks_for_groups_unless_the_licence_is_basic(anka: Anka, releas
 
 @pytest.mark.parametrize("release", by_release())
 def test_jenkins_asks_for_resources(anka: Anka, release: str) -> None:
-    """Group, priority, cores and memory are taken."""
-    (group,) = [each["id"] for each in anka.dump()["groups"] if each["name"] == "ios"]
-    more = {"group_id": group, "priority": 10, "vcpu": 2, "vram": 4096, "tag": "vanilla"}
+    """Group, priority, cores and memory are accepted."""
+    (group_id,) = [group["id"] for group in anka.dump()["groups"] if group["name"] == "ios"]
+    more = {"group_id": group_id, "priority": 10, "vcpu": 2, "vram": 4096, "tag": "vanilla"}
     machine = Jenkins(anka, vmid=anka.templates[LATEST].id, **more).start()
     found = anka.instances[machine.id]
 
@@ -67,7 +67,7 @@ def test_jenkins_asks_for_resources(anka: Anka, release: str) -> None:
 
 @pytest.mark.parametrize("release", by_release())
 def test_jenkins_counts_the_slots_of_active_nodes(anka: Anka, release: str) -> None:
-    """A node that is lost does not count, and one that counts resources counts half."""
+    """A lost node does not count."""
     client = Jenkins(anka)
     assert 4 == client.capacity()
     anka.node("mini-01", "offline", at_once=True)
@@ -76,14 +76,14 @@ def test_jenkins_counts_the_slots_of_active_nodes(anka: Anka, release: str) -> N
 
 
 @pytest.mark.parametrize("release", by_release())
-def test_drone_is_content_with_the_status(anka: Anka, release: str) -> None:
-    """Its health check finds a licence, a registry, and Running."""
+def test_the_health_check_of_drone_passes(anka: Anka, release: str) -> None:
+    """It finds a licence, a registry, and Running."""
     assert Drone(anka).ping()
 
 
 @pytest.mark.parametrize("release", by_release())
 def test_mcp_finds_every_tag(anka: Anka, release: str) -> None:
-    """It asks for each template by its id."""
+    """It reads each template by its id."""
     assert {LATEST: ["vanilla", "xcode-15"], COLD: ["vanilla"]} == Mcp(anka).templates()
 
 
@@ -95,7 +95,7 @@ def test_mcp_finds_every_tag(anka: Anka, release: str) -> None:
 def test_a_plugin_waits_five_seconds_for_the_status(
     anka: Anka, plugin: type[Jenkins | TeamCity], delay: str, text: str | None
 ) -> None:
-    """For everything else it waits thirty."""
+    """For all other responses it waits thirty seconds."""
     anka.faults.add(match={"path": "/api/v1/status"}, do={"delay": delay})
     anka.faults.add(match={"path": "/api/v1/group"}, do={"delay": "30s"})
     seen = outcome_of(anka, lambda: str(plugin(anka, vmid=anka.templates[LATEST].id).configure()))
@@ -162,13 +162,13 @@ READ: dict[str, dict[str, tuple[str, str]]] = {
     },
     "cirrus": {"201": ("fails", "null"), "502": ("fails", "null"), "401": ("fails", "null")},
 }
-"""What a client makes of a start that is answered with that status."""
+"""The outcome of a start that is answered with that status, by client."""
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("name", [pytest.param(each, marks=at("1.50.1"), id=each) for each in STARTERS])
+@pytest.mark.parametrize("name", by_client())
 def test_the_client_reads_the_status_or_not(anka: Anka, name: str, answer: str) -> None:
-    """Anything but 200 is too much for some, others look at the body alone."""
+    """Some clients fail at any status but 200, others read only the body."""
     (nightly,) = anka.instances
     status, body = ANSWERS[answer]
     do: dict[str, Any] = {"status": status, "body": body.replace("ID", nightly), "content_type": "application/json"}
@@ -180,7 +180,7 @@ def test_the_client_reads_the_status_or_not(anka: Anka, name: str, answer: str) 
 
 @pytest.mark.anka(clock="manual")
 def test_jenkins_knows_403(anka: Anka) -> None:
-    """It is the one status that it has other words for, next to 401."""
+    """It has a message of its own for 401 and for 403, and for no other status."""
     body = json.dumps({"status": "FAIL", "message": "Not authorized to perform this request"})
     anka.faults.add(match={"path": "/api/v1/vm"}, do={"status": 403, "body": body})
     client = Jenkins(anka, vmid=anka.templates[LATEST].id)

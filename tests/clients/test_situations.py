@@ -1,4 +1,7 @@
-"""Every client at home: what each is on record to do when things go well, and when they do not (controller-facts D)."""
+"""The known behaviour of each client on the releases that it supports, in good and bad situations.
+
+Source: controller-facts D.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,24 @@ import pytest
 import yaml
 
 from mockanka import Anka, resources
-from tests.clients.clients import CANNOT, RELEASES, STARTERS, Outcome, at, outcome_of
+from tests.clients.clients import RELEASES, STARTERS, UNSUPPORTED, Outcome, at, by_release, outcome_of
 
 CACHED, COLD = "14.5-arm64", "13.6-arm64"
 
 
-def office(**more: Any) -> dict[str, Any]:
-    """The scenario ``default`` with something more."""
-    whole = yaml.safe_load(resources.find("scenarios/default.yaml").read_text("utf-8"))
-    return {**whole, **{key: [*whole.get(key, []), *each] for key, each in more.items()}}
+def extended_default(**more: Any) -> dict[str, Any]:
+    """Return the scenario ``default`` with more items in some lists."""
+    whole = yaml.safe_load(resources.find_resource("scenarios/default.yaml").read_text("utf-8"))
+    return {**whole, **{key: [*whole.get(key, []), *items] for key, items in more.items()}}
 
 
 class Situation(NamedTuple):
+    """A scenario, and the template that the client starts in it."""
+
     scenario: Any = "default"
     template: str = CACHED
     scripts: bool = False
-    """Only for clients that send a startup script."""
+    """True if only clients that send a startup script are tested in it."""
 
 
 TAKEN = [
@@ -37,10 +42,12 @@ FAILS = {"match": {"event": "start"}, "do": {"fail": "failed to start VM"}}
 SITUATIONS: dict[str, Situation] = {
     "cached": Situation(),
     "pull": Situation(template=COLD),
-    "start fails": Situation(office(faults=[FAILS])),
-    "script fails": Situation(office(scripts=[{"return_code": 3, "stderr": "boom", "takes": "4s"}]), scripts=True),
-    "script takes too long": Situation(office(scripts=[{"takes": "20m"}]), scripts=True),
-    "full until a slot is free": Situation(office(instances=TAKEN, faults=[STOPS])),
+    "start fails": Situation(extended_default(faults=[FAILS])),
+    "script fails": Situation(
+        extended_default(scripts=[{"return_code": 3, "stderr": "boom", "takes": "4s"}]), scripts=True
+    ),
+    "script takes too long": Situation(extended_default(scripts=[{"takes": "20m"}]), scripts=True),
+    "full until a slot is free": Situation(extended_default(instances=TAKEN, faults=[STOPS])),
 }
 
 WITH_SCRIPTS = {"jenkins", "gitlab-executor", "actions-2022", "actions-2026", "drone", "mcp"}
@@ -56,15 +63,17 @@ FOUND = {
     "pull": Outcome("works", SSH),
     "full until a slot is free": Outcome("works", FREED),
 }
-UNHEARD = {"script fails": Outcome("works", SSH), "script takes too long": Outcome("works", SSH)}
-"""Nobody hears of a script that is not monitored (controller-facts C4)."""
+UNMONITORED = {"script fails": Outcome("works", SSH), "script takes too long": Outcome("works", SSH)}
+"""The result of a script that is not monitored is not reported (controller-facts C4)."""
 
 
-def all_of(outcome: Outcome) -> dict[str, Outcome]:
+def in_all_situations(outcome: Outcome) -> dict[str, Outcome]:
+    """Return the same outcome for all situations."""
     return dict.fromkeys(SITUATIONS, outcome)
 
 
-def actions_of(dead: str = "Error") -> dict[str, Outcome]:
+def actions_outcomes(dead: str = "Error") -> dict[str, Outcome]:
+    """Return the outcomes of the GitHub actions by situation."""
     return {
         **dict.fromkeys(("cached", "pull", "full until a slot is free"), Outcome("works", "started")),
         "start fails": Outcome("fails", f"{dead}: failed to start VM"),
@@ -74,7 +83,7 @@ def actions_of(dead: str = "Error") -> dict[str, Outcome]:
 
 
 EXPECTED: dict[str, dict[str, Outcome]] = {
-    "jenkins": {**FOUND, **UNHEARD, "start fails": Outcome("fails", "Error: failed to start VM", 1, 1)},
+    "jenkins": {**FOUND, **UNMONITORED, "start fails": Outcome("fails", "Error: failed to start VM", 1, 1)},
     "teamcity": {**FOUND, "start fails": Outcome("fails", "Error: failed to start VM", 1, 1)},
     "gitlab-executor": {
         **FOUND,
@@ -83,8 +92,8 @@ EXPECTED: dict[str, dict[str, Outcome]] = {
         "script takes too long": Outcome("fails", "unexpected state Error: startup script exit code -1"),
     },
     "gitlab-runner": {**FOUND, "start fails": Outcome("fails", "Instance State changed to Error", 1, 1)},
-    "actions-2022": actions_of(),
-    "actions-2026": actions_of(),
+    "actions-2022": actions_outcomes(),
+    "actions-2026": actions_outcomes(),
     "drone": {
         **FOUND,
         "start fails": Outcome("fails", "Error: failed to start VM", 3, 3),
@@ -93,7 +102,7 @@ EXPECTED: dict[str, dict[str, Outcome]] = {
     },
     "mcp": {
         **FOUND,
-        **UNHEARD,
+        **UNMONITORED,
         "start fails": Outcome("fails", "Error: failed to start VM"),
         "full until a slot is free": Outcome("fails", "not ready within 180 s, last seen Scheduling"),
     },
@@ -102,27 +111,28 @@ EXPECTED: dict[str, dict[str, Outcome]] = {
         # It looks at vminfo, and an instance that fails before its VM is up has none here (controller-facts A2.6).
         "start fails": Outcome("waits", "no end after 1800 s"),
     },
-    "mgmtcl": all_of(NO_MACHINE),
-    "cirrus": all_of(NO_MACHINE),
+    "mgmtcl": in_all_situations(NO_MACHINE),
+    "cirrus": in_all_situations(NO_MACHINE),
 }
-"""By client and situation, on every release, but for what comes next."""
+"""The outcomes by client and situation, on every release but those of RELEASE_OUTCOMES."""
 
 NOT_FOUND = Outcome("crashes", "NullPointerException: the instance is not in the list")
 NONE_OF_USE = Outcome("fails", "no instance of this job is of use")
 # Before 1.24 nothing monitors scripts.
-OTHERWISE: dict[tuple[str, str], dict[str, Outcome]] = {
-    ("teamcity", "1.8.0"): all_of(NOT_FOUND),
+RELEASE_OUTCOMES: dict[tuple[str, str], dict[str, Outcome]] = {
+    ("teamcity", "1.8.0"): in_all_situations(NOT_FOUND),
     ("gitlab-executor", "1.8.0"): {
-        **all_of(NONE_OF_USE),
+        **in_all_situations(NONE_OF_USE),
         "start fails": EXPECTED["gitlab-executor"]["start fails"],
     },
-    ("actions-2022", "1.8.0"): dict.fromkeys(UNHEARD, Outcome("works", "started")),
-    ("actions-2026", "1.8.0"): dict.fromkeys(UNHEARD, Outcome("works", "started")),
-    ("drone", "1.8.0"): UNHEARD,
+    ("actions-2022", "1.8.0"): dict.fromkeys(UNMONITORED, Outcome("works", "started")),
+    ("actions-2026", "1.8.0"): dict.fromkeys(UNMONITORED, Outcome("works", "started")),
+    ("drone", "1.8.0"): UNMONITORED,
 }
 
 
 def cases() -> Iterator[Any]:
+    """Yield the parameters of each client, release and situation."""
     for name in STARTERS:
         for release in RELEASES:
             for situation, here in SITUATIONS.items():
@@ -133,45 +143,45 @@ def cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("name", "release", "situation"), [*cases()])
 def test_the_client_does_what_it_is_on_record_to_do(anka: Anka, name: str, release: str, situation: str) -> None:
-    """Each client gets its VM, says what it says, waits or ends what it started, as its code is known to do."""
+    """Each client gets its VM, reports, waits or terminates its instance, as its code is known to do."""
     client = STARTERS[name](anka, vmid=anka.templates[SITUATIONS[situation].template].id, **SETTINGS.get(name, {}))
-    expected = {**EXPECTED[name], **OTHERWISE.get((name, release), {})}[situation]
+    expected = {**EXPECTED[name], **RELEASE_OUTCOMES.get((name, release), {})}[situation]
 
     assert expected == outcome_of(anka, client.start)
 
 
 @pytest.mark.parametrize("release", RELEASES)
 @pytest.mark.parametrize("name", STARTERS)
-def test_who_is_not_at_home_somewhere_has_a_reason(name: str, release: str) -> None:
-    """A client that cannot even have a VM from a warm cache stands in the list of those that cannot, and only such."""
-    expected = {**EXPECTED[name], **OTHERWISE.get((name, release), {})}
+def test_unsupported_releases_are_those_where_a_cached_start_fails(name: str, release: str) -> None:
+    """A client stands in the list of unsupported releases exactly if it gets no VM from a cached template."""
+    expected = {**EXPECTED[name], **RELEASE_OUTCOMES.get((name, release), {})}
 
-    assert ((name, release) in CANNOT) == (expected["cached"].what != "works")
+    assert ((name, release) in UNSUPPORTED) == (expected["cached"].what != "works")
 
 
-LOST = office(faults=[{"match": {"event": "started"}, "do": {"node": "offline", "after": "5m"}, "skip": 1}])
+LOST = extended_default(faults=[{"match": {"event": "started"}, "do": {"node": "offline", "after": "5m"}, "skip": 1}])
 
 SEEN: dict[str, str] = {
     "jenkins": "ended: Error",
     "teamcity": "Error",
     "gitlab-executor": "no instance of this job is of use",
 }
-"""What a client notices while its VM works; most do not look."""
+"""The observations of clients while their VM works; most clients do not look."""
 LEAVES = {"gitlab-executor": Outcome("fails", "no instance of this job is of use", 1, 0)}
-"""Whose cleanup wants a VM that is of use, and so leaves one in Error behind."""
+"""The outcome of a cleanup that ignores an instance in Error, and so leaves it behind."""
 
 
-AT_HOME = [
+SUPPORTED = [
     pytest.param(name, marks=at(release, LOST), id=f"{name}-{release}")
     for name in STARTERS
     for release in RELEASES
-    if (name, release) not in CANNOT
+    if (name, release) not in UNSUPPORTED
 ]
 
 
-@pytest.mark.parametrize("name", AT_HOME)
+@pytest.mark.parametrize("name", SUPPORTED)
 def test_a_node_is_lost_while_the_vm_works(anka: Anka, name: str) -> None:
-    """Two minutes after its node went away the instance is in Error: who looks sees it, and who ends it can."""
+    """Two minutes after its node is lost the instance is in Error: a client that looks sees it, and terminates it."""
     client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
     machine = client.start()
     anka.wait(machine.id, "Error")
@@ -186,16 +196,16 @@ AFTER_SCRIPT = {
     "actions-2026": {"1.24.0": "running", "1.50.1": "running"},
     "drone": {"1.24.0": "deleted", "1.50.1": "deleted"},
 }
-"""What becomes of the VM whose script has failed: each client has another wish (controller-facts C3)."""
+"""The status of a VM whose script has failed, as its client asks (controller-facts C3)."""
 
 
-@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, BROKEN), id=each) for each in RELEASES[1:]])
+@pytest.mark.parametrize("release", by_release(BROKEN, RELEASES[1:]))
 @pytest.mark.parametrize("name", AFTER_SCRIPT)
-def test_the_vm_of_a_failed_script_is_as_the_client_wished(anka: Anka, name: str, release: str) -> None:
-    """Stopped where nothing is said, kept, or deleted; the script's result is there in any case."""
+def test_the_vm_of_a_failed_script_is_handled_as_the_client_asks(anka: Anka, name: str, release: str) -> None:
+    """It is stopped by default, kept, or deleted; the script's result is there in each case."""
     outcome_of(anka, STARTERS[name](anka, vmid=anka.templates[CACHED].id).start)
-    shown = [each.answer["body"] for each in anka.requests.where(method="GET", path="/api/v1/vm")]
-    failed = next(each for each in shown if each["instance_state"] == "Error")
+    shown = [request.answer["body"] for request in anka.requests.where(method="GET", path="/api/v1/vm")]
+    failed = next(instance for instance in shown if instance["instance_state"] == "Error")
 
     assert AFTER_SCRIPT[name][release] == failed["vminfo"]["status"]
     assert {"return_code": 3, "did_timeout": False, "stdout": "", "stderr": "boom"} == failed["startup_script"]

@@ -1,4 +1,4 @@
-"""When clients ask, how often, and how long they bear it, by the mock's clock (controller-facts D0 to D8)."""
+"""Intervals, limits and retries of clients, measured with the controller's clock (controller-facts D0 to D8)."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ CACHED, COLD = "14.5-arm64", "13.6-arm64"
 
 
 def gaps(found: Requests) -> list[float]:
-    """Seconds from one request to the next."""
+    """Return the seconds from each request to the next."""
     return [(after.at - before.at).total_seconds() for before, after in pairwise(found)]
 
 
-def names(*known: str) -> list[Any]:
+def params(*known: str) -> list[Any]:
+    """Return the parameters of a test for some clients on the default release."""
     return [pytest.param(name, marks=at("1.50.1"), id=name) for name in known]
 
 
 POLLS: dict[str, list[float]] = {
-    # Every five and every four seconds, but the list is kept for seven.
+    # They poll every five and every four seconds, but the list is cached for seven.
     "jenkins": [0, 10, 10, 10],
     "teamcity": [0, 8, 8, 8],
     "gitlab-executor": [10, 10, 10, 10],
@@ -39,12 +40,12 @@ POLLS: dict[str, list[float]] = {
     "mcp": [0, 3, 3, 3],
     "flower": [0, 5, 5, 5],
 }
-"""Seconds from a start to the first look, and from each look to the next; who is not here looks once."""
+"""Seconds from a start to the first poll, and between polls; clients that are not listed poll once."""
 
 
-@pytest.mark.parametrize("name", names(*POLLS))
-def test_a_client_looks_so_often(anka: Anka, name: str) -> None:
-    """While its template is pulled a client looks in the intervals of the record."""
+@pytest.mark.parametrize("name", params(*POLLS))
+def test_a_client_polls_in_the_intervals_of_the_record(anka: Anka, name: str) -> None:
+    """While its template is pulled a client polls as often as its code is known to."""
     STARTERS[name](anka, vmid=anka.templates[COLD].id).start()
     asked = Requests([*anka.requests.where(method="POST", path=VM), *anka.requests.where(method="GET", path=VM)])
 
@@ -53,7 +54,7 @@ def test_a_client_looks_so_often(anka: Anka, name: str) -> None:
 
 @at("1.50.1")
 def test_teamcity_asks_for_the_status_every_five_seconds(anka: Anka) -> None:
-    """Beside the start that it waits for, from its beginning on, and whether or not an answer comes in time."""
+    """It polls the status from its beginning, while it waits for a start, also when a response is late."""
     anka.faults.add(match={"path": "/api/v1/status"}, do={"delay": "5100ms"}, times=1)
     client = TeamCity(anka, vmid=anka.templates[COLD].id)
     machine = client.start()
@@ -67,8 +68,8 @@ def test_teamcity_asks_for_the_status_every_five_seconds(anka: Anka) -> None:
 
 
 @at("1.50.1")
-def test_jenkins_looks_again_at_once_for_one_that_is_missing(anka: Anka) -> None:
-    """It does not trust its cache then, and gives up at the tenth miss in a row."""
+def test_jenkins_polls_a_missing_instance_without_its_cache(anka: Anka) -> None:
+    """It reads the list anew, and gives up at the tenth miss in a row."""
     anka.faults.add(match={"event": "schedule"}, do={"vanish": True})
     seen = outcome_of(anka, Jenkins(anka, vmid=anka.templates[CACHED].id).start)
     asked = anka.requests.where(method="GET", path=VM)
@@ -79,34 +80,34 @@ def test_jenkins_looks_again_at_once_for_one_that_is_missing(anka: Anka) -> None
 
 @at("1.50.1")
 def test_jenkins_ends_three_seconds_after_its_job(anka: Anka) -> None:
-    """Then it looks, and sends DELETE."""
+    """Three seconds after the job it reads the list, and sends DELETE."""
     client = Jenkins(anka, vmid=anka.templates[CACHED].id)
     machine = client.start()
-    over = client.now
+    ended_at = client.now
     client.end(machine)
 
-    assert 3.0 == (anka.requests.where(method="DELETE")[0].at - over).total_seconds()
+    assert 3.0 == (anka.requests.where(method="DELETE")[0].at - ended_at).total_seconds()
 
 
 class Limit(NamedTuple):
-    """Until when a client bears what."""
+    """A limit of a client: the fault that makes it wait, its message, and the seconds until it gives up."""
 
     name: str
     match: str
     do: dict[str, Any]
     text: str
     seconds: float
-    """From the start to its last request."""
+    """Seconds from the start to the last request."""
     template: str = CACHED
     leap: float = 0.0
-    """Seconds that pass unseen, which spares requests."""
+    """Seconds by which the clock is advanced once more, which saves requests."""
     sleeps: int = 0
-    """How often the client sleeps before."""
+    """Number of sleeps of the client before that."""
 
 
 STALL = {"stall": True}
 NO_IP = {"without": ["ip"]}
-# All look after their limit, not at it. Started is the VM after 21 s.
+# All poll after their limit, not at it. The VM is Started after 21 s.
 LIMITS = {
     "jenkins, scheduling": Limit("jenkins", "schedule", STALL, "Scheduling for more than 1800 s", 1805, leap=1500),
     "jenkins, no port": Limit(
@@ -123,28 +124,28 @@ LIMITS = {
 }
 
 
-def leaping(client: Client, seconds: float, sleeps: int) -> None:
-    """Once, after so many sleeps, more time passes than the client knows."""
-    asleep, left = client.sleep, sleeps
+def advance_during_sleep(client: Client, seconds: float, sleeps: int) -> None:
+    """Advance the clock once more than the client knows, after so many of its sleeps."""
+    original_sleep, sleeps_left = client.sleep, sleeps
 
     def sleep(time: float) -> None:
-        nonlocal left
-        if left == 0:
-            client.sleep = asleep  # type: ignore[method-assign]
+        nonlocal sleeps_left
+        if sleeps_left == 0:
+            client.sleep = original_sleep  # type: ignore[method-assign]
             client.anka.clock.advance(f"{seconds:.0f}s")
-        left -= 1
-        asleep(time)
+        sleeps_left -= 1
+        original_sleep(time)
 
     client.sleep = sleep  # type: ignore[method-assign]
 
 
-@pytest.mark.parametrize("limit", [pytest.param(each, marks=at("1.50.1"), id=id) for id, each in LIMITS.items()])
+@pytest.mark.parametrize("limit", [pytest.param(limit, marks=at("1.50.1"), id=id) for id, limit in LIMITS.items()])
 def test_a_client_gives_up_at_its_limit(anka: Anka, limit: Limit) -> None:
-    """It says how long it has waited, and that is how long it was."""
+    """It reports the limit, and has waited that long."""
     anka.faults.add(match={"event": limit.match}, do=limit.do)
     client = STARTERS[limit.name](anka, vmid=anka.templates[limit.template].id)
     if limit.leap:
-        leaping(client, limit.leap, limit.sleeps)
+        advance_during_sleep(client, limit.leap, limit.sleeps)
     seen = outcome_of(anka, client.start)
     (start,) = anka.requests.where(method="POST", path=VM)
 
@@ -159,12 +160,12 @@ RETRIES: dict[str, list[float]] = {
     "gitlab-runner": [10, 20, 30, 40, 50, 60],
     "drone": [5, 10],
 }
-"""Seconds from a start that got no answer to the next; who is not here does not try again."""
+"""Seconds from a start without a response to the next; clients that are not listed do not retry."""
 
 
-@pytest.mark.parametrize("name", names(*STARTERS))
-def test_a_client_tries_again_so_often(anka: Anka, name: str) -> None:
-    """When no answer comes to a start it is sent again, as often and with the pauses of the record, or not."""
+@pytest.mark.parametrize("name", params(*STARTERS))
+def test_a_client_retries_as_the_record_says(anka: Anka, name: str) -> None:
+    """A start without a response is sent again as often, and with the pauses, as on record, or not at all."""
     anka.faults.add(match={"method": "POST", "path": VM}, do=CLOSED)
     seen = outcome_of(anka, STARTERS[name](anka, vmid=anka.templates[CACHED].id).start)
 
@@ -173,8 +174,8 @@ def test_a_client_tries_again_so_often(anka: Anka, name: str) -> None:
 
 
 @at("1.50.1")
-def test_the_gitlab_executor_tries_again_when_it_has_waited(anka: Anka) -> None:
-    """Only then: it takes an answer after ten seconds, and asks twice more for one that is later."""
+def test_the_gitlab_executor_retries_only_after_a_timeout(anka: Anka) -> None:
+    """It takes a response within ten seconds, and sends the start twice more after a later one."""
     anka.faults.add(match={"method": "POST", "path": VM}, do={"delay": "11s"})
     outcome_of(anka, STARTERS["gitlab-executor"](anka, vmid=anka.templates[CACHED].id).start)
 

@@ -1,4 +1,4 @@
-"""What clients trip over, each shown by a scenario that ships."""
+"""Mistakes of clients, each shown by a scenario that ships."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from mockanka import Anka
-from tests.clients.clients import RELEASES, STARTERS, Outcome, at, outcome_of
+from tests.clients.clients import STARTERS, Outcome, at, by_release, outcome_of
 from tests.clients.engine import Client
 from tests.clients.exporter import Exporter
 from tests.clients.gitlab_executor import GitlabExecutor
@@ -101,7 +101,7 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
         ("mcp", "1.50.1"): Outcome("fails", "Stopped: "),
     },
 }
-"""By scenario, client and release: how it fares there."""
+"""The outcomes by scenario, client and release."""
 
 CASES = [
     pytest.param(scenario, name, expected, marks=at(release, scenario), id=f"{scenario}-{name}-{release}")
@@ -118,21 +118,21 @@ def test_the_client_trips(anka: Anka, scenario: str, name: str, expected: Outcom
     assert expected == outcome_of(anka, client.start)
 
 
-@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "missing-tag"), id=each) for each in RELEASES])
+@pytest.mark.parametrize("release", by_release("missing-tag"))
 @pytest.mark.parametrize("plugin", [Jenkins, TeamCity])
-def test_the_fallback_to_the_latest_tag_is_silenced_by_400(
+def test_the_fallback_to_the_latest_tag_needs_status_200(
     anka: Anka, plugin: type[Jenkins | TeamCity], release: str
 ) -> None:
-    """The plugins start the latest tag instead of a missing one where failures come with 200, and never again since."""
+    """The plugins start the latest tag instead of a missing one only on releases whose failures have status 200."""
     outcome_of(anka, plugin(anka, vmid=anka.templates["14.5-arm64"].id, tag="nightly").start)
-    tags = [each.body.get("tag") for each in anka.requests.where(method="POST", path="/api/v1/vm")]
+    tags = [request.body.get("tag") for request in anka.requests.where(method="POST", path="/api/v1/vm")]
 
     assert (["nightly", None] if release == "1.8.0" else ["nightly"]) == tags
 
 
-@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "null-in-list"), id=each) for each in RELEASES])
-def test_one_null_too_many_kills_the_whole_list(anka: Anka, release: str) -> None:
-    """Java's getters throw at a null, whosever item it is in; Go makes nothing of it."""
+@pytest.mark.parametrize("release", by_release("null-in-list"))
+def test_a_null_makes_the_whole_list_unreadable_in_java(anka: Anka, release: str) -> None:
+    """Java's getters throw at a null in any item; Go ignores it."""
     template = anka.templates["14.5-arm64"].id
     seen = {
         "jenkins": outcome_of(anka, lambda: str(Jenkins(anka, vmid=template).list_all())),
@@ -149,41 +149,41 @@ def test_one_null_too_many_kills_the_whole_list(anka: Anka, release: str) -> Non
     } == {name: (outcome.what, outcome.text) for name, outcome in seen.items()}
 
 
-@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "stops-early"), id=each) for each in RELEASES])
+@pytest.mark.parametrize("release", by_release("stops-early"))
 def test_jenkins_spins_in_states_that_it_does_not_know(anka: Anka, release: str) -> None:
-    """While it waits for an address it does not sleep over one that is Stopped: only its cache holds it back."""
+    """While it waits for an address it does not sleep if the instance is Stopped: only its cache slows it down."""
     client = Jenkins(anka, vmid=anka.templates["14.5-arm64"].id, job_limit=1800)
     outcome_of(anka, client.start)
 
     assert 100 < client.log.count("spins in Stopped")
 
 
-@pytest.mark.parametrize("release", [pytest.param(each, marks=at(each, "lost-answer"), id=each) for each in RELEASES])
+@pytest.mark.parametrize("release", by_release("lost-answer"))
 def test_the_report_names_what_a_lost_answer_leads_to(anka: Anka, release: str) -> None:
-    """Who gives up leaves an instance behind, and who asks again has started two: the report says so."""
+    """A client that gives up leaks an instance, and a client that retries starts two: the report has both."""
     template = anka.templates["14.5-arm64"].id
     outcome_of(anka, GitlabExecutor(anka, vmid=template).start)
-    assert ["leaks"] == [each.kind for each in anka.report().of_kinds(["leaks", "retried-starts"])]
+    assert ["leaks"] == [finding.kind for finding in anka.report().of_kinds(["leaks", "retried-starts"])]
     anka.reset()
     jenkins = Jenkins(anka, vmid=template)
     jenkins.end(jenkins.start())
 
-    assert {"leaks", "retried-starts"} == {each.kind for each in anka.report().of_kinds(["leaks", "retried-starts"])}
+    assert {"leaks", "retried-starts"} == {
+        finding.kind for finding in anka.report().of_kinds(["leaks", "retried-starts"])
+    }
 
 
 @pytest.mark.anka(scenario="not-json", clock="manual")
 def test_ten_instances_are_there_when_jenkins_gives_up(anka: Anka) -> None:
-    """Each of its ten tries has started one, and it ends none of them."""
+    """Each of its ten attempts has started an instance, and it terminates none of them."""
     outcome_of(anka, Jenkins(anka, vmid=anka.templates["14.5-arm64"].id).start)
 
     assert 10 == len(anka.instances)
 
 
-@pytest.mark.parametrize(
-    "release", [pytest.param("1.8.0", marks=at("1.8.0")), pytest.param("1.50.1", marks=at("1.50.1"))]
-)
-def test_drone_starts_over_until_it_has_one(anka: Anka, release: str) -> None:
-    """A start that fails once is ended, and a second one is tried."""
+@pytest.mark.parametrize("release", by_release(releases=("1.8.0", "1.50.1")))
+def test_drone_starts_again_after_a_failure(anka: Anka, release: str) -> None:
+    """An instance that fails is terminated, and another one is started."""
     anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM"}, times=1)
     client = STARTERS["drone"](anka, vmid=anka.templates["14.5-arm64"].id)
 
@@ -192,7 +192,7 @@ def test_drone_starts_over_until_it_has_one(anka: Anka, release: str) -> None:
 
 @pytest.mark.anka(clock="manual", release="1.50.1")
 def test_the_gitlab_runner_spins_in_states_that_it_does_not_know(anka: Anka) -> None:
-    """It has no pause for one that is pushed before it was seen Started: it asks without end, and ends nothing."""
+    """It has no pause for an instance that is pushed before it was seen Started: it polls on, and ends nothing."""
     template = anka.templates["14.5-arm64"].id
     anka.faults.add(match={"event": "save_image"}, do={"stall": True})
     client = STARTERS["gitlab-runner"](anka, vmid=template, job_limit=60)
@@ -202,7 +202,7 @@ def test_the_gitlab_runner_spins_in_states_that_it_does_not_know(anka: Anka) -> 
         body = {"id": id, "target_vm_id": template, "tag": "new"}
         assert requests.post(f"{anka.url}/api/v1/image", json=body).ok
 
-    meddling(anka, client, save)
+    interfere(anka, client, save)
 
     assert Outcome("waits", "no end after 60 s", 1, 0) == outcome_of(anka, client.start)
     assert {"spins in Pushing"} == set(client.log)
@@ -211,8 +211,8 @@ def test_the_gitlab_runner_spins_in_states_that_it_does_not_know(anka: Anka) -> 
 
 @pytest.mark.parametrize("state", ["Stopped", "Terminating"])
 @pytest.mark.anka(clock="manual", release="1.50.1")
-def test_the_gitlab_runner_ends_what_leads_nowhere(anka: Anka, state: str) -> None:
-    """A state that it knows, and not to lead to Started, is a failure."""
+def test_the_gitlab_runner_ends_an_instance_that_cannot_start(anka: Anka, state: str) -> None:
+    """A known state that does not lead to Started is a failure."""
     client = STARTERS["gitlab-runner"](anka, vmid=anka.templates["14.5-arm64"].id)
 
     def spoil(id: str) -> None:
@@ -221,17 +221,17 @@ def test_the_gitlab_runner_ends_what_leads_nowhere(anka: Anka, state: str) -> No
             anka.shut_down(id)
             anka.wait(id, "Stopped")
         else:
-            end(anka, id)
+            delete_instance(anka, id)
 
-    meddling(anka, client, spoil)
+    interfere(anka, client, spoil)
 
     assert Outcome("fails", f"unexpected state {state}", 1, 1) == outcome_of(anka, client.start)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/vm", "/api/v1/node"])
 @pytest.mark.anka(clock="manual", release="1.50.1")
-def test_the_gitlab_runner_ends_what_it_cannot_read_of(anka: Anka, path: str) -> None:
-    """An answer that is no JSON is a failure like any other once there is an instance: it sends DELETE."""
+def test_the_gitlab_runner_ends_an_instance_after_an_unreadable_response(anka: Anka, path: str) -> None:
+    """A response that is not JSON is a failure like any other once there is an instance: it sends DELETE."""
     anka.faults.add(match={"method": "GET", "path": path}, do={"status": 502, "body": "Bad Gateway"}, times=1)
     client = STARTERS["gitlab-runner"](anka, vmid=anka.templates["14.5-arm64"].id)
 
@@ -250,17 +250,18 @@ ENDED_BY_OTHERS: dict[str, Outcome] = {
 }
 
 
-def end(anka: Anka, id: str) -> None:
+def delete_instance(anka: Anka, id: str) -> None:
+    """Send DELETE as another client would."""
     assert requests.delete(f"{anka.url}/api/v1/vm", json={"id": id}).ok
 
 
-def meddling(anka: Anka, client: Client, do: Callable[[str], None]) -> None:
-    """When the client has slept for the first time, somebody else does something to what it has started."""
-    asleep = client.sleep
+def interfere(anka: Anka, client: Client, do: Callable[[str], None]) -> None:
+    """Let another client do something to the started instance after the first sleep of this client."""
+    original_sleep = client.sleep
 
     def sleep(seconds: float) -> None:
-        client.sleep = asleep  # type: ignore[method-assign]
-        asleep(seconds)
+        client.sleep = original_sleep  # type: ignore[method-assign]
+        original_sleep(seconds)
         (id,) = anka.requests.where(method="POST")[-1].instances
         do(id)
 
@@ -268,9 +269,9 @@ def meddling(anka: Anka, client: Client, do: Callable[[str], None]) -> None:
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=at("1.50.1"), id=name) for name in ENDED_BY_OTHERS])
-def test_somebody_else_ends_what_a_client_waits_for(anka: Anka, name: str) -> None:
-    """Most see that it ends; the action of 2022 waits on until nobody knows the instance any more."""
+def test_another_client_ends_the_instance(anka: Anka, name: str) -> None:
+    """Most clients see the end; the action of 2022 waits on until the instance is forgotten."""
     client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
-    meddling(anka, client, lambda id: end(anka, id))
+    interfere(anka, client, lambda id: delete_instance(anka, id))
 
     assert ENDED_BY_OTHERS[name] == outcome_of(anka, client.start)

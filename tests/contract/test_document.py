@@ -16,7 +16,7 @@ from mockanka.contract.document import (
     resolve_reference,
 )
 from mockanka.core.release import KNOWN_RELEASES, SINCE, Release
-from tests.contracts import Contract, contract, whole
+from tests.contracts import Contract, contract, full_document
 
 OLD, NEW = Release(1, 8, 0), Release(1, 30, 0)
 
@@ -192,13 +192,13 @@ def test_data_is_not_projected() -> None:
 
 def test_the_projection_copies_the_document() -> None:
     """Changes of the contract of a release do not change the document."""
-    before = deepcopy(whole())
-    projection = at_release(whole(), NEW)
+    before = deepcopy(full_document())
+    projection = at_release(full_document(), NEW)
     projection["info"]["title"] = "changed"
     for path_item in projection["paths"].values():
         path_item.clear()
 
-    assert before == whole() == load_document()
+    assert before == full_document() == load_document()
 
 
 # The document itself, at every release.
@@ -217,7 +217,7 @@ def _releases(value: Any) -> set[str]:
     return found.union(*map(_releases, value.values()))
 
 
-MARKED = _releases(whole())
+MARKED = _releases(full_document())
 DIFFERENT = [str(release) for release in KNOWN_RELEASES if release == KNOWN_RELEASES[0] or str(release) in MARKED]
 """The releases whose contract differs from the one before."""
 
@@ -264,7 +264,7 @@ def test_every_example_belongs_to_some_release() -> None:
 
     shown = set().union(*(named(contract(str(release))) for release in KNOWN_RELEASES))
 
-    assert named(Contract(whole())) == shown
+    assert named(Contract(full_document())) == shown
 
 
 def test_contracts_differ_where_something_came_or_went() -> None:

@@ -12,7 +12,7 @@ from mockanka.contract.evidence import Evidence, guess_sentences, titled_paragra
 from mockanka.contract.items import property_evidence
 from mockanka.core.release import FEATURES
 from tests.contract.test_release_table import ALWAYS_FROM, ALWAYS_UNTIL, CAME, WENT
-from tests.contracts import whole
+from tests.contracts import full_document
 from tests.facts import fact_anchors
 
 ABOUT_THE_DOCUMENT = {"Releases", "Evidence", "Not described"}
@@ -33,8 +33,8 @@ def nodes(value: Any, path: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
                 yield from nodes(member, (*path, key))
 
 
-NODES = dict(nodes(whole()))
-SCHEMAS: dict[str, Any] = whole()["components"]["schemas"]
+NODES = dict(nodes(full_document()))
+SCHEMAS: dict[str, Any] = full_document()["components"]["schemas"]
 
 
 def properties(schema: dict[str, Any], path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
@@ -48,7 +48,9 @@ def properties(schema: dict[str, Any], path: Path) -> Iterator[tuple[str, dict[s
 
 
 PROPERTIES = [found for name, schema in SCHEMAS.items() for found in properties(schema, (name,))]
-OPERATIONS = [item[method] for item in whole()["paths"].values() for method in OPENAPI_METHODS if method in item]
+OPERATIONS = [
+    item[method] for item in full_document()["paths"].values() for method in OPENAPI_METHODS if method in item
+]
 
 
 def all_evidence() -> Iterator[list[str]]:
@@ -57,7 +59,7 @@ def all_evidence() -> Iterator[list[str]]:
         if "x-evidence" in node:
             yield node["x-evidence"]
         yield from node.get("x-enum-evidence", {}).values()
-    yield from whole()["info"]["x-rule-evidence"].values()
+    yield from full_document()["info"]["x-rule-evidence"].values()
 
 
 def text_of(node: dict[str, Any]) -> str:
@@ -76,7 +78,7 @@ def test_every_operation_has_evidence(operation: dict[str, Any]) -> None:
 @pytest.mark.parametrize("kind", ["parameters", "headers"])
 def test_every_parameter_and_header_has_evidence(kind: str) -> None:
     """A parameter or a header has evidence of its own, and no operation has a parameter that is not a component."""
-    components: dict[str, Any] = whole()["components"][kind]
+    components: dict[str, Any] = full_document()["components"][kind]
     parameters = [parameter for operation in OPERATIONS for parameter in operation.get("parameters", ())]
 
     assert set() == {name for name, value in components.items() if not Evidence.parse(value["x-evidence"]).facts}
@@ -88,12 +90,15 @@ def test_every_parameter_and_header_has_evidence(kind: str) -> None:
 )
 def test_every_property_has_evidence(schema: dict[str, Any], value: dict[str, Any]) -> None:
     """A property has evidence of its own, or of the schema that it refers to, or of the one that it is in."""
-    assert property_evidence(whole(), schema, value).facts
+    assert property_evidence(full_document(), schema, value).facts
 
 
 def test_every_rule_has_evidence() -> None:
     """Each paragraph of the introduction has evidence, except those about the document itself."""
-    assert titled_paragraphs(whole()).keys() - ABOUT_THE_DOCUMENT == whole()["info"]["x-rule-evidence"].keys()
+    assert (
+        titled_paragraphs(full_document()).keys() - ABOUT_THE_DOCUMENT
+        == full_document()["info"]["x-rule-evidence"].keys()
+    )
 
 
 # Evidence is well-formed.
@@ -165,8 +170,8 @@ def test_text_and_evidence_agree_on_guesses() -> None:
 
 def test_rules_and_evidence_agree_on_guesses() -> None:
     """A paragraph of the introduction that mentions a guess has that grade, and no other has it."""
-    texts = titled_paragraphs(whole())
-    graded = {title for title, words in whole()["info"]["x-rule-evidence"].items() if "guess" in words}
+    texts = titled_paragraphs(full_document())
+    graded = {title for title, words in full_document()["info"]["x-rule-evidence"].items() if "guess" in words}
 
     assert graded == {title for title, text in texts.items() if guess_sentences(text)} - ABOUT_THE_DOCUMENT
 
@@ -183,7 +188,7 @@ def guessed_places() -> Iterator[tuple[str, str]]:
 def test_a_guessed_release_is_a_guess_where_it_is_marked(feature: str, place: str) -> None:
     """A part that came or went with a guessed release has the grade guess."""
     first, second, *_ = place.split(".")
-    components = whole()["components"]
+    components = full_document()["components"]
     marked = components[first][second] if first in components else SCHEMAS[first]["properties"][second]
 
     assert "guess" in marked["x-evidence"], feature

@@ -11,12 +11,12 @@ from mockanka.contract.evidence import EVIDENCE_GRADES, guess_sentences
 from mockanka.contract.fidelity_page import render_fidelity_page
 from mockanka.contract.items import ENVELOPE_SECTION, RULES_SECTION, ContractItem, contract_items
 from tests.contract.test_evidence import NODES, OPERATIONS, SCHEMAS
-from tests.contracts import whole
+from tests.contracts import full_document
 from tests.pages import PAGES
 
 TEXT = render_fidelity_page()
 SECTIONS = dict(re.findall(r"^## (.+?)\n\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-ITEMS = contract_items(whole())
+ITEMS = contract_items(full_document())
 
 
 def rows(section: str) -> list[list[str]]:
@@ -46,7 +46,7 @@ def test_an_operations_table_has_its_parameters_and_status_codes(operation: dict
     """Each parameter and each status code of an operation has a row, and so has the operation itself."""
     labels = [row[0].partition(", as ")[0] for row in rows(operation["operationId"])]
     names = [
-        whole()["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]["name"]
+        full_document()["components"]["parameters"][parameter["$ref"].rpartition("/")[2]]["name"]
         for parameter in operation.get("parameters", ())
     ]
 
@@ -79,7 +79,7 @@ def test_the_numbers_are_those_of_the_tables() -> None:
     rules = re.findall(r" \(([a-z, ]+);[^()]*\)$", SECTIONS[RULES_SECTION].replace("\n  ", " "), re.MULTILINE)
     grades = [row[2].split(", ") for row in tables] + [rule.split(", ") for rule in rules]
 
-    assert len(whole()["info"]["x-rule-evidence"]) == len(rules)
+    assert len(full_document()["info"]["x-rule-evidence"]) == len(rules)
     assert len(grades) == numbers.pop("all")
     assert sum("guess" in row[1:] for row in grades) == numbers.pop("of these, a guess in part")
     assert {grade: sum(row[0] == grade for row in grades) for grade in EVIDENCE_GRADES} == numbers

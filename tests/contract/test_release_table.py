@@ -20,7 +20,7 @@ from mockanka.api.request_fields import RequestBody
 from mockanka.contract.document import OPENAPI_METHODS, RELEASE_MARKS
 from mockanka.core.release import FEATURES, KNOWN_RELEASES, SINCE, Release
 from mockanka.scenario import Options, Scenario
-from tests.contracts import whole
+from tests.contracts import full_document
 
 # ---- the document's marks ------------------------------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ def label(path: tuple[str, ...]) -> str:
 
 FOUND = [
     (label(path), mark, release)
-    for path, mark, release in marks(whole())
+    for path, mark, release in marks(full_document())
     if not (path[-1] == "FailEnvelope" and mark == "x-until")
 ]
 
@@ -176,7 +176,7 @@ def test_every_failure_with_status_200_went_with_its_feature() -> None:
     """Wherever FAIL is an alternative of a response with 200, it ends with the release of failure-status-400."""
     until = {
         (path[-1], release)
-        for path, mark, release in marks(whole())
+        for path, mark, release in marks(full_document())
         if path[-1] == "FailEnvelope" and mark == "x-until"
     }
 
@@ -251,7 +251,7 @@ MEMBERS = dict(members())
 
 
 def properties(schema: str) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = whole()["components"]["schemas"][schema]["properties"]
+    found: dict[str, dict[str, Any]] = full_document()["components"]["schemas"][schema]["properties"]
     return found
 
 
@@ -292,7 +292,7 @@ def test_every_request_schema_has_its_schema_in_the_document() -> None:
 def test_a_request_schema_agrees_with_the_document(name: str) -> None:
     """It has the same fields, with the same first and last releases, and requires the same ones."""
     schema = BODIES[name]
-    required = whole()["components"]["schemas"][schema].get("required", [])
+    required = full_document()["components"]["schemas"][schema].get("required", [])
     documented = {
         (key, value.get("x-since"), value.get("x-until"), key in required) for key, value in properties(schema).items()
     }
@@ -312,7 +312,7 @@ def _text(release: Release | None) -> str | None:
 
 OPERATIONS = [
     pytest.param(path, method, operation.get("x-since"), id=operation["operationId"])
-    for path, item in whole()["paths"].items()
+    for path, item in full_document()["paths"].items()
     for method, operation in item.items()
 ]
 
@@ -321,7 +321,7 @@ def known_methods(path: str, release: Release) -> set[str]:
     """Return the methods of a path at a release, by the document."""
     return {
         method.upper()
-        for method, operation in whole()["paths"][path].items()
+        for method, operation in full_document()["paths"][path].items()
         if "x-since" not in operation or release >= Release.parse(operation["x-since"])
     }
 
@@ -347,6 +347,6 @@ def test_the_simulator_has_no_operation_that_is_not_documented() -> None:
     """Every route of the application is an operation of the document."""
     app = create_app(Scenario.named("default").controller(Options(clock="manual")))
     routes = {(rule.rule, method) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
-    documented = {(path, method.upper()) for path, item in whole()["paths"].items() for method in item}
+    documented = {(path, method.upper()) for path, item in full_document()["paths"].items() for method in item}
 
     assert set() == routes - documented

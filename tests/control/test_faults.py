@@ -38,7 +38,7 @@ def test_a_connection_reset_at_0_percent_is_kept(control: ControlClient) -> None
 
     assert "0%" == response.get_json()["do"].get("at")
     assert rule is not None
-    assert 0.0 == rule.do.at
+    assert 0.0 == rule.action.at
 
 
 @pytest.mark.parametrize(

@@ -39,9 +39,9 @@ def test_a_sample_is_a_valid_length(duration: Duration, quantile: float) -> None
 
 
 @given(DURATIONS, QUANTILES, QUANTILES)
-def test_a_larger_quantile_is_never_a_shorter_length(duration: Duration, one: float, other: float) -> None:
+def test_a_larger_quantile_is_never_a_shorter_length(duration: Duration, first: float, second: float) -> None:
     """Samples are monotone in the quantile."""
-    low, high = sorted((one, other))
+    low, high = sorted((first, second))
 
     assert duration.sample(low) <= duration.sample(high)
 

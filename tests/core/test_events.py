@@ -1,4 +1,4 @@
-"""The queue of what is due, and the log of what happened."""
+"""Events, their queue, and the log of what happened."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,58 +7,58 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockanka.core.controller import Controller
-from mockanka.core.events import LOG_SIZE, Event, EventLog, EventQueue
-from tests.core.builders import WARM, world
+from mockanka.core.events import MAX_LOG_ENTRIES, Event, EventLog, EventQueue
+from tests.core.builders import WARM, build_controller
 
 
 @dataclass(frozen=True)
-class Ring(Event):
-    """An event that notes its name in the log."""
+class NamedEvent(Event):
+    """An event that logs its name."""
 
     name: str
-    living: bool = True
-    awaited: bool = True
-    sleeping: bool = False
+    current: bool = True
+    progressing: bool = True
+    deferred: bool = False
 
     def is_deferred(self, controller: Controller) -> bool:
-        return self.sleeping
+        return self.deferred
 
     def is_current(self, controller: Controller) -> bool:
-        return self.living
+        return self.current
 
     def makes_progress(self, controller: Controller) -> bool:
-        return self.awaited
+        return self.progressing
 
     def apply(self, controller: Controller) -> None:
-        controller.record("rang", self.name)
+        controller.record("named event", self.name)
 
 
-class Plain(Event):
-    """An event that says no more than it must."""
+class MinimalEvent(Event):
+    """An event with the abstract methods only."""
 
     def is_current(self, controller: Controller) -> bool:
         return True
 
     def apply(self, controller: Controller) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 @given(st.lists(st.integers(0, 5)))
-def test_the_queue_gives_by_time_and_then_by_age(times: list[int]) -> None:
-    """Earlier events come first, and of one moment those that were put in first."""
+def test_the_queue_is_ordered_by_time_and_then_by_age(times: list[int]) -> None:
+    """Events of the same time come in the order in which they were added."""
     queue = EventQueue()
     for number, at in enumerate(times):
-        queue.put(at, Ring(str(number)))
+        queue.put(at, NamedEvent(str(number)))
     popped: list[tuple[int, Any]] = [queue.pop() for _ in times]
 
-    assert sorted((at, number) for number, at in enumerate(times)) == [(at, int(each.name)) for at, each in popped]
+    assert sorted((at, number) for number, at in enumerate(times)) == [(at, int(event.name)) for at, event in popped]
 
 
-def test_the_queue_knows_when_the_next_is_due() -> None:
-    """The next due time is that of the earliest event."""
+def test_next_due_is_the_time_of_the_earliest_event() -> None:
+    """Not that of the event which was added first."""
     queue = EventQueue()
-    queue.put(9, Ring("late"))
-    queue.put(3, Ring("early"))
+    queue.put(9, NamedEvent("late"))
+    queue.put(3, NamedEvent("early"))
 
     assert 3 == queue.next_due()
 
@@ -71,108 +71,108 @@ def test_nothing_is_due_in_an_empty_queue() -> None:
     assert 0 == len(queue)
 
 
-def test_dead_events_in_front_are_dropped() -> None:
-    """Dropping the dead ends at the first that lives; those behind it stay."""
-    controller = world(WARM)
+def test_events_at_the_front_that_are_not_current_are_dropped() -> None:
+    """The first current event and all behind it stay."""
+    controller = build_controller(WARM)
     queue = EventQueue()
-    for at, living in enumerate([False, False, True, False]):
-        queue.put(at, Ring("", living))
+    for at, current in enumerate([False, False, True, False]):
+        queue.put(at, NamedEvent("", current))
 
     assert 2 == queue.next_active(controller) == queue.next_due()
     assert 2 == len(queue)
 
 
-def test_sleeping_events_are_looked_past_and_stay() -> None:
-    """The next event that will happen is behind those that sleep, and looking for it loses none of them."""
-    controller = world(WARM)
+def test_deferred_events_are_skipped_and_stay() -> None:
+    """The next active event is behind deferred ones, which stay in the queue."""
+    controller = build_controller(WARM)
     queue = EventQueue()
-    for at, sleeping in enumerate([True, True, False]):
-        queue.put(at, Ring(str(at), sleeping=sleeping))
+    for at, deferred in enumerate([True, True, False]):
+        queue.put(at, NamedEvent(str(at), deferred=deferred))
 
     assert 2 == queue.next_active(controller)
-    assert [0, 1, 2] == [at for at, _ in queue.live(controller)]
+    assert [0, 1, 2] == [at for at, _ in queue.current_events(controller)]
 
 
-def test_a_queue_where_all_sleep_has_nothing_next() -> None:
-    """Nothing is going to happen, and nothing is settling, while every event sleeps."""
-    controller = world(WARM)
+def test_a_queue_of_deferred_events_has_no_active_event() -> None:
+    """Nothing is due, and nothing makes progress."""
+    controller = build_controller(WARM)
     queue = EventQueue()
-    queue.put(1, Ring("", sleeping=True))
+    queue.put(1, NamedEvent("", deferred=True))
 
     assert queue.next_active(controller) is None
     assert not queue.has_progress(controller)
 
 
-def test_live_events_are_listed_in_order_and_stay() -> None:
-    """The list of live events leaves out the dead and takes nothing out of the queue."""
-    controller = world(WARM)
+def test_current_events_are_listed_in_order_and_stay() -> None:
+    """The list leaves out events that are not current, and removes nothing from the queue."""
+    controller = build_controller(WARM)
     queue = EventQueue()
-    queue.put(2, Ring("second"))
-    queue.put(1, Ring("dead", living=False))
-    queue.put(1, Ring("first"))
+    queue.put(2, NamedEvent("second"))
+    queue.put(1, NamedEvent("not current", current=False))
+    queue.put(1, NamedEvent("first"))
 
-    assert [(1, Ring("first")), (2, Ring("second"))] == queue.live(controller)
+    assert [(1, NamedEvent("first")), (2, NamedEvent("second"))] == queue.current_events(controller)
     assert 3 == len(queue)
 
 
-def test_a_dead_event_settles_nothing() -> None:
-    """Only a living event that settles something keeps the queue from being settled."""
-    controller = world(WARM)
+def test_an_event_that_is_not_current_makes_no_progress() -> None:
+    """Only a current event that makes progress counts."""
+    controller = build_controller(WARM)
     queue = EventQueue()
-    queue.put(1, Ring("dead", living=False))
-    queue.put(1, Ring("not awaited", awaited=False))
+    queue.put(1, NamedEvent("not current", current=False))
+    queue.put(1, NamedEvent("not progressing", progressing=False))
     before = queue.has_progress(controller)
-    queue.put(5, Ring("awaited"))
+    queue.put(5, NamedEvent("progressing"))
     expected = (False, True)
 
     assert expected == (before, queue.has_progress(controller))
 
 
-def test_an_event_is_awaited_unless_it_says_otherwise() -> None:
-    """By default something gets somewhere by an event."""
-    assert Plain().makes_progress(world(WARM))
+def test_an_event_makes_progress_by_default() -> None:
+    """An event class may say otherwise."""
+    assert MinimalEvent().makes_progress(build_controller(WARM))
 
 
-def test_a_dead_event_does_nothing() -> None:
-    """The controller passes over an event that no longer matters."""
-    controller = world(WARM)
-    controller.schedule(controller.now, Ring("dead", living=False))
-    controller.schedule(controller.now, Ring("alive"))
+def test_an_event_that_is_not_current_is_not_applied() -> None:
+    """The controller drops it when it is due."""
+    controller = build_controller(WARM)
+    controller.schedule(controller.now, NamedEvent("not current", current=False))
+    controller.schedule(controller.now, NamedEvent("current"))
     controller.advance()
-    expected = ["alive"]
+    expected = ["current"]
 
-    assert expected == [line.subject for line in controller.log.since(0) if line.what == "rang"]
+    assert expected == [entry.subject for entry in controller.log.since(0) if entry.what == "named event"]
 
 
-def test_the_log_numbers_its_lines_from_one() -> None:
-    """Lines are counted, and each keeps its moment, its subject and its detail."""
+def test_log_entries_are_numbered_from_one() -> None:
+    """Each keeps its time, its subject and its details."""
     log = EventLog()
     log.add(10, "made", "a", size=3)
     log.add(11, "lost", "b")
-    lines = list(log.since(0))
+    entries = list(log.since(0))
     expected = [(1, 10, "made", "a", {"size": 3}), (2, 11, "lost", "b", {})]
 
-    assert expected == [(line.number, line.at, line.what, line.subject, line.detail) for line in lines]
+    assert expected == [(entry.number, entry.at, entry.what, entry.subject, entry.detail) for entry in entries]
 
 
 @given(st.integers(0, 30), st.integers(0, 40))
-def test_the_log_gives_what_came_after_a_number(count: int, number: int) -> None:
-    """Asked for what came since a number, the log gives those with larger ones."""
+def test_the_log_yields_the_entries_after_a_number(count: int, number: int) -> None:
+    """Those with larger numbers, in order."""
     log = EventLog()
     for n in range(count):
         log.add(n, "what", "whom")
 
-    assert list(range(number + 1, count + 1)) == [line.number for line in log.since(number)]
+    assert list(range(number + 1, count + 1)) == [entry.number for entry in log.since(number)]
 
 
-def test_the_log_forgets_its_oldest_lines_and_counts_on() -> None:
-    """Past its size the log drops the oldest; numbers go on."""
+def test_the_log_drops_its_oldest_entries_and_counts_on() -> None:
+    """Past its size the oldest entries go; numbers continue."""
     log = EventLog()
-    for n in range(LOG_SIZE + 5):
+    for n in range(MAX_LOG_ENTRIES + 5):
         log.add(n, "what", "whom")
-    numbers = [line.number for line in log.since(0)]
-    expected = LOG_SIZE + 5
+    numbers = [entry.number for entry in log.since(0)]
+    expected = MAX_LOG_ENTRIES + 5
 
-    assert list(range(6, LOG_SIZE + 6)) == numbers
+    assert list(range(6, MAX_LOG_ENTRIES + 6)) == numbers
     assert expected == log.count
-    assert [LOG_SIZE + 5] == [line.number for line in log.since(LOG_SIZE + 4)]
+    assert [MAX_LOG_ENTRIES + 5] == [entry.number for entry in log.since(MAX_LOG_ENTRIES + 4)]

@@ -7,7 +7,17 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSuchGroup, NoSuchNode, NotFound
 from mockanka.core.release import Release
 from tests.controllers import state_of
-from tests.core.builders import fall_back, group_of, node_of, one, pass_time, started, states, where, world
+from tests.core.builders import (
+    build_controller,
+    group_named,
+    node_named,
+    node_names,
+    pass_time,
+    set_fallback,
+    start_instance,
+    started_instance,
+    states,
+)
 
 GROUPS = """
 templates:
@@ -24,13 +34,13 @@ groups:
 
 def list_chain(controller: Controller, name: str) -> list[str]:
     """Return the names of a group and its fallbacks."""
-    return [group.name for group in groups.iterate_fallback_chain(controller, group_of(controller, name).id)]
+    return [group.name for group in groups.iterate_fallback_chain(controller, group_named(controller, name).id)]
 
 
 def test_a_new_group_has_no_nodes() -> None:
     """It has its name, description and fallback."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     group = groups.create_group(controller, "new", "fresh", second.id)
 
     assert ("new", "fresh", second.id) == (group.name, group.description, group.fallback_id)
@@ -40,7 +50,7 @@ def test_a_new_group_has_no_nodes() -> None:
 
 def test_names_of_groups_need_not_be_unique() -> None:
     """Two groups may have the same name; their ids differ."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
 
     assert groups.create_group(controller, "same").id != groups.create_group(controller, "same").id
 
@@ -48,12 +58,12 @@ def test_names_of_groups_need_not_be_unique() -> None:
 @pytest.mark.parametrize("blank", ["", None])
 def test_an_empty_fallback_is_none(blank: str | None) -> None:
     """Clients send an empty text for no fallback."""
-    assert groups.create_group(world(GROUPS), "new", fallback_id=blank).fallback_id is None
+    assert groups.create_group(build_controller(GROUPS), "new", fallback_id=blank).fallback_id is None
 
 
 def test_a_group_cannot_fall_back_to_an_unknown_group() -> None:
     """It is refused, and no group is created."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
         groups.create_group(controller, "new", fallback_id="nobody")
 
@@ -62,8 +72,8 @@ def test_a_group_cannot_fall_back_to_an_unknown_group() -> None:
 
 def test_a_group_is_found_by_its_id() -> None:
     """An unknown id is NotFound."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
 
     assert first is groups.find_group(controller, first.id) is groups.require_group(controller, first.id)
     with pytest.raises(NotFound):
@@ -73,7 +83,7 @@ def test_a_group_is_found_by_its_id() -> None:
 def test_a_request_that_refers_to_an_unknown_group_is_refused() -> None:
     """The refusal names the group."""
     with pytest.raises(NoSuchGroup, match=r"^No such group nobody$"):
-        groups.require_group(world(GROUPS), "nobody")
+        groups.require_group(build_controller(GROUPS), "nobody")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +96,8 @@ def test_a_request_that_refers_to_an_unknown_group_is_refused() -> None:
 )
 def test_an_update_changes_the_fields_that_it_has(changes: dict[str, str | None], expected: tuple[str, str]) -> None:
     """The other fields stay."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     groups.update_group(controller, second.id, changes)
 
     assert expected == (second.name, second.description)
@@ -95,8 +105,8 @@ def test_an_update_changes_the_fields_that_it_has(changes: dict[str, str | None]
 
 def test_an_update_can_remove_the_fallback() -> None:
     """An empty fallback is none."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
     groups.update_group(controller, first.id, {"fallback_id": ""})
 
     assert first.fallback_id is None
@@ -104,8 +114,8 @@ def test_an_update_can_remove_the_fallback() -> None:
 
 def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
     """The other fields stay, too."""
-    controller = world(GROUPS)
-    first = group_of(controller, "first")
+    controller = build_controller(GROUPS)
+    first = group_named(controller, "first")
     with pytest.raises(NoSuchGroup):
         groups.update_group(controller, first.id, {"name": "renamed", "fallback_id": "nobody"})
 
@@ -115,42 +125,42 @@ def test_an_update_to_an_unknown_fallback_changes_nothing() -> None:
 def test_an_update_of_an_unknown_group_is_not_found() -> None:
     """The group must exist."""
     with pytest.raises(NotFound):
-        groups.update_group(world(GROUPS), "nobody", {"name": "renamed"})
+        groups.update_group(build_controller(GROUPS), "nobody", {"name": "renamed"})
 
 
 def test_a_waiting_instance_is_placed_by_a_new_fallback() -> None:
     """It is placed when its group gets a fallback with a free slot."""
-    controller = world(GROUPS)
-    instance = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    instance = start_instance(controller, within="third")
     pass_time(controller, 10)
     before = states(instance)
-    fall_back(controller, "third", "second")
+    set_fallback(controller, "third", "second")
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"], ["beta"])
 
-    assert expected == (before, states(instance), where(controller, instance))
+    assert expected == (before, states(instance), node_names(controller, instance))
 
 
 def test_nothing_refers_to_a_deleted_group() -> None:
     """Its nodes leave it, and groups that fell back to it have no fallback (G)."""
-    controller = world(GROUPS)
-    second = group_of(controller, "second")
+    controller = build_controller(GROUPS)
+    second = group_named(controller, "second")
     groups.delete_group(controller, second.id)
     expected = []
 
     assert second.id not in controller.groups
-    assert group_of(controller, "first").fallback_id is None
-    assert expected == node_of(controller, "beta").groups
+    assert group_named(controller, "first").fallback_id is None
+    assert expected == node_named(controller, "beta").groups
 
 
 def test_a_group_in_use_may_be_deleted() -> None:
     """Its instances continue to run, and instances that wait for it continue to wait (G)."""
-    controller = world(GROUPS)
-    running = started(controller, within="second")
-    waiting = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    running = started_instance(controller, within="second")
+    waiting = start_instance(controller, within="third")
     pass_time(controller, 10)
     for name in ("second", "third"):
-        groups.delete_group(controller, group_of(controller, name).id)
+        groups.delete_group(controller, group_named(controller, name).id)
     pass_time(controller, 100)
     expected = ["Started", "Scheduling"]
 
@@ -160,12 +170,12 @@ def test_a_group_in_use_may_be_deleted() -> None:
 def test_an_unknown_group_cannot_be_deleted() -> None:
     """A group must exist."""
     with pytest.raises(NotFound):
-        groups.delete_group(world(GROUPS), "nobody")
+        groups.delete_group(build_controller(GROUPS), "nobody")
 
 
 def test_before_1_39_every_node_joins_every_group() -> None:
     """Each node is in each group afterwards, once."""
-    controller = world(GROUPS, release=Release.parse("1.38.0"))
+    controller = build_controller(GROUPS, release=Release.parse("1.38.0"))
     ids = [group.id for group in controller.groups.values()]
     groups.add_nodes_to_groups(controller, [*ids, *ids], list(controller.nodes))
 
@@ -176,7 +186,7 @@ def test_before_1_39_every_node_joins_every_group() -> None:
 
 def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
     """The other nodes of the request stay in their groups (A10)."""
-    controller = world(GROUPS)
+    controller = build_controller(GROUPS)
     ids = [group.id for group in controller.groups.values()]
     before = [sorted(node.groups) for node in controller.nodes.values()]
     groups.add_nodes_to_groups(controller, ids, list(controller.nodes))
@@ -189,33 +199,33 @@ def test_from_1_39_on_only_the_first_node_joins_and_leaves() -> None:
 
 def test_a_node_that_joins_takes_waiting_instances() -> None:
     """An instance that waits for a group is placed when a node joins the group."""
-    controller = world(GROUPS)
-    instance = one(controller, within="third")
+    controller = build_controller(GROUPS)
+    instance = start_instance(controller, within="third")
     pass_time(controller, 10)
-    groups.add_nodes_to_groups(controller, [group_of(controller, "third").id], [node_of(controller, "beta").id])
+    groups.add_nodes_to_groups(controller, [group_named(controller, "third").id], [node_named(controller, "beta").id])
     pass_time(controller, 20)
     expected = (["Started"], ["beta"])
 
-    assert expected == (states(instance), where(controller, instance))
+    assert expected == (states(instance), node_names(controller, instance))
 
 
 def test_vms_run_on_when_their_node_leaves_its_group() -> None:
     """The node is not in the group any more."""
-    controller = world(GROUPS)
-    running = started(controller, within="first")
-    groups.remove_nodes_from_groups(controller, [group_of(controller, "first").id], [node_of(controller).id])
+    controller = build_controller(GROUPS)
+    running = started_instance(controller, within="first")
+    groups.remove_nodes_from_groups(controller, [group_named(controller, "first").id], [node_named(controller).id])
     pass_time(controller, 10)
     expected = ([], ["Started"])
 
-    assert expected == (node_of(controller).groups, states(running))
+    assert expected == (node_named(controller).groups, states(running))
 
 
 @pytest.mark.parametrize("release", ["1.38.0", "1.39.0"])
 @pytest.mark.parametrize("operation", [groups.add_nodes_to_groups, groups.remove_nodes_from_groups])
 def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) -> None:
     """If a group or node is unknown, nothing changes."""
-    controller = world(GROUPS, release=Release.parse(release))
-    known_group, known_node = group_of(controller, "first").id, node_of(controller).id
+    controller = build_controller(GROUPS, release=Release.parse(release))
+    known_group, known_node = group_named(controller, "first").id, node_named(controller).id
     before = repr(state_of(controller))
     assert callable(operation)
     with pytest.raises(NoSuchGroup):
@@ -228,8 +238,8 @@ def test_joining_and_leaving_is_all_or_nothing(operation: object, release: str) 
 
 def test_a_fallback_may_have_a_fallback() -> None:
     """The group itself comes first, then its fallback, then the fallback of that."""
-    controller = world(GROUPS)
-    fall_back(controller, "second", "third")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "second", "third")
     expected = ["first", "second", "third"]
 
     assert expected == list_chain(controller, "first")
@@ -237,9 +247,9 @@ def test_a_fallback_may_have_a_fallback() -> None:
 
 def test_a_cycle_of_fallbacks_ends_where_it_began() -> None:
     """Each group is listed once, whichever comes first."""
-    controller = world(GROUPS)
-    fall_back(controller, "second", "third")
-    fall_back(controller, "third", "first")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "second", "third")
+    set_fallback(controller, "third", "first")
     expected = ["second", "third", "first"]
 
     assert expected == list_chain(controller, "second")
@@ -247,8 +257,8 @@ def test_a_cycle_of_fallbacks_ends_where_it_began() -> None:
 
 def test_a_group_that_falls_back_to_itself_is_listed_once() -> None:
     """It is the shortest cycle."""
-    controller = world(GROUPS)
-    fall_back(controller, "third", "third")
+    controller = build_controller(GROUPS)
+    set_fallback(controller, "third", "third")
     expected = ["third"]
 
     assert expected == list_chain(controller, "third")
@@ -258,4 +268,4 @@ def test_an_unknown_group_has_no_fallbacks() -> None:
     """An instance for a deleted group has no nodes to run on."""
     expected = []
 
-    assert expected == list(groups.iterate_fallback_chain(world(GROUPS), "nobody"))
+    assert expected == list(groups.iterate_fallback_chain(build_controller(GROUPS), "nobody"))

@@ -10,7 +10,16 @@ from mockanka.core.errors import InvalidMacAddress, MacAddressInUse, NoFreeMacAd
 from mockanka.core.release import Release
 from mockanka.scenario import ScenarioError
 from tests.controllers import reload, state_of
-from tests.core.builders import happenings, node_of, one, pass_time, start, states, where, world
+from tests.core.builders import (
+    build_controller,
+    count_log_entries,
+    node_named,
+    node_names,
+    pass_time,
+    start_instance,
+    start_instances,
+    states,
+)
 
 MANAGED = """
 controller: {mac_addresses: 3}
@@ -32,18 +41,18 @@ def assigned_addresses(controller: Controller) -> list[str | None]:
 
 def test_the_scenario_says_how_many_addresses_there_are() -> None:
     """Each is unicast, locally administered, in capitals with colons, and depends on the seed."""
-    pool = network.list_mac_addresses(world(MANAGED))
+    pool = network.list_mac_addresses(build_controller(MANAGED))
 
     assert 3 == len(set(pool))
     assert all(re.fullmatch("02(:[0-9A-F]{2}){5}", address) for address in pool)
-    assert pool == network.list_mac_addresses(world(MANAGED))
-    assert set(pool).isdisjoint(network.list_mac_addresses(world(MANAGED, seed=1)))
+    assert pool == network.list_mac_addresses(build_controller(MANAGED))
+    assert set(pool).isdisjoint(network.list_mac_addresses(build_controller(MANAGED, seed=1)))
 
 
 def test_each_instance_gets_an_address_of_its_own() -> None:
     """Instances get them in order when they are started."""
-    controller = world(MANAGED)
-    start(controller, count=3)
+    controller = build_controller(MANAGED)
+    start_instances(controller, count=3)
 
     assert network.list_mac_addresses(controller) == assigned_addresses(controller)
 
@@ -51,36 +60,36 @@ def test_each_instance_gets_an_address_of_its_own() -> None:
 @pytest.mark.parametrize("left", [0, 1])
 def test_a_start_without_enough_addresses_is_refused(left: int) -> None:
     """No instance is created, not even one for which an address is left."""
-    controller = world(MANAGED)
-    start(controller, count=3 - left)
+    controller = build_controller(MANAGED)
+    start_instances(controller, count=3 - left)
     before = repr(state_of(controller))
     with pytest.raises(NoFreeMacAddress, match=r"^no MAC address is left$"):
-        start(controller, count=left + 1)
+        start_instances(controller, count=left + 1)
 
     assert before == repr(state_of(controller))
 
 
 def test_an_address_is_free_again_when_its_instance_is_gone() -> None:
     """It is not free while the instance is Terminated."""
-    controller = world(MANAGED)
-    first, *_ = start(controller, count=3)
+    controller = build_controller(MANAGED)
+    first, *_ = start_instances(controller, count=3)
     pass_time(controller, 100)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
     with pytest.raises(NoFreeMacAddress):
-        one(controller)
+        start_instance(controller)
     pass_time(controller, 100)
 
-    assert first.request.mac_address == one(controller).request.mac_address
+    assert first.request.mac_address == start_instance(controller).request.mac_address
 
 
 def test_a_start_may_ask_for_an_address() -> None:
     """It may be any that no instance has, also one that the controller does not assign."""
-    controller = world(MANAGED)
+    controller = build_controller(MANAGED)
     wanted = network.list_mac_addresses(controller)[1]
-    one(controller, mac_address=wanted)
-    one(controller, mac_address=OWN_ADDRESS)
-    start(controller, count=2)
+    start_instance(controller, mac_address=wanted)
+    start_instance(controller, mac_address=OWN_ADDRESS)
+    start_instances(controller, count=2)
 
     first, _, third = network.list_mac_addresses(controller)
     assert [wanted, OWN_ADDRESS, first, third] == assigned_addresses(controller)
@@ -100,47 +109,47 @@ REFUSED = [
 @pytest.mark.parametrize(("wanted", "count", "refusal"), REFUSED)
 def test_an_invalid_address_or_vlan_is_refused(wanted: dict[str, str], count: int, refusal: Refusal) -> None:
     """The refusal names it, and no instance is created."""
-    controller = world(MANAGED)
+    controller = build_controller(MANAGED)
     before = repr(state_of(controller))
     with pytest.raises(type(refusal), match=f"^{re.escape(str(refusal))}$"):
-        start(controller, count=count, **wanted)
+        start_instances(controller, count=count, **wanted)
 
     assert before == repr(state_of(controller))
 
 
 def test_an_address_in_use_is_refused() -> None:
     """No two instances have the same."""
-    controller = world(MANAGED)
-    one(controller, mac_address=OWN_ADDRESS)
+    controller = build_controller(MANAGED)
+    start_instance(controller, mac_address=OWN_ADDRESS)
     with pytest.raises(MacAddressInUse, match=f"^MAC address {OWN_ADDRESS} is in use$"):
-        one(controller, mac_address=OWN_ADDRESS)
+        start_instance(controller, mac_address=OWN_ADDRESS)
 
 
 @pytest.mark.parametrize("wanted", [None, OWN_ADDRESS, "no address"])
 def test_a_suspended_template_keeps_its_address(wanted: str | None) -> None:
     """It gets none, and one in the request is not looked at (A1)."""
-    controller = world(MANAGED)
+    controller = build_controller(MANAGED)
 
-    assert one(controller, "suspended", mac_address=wanted).request.mac_address is None
+    assert start_instance(controller, "suspended", mac_address=wanted).request.mac_address is None
 
 
 @pytest.mark.parametrize("text", [UNMANAGED, MANAGED.replace("mac_addresses: 3", "mac_addresses: 3, release: 1.8.0")])
 def test_no_address_is_assigned_where_addresses_are_not_managed(text: str) -> None:
     """One in the request is not looked at. Before 1.9 no controller manages them."""
-    controller = world(text)
-    start(controller, count=5, mac_address="no address")
+    controller = build_controller(text)
+    start_instances(controller, count=5, mac_address="no address")
 
     assert [None] * 5 == assigned_addresses(controller)
 
 
 def test_addresses_survive_a_dump() -> None:
     """Instances keep them in the loaded controller, and no other gets them there."""
-    controller = world(MANAGED)
-    start(controller, count=2)
+    controller = build_controller(MANAGED)
+    start_instances(controller, count=2)
     loaded = reload(controller)
 
     assert state_of(controller) == state_of(loaded)
-    assert network.list_mac_addresses(controller)[2] == one(loaded).request.mac_address
+    assert network.list_mac_addresses(controller)[2] == start_instance(loaded).request.mac_address
 
 
 # VLANs.
@@ -148,29 +157,29 @@ def test_addresses_survive_a_dump() -> None:
 
 def test_vlans_are_those_of_all_nodes() -> None:
     """Each is listed once, in order; without any the list is empty."""
-    assert ["12", "7"] == network.list_vlans(world(MANAGED))
-    assert [] == network.list_vlans(world("nodes: [{name: alpha}]"))
+    assert ["12", "7"] == network.list_vlans(build_controller(MANAGED))
+    assert [] == network.list_vlans(build_controller("nodes: [{name: alpha}]"))
 
 
 def test_an_instance_runs_on_a_node_with_its_vlan() -> None:
     """It waits for such a node, though another has a free slot, and shows its VLAN meanwhile."""
-    controller = world(MANAGED)
-    batch = [one(controller, vlan_tag="7") for _ in range(3)]
+    controller = build_controller(MANAGED)
+    batch = [start_instance(controller, vlan_tag="7") for _ in range(3)]
     pass_time(controller, 100)
 
     assert (["Started", "Started", "Scheduling"], ["alpha", "alpha", None]) == (
         states(*batch),
-        where(controller, *batch),
+        node_names(controller, *batch),
     )
     assert ["7"] * 3 == [instance.vlan for instance in batch]
     assert {"has no VLAN 7 (1 node); no free slot (1 node)"} == {batch[2].waits_for}
-    assert 1 == happenings(controller, "waiting")
+    assert 1 == count_log_entries(controller, "waiting")
 
 
 def test_a_suspended_template_is_placed_whatever_its_vlan() -> None:
     """A suspended VM keeps the network that it was suspended with."""
-    controller = world(UNMANAGED)
-    batch = [one(controller, "suspended", vlan_tag="7") for _ in range(3)]
+    controller = build_controller(UNMANAGED)
+    batch = [start_instance(controller, "suspended", vlan_tag="7") for _ in range(3)]
     pass_time(controller, 100)
 
     assert ["Started"] * 3 == states(*batch)
@@ -178,26 +187,28 @@ def test_a_suspended_template_is_placed_whatever_its_vlan() -> None:
 
 def test_a_vlan_survives_a_dump() -> None:
     """Instance and node keep it."""
-    controller = world(MANAGED)
-    one(controller, vlan_tag="7")
+    controller = build_controller(MANAGED)
+    start_instance(controller, vlan_tag="7")
     loaded = reload(controller)
 
     assert state_of(controller) == state_of(loaded)
-    assert ("12", "7") == node_of(loaded).vlans
+    assert ("12", "7") == node_named(loaded).vlans
 
 
 def test_the_core_takes_a_vlan_at_any_release() -> None:
     """The API does not pass it on before 1.23."""
-    controller = world(UNMANAGED, release=Release.parse("1.22.0"))
-    one(controller, vlan_tag="7")
+    controller = build_controller(UNMANAGED, release=Release.parse("1.22.0"))
+    start_instance(controller, vlan_tag="7")
 
     assert 1 == len(controller.instances)
 
 
 def test_instances_of_the_scenario_get_addresses() -> None:
     """Each gets the next free one, and a start gets none of theirs."""
-    controller = world(MANAGED + "instances:\n  - {template: mac, node: alpha}\n  - {template: mac, node: beta}\n")
-    one(controller)
+    controller = build_controller(
+        MANAGED + "instances:\n  - {template: mac, node: alpha}\n  - {template: mac, node: beta}\n"
+    )
+    start_instance(controller)
 
     assert network.list_mac_addresses(controller) == assigned_addresses(controller)
 
@@ -212,11 +223,11 @@ def test_instances_of_the_scenario_get_addresses() -> None:
 def test_a_scenario_needs_addresses_for_its_instances(setting: str, problem: str) -> None:
     """It is refused otherwise, and the error names the instance."""
     with pytest.raises(ScenarioError, match=re.escape(problem)):
-        world(MANAGED + f"instances:\n  - {{template: mac, node: beta, {setting}}}\n")
+        build_controller(MANAGED + f"instances:\n  - {{template: mac, node: beta, {setting}}}\n")
 
 
 def test_a_suspended_vm_shows_no_vlan() -> None:
     """Its VLAN does not apply."""
-    controller = world(MANAGED)
+    controller = build_controller(MANAGED)
 
-    assert ["", "7"] == [one(controller, template, vlan_tag="7").vlan for template in ("suspended", "mac")]
+    assert ["", "7"] == [start_instance(controller, template, vlan_tag="7").vlan for template in ("suspended", "mac")]

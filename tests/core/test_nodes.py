@@ -1,4 +1,4 @@
-"""Nodes: what they offer, what runs on them, and what becomes of it when they are lost."""
+"""Nodes: their load and limits, their settings and states, and what happens when one is lost or deleted."""
 
 import pytest
 
@@ -12,17 +12,17 @@ from tests.core.builders import (
     COLD,
     PAIR,
     WARM,
-    life,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    lose_node,
+    node_named,
     pass_time,
-    ref_of,
-    restore,
-    start,
-    started,
+    restore_node,
+    start_instance,
+    start_instances,
+    started_instance,
+    state_history,
     states,
-    world,
+    version_ref,
 )
 
 SIZED = """
@@ -33,93 +33,93 @@ nodes:
 """
 
 
-def test_an_empty_node_has_nothing_running() -> None:
-    """Without instances all that is derived from them is zero."""
-    controller = world(SIZED)
-    alpha = node_of(controller)
+def test_an_empty_node_has_no_load() -> None:
+    """Everything that is derived from instances is zero."""
+    controller = build_controller(SIZED)
+    alpha = node_named(controller)
 
     assert NodeLoad(0, 0, 0) == nodes.running_load(controller, alpha)
     assert 0 == nodes.ram_util(controller, alpha)
 
 
-def test_load_counts_what_runs() -> None:
-    """VMs, their cores and their RAM in MB are those of the running VMs, with what requests asked for."""
-    controller = world(SIZED)
-    start(controller)
-    start(controller, vcpu=1, vram=1000)
+def test_load_counts_running_vms() -> None:
+    """VMs, cores and MB of RAM are those of the running VMs, with the sizes that requests asked for."""
+    controller = build_controller(SIZED)
+    start_instances(controller)
+    start_instances(controller, vcpu=1, vram=1000)
     pass_time(controller, 60)
     expected = 5096 / 16384
 
-    assert NodeLoad(2, 4, 5096) == nodes.running_load(controller, node_of(controller))
-    assert expected == nodes.ram_util(controller, node_of(controller))
+    assert NodeLoad(2, 4, 5096) == nodes.running_load(controller, node_named(controller))
+    assert expected == nodes.ram_util(controller, node_named(controller))
 
 
-def test_load_leaves_out_what_is_not_up_yet_or_no_more() -> None:
-    """A booting VM does not count; a stopping and a terminating one do, until they are off the node."""
-    controller = world(SIZED)
+def test_load_leaves_out_booting_and_removed_vms() -> None:
+    """Stopping and terminating VMs count until they are off the node."""
+    controller = build_controller(SIZED)
     counts = []
-    stopping, leaving, _ = start(controller, count=3)
+    stopping, leaving, _ = start_instances(controller, count=3)
     for seconds in (5, 30):
         pass_time(controller, seconds)
-        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
+        counts.append(nodes.running_load(controller, node_named(controller)).vm_count)
     instances.stop_instance(controller, stopping.id)
     instances.terminate_instance(controller, leaving.id)
     for seconds in (1, 10):
         pass_time(controller, seconds)
-        counts.append(nodes.running_load(controller, node_of(controller)).vm_count)
+        counts.append(nodes.running_load(controller, node_named(controller)).vm_count)
     expected = [0, 3, 3, 1]
 
     assert expected == counts
 
 
-def test_ram_util_of_a_node_without_ram_is_nothing() -> None:
-    """A node that claims no RAM has nothing to use."""
-    controller = world(SIZED)
+def test_ram_util_of_a_node_without_ram_is_zero() -> None:
+    """There is no division by zero."""
+    controller = build_controller(SIZED)
 
     assert 0 == nodes.ram_util(controller, Node("id", "name", "ip", ram=0))
 
 
-def test_cpu_util_grows_with_what_runs_and_never_passes_one() -> None:
-    """The host's load is a little noise when idle, more with each core in use, and at most 1."""
-    controller = world(SIZED)
-    idle = nodes.cpu_util(controller, node_of(controller))
-    start(controller, count=3, vcpu=60)
+def test_cpu_util_grows_with_running_vms_up_to_one() -> None:
+    """The host's load is a little noise without VMs, and more with each core in use."""
+    controller = build_controller(SIZED)
+    idle = nodes.cpu_util(controller, node_named(controller))
+    start_instances(controller, count=3, vcpu=60)
     pass_time(controller, 60)
 
     assert 0 < idle < 0.1
-    assert 1 == nodes.cpu_util(controller, node_of(controller))
+    assert 1 == nodes.cpu_util(controller, node_named(controller))
 
 
 def test_cpu_util_changes_with_the_heartbeat_only() -> None:
-    """Between two heartbeats nobody reported anything new."""
-    controller = world(SIZED)
+    """Nothing new is reported between two heartbeats."""
+    controller = build_controller(SIZED)
     seen = set()
     for _ in range(500):
         pass_time(controller, 0.1)
-        seen.add(nodes.cpu_util(controller, node_of(controller)))
+        seen.add(nodes.cpu_util(controller, node_named(controller)))
 
     assert 10 <= len(seen) <= 11
 
 
-def test_a_node_reports_every_five_seconds() -> None:
-    """The last heartbeat is never more than its period ago, and never to come."""
-    controller = world(SIZED)
+def test_a_node_sends_a_heartbeat_every_five_seconds() -> None:
+    """The last heartbeat is never longer ago than that, and never in the future."""
+    controller = build_controller(SIZED)
     ages = []
     for _ in range(100):
         pass_time(controller, 0.37)
-        ages.append(controller.now - node_of(controller).heartbeat(controller))
+        ages.append(controller.now - node_named(controller).heartbeat(controller))
     expected = 0
 
     assert expected <= min(ages)
     assert max(ages) < 5 * SECOND
 
 
-def test_nodes_do_not_report_in_step() -> None:
-    """Each node has a beat of its own."""
-    controller = world(PAIR)
+def test_heartbeats_of_nodes_are_not_synchronous() -> None:
+    """Each node has times of its own."""
+    controller = build_controller(PAIR)
     expected = 2
 
-    assert expected == len({each.heartbeat(controller) for each in controller.nodes.values()})
+    assert expected == len({node.heartbeat(controller) for node in controller.nodes.values()})
 
 
 def test_limits_in_resource_mode_come_from_the_hardware() -> None:
@@ -130,100 +130,100 @@ def test_limits_in_resource_mode_come_from_the_hardware() -> None:
     assert expected == (alpha.vcpu_limit, alpha.vram_limit)
 
 
-def test_overrides_beat_the_hardware() -> None:
-    """An override is the limit as it stands."""
+def test_overrides_take_precedence_over_the_hardware() -> None:
+    """An override is the limit as it is."""
     alpha = Node("id", "name", "ip", cpus=8, ram=16, vcpu_override=5, ram_override=7)
     expected = (5, 7 * 1024)
 
     assert expected == (alpha.vcpu_limit, alpha.vram_limit)
 
 
-def test_a_tiny_node_has_no_ram_to_give() -> None:
-    """What the node keeps for itself is never more than it has."""
+def test_a_node_with_little_ram_has_a_limit_of_zero() -> None:
+    """The RAM that a node keeps for itself is never more than it has."""
     assert 0 == Node("id", "name", "ip", ram=1).vram_limit
 
 
-def test_disk_use_follows_what_is_cached() -> None:
-    """A pull adds to what the node's disk holds."""
-    controller = world(COLD)
-    before = pulls.compute_disk_usage(controller, node_of(controller), controller.now)
-    started(controller)
+def test_disk_usage_grows_with_the_cache() -> None:
+    """A pull adds its files."""
+    controller = build_controller(COLD)
+    before = pulls.compute_disk_usage(controller, node_named(controller), controller.now)
+    started_instance(controller)
     expected = (0, 15 * GB)
 
-    assert expected == (before, pulls.compute_disk_usage(controller, node_of(controller), controller.now))
+    assert expected == (before, pulls.compute_disk_usage(controller, node_named(controller), controller.now))
 
 
 # Configuration and states.
 
 
 def test_a_node_is_found_by_its_id() -> None:
-    """Find gives the node of that id, or says Not found."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+    """find_node returns it, or raises NotFound."""
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
 
     assert alpha is nodes.find_node(controller, alpha.id)
     with pytest.raises(NotFound, match=r"^Not found$"):
         nodes.find_node(controller, "nobody")
 
 
-def test_configuration_changes_what_it_names() -> None:
-    """Settings that are not named stay."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+def test_configuration_changes_the_named_settings() -> None:
+    """The others stay."""
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
     nodes.configure_node(controller, alpha.id, {"name": "omega", "vcpu_override": 3})
     expected = ("omega", 3, 2, "number")
 
     assert expected == (alpha.name, alpha.vcpu_override, alpha.capacity, alpha.capacity_mode)
 
 
-def test_a_new_address_is_that_of_the_vms_as_well() -> None:
-    """VMs that run on the node show its new address."""
-    controller = world(WARM)
-    mine = started(controller)
-    nodes.configure_node(controller, node_of(controller).id, {"ip": "10.8.8.8"})
+def test_vms_show_a_new_address_of_their_node() -> None:
+    """It is the host address of the VMs that run on it."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    nodes.configure_node(controller, node_named(controller).id, {"ip": "10.8.8.8"})
 
-    assert mine.vm
-    assert "10.8.8.8" == mine.vm.host_ip
+    assert instance.vm
+    assert "10.8.8.8" == instance.vm.host_ip
 
 
-def test_vms_above_a_lowered_capacity_run_on() -> None:
-    """Lowering the capacity stops nobody."""
-    controller = world(WARM)
-    several = start(controller, count=2)
+def test_vms_above_a_lowered_capacity_keep_running() -> None:
+    """A lowered capacity stops no instance."""
+    controller = build_controller(WARM)
+    batch = start_instances(controller, count=2)
     pass_time(controller, 60)
-    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
+    nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
     pass_time(controller, 60)
     expected = ["Started", "Started"]
 
-    assert expected == states(*several)
+    assert expected == states(*batch)
 
 
 @pytest.mark.parametrize("state", [NodeState.UPDATING, NodeState.UNHEALTHY, NodeState.UNLICENSED, NodeState.ACTIVE])
-def test_a_node_can_be_made_anything_but_offline(state: NodeState) -> None:
-    """The state that was set is the one shown, and VMs run on."""
-    controller = world(WARM)
-    mine = started(controller)
-    alpha = node_of(controller)
+def test_a_node_can_be_put_into_any_state_but_offline(state: NodeState) -> None:
+    """The state is shown, and VMs keep running."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    alpha = node_named(controller)
     nodes.set_node_state(controller, alpha.id, state)
     pass_time(controller, 60)
 
     assert (state, state is NodeState.ACTIVE) == (alpha.state(controller.now), alpha.takes_work)
-    assert "Started" == mine.state
+    assert "Started" == instance.state
 
 
 def test_offline_cannot_be_set() -> None:
-    """A node is Offline by being lost, and in no other way."""
-    controller = world(WARM)
+    """A node is Offline by being lost only."""
+    controller = build_controller(WARM)
 
     with pytest.raises(ValueError, match="by being lost"):
-        nodes.set_node_state(controller, node_of(controller).id, NodeState.OFFLINE)
+        nodes.set_node_state(controller, node_named(controller).id, NodeState.OFFLINE)
 
 
 @pytest.mark.parametrize("operation", [nodes.delete_node, nodes.lose_node, nodes.restore_node])
 def test_an_unknown_node_is_not_found(operation: object) -> None:
-    """Nothing can be done to a node that is not there."""
+    """Every operation on it is refused."""
     assert callable(operation)
-    controller = world(WARM)
+    controller = build_controller(WARM)
 
     with pytest.raises(NotFound):
         operation(controller, "nobody")
@@ -233,16 +233,16 @@ def test_an_unknown_node_is_not_found(operation: object) -> None:
         nodes.set_node_state(controller, "nobody", NodeState.ACTIVE)
 
 
-# Losing and coming back.
+# Lost nodes and their return.
 
 
 def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
-    """Until then it is shown as it was; to the nanosecond."""
-    controller = world(WARM)
+    """To the nanosecond; until then it shows its state as before."""
+    controller = build_controller(WARM)
     pass_time(controller, 33)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
     last = alpha.heartbeat(controller)
-    lose(controller)
+    lose_node(controller)
     deadline = last + 120 * SECOND
     seen = []
     for at in (deadline - 1, deadline):
@@ -256,12 +256,12 @@ def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
 
 
 def test_instances_of_an_offline_node_go_to_error_with_a_message() -> None:
-    """At the moment the node is Offline, and not before, what lives on it is in Error."""
-    controller = world(WARM)
-    up = started(controller)
-    booting = one(controller)
+    """They are in Error from the moment at which the node is Offline."""
+    controller = build_controller(WARM)
+    up = started_instance(controller)
+    booting = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 110)
     before = states(up, booting)
     pass_time(controller, 10)
@@ -269,149 +269,149 @@ def test_instances_of_an_offline_node_go_to_error_with_a_message() -> None:
 
     assert expected == (before, states(up, booting))
     assert up.message == booting.message == "node alpha is offline"
-    assert up.since == booting.since == node_of(controller).timeout_at
+    assert up.since == booting.since == node_named(controller).timeout_at
 
 
-def test_losing_a_lost_node_does_not_begin_anew() -> None:
+def test_losing_a_lost_node_changes_nothing() -> None:
     """The two minutes count from the first loss."""
-    controller = world(WARM)
-    lose(controller)
-    deadline = node_of(controller).timeout_at
+    controller = build_controller(WARM)
+    lose_node(controller)
+    deadline = node_named(controller).timeout_at
     pass_time(controller, 60)
-    lose(controller)
+    lose_node(controller)
 
-    assert deadline == node_of(controller).timeout_at
+    assert deadline == node_named(controller).timeout_at
 
 
 def test_restoring_a_node_that_is_not_lost_does_nothing() -> None:
-    """A node that is there cannot come back."""
-    controller = world(WARM)
+    """Nothing is logged."""
+    controller = build_controller(WARM)
     lines = controller.log.count
-    restore(controller)
+    restore_node(controller)
 
     assert lines == controller.log.count
 
 
-def test_a_node_back_in_time_was_never_offline() -> None:
-    """Back before two minutes are over, the node and its instances are as they were, also after them."""
-    controller = world(WARM)
-    mine = started(controller)
-    lose(controller)
+def test_a_node_that_is_back_in_time_is_never_offline() -> None:
+    """Node and instances are as before if it is back within two minutes."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    lose_node(controller)
     pass_time(controller, 100)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 500)
     expected = ("Started", NodeState.ACTIVE)
 
-    assert expected == (mine.state, node_of(controller).state(controller.now))
+    assert expected == (instance.state, node_named(controller).state(controller.now))
 
 
-def test_a_boot_that_came_due_while_lost_is_reported_on_return() -> None:
-    """The instance is Started when the node is back, at that moment and not before."""
-    controller = world(WARM)
-    mine = one(controller)
+def test_a_boot_that_ends_on_a_lost_node_is_reported_on_return() -> None:
+    """The instance is Started when the node is back, and not before."""
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
     expected = [(0.0, "Scheduling"), (65.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, instance)
 
 
-def test_a_pull_that_came_due_while_lost_is_reported_on_return() -> None:
-    """The pull is through when the node is back, and the VM boots from then on."""
-    controller = world(COLD)
-    mine = one(controller)
+def test_a_pull_that_ends_on_a_lost_node_is_reported_on_return() -> None:
+    """The VM boots from the node's return on."""
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (65.0, "Scheduling"), (85.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, instance)
 
 
-def test_a_boot_not_yet_due_when_the_node_is_back_takes_no_longer() -> None:
-    """A short silence goes unnoticed."""
-    controller = world(WARM)
-    mine = one(controller)
+def test_a_boot_that_is_not_due_on_return_takes_no_longer() -> None:
+    """A short loss of contact has no effect."""
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 5)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (21.0, "Started")]
 
-    assert expected == life(controller, mine)
+    assert expected == state_history(controller, instance)
 
 
-def test_progress_is_frozen_while_the_node_is_lost() -> None:
-    """Nobody knows how far a silent node has come; when it is back progress is where time has brought it."""
-    controller = world(COLD)
-    mine = one(controller)
+def test_progress_does_not_change_while_the_node_is_lost() -> None:
+    """When the node is back, progress is that of the time that has passed."""
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 4)
-    lose(controller)
-    seen = [mine.progress(controller)]
+    lose_node(controller)
+    seen = [instance.progress(controller)]
     pass_time(controller, 3)
-    seen.append(mine.progress(controller))
-    restore(controller)
-    seen.append(mine.progress(controller))
+    seen.append(instance.progress(controller))
+    restore_node(controller)
+    seen.append(instance.progress(controller))
 
     assert pytest.approx([3 / 15, 3 / 15, 6 / 15]) == seen
 
 
-def test_a_node_back_after_it_was_offline_takes_work_again() -> None:
-    """What went to Error stays there; the node is Active, empty, and takes the next."""
-    controller = world(WARM)
-    mine = started(controller)
-    lose(controller)
+def test_a_node_that_was_offline_takes_work_again() -> None:
+    """Its instances stay in Error; it is Active and empty, and takes the next instance."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    lose_node(controller)
     pass_time(controller, 300)
-    restore(controller)
-    fresh = started(controller)
+    restore_node(controller)
+    fresh = started_instance(controller)
     expected = ["Error", "Started"]
 
-    assert expected == states(mine, fresh)
-    assert NodeState.ACTIVE is node_of(controller).state(controller.now)
-    assert [fresh.id] == list(node_of(controller).occupants)
+    assert expected == states(instance, fresh)
+    assert NodeState.ACTIVE is node_named(controller).state(controller.now)
+    assert [fresh.id] == list(node_named(controller).occupants)
 
 
-def test_a_restored_node_shows_the_condition_it_had() -> None:
-    """A node that was updating when it was lost still is when it is back."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
-    lose(controller)
+def test_a_restored_node_shows_the_state_it_had() -> None:
+    """A node that was Updating when it was lost still is when it is back."""
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.UPDATING)
+    lose_node(controller)
     pass_time(controller, 300)
-    offline = node_of(controller).state(controller.now)
-    restore(controller)
+    offline = node_named(controller).state(controller.now)
+    restore_node(controller)
     expected = (NodeState.OFFLINE, NodeState.UPDATING)
 
-    assert expected == (offline, node_of(controller).state(controller.now))
+    assert expected == (offline, node_named(controller).state(controller.now))
 
 
-def test_the_last_moment_known_of_a_lost_node_is_its_loss() -> None:
-    """Of a node that reports, everything up to now is known."""
-    controller = world(WARM)
-    alpha = node_of(controller)
+def test_the_last_contact_with_a_lost_node_is_its_loss() -> None:
+    """The last contact with any other node is now."""
+    controller = build_controller(WARM)
+    alpha = node_named(controller)
     pass_time(controller, 10)
     before = alpha.last_contact(controller.now)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 10)
 
     assert controller.now - 10 * SECOND == before == alpha.last_contact(controller.now)
 
 
-# Deleting.
+# Deletion.
 
 
 def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
-    """A deleted node is unknown, and what lived on it is in Error with a message, also while it was pulling."""
-    controller = world(COLD)
-    up = started(controller)
-    pulling = one(controller, tag="base")
+    """The node is unknown, and its instances are in Error with a message, a pulling one too."""
+    controller = build_controller(COLD)
+    up = started_instance(controller)
+    pulling = start_instance(controller, tag="base")
     pass_time(controller, 1)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
     nodes.delete_node(controller, alpha.id)
     pass_time(controller, 300)
     expected = ["Error", "Error"]
@@ -421,123 +421,135 @@ def test_instances_of_a_deleted_node_go_to_error_at_once() -> None:
     assert alpha.id not in controller.nodes
 
 
-def test_a_pull_on_a_deleted_node_ends_nowhere() -> None:
-    """What was on its way to a node that is no more does no harm."""
-    controller = world(COLD)
-    mine = one(controller)
+def test_the_end_of_a_pull_on_a_deleted_node_does_nothing() -> None:
+    """The instance stays in Error with its progress."""
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 8.5)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
     expected = ("Error", 0.5)
 
-    assert expected == (mine.state, mine.progress(controller))
+    assert expected == (instance.state, instance.progress(controller))
 
 
-def test_terminating_on_a_deleted_node_ends_without_confirmation() -> None:
-    """With nobody left to confirm it, an instance is Terminating until it is forgotten."""
-    controller = world(WARM)
-    mine = started(controller)
-    instances.terminate_instance(controller, mine.id)
-    nodes.delete_node(controller, node_of(controller).id)
+def test_without_confirmation_by_a_deleted_node_the_instance_is_forgotten() -> None:
+    """It is Terminating until then."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    instances.terminate_instance(controller, instance.id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 100)
     expected = ["Started", "Terminating", "gone"]
 
-    assert expected == [state for _, state in life(controller, mine)][1:]
+    assert expected == [state for _, state in state_history(controller, instance)][1:]
 
 
-def test_a_deleted_node_that_was_lost_is_not_offline_later() -> None:
-    """The deadline of a node that is no more passes without notice."""
-    controller = world(PAIR)
-    mine = started(controller, on="alpha")
-    lose(controller)
-    nodes.delete_node(controller, node_of(controller).id)
+def test_a_stopped_instance_of_a_deleted_node_waits_for_no_confirmation() -> None:
+    """It is Terminating until it is forgotten, and its phase has no other end."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    instances.stop_instance(controller, instance.id)
+    pass_time(controller, 10)
+    nodes.delete_node(controller, node_named(controller).id)
+    instances.terminate_instance(controller, instance.id)
+
+    assert ("Terminating", None) == (instance.state, instance.until)
+
+
+def test_the_timeout_of_a_deleted_node_does_nothing() -> None:
+    """Instances keep the message of the deletion."""
+    controller = build_controller(PAIR)
+    instance = started_instance(controller, on="alpha")
+    lose_node(controller)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
 
-    assert "node alpha was deleted" == mine.message
-    assert ref_of(controller) in node_of(controller, "beta").cached
+    assert "node alpha was deleted" == instance.message
+    assert version_ref(controller) in node_named(controller, "beta").cached
 
 
-# Drain Mode, and agents that fetch their package again.
+# Drain Mode, and updates of agents.
 
 
-def test_drain_mode_is_a_setting() -> None:
-    """A node in Drain Mode takes no work; what runs on it runs on, and afterwards it takes work again."""
-    controller = world(WARM)
-    running = started(controller)
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
-    waiting = one(controller)
+def test_a_node_in_drain_mode_takes_no_work() -> None:
+    """Its VMs keep running, and afterwards it takes work again."""
+    controller = build_controller(WARM)
+    running = started_instance(controller)
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": True})
+    waiting = start_instance(controller)
     pass_time(controller, 100)
-    drained = (node_of(controller).condition, *states(running, waiting))
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
+    drained = (node_named(controller).condition, *states(running, waiting))
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": False})
     pass_time(controller, 100)
 
     assert ("Drain Mode", "Started", "Scheduling") == drained
-    assert ("Active", "Started", "Started") == (node_of(controller).condition, *states(running, waiting))
+    assert ("Active", "Started", "Started") == (node_named(controller).condition, *states(running, waiting))
 
 
 @pytest.mark.parametrize("condition", [NodeState.UNHEALTHY, NodeState.UPDATING, NodeState.UNLICENSED])
 def test_ending_drain_mode_ends_no_other_state(condition: NodeState) -> None:
-    """A node that is something else stays so."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, condition)
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": False})
+    """A node that is in another state stays in it."""
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, condition)
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": False})
 
-    assert condition == node_of(controller).condition
+    assert condition == node_named(controller).condition
 
 
 TWO = WARM + "  - {name: beta, state: Unhealthy}\n  - {name: gamma}\n"
 
 
-def test_all_agents_fetch_their_package_again() -> None:
-    """Active nodes are Updating for half a minute and take no work; VMs run on, and other nodes show nothing."""
-    controller = world(TWO)
-    running = started(controller)
-    lose(controller, "gamma")
+def test_an_update_of_agents_makes_active_nodes_updating() -> None:
+    """For half a minute they take no work; VMs keep running, and other nodes show nothing."""
+    controller = build_controller(TWO)
+    running = started_instance(controller)
+    lose_node(controller, "gamma")
     nodes.update_agents(controller)
-    waiting = one(controller)
-    before = [each.condition.value for each in controller.nodes.values()]
+    waiting = start_instance(controller)
+    before = [node.condition.value for node in controller.nodes.values()]
     pass_time(controller, 29.9)
-    still = (node_of(controller).condition, *states(running, waiting))
+    still = (node_named(controller).condition, *states(running, waiting))
     pass_time(controller, 0.1)
 
     assert ["Updating", "Unhealthy", "Active"] == before
     assert ("Updating", "Started", "Scheduling") == still
-    assert ("Active", None) == (node_of(controller).condition, node_of(controller).overrides.get("updating"))
+    assert ("Active", None) == (node_named(controller).condition, node_named(controller).overrides.get("updating"))
     pass_time(controller, 20)
     assert ["Started"] == states(waiting)
 
 
 def test_an_update_during_an_update_changes_nothing() -> None:
-    """A node that fetches its package already goes on as it was."""
-    controller = world(WARM)
+    """A node that fetches its package already is done at the same time."""
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
-    until = node_of(controller).overrides.get("updating")
+    until = node_named(controller).overrides.get("updating")
     pass_time(controller, 10)
     nodes.update_agents(controller)
 
-    assert until == node_of(controller).overrides.get("updating")
+    assert until == node_named(controller).overrides.get("updating")
 
 
 def test_a_node_that_was_lost_while_updating_is_active_when_it_is_back() -> None:
-    """Its update came to its end meanwhile."""
-    controller = world(WARM)
+    """Its update has ended meanwhile."""
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
-    silent = node_of(controller).condition
-    restore(controller)
+    silent = node_named(controller).condition
+    restore_node(controller)
     pass_time(controller, 0)
 
-    assert ("Updating", "Active") == (silent, node_of(controller).condition)
+    assert ("Updating", "Active") == (silent, node_named(controller).condition)
 
 
 def test_an_update_survives_a_dump() -> None:
-    """It ends in the loaded controller as in the first."""
-    controller = world(WARM)
+    """It ends at the same time in the loaded controller."""
+    controller = build_controller(WARM)
     nodes.update_agents(controller)
     pass_time(controller, 10)
     loaded = reload(controller)
     before = state_of(controller) == state_of(loaded)
     pass_time(loaded, 20)
 
-    assert (True, "Active") == (before, node_of(loaded).condition)
+    assert (True, "Active") == (before, node_named(loaded).condition)

@@ -6,14 +6,14 @@ from mockanka.core.operations import OPERATION_METHODS, OPERATIONS, Operation, f
 from mockanka.core.release import DEFAULT_RELEASE, OLDEST_RELEASE, SINCE, Release
 
 
-def test_each_operation_stands_once() -> None:
+def test_each_operation_is_in_the_table_once() -> None:
     """Neither an id nor a method at a path is there twice."""
     assert len(OPERATIONS) == len({operation.id for operation in OPERATIONS})
     assert len(OPERATIONS) == len({(operation.method, operation.path) for operation in OPERATIONS})
 
 
-def test_operations_of_a_path_stand_together() -> None:
-    """A path, once left, does not come again; where texts name the paths, they stand in the order of the table."""
+def test_operations_of_a_path_are_grouped() -> None:
+    """Texts that list the paths have them in the order of the table."""
     paths = [operation.path for operation in OPERATIONS]
 
     assert sorted(paths, key=paths.index) == paths
@@ -44,12 +44,12 @@ def test_an_operation_without_a_feature_is_in_every_release() -> None:
     [(Release(1, 42, 0), ["GET", "POST"]), (Release(1, 43, 0), ["GET", "POST", "DELETE"])],
 )
 def test_a_path_has_the_methods_of_its_release(release: Release, expected: list[str]) -> None:
-    """Those that came later are left out."""
+    """Methods of later releases are left out."""
     assert expected == methods_by_path(release)["/api/v1/registry/vm/distribute"]
 
 
-def test_a_path_that_came_later_is_left_out() -> None:
-    """A path is there once one of its methods is; without a release all are."""
+def test_a_path_without_operations_is_left_out() -> None:
+    """A path is listed if the release has one of its operations; without a release all are."""
     assert ("/livez" in methods_by_path(OLDEST_RELEASE), "/livez" in methods_by_path(DEFAULT_RELEASE)) == (False, True)
     assert methods_by_path() == methods_by_path(DEFAULT_RELEASE)
 

@@ -8,19 +8,19 @@ from mockanka.core.release import Release
 from tests.core.builders import (
     PAIR,
     WARM,
-    fall_back,
-    group_of,
-    happenings,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    count_log_entries,
+    group_named,
+    lose_node,
+    node_named,
+    node_names,
     pass_time,
-    restore,
-    start,
+    restore_node,
+    set_fallback,
+    start_instance,
+    start_instances,
     states,
-    template_of,
-    where,
-    world,
+    template_named,
 )
 
 MAC = """
@@ -35,10 +35,10 @@ FULL = WARM.replace("capacity: 2", "capacity: 1") + OCCUPANT
 
 def find_placement(text: str, **wanted: object) -> str | None:
     """Return the name of the node that takes an instance in a scenario."""
-    controller = world(MAC + text)
-    instance = one(controller, **wanted)  # type: ignore[arg-type]
+    controller = build_controller(MAC + text)
+    instance = start_instance(controller, **wanted)  # type: ignore[arg-type]
     pass_time(controller, 1)
-    return where(controller, instance)[0]
+    return node_names(controller, instance)[0]
 
 
 # The architecture of a node.
@@ -58,17 +58,17 @@ nodes:
 @pytest.mark.parametrize(("template", "nodes"), [("arm", ["b-arm", "b-arm", "c-any"]), ("intel", ["a-intel"] * 3)])
 def test_a_node_takes_templates_of_its_architecture(template: str, nodes: list[str]) -> None:
     """A node with an architecture takes only templates of it; a node without takes any."""
-    controller = world(ARCHITECTURES)
-    batch = start(controller, template, count=3)
+    controller = build_controller(ARCHITECTURES)
+    batch = start_instances(controller, template, count=3)
     pass_time(controller, 1)
 
-    assert nodes == sorted(name or "" for name in where(controller, *batch))
+    assert nodes == sorted(name or "" for name in node_names(controller, *batch))
 
 
 def test_the_reason_for_waiting_names_the_architecture() -> None:
     """An instance that no node can run waits, and the reason has both architectures."""
-    controller = world(ARCHITECTURES)
-    batch = start(controller, "arm", count=4)
+    controller = build_controller(ARCHITECTURES)
+    batch = start_instances(controller, "arm", count=4)
     pass_time(controller, 1)
 
     assert "is amd64, the template arm64 (1 node); no free slot (2 nodes)" in [instance.waits_for for instance in batch]
@@ -76,12 +76,12 @@ def test_the_reason_for_waiting_names_the_architecture() -> None:
 
 def test_a_node_without_architecture_shows_that_of_the_templates() -> None:
     """Without templates it shows arm64 (a guess)."""
-    controller = world(ARCHITECTURES)
+    controller = build_controller(ARCHITECTURES)
     kinds = [nodes.host_arch(controller, node) for node in controller.nodes.values()]
-    alone = world("nodes: [{name: alpha}]")
+    alone = build_controller("nodes: [{name: alpha}]")
 
     assert ["amd64", "arm64", "arm64"] == kinds
-    assert "arm64" == nodes.host_arch(alone, node_of(alone))
+    assert "arm64" == nodes.host_arch(alone, node_named(alone))
 
 
 # The order of nodes: each rule where it alone decides.
@@ -146,18 +146,18 @@ nodes:
 
 def test_a_cached_version_counts_only_if_it_has_all_layers() -> None:
     """A node with only the lower layer of a version is like one with nothing."""
-    controller = world("""
+    controller = build_controller("""
 templates:
   - {name: mac, versions: [{tag: base, size: 10GB}, {tag: tools, size: 5GB}]}
 nodes:
   - {name: alpha, capacity: 1, cached: ["mac:base"]}
   - {name: beta, capacity: 1, cached: ["mac:tools"]}
 """)
-    lower, upper = one(controller, tag="base"), one(controller, tag="tools")
+    lower, upper = start_instance(controller, tag="base"), start_instance(controller, tag="tools")
     pass_time(controller, 1)
     expected = ["alpha", "beta"]
 
-    assert expected == where(controller, lower, upper)
+    assert expected == node_names(controller, lower, upper)
 
 
 # The order of instances.
@@ -165,8 +165,8 @@ nodes:
 
 def test_the_lower_priority_goes_first() -> None:
     """Of two instances that wait for a slot, the one with the lower priority gets it, though it is newer."""
-    controller = world(WARM.replace("capacity: 2", "capacity: 1"))
-    plain, urgent = one(controller), one(controller, priority=1)
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
+    plain, urgent = start_instance(controller), start_instance(controller, priority=1)
     pass_time(controller, 30)
     expected = ["Scheduling", "Started"]
 
@@ -175,8 +175,8 @@ def test_the_lower_priority_goes_first() -> None:
 
 def test_the_older_goes_first_if_priorities_are_equal() -> None:
     """Of two instances with the same priority, the older gets the slot."""
-    controller = world(WARM.replace("capacity: 2", "capacity: 1"))
-    older, newer = start(controller, count=2)
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
+    older, newer = start_instances(controller, count=2)
     pass_time(controller, 30)
     expected = ["Started", "Scheduling"]
 
@@ -185,10 +185,10 @@ def test_the_older_goes_first_if_priorities_are_equal() -> None:
 
 def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
     """An older instance goes first, though it began to wait later."""
-    controller = world(FULL)
-    occupant, older = next(iter(controller.instances.values())), one(controller)
+    controller = build_controller(FULL)
+    occupant, older = next(iter(controller.instances.values())), start_instance(controller)
     pass_time(controller, 0.5)
-    newer = one(controller)
+    newer = start_instance(controller)
     pass_time(controller, 10)
     instances.terminate_instance(controller, occupant.id)
     pass_time(controller, 30)
@@ -199,8 +199,8 @@ def test_age_counts_from_creation_not_from_when_it_was_queued() -> None:
 
 def test_a_freed_slot_goes_to_the_lowest_priority() -> None:
     """Of all waiting instances, the one with the lowest priority gets the slot."""
-    controller = world(FULL)
-    waiting = [one(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
+    controller = build_controller(FULL)
+    waiting = [start_instance(controller, priority=priority) for priority in (1000, 5, 1, 10_000)]
     pass_time(controller, 10)
     instances.terminate_instance(controller, next(iter(controller.instances)))
     pass_time(controller, 30)
@@ -211,8 +211,8 @@ def test_a_freed_slot_goes_to_the_lowest_priority() -> None:
 
 def test_an_instance_that_cannot_be_placed_does_not_hold_up_others() -> None:
     """Instances after one that finds no node are placed."""
-    controller = world(PAIR + "instances: [{template: mac, node: alpha}]\n")
-    stuck, behind = one(controller, on="alpha", priority=1), one(controller)
+    controller = build_controller(PAIR + "instances: [{template: mac, node: alpha}]\n")
+    stuck, behind = start_instance(controller, on="alpha", priority=1), start_instance(controller)
     pass_time(controller, 30)
     expected = ["Scheduling", "Started"]
 
@@ -224,12 +224,12 @@ def test_an_instance_that_cannot_be_placed_does_not_hold_up_others() -> None:
 
 def test_an_instance_for_a_node_runs_only_there() -> None:
     """It waits while that node is full, though another is empty."""
-    controller = world(PAIR)
-    first, second = start(controller, count=2, on="beta")
+    controller = build_controller(PAIR)
+    first, second = start_instances(controller, count=2, on="beta")
     pass_time(controller, 30)
     expected = ["beta", None]
 
-    assert expected == where(controller, first, second)
+    assert expected == node_names(controller, first, second)
     assert ["Started", "Scheduling"] == states(first, second)
 
 
@@ -269,12 +269,12 @@ nodes:
 
 def test_a_node_that_becomes_active_takes_waiting_instances() -> None:
     """An instance waits for the only node to finish its update."""
-    controller = world(WARM)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.UPDATING)
-    instance = one(controller)
+    controller = build_controller(WARM)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.UPDATING)
+    instance = start_instance(controller)
     pass_time(controller, 30)
     before = states(instance)
-    nodes.set_node_state(controller, node_of(controller).id, NodeState.ACTIVE)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.ACTIVE)
     pass_time(controller, 20)
     expected = (["Scheduling"], ["Started"])
 
@@ -283,12 +283,12 @@ def test_a_node_that_becomes_active_takes_waiting_instances() -> None:
 
 def test_a_lost_node_takes_no_work_though_it_is_still_active() -> None:
     """It takes nothing in the two minutes before it is Offline; when it is back it does."""
-    controller = world(WARM)
-    lose(controller)
-    instance = one(controller)
+    controller = build_controller(WARM)
+    lose_node(controller)
+    instance = start_instance(controller)
     pass_time(controller, 30)
-    seen = (node_of(controller).state(controller.now), *states(instance))
-    restore(controller)
+    seen = (node_named(controller).state(controller.now), *states(instance))
+    restore_node(controller)
     pass_time(controller, 20)
     expected = (NodeState.ACTIVE, "Scheduling", ["Started"])
 
@@ -311,8 +311,8 @@ nodes:
 
 def test_a_node_takes_as_many_instances_as_its_capacity() -> None:
     """In number mode vCPUs do not matter."""
-    controller = world(MAC + "nodes: [{name: alpha, cpus: 1, ram: 1, capacity: 3}]\n")
-    batch = start(controller, count=4)
+    controller = build_controller(MAC + "nodes: [{name: alpha, cpus: 1, ram: 1, capacity: 3}]\n")
+    batch = start_instances(controller, count=4)
     pass_time(controller, 60)
     expected = ["Started", "Started", "Started", "Scheduling"]
 
@@ -321,23 +321,23 @@ def test_a_node_takes_as_many_instances_as_its_capacity() -> None:
 
 def test_a_pulling_instance_holds_its_slot() -> None:
     """A second instance finds no slot while the first pulls."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1}]\n")
-    pulling, waiting = start(controller, count=2)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1}]\n")
+    pulling, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
     expected = ["Pulling", "Scheduling"]
 
     assert expected == states(pulling, waiting)
-    assert [None] == where(controller, waiting)
+    assert [None] == node_names(controller, waiting)
 
 
 def test_a_booting_instance_holds_its_slot() -> None:
     """A second instance finds no slot while the first boots."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [mac]}]\n")
-    booting, waiting = start(controller, count=2)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [mac]}]\n")
+    booting, waiting = start_instances(controller, count=2)
     pass_time(controller, 5)
     expected = ["alpha", None]
 
-    assert expected == where(controller, booting, waiting)
+    assert expected == node_names(controller, booting, waiting)
 
 
 @pytest.mark.parametrize(
@@ -352,8 +352,8 @@ def test_a_booting_instance_holds_its_slot() -> None:
 )
 def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) -> None:
     """A node takes what fits into its vCPUs and RAM, and its capacity does not matter (C7)."""
-    controller = world(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
-    batch = start(controller, count=8)
+    controller = build_controller(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
+    batch = start_instances(controller, count=8)
     pass_time(controller, 60)
 
     assert expected == states(*batch).count("Started")
@@ -362,8 +362,12 @@ def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) ->
 def test_requested_resources_count_in_resource_mode() -> None:
     """They do from 1.50 on, if the node is configured so."""
     nodes = "nodes: [{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: true}]\n"
-    controller = world(MAC + nodes)
-    large, too_large, small = one(controller, vcpu=6), one(controller, vcpu=6), one(controller)
+    controller = build_controller(MAC + nodes)
+    large, too_large, small = (
+        start_instance(controller, vcpu=6),
+        start_instance(controller, vcpu=6),
+        start_instance(controller),
+    )
     pass_time(controller, 60)
     expected = ["Started", "Scheduling", "Started"]
 
@@ -374,8 +378,8 @@ def test_requested_resources_count_in_resource_mode() -> None:
 def test_resources_of_the_template_count_in_resource_mode(force_overrides: str, release: str) -> None:
     """Requested resources do not count unless the node is configured so, and never before 1.50."""
     nodes = f"nodes: [{{name: alpha, capacity_mode: resource, cpus: 4, ram: 64, force_overrides: {force_overrides}}}]\n"
-    controller = world(MAC + nodes, release=Release.parse(release))
-    batch = [one(controller, vcpu=6) for _ in range(5)]
+    controller = build_controller(MAC + nodes, release=Release.parse(release))
+    batch = [start_instance(controller, vcpu=6) for _ in range(5)]
     pass_time(controller, 60)
 
     assert ["Started"] * 4 + ["Scheduling"] == states(*batch)
@@ -383,8 +387,10 @@ def test_resources_of_the_template_count_in_resource_mode(force_overrides: str, 
 
 def test_a_suspended_template_keeps_its_size() -> None:
     """Requested vCPUs and RAM do not count for a VM that was suspended (A1)."""
-    controller = world(MAC)
-    requirements = placement.determine_requirements(controller, one(controller, "suspended", vcpu=6, vram=9000))
+    controller = build_controller(MAC)
+    requirements = placement.determine_requirements(
+        controller, start_instance(controller, "suspended", vcpu=6, vram=9000)
+    )
     expected = (2, 4096)
 
     assert expected == (requirements.requested_vcpus, requirements.requested_vram)
@@ -392,10 +398,10 @@ def test_a_suspended_template_keeps_its_size() -> None:
 
 def test_requirements_are_all_that_placement_needs() -> None:
     """They have version, node, group, USB device and VLAN of the request, and size and architecture of the VM."""
-    controller = world(PAIR + "groups: [{name: own, nodes: [alpha]}]\n")
-    node_of(controller, "beta").vlans = ("12",)
-    instance = one(controller, on="beta", within="own", vcpu=3, vram=5000, vlan_tag="12")
-    bound_to = (instance.ref, node_of(controller, "beta").id, group_of(controller, "own").id, None)
+    controller = build_controller(PAIR + "groups: [{name: own, nodes: [alpha]}]\n")
+    node_named(controller, "beta").vlans = ("12",)
+    instance = start_instance(controller, on="beta", within="own", vcpu=3, vram=5000, vlan_tag="12")
+    bound_to = (instance.ref, node_named(controller, "beta").id, group_named(controller, "own").id, None)
     expected = (*bound_to, 2, 4096, 3, 5000, (), "amd64", "12")
 
     assert expected == placement.determine_requirements(controller, instance)
@@ -403,7 +409,7 @@ def test_requirements_are_all_that_placement_needs() -> None:
 
 def test_free_slots_are_counted_for_the_requirements() -> None:
     """They are what is left of the capacity, or of the scarcer of vCPUs and RAM."""
-    controller = world(
+    controller = build_controller(
         MAC
         + """
 nodes:
@@ -414,7 +420,7 @@ instances:
   - {template: mac, node: beta}
 """
     )
-    requirements = placement.determine_requirements(controller, one(controller))
+    requirements = placement.determine_requirements(controller, start_instance(controller))
     expected = [2, 2]
 
     free = [placement.count_free_slots(controller, node, requirements) for node in controller.nodes.values()]
@@ -423,13 +429,13 @@ instances:
 
 def test_a_lowered_capacity_may_leave_negative_free_slots() -> None:
     """A node above its capacity takes nothing until enough instances are gone."""
-    controller = world(FULL.replace("capacity: 1", "capacity: 2"))
-    nodes.configure_node(controller, node_of(controller).id, {"capacity": 0})
-    instance = one(controller)
+    controller = build_controller(FULL.replace("capacity: 1", "capacity: 2"))
+    nodes.configure_node(controller, node_named(controller).id, {"capacity": 0})
+    instance = start_instance(controller)
     pass_time(controller, 30)
 
     assert -1 == placement.count_free_slots(
-        controller, node_of(controller), placement.determine_requirements(controller, instance)
+        controller, node_named(controller), placement.determine_requirements(controller, instance)
     )
     assert ["Scheduling"] == states(instance)
 
@@ -452,60 +458,62 @@ groups:
 
 def test_a_full_group_falls_back_to_the_next_group() -> None:
     """Each group is asked if the one before is full; after the last one an instance waits."""
-    controller = world(MAC + CHAIN)
-    batch = start(controller, count=4, within="first")
+    controller = build_controller(MAC + CHAIN)
+    batch = start_instances(controller, count=4, within="first")
     pass_time(controller, 60)
     expected = ["delta", "gamma", "beta", None]
 
-    assert expected == where(controller, *batch)
+    assert expected == node_names(controller, *batch)
 
 
 def test_a_fallback_is_not_asked_while_the_group_has_a_free_slot() -> None:
     """A node of the group takes the instance, though one of the fallback has the template cached."""
-    controller = world(MAC + CHAIN.replace("{name: gamma, capacity: 1}", "{name: gamma, capacity: 1, cached: [mac]}"))
-    instance = one(controller, within="first")
+    controller = build_controller(
+        MAC + CHAIN.replace("{name: gamma, capacity: 1}", "{name: gamma, capacity: 1, cached: [mac]}")
+    )
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["delta"] == where(controller, instance)
+    assert ["delta"] == node_names(controller, instance)
 
 
 @pytest.mark.parametrize("change", ["state: Updating", "state: Offline", "capacity_mode: resource, cpus: 1, ram: 4"])
 def test_a_group_is_full_if_none_of_its_nodes_takes_the_instance(change: str) -> None:
     """A group whose nodes are updating, offline or too small is full."""
-    controller = world(MAC + CHAIN.replace("{name: delta,", f"{{name: delta, {change},"))
-    instance = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN.replace("{name: delta,", f"{{name: delta, {change},"))
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == where(controller, instance)
+    assert ["gamma"] == node_names(controller, instance)
 
 
 def test_a_group_without_the_usb_device_is_full() -> None:
     """The device is found in the fallback."""
-    controller = world(MAC + CHAIN.replace("{name: beta,", "{name: beta, usb: [phone],"))
-    instance = one(controller, within="first", usb_device="phone")
+    controller = build_controller(MAC + CHAIN.replace("{name: beta,", "{name: beta, usb: [phone],"))
+    instance = start_instance(controller, within="first", usb_device="phone")
     pass_time(controller, 1)
 
-    assert ["beta"] == where(controller, instance)
+    assert ["beta"] == node_names(controller, instance)
 
 
 def test_an_empty_group_is_full() -> None:
     """A group without nodes falls back at once."""
-    controller = world(MAC + CHAIN.replace("nodes: [delta]", "nodes: []"))
-    instance = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN.replace("nodes: [delta]", "nodes: []"))
+    instance = start_instance(controller, within="first")
     pass_time(controller, 1)
 
-    assert ["gamma"] == where(controller, instance)
+    assert ["gamma"] == node_names(controller, instance)
 
 
 def test_a_cycle_of_fallbacks_ends() -> None:
     """Each group of the cycle is asked once; then the instance waits."""
-    controller = world(MAC + CHAIN)
-    fall_back(controller, "third", "first")
-    batch = start(controller, count=4, within="second")
+    controller = build_controller(MAC + CHAIN)
+    set_fallback(controller, "third", "first")
+    batch = start_instances(controller, count=4, within="second")
     pass_time(controller, 60)
     expected = ["gamma", "beta", "delta", None]
 
-    assert expected == where(controller, *batch)
+    assert expected == node_names(controller, *batch)
 
 
 # The choice, and the reason for waiting.
@@ -513,27 +521,30 @@ def test_a_cycle_of_fallbacks_ends() -> None:
 
 def test_the_choice_of_a_node_changes_nothing() -> None:
     """The second choice is the same as the first."""
-    controller = world(PAIR)
-    requirements = placement.determine_requirements(controller, one(controller))
+    controller = build_controller(PAIR)
+    requirements = placement.determine_requirements(controller, start_instance(controller))
     chosen = placement.choose_node(controller, requirements)
 
-    assert chosen is node_of(controller, "alpha") is placement.choose_node(controller, requirements)
+    assert chosen is node_named(controller, "alpha") is placement.choose_node(controller, requirements)
 
 
 def test_no_node_is_chosen_if_all_are_full() -> None:
     """There is no node to choose."""
-    controller = world(FULL)
+    controller = build_controller(FULL)
 
-    assert placement.choose_node(controller, placement.determine_requirements(controller, one(controller))) is None
+    assert (
+        placement.choose_node(controller, placement.determine_requirements(controller, start_instance(controller)))
+        is None
+    )
 
 
 def test_a_node_that_takes_an_instance_gives_no_reason() -> None:
     """Only a refusal has a reason."""
-    controller = world(PAIR)
+    controller = build_controller(PAIR)
 
     assert (
         placement.explain_refusal(
-            controller, node_of(controller), placement.determine_requirements(controller, one(controller))
+            controller, node_named(controller), placement.determine_requirements(controller, start_instance(controller))
         )
         is None
     )
@@ -567,8 +578,8 @@ def test_a_node_that_takes_an_instance_gives_no_reason() -> None:
 )
 def test_the_reason_for_waiting_counts_the_nodes(text: str, wanted: dict[str, str], expected: str) -> None:
     """The reason says what the nodes lack, and how many lack it."""
-    controller = world(text)
-    instance = one(controller, **wanted)
+    controller = build_controller(text)
+    instance = start_instance(controller, **wanted)
     pass_time(controller, 30)
 
     assert ["Scheduling"] == states(instance)
@@ -577,9 +588,9 @@ def test_the_reason_for_waiting_counts_the_nodes(text: str, wanted: dict[str, st
 
 def test_the_reason_for_waiting_names_a_deleted_node() -> None:
     """An instance for a node waits on if the node is deleted."""
-    controller = world(FULL)
-    instance = one(controller, on="alpha")
-    id = node_of(controller).id
+    controller = build_controller(FULL)
+    instance = start_instance(controller, on="alpha")
+    id = node_named(controller).id
     pass_time(controller, 10)
     nodes.delete_node(controller, id)
     pass_time(controller, 10)
@@ -589,9 +600,9 @@ def test_the_reason_for_waiting_names_a_deleted_node() -> None:
 
 def test_the_reason_for_waiting_names_a_deleted_group() -> None:
     """An instance for a group waits on if the group is deleted."""
-    controller = world(FULL + "groups: [{name: own, nodes: [alpha]}]\n")
-    instance = one(controller, within="own")
-    id = group_of(controller, "own").id
+    controller = build_controller(FULL + "groups: [{name: own, nodes: [alpha]}]\n")
+    instance = start_instance(controller, within="own")
+    id = group_named(controller, "own").id
     pass_time(controller, 10)
     groups.delete_group(controller, id)
     pass_time(controller, 10)
@@ -601,8 +612,8 @@ def test_the_reason_for_waiting_names_a_deleted_group() -> None:
 
 def test_an_instance_waits_for_capacity_for_ever() -> None:
     """It has no timeout (C7)."""
-    controller = world(FULL)
-    instance = one(controller)
+    controller = build_controller(FULL)
+    instance = start_instance(controller)
     pass_time(controller, 30 * 24 * 3600)
 
     assert ["Scheduling"] == states(instance)
@@ -613,15 +624,15 @@ def test_an_instance_waits_for_capacity_for_ever() -> None:
     [
         lambda c: instances.terminate_instance(c, next(iter(c.instances))),
         lambda c: instances.stop_instance(c, next(iter(c.instances))),
-        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity": 2}),
-        lambda c: nodes.configure_node(c, node_of(c).id, {"capacity_mode": "resource"}),
+        lambda c: nodes.configure_node(c, node_named(c).id, {"capacity": 2}),
+        lambda c: nodes.configure_node(c, node_named(c).id, {"capacity_mode": "resource"}),
     ],
     ids=["terminate", "stop", "capacity", "mode"],
 )
 def test_a_waiting_instance_takes_a_freed_slot(event: object) -> None:
     """It is placed when another instance ends, or the capacity of a node grows."""
-    controller = world(FULL)
-    instance = one(controller)
+    controller = build_controller(FULL)
+    instance = start_instance(controller)
     pass_time(controller, 30)
     before = states(instance)
     assert callable(event)
@@ -634,22 +645,22 @@ def test_a_waiting_instance_takes_a_freed_slot(event: object) -> None:
 
 def test_a_round_places_as_many_instances_as_it_can() -> None:
     """Every waiting instance that a node takes is placed in the same round."""
-    controller = world(PAIR)
-    batch = start(controller, count=3)
+    controller = build_controller(PAIR)
+    batch = start_instances(controller, count=3)
     pass_time(controller, 1)
     controller.nodes["new"] = nodes.Node("new", "zeta", "10.9.9.9", capacity=1)
     placement.place_waiting_instances(controller)
     expected = ["alpha", "beta", "zeta"]
 
-    assert expected == where(controller, *batch)
+    assert expected == node_names(controller, *batch)
     assert [] == controller.waiting
 
 
 def test_an_instance_that_fails_leaves_its_slot_to_the_next() -> None:
     """An instance whose template is deleted is Error, and the next one gets its slot."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
-    doomed, next_one = one(controller), one(controller, "suspended")
-    templates.delete_template(controller, template_of(controller).id)
+    controller = build_controller(MAC + "nodes: [{name: alpha, capacity: 1, cached: [suspended]}]\n")
+    doomed, next_one = start_instance(controller), start_instance(controller, "suspended")
+    templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 30)
     expected = ["Error", "Started"]
 
@@ -659,31 +670,33 @@ def test_an_instance_that_fails_leaves_its_slot_to_the_next() -> None:
 
 def test_placements_are_in_the_log() -> None:
     """Each placement is an entry."""
-    controller = world(PAIR)
-    start(controller, count=3)
+    controller = build_controller(PAIR)
+    start_instances(controller, count=3)
     pass_time(controller, 5)
 
-    assert 2 == happenings(controller, "placed")
+    assert 2 == count_log_entries(controller, "placed")
 
 
 def test_a_freed_slot_of_a_fallback_is_taken() -> None:
     """An instance gets the first slot that is freed in the group or any of its fallbacks."""
-    controller = world(MAC + CHAIN)
-    batch = start(controller, count=3, within="first")
-    late = one(controller, within="first")
+    controller = build_controller(MAC + CHAIN)
+    batch = start_instances(controller, count=3, within="first")
+    late = start_instance(controller, within="first")
     pass_time(controller, 60)
     instances.terminate_instance(controller, batch[2].id)
     pass_time(controller, 60)
     expected = (["Started"], ["beta"])
 
-    assert expected == (states(late), where(controller, late))
+    assert expected == (states(late), node_names(controller, late))
 
 
 def test_a_large_instance_waits_until_it_fits() -> None:
     """It is placed as soon as enough small instances are gone."""
-    controller = world(MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 2, ram: 64, cached: [mac]}]\n")
-    first, second = start(controller, count=2)
-    large = one(controller, vcpu=4)
+    controller = build_controller(
+        MAC + "nodes: [{name: alpha, capacity_mode: resource, cpus: 2, ram: 64, cached: [mac]}]\n"
+    )
+    first, second = start_instances(controller, count=2)
+    large = start_instance(controller, vcpu=4)
     pass_time(controller, 60)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)

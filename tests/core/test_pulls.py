@@ -13,18 +13,18 @@ from mockanka.units import GB, SECOND
 from tests.core.builders import (
     COLD,
     WARM,
-    happenings,
-    life,
-    lose,
-    node_of,
-    one,
+    build_controller,
+    count_log_entries,
+    lose_node,
+    node_named,
     pass_time,
-    ref_of,
-    restore,
-    start,
+    restore_node,
+    start_instance,
+    start_instances,
+    state_history,
     states,
-    template_of,
-    world,
+    template_named,
+    version_ref,
 )
 
 SMALL_DISK = """
@@ -40,91 +40,91 @@ nodes:
 
 
 def cached_names(controller: Controller) -> list[str]:
-    return sorted(controller.templates[ref.template_id].name for ref in node_of(controller).cached)
+    return sorted(controller.templates[ref.template_id].name for ref in node_named(controller).cached)
 
 
 def test_a_pull_takes_size_over_bandwidth() -> None:
     """15 GB at 1 GB/s take 15 s in Pulling, and then the VM boots."""
-    controller = world(COLD)
-    instance = one(controller)
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
-    assert expected == life(controller, instance)
+    assert expected == state_history(controller, instance)
 
 
 def test_before_1_50_an_instance_is_pulling_until_its_vm_is_up() -> None:
     """Only the progress shows when the pull is complete (C1)."""
-    controller = world(COLD, release=Release.parse("1.49.0"))
-    instance = one(controller)
+    controller = build_controller(COLD, release=Release.parse("1.49.0"))
+    instance = start_instance(controller)
     pass_time(controller, 20)
     seen = (states(instance), instance.progress(controller))
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (36.0, "Started")]
 
     assert (["Pulling"], 1.0) == seen
-    assert expected == life(controller, instance)
+    assert expected == state_history(controller, instance)
 
 
 def test_a_pull_leaves_the_template_cached() -> None:
     """The next instance of the template boots at once."""
-    controller = world(COLD)
-    one(controller)
+    controller = build_controller(COLD)
+    start_instance(controller)
     pass_time(controller, 100)
-    instance = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (21.0, "Started")]
 
-    assert ref_of(controller) in node_of(controller).cached
-    assert expected == life(controller, instance)
+    assert version_ref(controller) in node_named(controller).cached
+    assert expected == state_history(controller, instance)
 
 
 def test_instances_of_a_template_share_its_pull() -> None:
     """A second instance on the node waits for the rest of the pull."""
-    controller = world(COLD)
-    first = one(controller)
+    controller = build_controller(COLD)
+    first = start_instance(controller)
     pass_time(controller, 7.5)
-    second = one(controller)
+    second = start_instance(controller)
     pass_time(controller, 1)
     joined = second.progress(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
-    assert expected == life(controller, first)
+    assert expected == state_history(controller, first)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.5, "Scheduling"), (28.5, "Started")]
-    assert expected == life(controller, second)
-    assert (0.5, 1) == (joined, happenings(controller, "pull began"))
+    assert expected == state_history(controller, second)
+    assert (0.5, 1) == (joined, count_log_entries(controller, "pull began"))
 
 
 def test_only_the_missing_layer_is_pulled() -> None:
     """If the lower version is cached, a pull takes only the time of the upper layer."""
-    controller = world(WARM.replace("cached: [mac]", 'cached: ["mac:base"]'))
-    instance = one(controller)
+    controller = build_controller(WARM.replace("cached: [mac]", 'cached: ["mac:base"]'))
+    instance = start_instance(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Scheduling"), (26.0, "Started")]
 
-    assert expected == life(controller, instance)
+    assert expected == state_history(controller, instance)
 
 
 def test_a_lower_version_needs_no_pull() -> None:
     """All of its layers came with a later version."""
-    controller = world(WARM)
-    instance = one(controller, tag="base")
+    controller = build_controller(WARM)
+    instance = start_instance(controller, tag="base")
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (21.0, "Started")]
 
-    assert expected == life(controller, instance)
+    assert expected == state_history(controller, instance)
 
 
 def test_a_pull_waits_for_layers_that_another_pull_is_fetching() -> None:
     """A shared layer is not fetched twice, and the later of the two ends is the end of both."""
-    controller = world(COLD)
-    start(controller, tag="base")
+    controller = build_controller(COLD)
+    start_instances(controller, tag="base")
     pass_time(controller, 2)
-    instance = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, 1)
-    alpha = node_of(controller)
-    lower, upper = alpha.pulls[ref_of(controller, serial=0)], alpha.pulls[ref_of(controller)]
+    alpha = node_named(controller)
+    lower, upper = alpha.pulls[version_ref(controller, serial=0)], alpha.pulls[version_ref(controller)]
     expected = [5 * GB]
 
     assert lower.transfer.ends == upper.transfer.ends
@@ -134,13 +134,13 @@ def test_a_pull_waits_for_layers_that_another_pull_is_fetching() -> None:
 
 def test_a_pull_may_take_longer_than_the_one_it_waits_for() -> None:
     """A large layer of its own decides its end."""
-    controller = world(COLD.replace("5GB", "20GB"))
-    start(controller, tag="base")
+    controller = build_controller(COLD.replace("5GB", "20GB"))
+    start_instances(controller, tag="base")
     pass_time(controller, 2)
-    one(controller)
+    start_instance(controller)
     pass_time(controller, 1)
     begun = controller.now
-    upper = node_of(controller).pulls[ref_of(controller)]
+    upper = node_named(controller).pulls[version_ref(controller)]
     expected = 20 * SECOND
 
     assert expected == upper.transfer.ends - begun
@@ -148,9 +148,9 @@ def test_a_pull_may_take_longer_than_the_one_it_waits_for() -> None:
 
 def test_a_cached_version_is_not_pulled() -> None:
     """Its last use is now."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     pass_time(controller, 50)
-    alpha, ref = node_of(controller), ref_of(controller)
+    alpha, ref = node_named(controller), version_ref(controller)
 
     assert pulls.begin_pull(controller, alpha, ref) is None
     assert controller.now == alpha.cached[ref]
@@ -158,16 +158,16 @@ def test_a_cached_version_is_not_pulled() -> None:
 
 def test_a_pull_that_is_begun_twice_is_the_same() -> None:
     """The second begin returns the pull under way."""
-    controller = world(COLD)
-    alpha, ref = node_of(controller), ref_of(controller)
+    controller = build_controller(COLD)
+    alpha, ref = node_named(controller), version_ref(controller)
 
     assert pulls.begin_pull(controller, alpha, ref) is pulls.begin_pull(controller, alpha, ref)
 
 
 def test_a_version_is_cached_if_all_its_files_are() -> None:
     """It is not cached during its pull, nor if only some of its layers are."""
-    controller = world(COLD)
-    alpha, lower, upper = node_of(controller), ref_of(controller, serial=0), ref_of(controller)
+    controller = build_controller(COLD)
+    alpha, lower, upper = node_named(controller), version_ref(controller, serial=0), version_ref(controller)
     pulls.begin_pull(controller, alpha, lower)
     pulling = pulls.is_cached(controller, alpha, lower)
     pass_time(controller, 10)
@@ -179,9 +179,9 @@ def test_a_version_is_cached_if_all_its_files_are() -> None:
 
 def test_disk_use_grows_with_a_pull() -> None:
     """The files of a pull take disk by its progress."""
-    controller = world(COLD)
-    alpha = node_of(controller)
-    pulls.begin_pull(controller, alpha, ref_of(controller))
+    controller = build_controller(COLD)
+    alpha = node_named(controller)
+    pulls.begin_pull(controller, alpha, version_ref(controller))
     used = []
     for _ in range(4):
         used.append(pulls.compute_disk_usage(controller, alpha, controller.now))
@@ -193,26 +193,26 @@ def test_disk_use_grows_with_a_pull() -> None:
 
 def test_shared_layers_take_disk_once() -> None:
     """Two cached versions take as much as the union of their files."""
-    controller = world(WARM.replace("cached: [mac]", 'cached: ["mac:base", "mac:tools"]'))
+    controller = build_controller(WARM.replace("cached: [mac]", 'cached: ["mac:base", "mac:tools"]'))
     expected = 15 * GB
 
-    assert expected == pulls.compute_disk_usage(controller, node_of(controller), controller.now)
+    assert expected == pulls.compute_disk_usage(controller, node_named(controller), controller.now)
 
 
 def pull_in_order(controller: Controller, *names: str) -> None:
     """Pull templates one after the other, without instances of them."""
     for name in names:
-        pulls.begin_pull(controller, node_of(controller), ref_of(controller, name))
+        pulls.begin_pull(controller, node_named(controller), version_ref(controller, name))
         pass_time(controller, 60)
 
 
 def test_the_least_recently_used_template_is_dropped_for_a_pull() -> None:
     """It is dropped if the disk is full, though it was pulled last."""
-    controller = world(SMALL_DISK)
+    controller = build_controller(SMALL_DISK)
     pull_in_order(controller, "a", "b", "c", "a", "b")
-    extra = template_of(controller, "large")
+    extra = template_named(controller, "large")
     extra.add(templates.Version(1, "slim", (templates.File("slim", 10 * GB),)))
-    one(controller, "large")
+    start_instance(controller, "large")
     pass_time(controller, 60)
     expected = ["a", "b", "large"]
 
@@ -221,18 +221,18 @@ def test_the_least_recently_used_template_is_dropped_for_a_pull() -> None:
 
 def test_nothing_is_dropped_if_a_pull_fits() -> None:
     """All cached templates stay."""
-    controller = world(SMALL_DISK)
+    controller = build_controller(SMALL_DISK)
     pull_in_order(controller, "a", "b", "c")
     expected = ["a", "b", "c"]
 
     assert expected == cached_names(controller)
-    assert 0 == happenings(controller, "cached template dropped")
+    assert 0 == count_log_entries(controller, "cached template dropped")
 
 
 def test_a_template_in_use_is_never_dropped() -> None:
     """The least recently used stays if an instance runs on it, and the next one is dropped."""
-    controller = world(SMALL_DISK.replace("35GB", "15GB"))
-    one(controller, "a")
+    controller = build_controller(SMALL_DISK.replace("35GB", "15GB"))
+    start_instance(controller, "a")
     pass_time(controller, 60)
     pull_in_order(controller, "b", "c", "large")
     expected = ["a", "large"]
@@ -242,9 +242,9 @@ def test_a_template_in_use_is_never_dropped() -> None:
 
 def test_a_pull_without_room_fails_its_instance() -> None:
     """The message has the numbers of bytes, and the next instance gets the slot."""
-    controller = world(SMALL_DISK.replace("capacity: 4", "capacity: 1"))
-    too_large = one(controller, "large")
-    next_instance = one(controller, "a")
+    controller = build_controller(SMALL_DISK.replace("capacity: 4", "capacity: 1"))
+    too_large = start_instance(controller, "large")
+    next_instance = start_instance(controller, "a")
     pass_time(controller, 60)
     expected = ["Error", "Started"]
 
@@ -252,69 +252,69 @@ def test_a_pull_without_room_fails_its_instance() -> None:
     assert too_large.message == (
         "no space left on node alpha: the pull needs 35000000000 bytes, 32000000000 can be freed"
     )
-    assert [next_instance.id] == list(node_of(controller).occupants)
+    assert [next_instance.id] == list(node_named(controller).occupants)
 
 
 def test_a_pull_that_does_not_fit_changes_nothing() -> None:
     """Nothing is dropped, and no pull begins."""
-    controller = world(SMALL_DISK)
+    controller = build_controller(SMALL_DISK)
     pull_in_order(controller, "a", "b")
     with pytest.raises(NodeDiskFull):
-        pulls.begin_pull(controller, node_of(controller), ref_of(controller, "large"))
+        pulls.begin_pull(controller, node_named(controller), version_ref(controller, "large"))
     expected = (["a", "b"], {})
 
-    assert expected == (cached_names(controller), node_of(controller).pulls)
+    assert expected == (cached_names(controller), node_named(controller).pulls)
 
 
 def test_a_pull_reserves_its_room() -> None:
     """Two pulls at the same time cannot use the same room."""
-    controller = world(SMALL_DISK.replace("35GB", "25GB"))
-    pulls.begin_pull(controller, node_of(controller), ref_of(controller, "large"))
+    controller = build_controller(SMALL_DISK.replace("35GB", "25GB"))
+    pulls.begin_pull(controller, node_named(controller), version_ref(controller, "large"))
     with pytest.raises(NodeDiskFull):
-        pulls.begin_pull(controller, node_of(controller), ref_of(controller, "a"))
+        pulls.begin_pull(controller, node_named(controller), version_ref(controller, "a"))
     expected = 1
 
-    assert expected == len(node_of(controller).pulls)
+    assert expected == len(node_named(controller).pulls)
 
 
 def test_the_pull_of_a_terminated_instance_goes_on() -> None:
     """The node completes it, though nothing waits for it."""
-    controller = world(COLD)
-    instance = one(controller)
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 5)
     instances.terminate_instance(controller, instance.id)
     pass_time(controller, 100)
 
-    assert ref_of(controller) in node_of(controller).cached
+    assert version_ref(controller) in node_named(controller).cached
 
 
 def test_a_lost_node_reports_a_complete_pull_when_it_is_back() -> None:
     """The version is not cached before."""
-    controller = world(COLD)
-    pulls.begin_pull(controller, node_of(controller), ref_of(controller))
-    lose(controller)
+    controller = build_controller(COLD)
+    pulls.begin_pull(controller, node_named(controller), version_ref(controller))
+    lose_node(controller)
     pass_time(controller, 60)
-    before = dict(node_of(controller).cached)
-    restore(controller)
+    before = dict(node_named(controller).cached)
+    restore_node(controller)
     pass_time(controller, 0)
     expected = {}
 
     assert expected == before
-    assert ref_of(controller) in node_of(controller).cached
+    assert version_ref(controller) in node_named(controller).cached
 
 
 def test_a_pull_goes_on_while_its_node_is_lost() -> None:
     """It ends when it would have ended."""
-    controller = world(COLD)
-    instance = one(controller)
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     pass_time(controller, 5)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 5)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 100)
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
 
-    assert expected == life(controller, instance)
+    assert expected == state_history(controller, instance)
 
 
 @pytest.mark.parametrize("moving_time", [7, 128_637_150_001, 81_179_869_184])

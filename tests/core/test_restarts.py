@@ -15,7 +15,19 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.time_control import Never, settle, wait_for_state
 from mockanka.units import SECOND
 from tests.controllers import reload, state_of
-from tests.core.builders import WARM, happenings, life, lose, node_of, one, pass_time, restore, started, states, world
+from tests.core.builders import (
+    WARM,
+    build_controller,
+    count_log_entries,
+    lose_node,
+    node_named,
+    pass_time,
+    restore_node,
+    start_instance,
+    started_instance,
+    state_history,
+    states,
+)
 
 BEFORE_1_47, FROM_1_47 = "1.46.0", "1.47.0"
 """The last release that shows an instance as Error while its VM restarts, and the first that does not."""
@@ -24,8 +36,8 @@ DEVICES = WARM.replace("capacity: 2", "capacity: 2, usb: [{name: phone, location
 
 def start_running_instance(release: str = FROM_1_47, text: str = WARM, **wanted: object) -> tuple[Controller, Instance]:
     """Return a controller, and a Started instance of it."""
-    controller = world(text, release=Release.parse(release))
-    return controller, started(controller, **wanted)
+    controller = build_controller(text, release=Release.parse(release))
+    return controller, started_instance(controller, **wanted)
 
 
 def vm_status(instance: Instance) -> str:
@@ -44,8 +56,8 @@ def test_a_restarted_vm_stops_and_boots() -> None:
 
     before, between = ("Started", "running", ""), ("Started", "stopped", RESTART_MESSAGE)
     assert [before, before, between, between, ("Started", "running", RESTART_MESSAGE)] == seen
-    assert [instance.id] == list(node_of(controller).occupants)
-    assert [1, 1, 1] == [happenings(controller, what) for what in ("restart", "VM stopped", "VM restarted")]
+    assert [instance.id] == list(node_named(controller).occupants)
+    assert [1, 1, 1] == [count_log_entries(controller, what) for what in ("restart", "VM stopped", "VM restarted")]
 
 
 def test_the_message_of_a_restart_is_that_of_the_real_controller() -> None:
@@ -59,7 +71,7 @@ def test_before_1_47_the_instance_is_error_during_a_restart() -> None:
     restarts.restart_vm(controller, instance.id)
     pass_time(controller, 100)
 
-    assert [(205.0, "Error"), (225.0, "Started")] == life(controller, instance)[-2:]
+    assert [(205.0, "Error"), (225.0, "Started")] == state_history(controller, instance)[-2:]
     assert RESTART_MESSAGE == instance.message
 
 
@@ -95,13 +107,13 @@ def test_a_vm_can_be_restarted_repeatedly() -> None:
         restarts.restart_vm(controller, instance.id)
         pass_time(controller, 100)
 
-    assert (["Started"], 3) == (states(instance), happenings(controller, "VM restarted"))
+    assert (["Started"], 3) == (states(instance), count_log_entries(controller, "VM restarted"))
 
 
 def test_only_a_started_instance_is_restarted() -> None:
     """An unknown instance is NotFound, and the refusal of another has its state."""
-    controller = world(WARM)
-    waiting = one(controller)
+    controller = build_controller(WARM)
+    waiting = start_instance(controller)
     with pytest.raises(NotFound):
         restarts.restart_vm(controller, "nobody")
     with pytest.raises(NotRunning, match=r"state is Scheduling$"):
@@ -130,13 +142,13 @@ def test_a_restart_may_change_the_password_and_the_usb_device() -> None:
 
     assert instance.vm is not None
     assert ("secret", "phone") == (instance.vm.vnc_password, instance.request.usb_device)
-    assert instance.usb == node_of(controller).usb[0]
+    assert instance.usb == node_named(controller).usb[0]
 
 
 def test_a_restart_with_a_claimed_device_is_refused() -> None:
     """Nothing changes. The instance that has the device itself may name it."""
     controller, holder = start_running_instance(text=DEVICES, usb_device="phone")
-    other = started(controller)
+    other = started_instance(controller)
     before = repr(state_of(controller))
     with pytest.raises(NoFreeUsbDevice):
         restarts.restart_vm(controller, other.id, "phone")
@@ -157,7 +169,7 @@ def test_a_termination_ends_a_restart(release: str, seconds: float) -> None:
     pass_time(controller, 30)
 
     assert (["Terminated"], None) == (states(instance), instance.restarting_until)
-    assert 0 == happenings(controller, "VM restarted")
+    assert 0 == count_log_entries(controller, "VM restarted")
 
 
 @pytest.mark.parametrize("release", [BEFORE_1_47, FROM_1_47])
@@ -165,10 +177,10 @@ def test_a_lost_node_reports_the_restart_when_it_is_back(release: str) -> None:
     """A stage that was due meanwhile ends then, and the next begins."""
     controller, instance = start_running_instance(release)
     restarts.restart_vm(controller, instance.id)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 60)
     silent = vm_status(instance)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 0)
     back = vm_status(instance)
     pass_time(controller, 20)
@@ -183,12 +195,12 @@ def test_a_restart_ends_when_its_node_times_out(release: str) -> None:
     controller, instance = start_running_instance(release)
     restarts.restart_vm(controller, instance.id)
     pass_time(controller, 10)
-    lose(controller)
+    lose_node(controller)
     pass_time(controller, 300)
-    restore(controller)
+    restore_node(controller)
     pass_time(controller, 300)
 
-    assert (["Error"], None, {}) == (states(instance), instance.restarting_until, node_of(controller).occupants)
+    assert (["Error"], None, {}) == (states(instance), instance.restarting_until, node_named(controller).occupants)
 
 
 @pytest.mark.parametrize("release", [BEFORE_1_47, FROM_1_47])
@@ -197,7 +209,7 @@ def test_a_restart_ends_when_its_node_is_deleted(release: str) -> None:
     controller, instance = start_running_instance(release)
     restarts.restart_vm(controller, instance.id)
     pass_time(controller, 10)
-    nodes.delete_node(controller, node_of(controller).id)
+    nodes.delete_node(controller, node_named(controller).id)
     pass_time(controller, 300)
 
     assert (["Error"], None) == (states(instance), instance.restarting_until)

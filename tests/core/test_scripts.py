@@ -22,7 +22,7 @@ from mockanka.core.scripts import (
     require_valid_script,
 )
 from mockanka.units import SECOND
-from tests.core.builders import node_of, one, pass_time, started, world
+from tests.core.builders import build_controller, node_named, pass_time, start_instance, started_instance
 
 # Offsets as Go's encoding/base64 names them: that of the invalid byte, with line breaks counted; for input that ends
 # too early, that of its last group of four; for bytes after the padding, that of the first.
@@ -166,18 +166,18 @@ def test_a_script_may_have_10_mb() -> None:
 )
 def test_a_start_with_a_script_that_cannot_run_is_refused(script: str, refusal: Refusal, monitored: bool) -> None:
     """No instance is created, whether the script is monitored or not."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     with pytest.raises(type(refusal), match=f"^{refusal}$"):
-        one(controller, startup_script=script, script_monitoring=monitored)
+        start_instance(controller, startup_script=script, script_monitoring=monitored)
 
     assert {} == controller.instances
 
 
 def run_monitored_script(release: str, stdout: str, stderr: str = "") -> ScriptResult:
     """Return the result of a monitored startup script with these outputs."""
-    controller = world(RUN, release=Release.parse(release))
+    controller = build_controller(RUN, release=Release.parse(release))
     controller.scripts = (ScriptRule("", 0, stdout, stderr),)
-    instance = started(controller, startup_script="QUJD", script_monitoring=True)
+    instance = started_instance(controller, startup_script="QUJD", script_monitoring=True)
     assert instance.script is not None
     return instance.script
 
@@ -225,9 +225,9 @@ def test_the_fail_handler_decides_about_the_vm(
     release: str, handler: int, status: str, address: bool, occupied: bool
 ) -> None:
     """It is stopped, kept or deleted, and keeps its slot only if it is kept. Before 1.49 another VM has no address."""
-    controller = world(RUN, release=Release.parse(release))
+    controller = build_controller(RUN, release=Release.parse(release))
     controller.scripts = (ScriptRule("", 3),)
-    instance = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=handler)
+    instance = start_instance(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=handler)
     pass_time(controller, 100)
 
     assert ("Error", "startup script exit code 3") == (instance.state, instance.message)
@@ -237,23 +237,23 @@ def test_the_fail_handler_decides_about_the_vm(
 
 def test_an_instance_with_a_kept_vm_is_terminated_by_its_node() -> None:
     """It has its slot until then."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     controller.scripts = (ScriptRule("", 3),)
-    instance = one(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
+    instance = start_instance(controller, startup_script="QUJD", script_monitoring=True, script_fail_handler=1)
     pass_time(controller, 100)
     instances.terminate_instance(controller, instance.id)
     pass_time(controller, 5)
 
-    assert ("Terminated", {}) == (instance.state, node_of(controller).occupants)
+    assert ("Terminated", {}) == (instance.state, node_named(controller).occupants)
 
 
 @pytest.mark.parametrize(("limit", "code"), [(4, -1), (5, 0)])
 def test_a_script_is_ended_by_its_timeout(limit: int, code: int) -> None:
     """The instance is Scheduling until the script ends, after the 20 s in which its VM boots."""
-    controller = world(RUN)
+    controller = build_controller(RUN)
     controller.scripts = (ScriptRule("", 0, "", "", fixed_seconds(5)),)
     wanted = {"startup_script": "QUJD", "script_monitoring": True, "script_timeout": limit * SECOND}
-    instance = one(controller, **wanted)
+    instance = start_instance(controller, **wanted)
     pass_time(controller, 21 + limit - 0.1)
     before = instance.state.value
     pass_time(controller, 0.1)

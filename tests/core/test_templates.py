@@ -1,15 +1,23 @@
-"""Templates of the registry: versions, their files and sizes, deleting and reverting."""
+"""Templates of the registry: versions, their files and sizes, deletion and reverts."""
 
 import pytest
 
-from mockanka.core import distributions, registry, templates
+from mockanka.core import distributions, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal, RegistryDown
-from mockanka.core.registry import RegistryState
-from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, size_by_name
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal
+from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
 from tests.controllers import state_of
-from tests.core.builders import WARM, one, pass_time, ref_of, save, started, template_of, world
+from tests.core.builders import (
+    WARM,
+    build_controller,
+    pass_time,
+    save_instance,
+    start_instance,
+    started_instance,
+    template_named,
+    version_ref,
+)
 
 THREE = """
 templates:
@@ -29,164 +37,167 @@ templates:
 
 
 def tags(controller: Controller, name: str = "mac") -> list[str]:
-    return [version.tag for version in template_of(controller, name).versions]
+    """Return the tags of a template, oldest first."""
+    return [version.tag for version in template_named(controller, name).versions]
 
 
 def numbers(controller: Controller, name: str = "mac") -> list[int]:
-    return [version.number for version in template_of(controller, name).versions]
+    """Return the version numbers of a template, oldest first."""
+    return [version.number for version in template_named(controller, name).versions]
 
 
 def revert(controller: Controller, tag: str | None = None, number: int | None = None, name: str = "mac") -> None:
-    templates.revert_template(controller, template_of(controller, name).id, tag, number)
+    """Revert a template."""
+    templates.revert_template(controller, template_named(controller, name).id, tag, number)
 
 
 # Versions, files and sizes.
 
 
-def test_versions_ascend_from_zero_and_the_last_is_the_latest() -> None:
-    """Numbers count up from 0; without a selector the last version is meant (A11)."""
-    controller = world(THREE)
-    id = template_of(controller).id
+def test_version_numbers_ascend_from_zero() -> None:
+    """Without a tag or a number the last version is meant (A11)."""
+    controller = build_controller(THREE)
+    id = template_named(controller).id
 
     assert list(range(3)) == numbers(controller)
     assert VersionRef(id, 2) == templates.resolve_version(controller, id, None, None)
 
 
-def test_images_stand_newest_first() -> None:
-    """A version's images are its own layer and below it those of the version before (A11)."""
-    versions = template_of(world(THREE)).versions
+def test_images_are_newest_first() -> None:
+    """A version's images are its own layer, and then those of the version before (A11)."""
+    versions = template_named(build_controller(THREE)).versions
 
     assert versions[1].images[1:] == versions[0].images
     assert versions[2].images[1:] == versions[1].images
 
 
 def test_the_size_of_a_version_is_that_of_its_files() -> None:
-    """A version is as large as its layers and its saved state together."""
+    """It is the sum of its layers and its saved state."""
     expected = [10 * GB, 17 * GB, 16 * GB]
 
-    assert expected == [version.size for version in template_of(world(THREE)).versions]
+    assert expected == [version.size for version in template_named(build_controller(THREE)).versions]
 
 
 def test_the_size_of_a_template_counts_shared_layers_once() -> None:
-    """A template is as large as the union of all its versions' files (A11)."""
+    """It is the size of the union of all its versions' files (A11)."""
     expected = 18 * GB
 
-    assert expected == template_of(world(THREE)).size
+    assert expected == template_named(build_controller(THREE)).size
 
 
-def test_files_are_told_apart_by_name() -> None:
-    """The same file in two lists is there once."""
+def test_files_are_identified_by_name() -> None:
+    """A file that is in two lists counts once."""
     expected = {"a": 1, "b": 2, "c": 3}
 
-    assert expected == size_by_name([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
+    assert expected == collect_file_sizes([[File("a", 1), File("b", 2)], [File("a", 1), File("c", 3)]])
 
 
 def test_a_version_with_a_saved_state_is_suspended() -> None:
-    """VMs of a version that has state files resume from them."""
+    """Its VMs resume from the state files."""
     expected = [False, True, False]
 
-    assert expected == [version.suspended for version in template_of(world(THREE)).versions]
+    assert expected == [version.suspended for version in template_named(build_controller(THREE)).versions]
 
 
 def test_a_version_may_have_port_rules_of_its_own() -> None:
     """A version without rules of its own has those of its template."""
-    mac = template_of(world(THREE))
+    mac = template_named(build_controller(THREE))
     expected = [(PortRule("ssh", 22),), (PortRule("ssh", 22),), (PortRule("web", 80),)]
 
-    assert expected == [mac.rules_of(version) for version in mac.versions]
+    assert expected == [mac.port_rules_for(version) for version in mac.versions]
 
 
-def test_a_version_with_no_rules_at_all_forwards_nothing() -> None:
-    """No rules of its own, said outright, beats those of the template."""
-    mac = template_of(world(THREE))
+def test_a_version_with_an_empty_list_of_rules_forwards_nothing() -> None:
+    """An empty list replaces the rules of the template."""
+    mac = template_named(build_controller(THREE))
     expected = ()
 
-    assert expected == mac.rules_of(Version(9, "quiet", (), port_forwarding=()))
+    assert expected == mac.port_rules_for(Version(9, "quiet", (), port_forwarding=()))
 
 
 def test_an_added_version_is_the_latest() -> None:
-    """A version is added behind all others, and its reference leads to it."""
-    controller = world(THREE)
-    mac = template_of(controller)
-    added = Version(mac.next_number(), "new", (File("f", 1),))
+    """It comes after all others, and its reference leads to it."""
+    controller = build_controller(THREE)
+    mac = template_named(controller)
+    added = Version(mac.next_version_number(), "new", (File("f", 1),))
     ref = mac.add(added)
 
-    assert added == templates.version_of(controller, ref) == mac.versions[-1]
+    assert added == templates.get_version(controller, ref) == mac.versions[-1]
     assert 3 == added.number
 
 
-def test_the_next_number_follows_the_latest_there_is() -> None:
-    """After a revert numbers go on from what is left; a template without versions begins at 0."""
-    controller = world(THREE)
+def test_the_next_number_follows_the_latest_version() -> None:
+    """After a revert, numbers continue from the latest version that is left; without versions they begin at 0."""
+    controller = build_controller(THREE)
     revert(controller, "tools")
     expected = [1, 0]
 
-    assert expected == [template_of(controller, name).next_number() for name in ("mac", "bare")]
+    assert expected == [template_named(controller, name).next_version_number() for name in ("mac", "bare")]
 
 
-def test_live_versions_keep_their_serials() -> None:
-    """Versions that are left are listed with their place in the history."""
-    controller = world(THREE)
+def test_versions_keep_their_serials() -> None:
+    """The versions that are left are listed with their place in the history."""
+    controller = build_controller(THREE)
     revert(controller, "latest")
-    live = template_of(controller).live()
+    versions = template_named(controller).versions_by_serial()
     expected = [(0, "base"), (1, "tools")]
 
-    assert expected == [(serial, version.tag) for serial, version in live]
+    assert expected == [(serial, version.tag) for serial, version in versions]
 
 
-# Finding.
+# Search.
 
 
 def test_a_template_is_found_by_its_id() -> None:
-    """Find gives the template of that id."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    """find_template returns the template with that id."""
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert mac is templates.find_template(controller, mac.id)
 
 
 def test_an_unknown_template_is_not_found() -> None:
-    """An id that names nothing is refused with the words of the wire."""
+    """The refusal has the text of the API."""
     with pytest.raises(NotFound, match=r"^Not found$"):
-        templates.find_template(world(THREE), "nobody")
+        templates.find_template(build_controller(THREE), "nobody")
 
 
-def test_a_tag_means_its_version() -> None:
-    """A tag picks the version that has it."""
-    controller = world(THREE)
-    mac = template_of(controller)
+def test_a_tag_selects_its_version() -> None:
+    """The version with that tag is returned."""
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", None)
 
 
-def test_a_number_means_its_version() -> None:
-    """A number, also 0, picks the version that has it."""
-    controller = world(THREE)
-    mac = template_of(controller)
+def test_a_number_selects_its_version() -> None:
+    """The version with that number is returned, 0 included."""
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 0) == templates.resolve_version(controller, mac.id, None, 0)
 
 
-def test_a_tag_beats_a_number() -> None:
+def test_a_tag_takes_precedence_over_a_number() -> None:
     """If both are given the tag counts."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 1) == templates.resolve_version(controller, mac.id, "tools", 0)
 
 
 def test_a_blank_tag_is_no_tag() -> None:
     """Clients send a blank tag for none."""
-    controller = world(THREE)
-    mac = template_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
 
     assert VersionRef(mac.id, 2) == templates.resolve_version(controller, mac.id, "", None)
 
 
-def test_a_tag_that_is_there_twice_means_the_newer() -> None:
-    """Of two versions of one tag the later is meant."""
-    controller = world(THREE)
-    twice = template_of(controller, "twice")
+def test_a_duplicate_tag_selects_the_newer_version() -> None:
+    """Of two versions with one tag the later is meant."""
+    controller = build_controller(THREE)
+    twice = template_named(controller, "twice")
 
     assert VersionRef(twice.id, 2) == templates.resolve_version(controller, twice.id, "same", None)
 
@@ -200,34 +211,34 @@ def test_a_tag_that_is_there_twice_means_the_newer() -> None:
         ("bare", "any", None, NoSuchTag("any")),
     ],
 )
-def test_what_is_not_there_is_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
-    """An unknown tag, an unknown number and a template without versions have each a refusal of their own."""
-    controller = world(THREE)
-    id = template_of(controller, name).id
+def test_unknown_tags_and_numbers_are_refused(name: str, tag: str | None, number: int | None, refusal: Refusal) -> None:
+    """An unknown tag, an unknown number and a template without versions each have a refusal of their own."""
+    controller = build_controller(THREE)
+    id = template_named(controller, name).id
 
     with pytest.raises(type(refusal), match=f"^{refusal}$"):
         templates.resolve_version(controller, id, tag, number)
 
 
-def test_an_unknown_template_is_not_in_the_registry() -> None:
-    """Who wants to use a template that is not there hears what the controller says then (A0.4)."""
+def test_the_use_of_an_unknown_template_is_refused() -> None:
+    """The text differs from that of a search (A0.4)."""
     with pytest.raises(NoSuchTemplate, match=r"^VM not in the registry$"):
-        templates.resolve_version(world(THREE), "nobody", None, None)
+        templates.resolve_version(build_controller(THREE), "nobody", None, None)
 
 
 def test_the_refusal_of_a_tag_is_plain_text() -> None:
-    """The tag stands in the refusal without quotes, for clients compare the whole (A0.4)."""
+    """The tag has no quotes in it, because clients compare the whole text (A0.4)."""
     assert "No such tag 15.0" == str(NoSuchTag("15.0"))
 
 
-# Deleting.
+# Deletion.
 
 
 def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
     """After a delete the template is neither found nor used, and has no size."""
-    controller = world(THREE)
-    mac = template_of(controller)
-    ref = ref_of(controller)
+    controller = build_controller(THREE)
+    mac = template_named(controller)
+    ref = version_ref(controller)
     templates.delete_template(controller, mac.id)
     expected = (0, [], False)
 
@@ -235,13 +246,13 @@ def test_a_deleted_template_is_gone_with_all_its_versions() -> None:
         templates.find_template(controller, mac.id)
     with pytest.raises(NoSuchTemplate):
         templates.resolve_version(controller, mac.id, None, None)
-    assert expected == (mac.size, mac.versions, templates.in_registry(controller, ref))
+    assert expected == (mac.size, mac.versions, templates.is_in_registry(controller, ref))
 
 
 def test_a_template_is_deleted_once() -> None:
-    """Deleting what is gone, or never was, is Not found."""
-    controller = world(THREE)
-    id = template_of(controller).id
+    """A template that is deleted already, or never existed, is not found."""
+    controller = build_controller(THREE)
+    id = template_named(controller).id
     templates.delete_template(controller, id)
 
     for unknown in (id, "nobody"):
@@ -250,17 +261,17 @@ def test_a_template_is_deleted_once() -> None:
 
 
 def test_a_template_in_use_may_be_deleted() -> None:
-    """A running instance and the copy on the node stay as they are (C12)."""
-    controller = world(WARM)
-    mine = started(controller)
-    templates.delete_template(controller, template_of(controller).id)
+    """A running instance and the cached copy on the node stay as they are (C12)."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    templates.delete_template(controller, template_named(controller).id)
     pass_time(controller, 300)
 
-    assert "Started" == mine.state
-    assert mine.ref in controller.nodes[mine.node_id or ""].cached
+    assert "Started" == instance.state
+    assert instance.ref in controller.nodes[instance.node_id or ""].cached
 
 
-# Reverting.
+# Reverts.
 
 
 @pytest.mark.parametrize(
@@ -279,26 +290,26 @@ def test_a_template_in_use_may_be_deleted() -> None:
 def test_a_revert_deletes_the_named_version_and_every_later_one(
     tag: str | None, number: int | None, left: list[str]
 ) -> None:
-    """By tag, by number, or the latest if none is named; the named one goes too (B1, B2)."""
-    controller = world(THREE)
+    """By tag, by number, or the latest if none is named; the named version goes too (B1, B2)."""
+    controller = build_controller(THREE)
     revert(controller, tag, number)
 
     assert left == tags(controller)
 
 
 def test_a_revert_shrinks_the_template() -> None:
-    """The layers of deleted versions no longer count."""
-    controller = world(THREE)
+    """The layers of deleted versions do not count any more."""
+    controller = build_controller(THREE)
     revert(controller, "tools")
     expected = 10 * GB
 
-    assert expected == template_of(controller).size
+    assert expected == template_named(controller).size
 
 
 @pytest.mark.parametrize("tag", [None, "only"])
 def test_the_only_version_is_not_reverted(tag: str | None) -> None:
-    """A revert that asks for the only version is refused and changes nothing (G)."""
-    controller = world(THREE)
+    """A revert of the only version is refused and changes nothing (G)."""
+    controller = build_controller(THREE)
     before = repr(state_of(controller))
     with pytest.raises(OnlyVersion, match=r"^Cannot revert only: it is the template's only version$"):
         revert(controller, tag, name="single")
@@ -307,9 +318,9 @@ def test_the_only_version_is_not_reverted(tag: str | None) -> None:
 
 
 @pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
-def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
-    """An unknown selector is refused and nothing is deleted."""
-    controller = world(THREE)
+def test_a_revert_of_an_unknown_version_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
+    """Nothing is deleted."""
+    controller = build_controller(THREE)
     with pytest.raises(kind):
         revert(controller, tag, number)
     expected = 3
@@ -318,40 +329,40 @@ def test_a_revert_of_what_is_not_there_is_refused(tag: str | None, number: int |
 
 
 def test_a_revert_of_an_unknown_template_is_not_found() -> None:
-    """There must be something to revert."""
+    """The revert is refused."""
     with pytest.raises(NotFound):
-        templates.revert_template(world(THREE), "nobody")
+        templates.revert_template(build_controller(THREE), "nobody")
 
 
-def test_a_reverted_version_lives_on_where_it_is_used() -> None:
-    """The version of an instance can be told though the registry no longer has it."""
-    controller = world(WARM)
-    mine = one(controller)
+def test_a_reverted_version_stays_known_to_its_instances() -> None:
+    """The version of an instance has its tag though it is not in the registry any more."""
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     revert(controller, "tools")
 
-    assert "tools" == templates.version_of(controller, mine.ref).tag
-    assert not templates.in_registry(controller, mine.ref)
+    assert "tools" == templates.get_version(controller, instance.ref).tag
+    assert not templates.is_in_registry(controller, instance.ref)
 
 
-def test_dropping_versions_deletes_from_a_place_on() -> None:
-    """Drop deletes the version at a place in the history and all behind it, the only one as well."""
-    controller = world(THREE)
-    templates.drop_versions(controller, template_of(controller, "single"), 0)
-    templates.drop_versions(controller, template_of(controller), 1)
+def test_versions_are_deleted_from_a_serial_on() -> None:
+    """The version at a place in the history and all later ones are deleted, even the only one."""
+    controller = build_controller(THREE)
+    templates.delete_versions_from(controller, template_named(controller, "single"), 0)
+    templates.delete_versions_from(controller, template_named(controller), 1)
     expected = ([], ["base"])
 
     assert expected == (tags(controller, "single"), tags(controller))
 
 
-def test_a_new_template_has_nothing() -> None:
-    """A template without versions has no size and begins its numbers at 0."""
+def test_a_template_without_versions_is_empty() -> None:
+    """It has no size, and its numbers begin at 0."""
     empty = Template("id", "name")
     expected = (0, 0, [])
 
-    assert expected == (empty.size, empty.next_number(), empty.live())
+    assert expected == (empty.size, empty.next_version_number(), empty.versions_by_serial())
 
 
-# The registry's disk.
+# Times of pushes and pulls.
 
 DISK = """
 controller: {registry_disk: 40GB, saved_size: 4GB}
@@ -362,70 +373,20 @@ nodes: [{name: alpha, cached: [mac]}]
 """
 
 
-def test_the_disk_of_the_registry_holds_each_file_once() -> None:
-    """Free is what is left of it."""
-    assert (24 * GB, 40 * GB) == registry.disk_space(world(DISK))
-
-
-def test_a_deleted_template_leaves_room() -> None:
-    """Its files are gone from the registry."""
-    controller = world(DISK)
-    templates.delete_template(controller, template_of(controller).id)
-
-    assert (39 * GB, 40 * GB) == registry.disk_space(controller)
-
-
-def test_a_disk_that_is_more_than_full_has_nothing_free() -> None:
-    """Nobody hears of less than nothing."""
-    assert (0, 5 * GB) == registry.disk_space(world(DISK.replace("40GB", "5GB")))
-
-
-@pytest.mark.parametrize(("state", "free"), [("up", 24 * GB), ("full", 0)])
-def test_a_full_registry_has_nothing_free(state: str, free: int) -> None:
-    """As a fault makes it."""
-    controller = world(DISK)
-    controller.registry.state = RegistryState(state)
-
-    assert (free, 40 * GB) == registry.disk_space(controller)
-
-
-def test_a_registry_that_is_down_does_not_tell() -> None:
-    """It cannot be asked."""
-    controller = world(DISK)
-    controller.registry.state = RegistryState.DOWN
-    with pytest.raises(RegistryDown):
-        registry.disk_space(controller)
-
-
-@pytest.mark.parametrize(("size", "state"), [("25GB", "done"), ("17GB", "error")])
-def test_a_push_needs_room_on_the_disk(size: str, state: str) -> None:
-    """One that does not fit ends in an error, and the instance runs on."""
-    controller = world(DISK.replace("40GB", size))
-    mine = started(controller)
-    made = save(controller, mine, tag="fresh", suspend=False)
+def test_a_version_has_the_times_of_its_push_and_last_pull() -> None:
+    """Pushed with the scenario or by a save image request; pulled when a node last finished a pull."""
+    controller = build_controller(DISK)
+    began = controller.now
+    (base, tools) = template_named(controller).versions
+    save_instance(controller, started_instance(controller), tag="fresh", suspend=False)
     pass_time(controller, 100)
-
-    assert state == made.status
-    assert (state == "error") == (mine.id in controller.instances)
-
-
-# When versions come and go.
-
-
-def test_a_version_tells_when_it_came_and_was_pulled() -> None:
-    """Pushed with the scenario or by a save image request; pulled when a node last had all of it."""
-    controller = world(DISK)
-    begun = controller.now
-    (base, tools) = template_of(controller).versions
-    save(controller, started(controller), tag="fresh", suspend=False)
+    distributions.create_distribution(controller, template_named(controller, "other").id)
     pass_time(controller, 100)
-    distributions.create_distribution(controller, template_of(controller, "other").id)
-    pass_time(controller, 100)
-    fresh = template_of(controller).versions[-1]
-    other = template_of(controller, "other")
+    fresh = template_named(controller).versions[-1]
+    other = template_named(controller, "other")
 
-    assert (begun, begun, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
-    assert begun < fresh.pushed == template_of(controller).pushed
-    assert (begun, other.pulled) == (other.pushed, other.versions[0].pulled)
-    assert begun < other.pulled
-    assert 0 == template_of(controller).pulled
+    assert (began, began, 0, 0) == (base.pushed, tools.pushed, base.pulled, tools.pulled)
+    assert began < fresh.pushed == template_named(controller).pushed
+    assert (began, other.pulled) == (other.pushed, other.versions[0].pulled)
+    assert began < other.pulled
+    assert 0 == template_named(controller).pulled

@@ -7,15 +7,24 @@ from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.time_control import END_OF_TIME, Never
 from mockanka.units import SECOND
-from tests.core.builders import COLD, WARM, lose, node_of, one, pass_time, started, world
+from tests.core.builders import (
+    COLD,
+    WARM,
+    build_controller,
+    lose_node,
+    node_named,
+    pass_time,
+    start_instance,
+    started_instance,
+)
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 
 
 def test_time_is_advanced_by_a_length() -> None:
     """Events that are due happen, and the time is that much later."""
-    controller = world(WARM)
-    instance = one(controller)
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     before = controller.now
     time_control.advance_by(controller, 21 * SECOND)
 
@@ -24,7 +33,7 @@ def test_time_is_advanced_by_a_length() -> None:
 
 def test_time_can_be_advanced_by_nothing() -> None:
     """Only events that are due now happen."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     before = controller.now
     time_control.advance_by(controller, 0)
 
@@ -33,7 +42,7 @@ def test_time_can_be_advanced_by_nothing() -> None:
 
 def test_time_does_not_go_back() -> None:
     """A negative length is refused, and nothing changes."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     before = controller.now
     with pytest.raises(ValueError, match="time does not go back"):
         time_control.advance_by(controller, -1)
@@ -43,7 +52,7 @@ def test_time_does_not_go_back() -> None:
 
 def test_time_ends_with_the_year_9000() -> None:
     """Time can be advanced up to its end, and not beyond."""
-    controller = world(WARM)
+    controller = build_controller(WARM)
     with pytest.raises(ValueError, match="beyond the year 9000"):
         time_control.advance_by(controller, END_OF_TIME - controller.now + 1)
     time_control.advance_by(controller, END_OF_TIME - controller.now)
@@ -54,8 +63,8 @@ def test_time_ends_with_the_year_9000() -> None:
 
 def test_time_advances_to_the_next_event() -> None:
     """Each call advances to the moment of one, until none is left."""
-    controller = world(WARM)
-    instance = one(controller)
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     begun, seen = controller.now, []
     while time_control.advance_to_next(controller):
         seen.append(((controller.now - begun) / SECOND, instance.state.value))
@@ -67,8 +76,8 @@ def test_time_advances_to_the_next_event() -> None:
 
 def test_an_event_that_is_not_current_is_not_the_next() -> None:
     """Time advances to the first that is."""
-    controller = world(WARM)
-    instance = one(controller)
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
     instances.terminate_instance(controller, instance.id)
     begun = controller.now
     moved = time_control.advance_to_next(controller)
@@ -79,8 +88,8 @@ def test_an_event_that_is_not_current_is_not_the_next() -> None:
 
 def test_settle_waits_for_final_states() -> None:
     """It waits for pulls and boots, but not until a terminated instance is forgotten."""
-    controller = world(COLD)
-    instance, leaving = started(controller), started(controller)
+    controller = build_controller(COLD)
+    instance, leaving = started_instance(controller), started_instance(controller)
     instances.terminate_instance(controller, leaving.id)
     begun = controller.now
     time_control.settle(controller)
@@ -92,8 +101,8 @@ def test_settle_waits_for_final_states() -> None:
 
 def test_settle_does_not_wait_for_capacity() -> None:
     """An instance that no node takes stays Scheduling."""
-    controller = world(FULL)
-    instance = one(controller)
+    controller = build_controller(FULL)
+    instance = start_instance(controller)
     time_control.settle(controller)
     expected = ("Scheduling", True)
 
@@ -102,9 +111,9 @@ def test_settle_does_not_wait_for_capacity() -> None:
 
 def test_settle_waits_for_the_timeout_of_a_lost_node() -> None:
     """Its instances are Error afterwards."""
-    controller = world(WARM)
-    instance = started(controller)
-    lose(controller)
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    lose_node(controller)
     time_control.settle(controller)
 
     assert "Error" == instance.state
@@ -112,8 +121,8 @@ def test_settle_waits_for_the_timeout_of_a_lost_node() -> None:
 
 def test_time_advances_until_an_instance_has_a_state() -> None:
     """It advances no further."""
-    controller = world(COLD)
-    instance = one(controller)
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
     begun = controller.now
     time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
@@ -122,8 +131,8 @@ def test_time_advances_until_an_instance_has_a_state() -> None:
 
 def test_waiting_for_the_present_state_takes_no_time() -> None:
     """The instance has the state already."""
-    controller = world(WARM)
-    instance = started(controller)
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
     begun = controller.now
     time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
 
@@ -133,13 +142,13 @@ def test_waiting_for_the_present_state_takes_no_time() -> None:
 def test_waiting_for_an_unknown_instance_is_not_found() -> None:
     """The instance must exist."""
     with pytest.raises(NotFound):
-        time_control.wait_for_state(world(WARM), "nobody", InstanceState.STARTED)
+        time_control.wait_for_state(build_controller(WARM), "nobody", InstanceState.STARTED)
 
 
 def test_waiting_for_a_state_that_cannot_be_reached_fails_at_once() -> None:
     """The life cycle decides that, and no time passes."""
-    controller = world(WARM)
-    instance = started(controller)
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
     begun = controller.now
     with pytest.raises(Never, match=r"^an instance that is Started is never Pulling$"):
         time_control.wait_for_state(controller, instance.id, InstanceState.PULLING)
@@ -149,9 +158,9 @@ def test_waiting_for_a_state_that_cannot_be_reached_fails_at_once() -> None:
 
 def test_waiting_for_an_instance_in_error_names_its_message() -> None:
     """The exception says why it failed."""
-    controller = world(WARM)
-    instance = started(controller)
-    nodes.delete_node(controller, node_of(controller).id)
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    nodes.delete_node(controller, node_named(controller).id)
 
     with pytest.raises(Never, match=r"^an instance that is Error is never Started \(node alpha was deleted\)$"):
         time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
@@ -159,8 +168,8 @@ def test_waiting_for_an_instance_in_error_names_its_message() -> None:
 
 def test_waiting_without_capacity_names_what_is_missing() -> None:
     """The exception says why no node takes the instance."""
-    controller = world(FULL)
-    instance = one(controller)
+    controller = build_controller(FULL)
+    instance = start_instance(controller)
 
     with pytest.raises(Never, match=rf"^instance {instance.id} stays Scheduling: no free slot \(1 node\)$"):
         time_control.wait_for_state(controller, instance.id, InstanceState.STARTED)
@@ -168,8 +177,8 @@ def test_waiting_without_capacity_names_what_is_missing() -> None:
 
 def test_waiting_for_an_instance_that_is_gone_fails() -> None:
     """An instance that was never placed is gone without having been Terminated."""
-    controller = world(FULL)
-    instance = one(controller)
+    controller = build_controller(FULL)
+    instance = start_instance(controller)
     instances.terminate_instance(controller, instance.id)
 
     with pytest.raises(Never, match=f"^instance {instance.id} is gone without having been Terminated$"):
@@ -178,8 +187,8 @@ def test_waiting_for_an_instance_that_is_gone_fails() -> None:
 
 def test_waiting_fails_if_nothing_is_on_its_way() -> None:
     """A Started instance does not terminate by itself."""
-    controller = world(WARM)
-    instance = started(controller)
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
 
     with pytest.raises(Never, match=r"stays Started: nothing is on its way$"):
         time_control.wait_for_state(controller, instance.id, InstanceState.TERMINATED)
@@ -187,11 +196,11 @@ def test_waiting_fails_if_nothing_is_on_its_way() -> None:
 
 def test_the_reason_for_a_standstill() -> None:
     """It is a lost node, missing capacity, or that nothing is on its way."""
-    controller = world(WARM)
-    up = started(controller)
+    controller = build_controller(WARM)
+    up = started_instance(controller)
     resting = time_control.explain_standstill(controller, up)
-    lose(controller)
-    waiting = one(controller)
+    lose_node(controller)
+    waiting = start_instance(controller)
     pass_time(controller, 5)
 
     assert "nothing is on its way" == resting

@@ -5,7 +5,15 @@ import pytest
 from mockanka.core import instances, usb
 from mockanka.core.errors import NoSuchUsbDevice
 from mockanka.core.usb import UsbAvailability, UsbDevice
-from tests.core.builders import lose, node_of, one, pass_time, start, states, world
+from tests.core.builders import (
+    build_controller,
+    lose_node,
+    node_named,
+    pass_time,
+    start_instance,
+    start_instances,
+    states,
+)
 
 DEVICES = """
 templates:
@@ -27,8 +35,8 @@ def test_a_device_matches_its_name_and_its_location(wanted: str, expected: bool)
 
 def test_all_devices_of_an_idle_node_are_free() -> None:
     """None of them is claimed."""
-    controller = world(DEVICES)
-    alpha = node_of(controller)
+    controller = build_controller(DEVICES)
+    alpha = node_named(controller)
 
     assert set() == usb.find_claimed_devices(controller, alpha)
     assert alpha.usb[0] == usb.find_free_device(controller, alpha, "phone")
@@ -36,10 +44,10 @@ def test_all_devices_of_an_idle_node_are_free() -> None:
 
 def test_an_instance_claims_one_device() -> None:
     """A second instance gets another device of the same name."""
-    controller = world(DEVICES)
-    first, second = start(controller, count=2, usb_device="phone")
+    controller = build_controller(DEVICES)
+    first, second = start_instances(controller, count=2, usb_device="phone")
     pass_time(controller, 1)
-    alpha = node_of(controller)
+    alpha = node_named(controller)
 
     assert {"111", "222"} == {device.location for device in usb.find_claimed_devices(controller, alpha)}
     assert first.usb != second.usb
@@ -48,8 +56,8 @@ def test_an_instance_claims_one_device() -> None:
 
 def test_a_location_id_claims_its_device() -> None:
     """It is not the first device of its name."""
-    controller = world(DEVICES)
-    instance = one(controller, usb_device="222")
+    controller = build_controller(DEVICES)
+    instance = start_instance(controller, usb_device="222")
     pass_time(controller, 1)
 
     assert instance.usb == UsbDevice("phone", "222")
@@ -57,8 +65,8 @@ def test_a_location_id_claims_its_device() -> None:
 
 def test_an_instance_waits_for_a_device_until_one_is_free() -> None:
     """It is Scheduling while all are claimed, and is placed when one is released (C10)."""
-    controller = world(DEVICES)
-    first, _, third = start(controller, count=3, usb_device="phone")
+    controller = build_controller(DEVICES)
+    first, _, third = start_instances(controller, count=3, usb_device="phone")
     pass_time(controller, 100)
     before = states(third)
     instances.terminate_instance(controller, first.id)
@@ -70,8 +78,8 @@ def test_an_instance_waits_for_a_device_until_one_is_free() -> None:
 
 def test_a_device_may_be_requested_if_a_node_has_it() -> None:
     """It need not be free."""
-    controller = world(DEVICES)
-    one(controller, usb_device="watch")
+    controller = build_controller(DEVICES)
+    start_instance(controller, usb_device="watch")
     pass_time(controller, 1)
 
     usb.require_usb_device(controller, "watch")
@@ -81,13 +89,13 @@ def test_a_device_may_be_requested_if_a_node_has_it() -> None:
 def test_a_device_that_no_node_has_is_refused() -> None:
     """An instance cannot wait for it."""
     with pytest.raises(NoSuchUsbDevice, match=r"^No such USB device toaster$"):
-        usb.require_usb_device(world(DEVICES), "toaster")
+        usb.require_usb_device(build_controller(DEVICES), "toaster")
 
 
 def test_devices_are_counted_by_name() -> None:
     """Free and claimed devices of all nodes are counted, in order of name."""
-    controller = world(DEVICES)
-    start(controller, usb_device="phone")
+    controller = build_controller(DEVICES)
+    start_instances(controller, usb_device="phone")
     pass_time(controller, 1)
     expected = {"phone": UsbAvailability(1, 1), "tablet": UsbAvailability(1, 0), "watch": UsbAvailability(1, 0)}
 
@@ -97,8 +105,8 @@ def test_devices_are_counted_by_name() -> None:
 
 def test_devices_of_a_lost_node_count_until_it_is_offline() -> None:
     """They are not counted any more then."""
-    controller = world(DEVICES)
-    lose(controller, "beta")
+    controller = build_controller(DEVICES)
+    lose_node(controller, "beta")
     pass_time(controller, 60)
     before = sorted(usb.count_usb_devices(controller))
     pass_time(controller, 70)

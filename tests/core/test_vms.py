@@ -8,7 +8,15 @@ from mockanka.core import instances
 from mockanka.core.release import Release
 from mockanka.core.templates import PortRule
 from mockanka.core.vms import PortForward, Vm
-from tests.core.builders import node_of, one, pass_time, start, started, template_of, world
+from tests.core.builders import (
+    build_controller,
+    node_named,
+    pass_time,
+    start_instance,
+    start_instances,
+    started_instance,
+    template_named,
+)
 
 PORTS = """
 templates:
@@ -25,8 +33,8 @@ nodes:
 
 def start_vms(text: str = PORTS, count: int = 1, **wanted: object) -> list[Vm]:
     """Start instances and return their VMs."""
-    controller = world(text)
-    batch = start(controller, count=count, **{"tag": "stopped", **wanted})  # type: ignore[arg-type]
+    controller = build_controller(text)
+    batch = start_instances(controller, count=count, **{"tag": "stopped", **wanted})  # type: ignore[arg-type]
     pass_time(controller, 60)
     return [instance.shown_vm for instance in batch if instance.shown_vm]
 
@@ -67,9 +75,9 @@ def test_vms_on_a_node_have_different_addresses_and_ports() -> None:
 
 def test_a_port_that_a_rule_asks_for_goes_to_no_other_rule() -> None:
     """It does not, though it would be the next free one for an earlier rule."""
-    controller = world(PORTS)
+    controller = build_controller(PORTS)
     rules = (PortRule("a", 22), PortRule("b", 80, 10000), PortRule("c", 81))
-    instance = started(controller, ports=rules)
+    instance = started_instance(controller, ports=rules)
 
     assert instance.vm is not None
     assert [10001, 10000, 10002] == [port.host_port for port in instance.vm.ports]
@@ -77,8 +85,8 @@ def test_a_port_that_a_rule_asks_for_goes_to_no_other_rule() -> None:
 
 def test_vms_on_two_nodes_may_have_the_same_ports() -> None:
     """Ports are counted for each node."""
-    controller = world(PORTS)
-    batch = [started(controller, on=name) for name in ("alpha", "beta")]
+    controller = build_controller(PORTS)
+    batch = [started_instance(controller, on=name) for name in ("alpha", "beta")]
     expected = 1
 
     assert expected == len({instance.vm.vnc_port for instance in batch if instance.vm})
@@ -86,12 +94,12 @@ def test_vms_on_two_nodes_may_have_the_same_ports() -> None:
 
 def test_a_port_is_used_again_when_it_is_free() -> None:
     """The next VM gets the lowest port that no other has."""
-    controller = world(PORTS)
-    first, second = start(controller, count=2, on="alpha")
+    controller = build_controller(PORTS)
+    first, second = start_instances(controller, count=2, on="alpha")
     pass_time(controller, 60)
     instances.terminate_instance(controller, first.id)
     pass_time(controller, 10)
-    third = started(controller, on="alpha")
+    third = started_instance(controller, on="alpha")
     expected = (5901, 5902)
 
     assert third.vm
@@ -136,8 +144,8 @@ ARM = PORTS.replace("    cpus: 4", "    arch: arm64\n    cpus: 4")
 )
 def test_apple_silicon_has_no_vnc_port(text: str, release: str, port: int) -> None:
     """It is 0 from 1.24 on (A2.3)."""
-    controller = world(text, release=Release.parse(release))
-    instance = started(controller, on="alpha", tag="stopped")
+    controller = build_controller(text, release=Release.parse(release))
+    instance = started_instance(controller, on="alpha", tag="stopped")
 
     assert instance.vm
     assert port == instance.vm.vnc_port
@@ -191,13 +199,13 @@ def test_a_request_may_name_its_vm(pattern: str, expected: str) -> None:
 )
 def test_variables_of_a_name_template_depend_on_the_release(release: str, known: str) -> None:
     """Nodes and the tag are known from 1.25 on, the instance from 1.27 on (B42)."""
-    controller = world(PORTS, release=Release.parse(release))
+    controller = build_controller(PORTS, release=Release.parse(release))
     every = "$template_name $template_id $node_id $node_name $tag $instance_id"
-    instance = started(controller, on="beta", tag="stopped", name_template=every)
+    instance = started_instance(controller, on="beta", tag="stopped", name_template=every)
     values = {
         "$template_name": "mac",
-        "$template_id": template_of(controller).id,
-        "$node_id": node_of(controller, "beta").id,
+        "$template_id": template_named(controller).id,
+        "$node_id": node_named(controller, "beta").id,
         "$node_name": "beta",
         "$tag": "stopped",
         "$instance_id": instance.id,
@@ -210,8 +218,10 @@ def test_variables_of_a_name_template_depend_on_the_release(release: str, known:
 
 def test_the_longest_matching_variable_is_replaced() -> None:
     """A variable may begin with the name of another, and values are not searched for variables."""
-    controller = world(PORTS.replace("name: mac\n", "name: $ts\n").replace("mac:", "$ts:"))
-    instance = started(controller, template="$ts", on="alpha", tag="stopped", name_template="$template_names-$tagged")
+    controller = build_controller(PORTS.replace("name: mac\n", "name: $ts\n").replace("mac:", "$ts:"))
+    instance = started_instance(
+        controller, template="$ts", on="alpha", tag="stopped", name_template="$template_names-$tagged"
+    )
 
     assert instance.vm
     assert "mgmtManaged-$tss-stoppedged" == instance.vm.name
@@ -219,11 +229,11 @@ def test_the_longest_matching_variable_is_replaced() -> None:
 
 def test_a_name_may_have_the_id_of_the_template() -> None:
     """The variable is $template_id."""
-    controller = world(PORTS)
-    instance = started(controller, name_template="$template_id")
+    controller = build_controller(PORTS)
+    instance = started_instance(controller, name_template="$template_id")
 
     assert instance.vm
-    assert f"mgmtManaged-{template_of(controller).id}" == instance.vm.name
+    assert f"mgmtManaged-{template_named(controller).id}" == instance.vm.name
 
 
 def test_vms_cloned_at_the_same_moment_differ() -> None:
@@ -235,7 +245,7 @@ def test_vms_cloned_at_the_same_moment_differ() -> None:
 
 def test_the_same_seed_makes_the_same_vms() -> None:
     """Another seed makes others."""
-    again, other = [one(world(PORTS, seed=seed)).id for seed in (0, 1)]
+    again, other = [start_instance(build_controller(PORTS, seed=seed)).id for seed in (0, 1)]
 
     assert start_vms(count=3) == start_vms(count=3)
     assert again != other

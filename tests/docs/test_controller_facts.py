@@ -36,7 +36,7 @@ SEPARATOR = rf"(?:,{GAP}(?:and{GAP})?|{GAP}(?:and|to){GAP})"
 REMARK = rf"(?:{GAP}\([^()]*\))?"
 
 MAY_CITE = re.compile(rf"controller-facts|{NUMBERED}|\([A-H]\)|section{GAP}[A-H]\b|-evidence:")
-"""What every file with a citation has; a quick look before its tokens are read."""
+"""A pattern that every file with a citation matches: others need not be tokenized."""
 NAMED = re.compile(rf"\b(?:controller-facts|section){GAP}({SECTION}(?:{REMARK}{SEPARATOR}{SECTION})*)")
 """A citation in prose: ``controller-facts`` and sections, or ``section`` and a section."""
 PARENTHESES = re.compile(r"\(([^()]*)\)")
@@ -231,7 +231,7 @@ def test_every_citation_leads_to_an_anchor() -> None:
 
 
 def test_every_anchor_is_unique() -> None:
-    """A link leads to one place."""
+    """Every link leads to one place."""
     assert [] == [anchor for anchor, count in Counter(ANCHORS).items() if count > 1]
 
 
@@ -285,7 +285,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_made_up_citation_is_reported_with_file_and_line(tmp_path: Path, form: str) -> None:
-    """In whatever form it stands, a citation of a section that is not there is found; what is there is not reported."""
+    """In whatever form it stands, a citation of a missing section is found; others are not reported."""
     name, text, line = FORMS[form]
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text.format(MADE_UP), "utf-8")

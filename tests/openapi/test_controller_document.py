@@ -17,7 +17,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from mockanka.contract.document import OPENAPI_METHODS
 from mockanka.core.operations import OPERATIONS as TABLE
 from mockanka.core.release import DEFAULT_RELEASE, SINCE
-from tests.contracts import FAIL, RELEASES, Contract, contract, distinct, has, whole
+from tests.contracts import FAIL, RELEASES, Contract, contract, distinct, full_document, has
 
 DOCUMENT = Path(__file__).parents[2] / "openapi" / "controller.yaml"
 
@@ -89,21 +89,21 @@ def test_the_whole_document_is_valid_openapi() -> None:
     """With all its marks it is valid OpenAPI 3.1, and no key in it is given twice."""
     loaded = yaml.load(DOCUMENT.read_text(encoding="utf-8"), _UniqueKeyLoader)
 
-    assert loaded == whole()
+    assert loaded == full_document()
     assert loaded["openapi"].startswith("3.1.")
     OpenAPIV31SpecValidator(loaded).validate()
 
 
 def test_the_whole_document_bears_the_default_release() -> None:
     """The version of the document is that of today's controller."""
-    assert str(DEFAULT_RELEASE) == whole()["info"]["version"]
+    assert str(DEFAULT_RELEASE) == full_document()["info"]["version"]
 
 
 def test_the_operations_are_exactly_the_agreed_ones() -> None:
     """The document has the agreed operations under their agreed names since the agreed releases, and no other."""
     found = {
         (path, method): (item[method]["operationId"], item[method].get("x-since"))
-        for path, item in whole()["paths"].items()
+        for path, item in full_document()["paths"].items()
         for method in OPENAPI_METHODS
         if method in item
     }

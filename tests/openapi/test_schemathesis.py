@@ -359,7 +359,7 @@ def test_every_operation_keeps_to_the_document(release: str) -> None:
     watched = Watched(release)
     # All edge cases of all fields are those of the first release and of the last.
     edges = FULL or release in ENDS
-    count = examples(25 if release in ENDS else 10, 100)
+    count = examples(25 if release in ENDS else 10, 50)
     found = set(findings(schema_for(watched, UNIT_PHASES if edges else SHORT_PHASES, count)))
     # Operations of which chance has missed something are asked again, with other seeds.
     for seed in range(21, 21 + ROUNDS):
@@ -524,7 +524,7 @@ def live(watched: Watched, seed: int = 0) -> tuple[Counter[tuple[str, str]], set
     hypothesis.seed(seed)(Life)
     Life.run(
         settings=hypothesis.settings(
-            max_examples=examples(25, 100),
+            max_examples=examples(25, 60),
             stateful_step_count=10,
             derandomize=True,
             database=None,

@@ -1,4 +1,4 @@
-"""The examples do what their README says: its commands are run, and their tests pass for a reason."""
+"""The examples do what their README says: its commands are run, and their tests can fail."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ CARELESS = {
     "node": ("anka.js", '"DELETE", "", { id }', '"GET", ""'),
     "shell": ("anka.sh", "DELETE", "GET"),
 }
-"""How each client comes to terminate nothing: in which file, what is replaced, and by what."""
+"""The change by which each client terminates nothing: a file, a text in it, and its replacement."""
 
 PATIENCE = 240.0
-"""Seconds that a suite may take: Go compiles its library first where nobody has used it yet."""
+"""Seconds that a suite may take: at its first use Go compiles its library."""
 
 pytestmark = pytest.mark.timeout(300)
 
 
 class Outcome(NamedTuple):
-    """How a suite ended: its status, what it printed, and which of its tests passed."""
+    """The outcome of a suite: its status, its output, and which of its tests passed."""
 
     status: int
     output: str
@@ -51,12 +51,12 @@ class Outcome(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """A copy of one example, which may be spoiled."""
+    """A copy of an example, which may be changed."""
 
     folder: Path
 
     def run(self, scenario: str | Path = "cold-cache") -> Outcome:
-        """The README's command, with another scenario if one is given."""
+        """Run the README's command, with another scenario if one is passed."""
         command = COMMANDS[self.folder.name]
         assert "run cold-cache --clock manual -- " in command
         command = command.replace("run cold-cache", f"run '{scenario}'")
@@ -66,7 +66,7 @@ class Suite(NamedTuple):
 
 @pytest.fixture(params=list(TOOLS))
 def suite(request: pytest.FixtureRequest, tmp_path: Path) -> Suite:
-    """Each example in turn, or a skip that names what it needs and is not here."""
+    """Return a copy of each example; skip it if a program that it needs is not installed."""
     name: str = request.param
     missing = [tool for tool in TOOLS[name] if shutil.which(tool) is None]
     if missing:
@@ -75,7 +75,7 @@ def suite(request: pytest.FixtureRequest, tmp_path: Path) -> Suite:
 
 
 def run_shell(command: str, folder: Path) -> tuple[int, str]:
-    """The status and the output of a command of the README; whatever it started is gone afterwards."""
+    """Run a command of the README, and return its status and output; its processes are gone afterwards."""
     mockanka = folder.parent / "bin" / "mockanka"
     mockanka.parent.mkdir(exist_ok=True)
     mockanka.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mockanka "$@"\n')
@@ -109,28 +109,28 @@ def run_shell(command: str, folder: Path) -> tuple[int, str]:
 
 
 def verdicts(output: str) -> dict[str, bool]:
-    """Which of the claims a suite found to hold, and which not: as Go says it, as TAP, or as Node does."""
-    claims = {plain(claim): claim for claim in CLAIMS}
+    """Return which tests of a suite passed, as Go, TAP or Node prints it."""
+    claims = {normalize(claim): claim for claim in CLAIMS}
     found = re.findall(r"^(--- PASS: Test|ok \d+ - |✔ |--- FAIL: Test|not ok \d+ - |✖ )([\w ]+)", output, re.MULTILINE)
     return {
-        claims[plain(name)]: verdict.startswith(("--- PASS", "ok", "✔"))
+        claims[normalize(name)]: verdict.startswith(("--- PASS", "ok", "✔"))
         for verdict, name in found
-        if plain(name) in claims
+        if normalize(name) in claims
     }
 
 
-def plain(name: str) -> str:
-    """A name without what each language writes differently."""
+def normalize(name: str) -> str:
+    """Return a name without the characters that languages write differently."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def but(failed: Sequence[str]) -> dict[str, bool]:
-    """The verdicts where some fail and the others hold."""
+def all_but(failed: Sequence[str]) -> dict[str, bool]:
+    """Return the verdicts with some failures."""
     return {claim: claim not in failed for claim in CLAIMS}
 
 
-def test_the_readme_tells_how_to_run_every_example_and_what_it_shows() -> None:
-    """There is one command for each folder, and one line of the table for each test."""
+def test_the_readme_has_every_example_and_every_test() -> None:
+    """There is a command for each folder, and a row of the table for each test."""
     folders = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
     table = re.findall(r"^\| (start [\w ]+) \|", README, re.MULTILINE)
 
@@ -139,35 +139,35 @@ def test_the_readme_tells_how_to_run_every_example_and_what_it_shows() -> None:
 
 
 def test_every_test_of_an_example_passes(suite: Suite) -> None:
-    """The README's command ends with 0, and has run all the tests."""
+    """The README's command ends with status 0, and has run all tests."""
     ran = suite.run()
 
     assert ran.status == 0, ran.output
-    assert ran.passed == but([]), ran.output
+    assert ran.passed == all_but([]), ran.output
     assert "mockanka report:" in ran.output
 
 
 def test_an_example_fails_where_nothing_is_pulled(suite: Suite) -> None:
-    """Where the template is on the nodes' disks, the tests fail that are about a pull, and no others."""
+    """If the template is cached, the tests about a pull fail, and no others."""
     ran = suite.run("default")
 
     assert ran.status == 1, ran.output
-    assert ran.passed == but([PULL, DEATH]), ran.output
+    assert ran.passed == all_but([PULL, DEATH]), ran.output
 
 
 def test_an_example_fails_where_nothing_can_be_started(suite: Suite, tmp_path: Path) -> None:
-    """Where the controller says 503 without end, no test passes."""
+    """If the controller always answers 503, no test passes."""
     broken = tmp_path / "broken.yaml"
-    shipped = resources.find("scenarios/cold-cache.yaml").read_text("utf-8")
+    shipped = resources.find_resource("scenarios/cold-cache.yaml").read_text("utf-8")
     broken.write_text(shipped + "faults: [{match: {method: POST, path: /api/v1/vm}, do: {status: 503}}]\n", "utf-8")
     ran = suite.run(broken)
 
     assert ran.status == 1, ran.output
-    assert ran.passed == but(CLAIMS), ran.output
+    assert ran.passed == all_but(CLAIMS), ran.output
 
 
 def test_an_example_fails_when_its_client_leaves_instances_behind(suite: Suite) -> None:
-    """A client that terminates nothing is found out by the report, in every test."""
+    """If a client terminates nothing, the report fails every test."""
     name, old, new = CARELESS[suite.folder.name]
     client = suite.folder / name
     assert client.read_text("utf-8").count(old) == 1
@@ -175,5 +175,5 @@ def test_an_example_fails_when_its_client_leaves_instances_behind(suite: Suite) 
     ran = suite.run()
 
     assert ran.status == 1, ran.output
-    assert ran.passed == but(CLAIMS), ran.output
+    assert ran.passed == all_but(CLAIMS), ran.output
     assert "is still Scheduling" in ran.output

@@ -1,4 +1,4 @@
-"""What is installed works without the checkout: a wheel, an sdist, an editable install."""
+"""An installed package works without the checkout: a wheel, an sdist, an editable install."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ NOT_SOURCE = shutil.ignore_patterns(
 
 
 def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command that must succeed, and return its output."""
     done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -31,7 +32,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, so that building leaves nothing behind in the checkout."""
+    """Copy the project, so that building leaves nothing behind in the checkout."""
     copy = tmp_path_factory.mktemp("source") / "mockanka"
     shutil.copytree(ROOT, copy, ignore=NOT_SOURCE)
     return copy
@@ -39,26 +40,26 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def distributions(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The wheel and the sdist."""
+    """Build the wheel and the sdist."""
     out = tmp_path_factory.mktemp("dist")
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, source, cwd=out)
     return {"wheel": next(out.glob("*.whl")), "sdist": next(out.glob("*.tar.gz"))}
 
 
-def fresh_environment(folder: Path, *what: str | Path) -> Path:
-    """A new virtual environment with mockanka alone; what it depends on is borrowed, so that no network is needed."""
+def fresh_environment(folder: Path, *requirements: str | Path) -> Path:
+    """Return a new virtual environment with mockanka; its dependencies are linked, so that no network is needed."""
     environment = folder / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
     python = environment / "bin" / "python"
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
-    borrowed = folder / "borrowed"
-    borrowed.mkdir()
-    for each in Path(sysconfig.get_path("purelib")).iterdir():
-        if "mockanka" not in each.name:  # this one must come from what is being tested
-            (borrowed / each.name).symlink_to(each)
-    (site / "borrowed.pth").write_text(f"{borrowed}\n")
+    linked = folder / "linked"
+    linked.mkdir()
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if "mockanka" not in package.name:  # this one must come from what is being tested
+            (linked / package.name).symlink_to(package)
+    (site / "linked.pth").write_text(f"{linked}\n")
     offline = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet"]
-    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *what, cwd=folder)
+    run(sys.executable, "-m", "pip", "--python", python, "install", *offline, *requirements, cwd=folder)
     return environment
 
 
@@ -67,9 +68,9 @@ def fresh_environment(folder: Path, *what: str | Path) -> Path:
 def test_an_installed_mockanka_serves_default_outside_the_checkout(
     kind: str, source: Path, distributions: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Each kind of install serves, and has the contract and every scenario with it."""
-    what: list[str | Path] = ["--editable", source] if kind == "editable" else [distributions[kind]]
-    environment = fresh_environment(tmp_path, *what)
+    """Each kind of install serves, and has the contract and all scenarios."""
+    requirements: list[str | Path] = ["--editable", source] if kind == "editable" else [distributions[kind]]
+    environment = fresh_environment(tmp_path, *requirements)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     mockanka, python = environment / "bin" / "mockanka", environment / "bin" / "python"
@@ -83,13 +84,13 @@ def test_an_installed_mockanka_serves_default_outside_the_checkout(
         assert status["body"]["status"] == "Running"
         assert yaml.safe_load(contract) == document.at_release(document.load_document(), DEFAULT_RELEASE)
         assert scenarios == {path.stem for path in (ROOT / "scenarios").glob("*.yaml")}
-        # The contract is inside, so that a controller can be held against it from anywhere.
+        # The package has the contract, so that a controller can be checked in any folder.
         run(mockanka, "check", server.url, "--interval", "1ms", "--no-generated", cwd=elsewhere)
         assert server.stop()[0] == 0
 
 
 def test_a_bare_checkout_serves_too(source: Path) -> None:
-    """Without any install, ``python -m mockanka`` in the checkout finds what ships beside the package."""
+    """Without an install ``python -m mockanka`` in the checkout finds the files beside the package."""
     names = run(sys.executable, "-m", "mockanka", "scenario", "list", cwd=source)
 
     assert "default" in names
@@ -97,7 +98,7 @@ def test_a_bare_checkout_serves_too(source: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
 def test_distributions_carry_no_leftovers(kind: str, distributions: dict[str, Path]) -> None:
-    """The type marker is inside, and neither caches nor, in the wheel, tests are."""
+    """The type marker is included; caches are not, and in the wheel no tests."""
     import tarfile
     import zipfile
 

@@ -1,9 +1,10 @@
-"""Proxies in a thread, and conversations of which a test holds both ends."""
+"""Proxies in a thread, and connections through one of which a test holds both ends."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -14,74 +15,81 @@ from typing import Any
 import uvloop
 
 from mockanka.core.release import Release
-from mockanka.proxy.proxy import Book, Proxy, target_of
-from mockanka.recording.har import Writer
+from mockanka.proxy.proxy import Proxy
+from mockanka.proxy.recorder import Recorder
+from mockanka.proxy.target import parse_target
+from mockanka.recording.har import HarWriter
 from mockanka.remote.client import ClientOptions
 from mockanka.serving import url_of
-from tests.server.http_client import TIMEOUT
-from tests.server.http_client import open_socket as raw
-from tests.server.http_client import send_request as ask
+from tests.server.http_client import TIMEOUT, open_socket, send_request
+
+GET = b"GET /api/v1/vm HTTP/1.1\r\nHost: x\r\n\r\n"
+OK_ENVELOPE = b'{"status":"OK","message":""}\n'
 
 
-class Passing:
-    """A proxy that passes on to a target until ``stop``."""
+def response_bytes(content: bytes = OK_ENVELOPE, status: str = "200 OK", headers: str = "") -> bytes:
+    """Return the bytes of a JSON response; ``headers`` are lines of further headers."""
+    top = f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\n{headers}content-length: {len(content)}\r\n\r\n"
+    return top.encode() + content
 
-    def __init__(self, target: str, release: str, har: Path | None, annotate: bool, access: ClientOptions) -> None:
-        self.said: list[str] = []
-        self.listening = socket.create_server(("127.0.0.1", 0))
-        self.url = url_of(self.listening)
-        where = target_of(target, access)
-        self.book = Book(where.base, Release.parse(release), self.said.append, Writer(har, where.base) if har else None)
-        self.proxy = Proxy(where, self.book, annotate, self.said.append)
+
+class RunningProxy:
+    """A proxy that runs in a thread until ``stop``."""
+
+    def __init__(self, target_url: str, release: str, har: Path | None, annotate: bool, options: ClientOptions) -> None:
+        self.log: list[str] = []
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = url_of(listening)
+        target = parse_target(target_url, options)
+        writer = HarWriter(har, target.base_url) if har else None
+        recorder = Recorder(target.base_url, Release.parse(release), self.log.append, writer)
+        self.proxy = Proxy(target, recorder, annotate, self.log.append)
+        self._listening = listening
         self._loop = uvloop.new_event_loop()
-        self._end = asyncio.Event()
-        self._up: Future[None] = Future()
-        self._told: Future[dict[str, Any]] = Future()
+        self._stop = asyncio.Event()
+        self._started: Future[None] = Future()
+        self._last_report: Future[dict[str, Any]] = Future()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
-        self._up.result(TIMEOUT)
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
+        self._started.result(TIMEOUT)
 
     def report(self) -> dict[str, Any]:
-        """What the proxy says at this moment."""
-        found: dict[str, Any] = ask(self.url, target="/_mock/report").json
-        return found
+        """Return the present report."""
+        report: dict[str, Any] = send_request(self.url, target="/_mock/report").json
+        return report
 
-    def found(self) -> list[tuple[str, str]]:
-        """Who did what, in the order in which it was first seen."""
-        return [(each["side"], each["check"]) for each in self.report()["findings"]]
+    def findings(self) -> list[tuple[str, str]]:
+        """Return side and check of the findings in the report."""
+        return [(finding["side"], finding["check"]) for finding in self.report()["findings"]]
 
     def stop(self) -> dict[str, Any]:
-        """End; what the report says then. Again is fine."""
+        """Stop the proxy if it runs, and return the last report."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join()
-        return self._told.result(0)
+        return self._last_report.result(0)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            self._told.set_result(runner.run(self._serve()))
+            self._last_report.set_result(runner.run(self._serve()))
 
     async def _serve(self) -> dict[str, Any]:
-        await self.proxy.start(self.listening)
-        self._up.set_result(None)
-        await self._end.wait()
+        await self.proxy.start(self._listening)
+        self._started.set_result(None)
+        await self._stop.wait()
         return await self.proxy.stop()
 
 
 @contextmanager
-def passing(
-    target: str,
+def run_proxy_thread(
+    target_url: str,
     release: str = "1.50.1",
     har: Path | None = None,
     annotate: bool = False,
-    access: ClientOptions | None = None,
-) -> Iterator[Passing]:
-    """A proxy in front of a target, ended at the end."""
-    proxy = Passing(target, release, har, annotate, access or ClientOptions())
+    options: ClientOptions | None = None,
+) -> Iterator[RunningProxy]:
+    """Run a proxy in front of a target."""
+    proxy = RunningProxy(target_url, release, har, annotate, options or ClientOptions())
     try:
         yield proxy
     finally:
@@ -89,36 +97,53 @@ def passing(
 
 
 @contextmanager
-def listening() -> Iterator[socket.socket]:
-    """A port on which a test is the target."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as port:
-        port.settimeout(TIMEOUT)
-        yield port
+def listening_socket() -> Iterator[socket.socket]:
+    """Listen on a port on which the test is the target."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        listening.settimeout(TIMEOUT)
+        yield listening
 
 
 @contextmanager
-def conversation(
+def connect_through_proxy(
     first: bytes, release: str = "1.50.1", har: Path | None = None, annotate: bool = False
-) -> Iterator[tuple[socket.socket, socket.socket, Passing]]:
-    """The client's end and the target's, with a proxy between, once the client has sent its first bytes."""
+) -> Iterator[tuple[socket.socket, socket.socket, RunningProxy]]:
+    """Return the client's socket, the target's socket and the proxy between, after the client has sent some bytes."""
     with (
-        listening() as port,
-        passing(url_of(port), release, har, annotate) as proxy,
-        closing(raw(proxy.url)) as client,
+        listening_socket() as listening,
+        run_proxy_thread(url_of(listening), release, har, annotate) as proxy,
+        closing(open_socket(proxy.url)) as client,
     ):
         client.sendall(first)
-        target, _ = port.accept()
+        target, _ = listening.accept()
         target.settimeout(TIMEOUT)
         with closing(target):
             yield client, target, proxy
 
 
-def exactly(connection: socket.socket, size: int) -> bytes:
-    """The next so many bytes, or fewer if the connection ends before."""
-    heard = b""
-    while len(heard) < size:
-        part = connection.recv(size - len(heard))
-        if not part:
+def receive_exactly(connection: socket.socket, size: int) -> bytes:
+    """Return the next ``size`` bytes, or fewer if the connection ends before."""
+    received = b""
+    while len(received) < size:
+        piece = connection.recv(size - len(received))
+        if not piece:
             break
-        heard += part
-    return heard
+        received += piece
+    return received
+
+
+def reset(connection: socket.socket) -> None:
+    """Reset a connection."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def send_until_blocked(connection: socket.socket, content: bytes) -> int:
+    """Send until the other side takes no more, and return how many bytes it took. The socket needs a timeout."""
+    sent = 0
+    try:
+        while sent < len(content):
+            sent += connection.send(content[sent : sent + 1_000_000])
+    except TimeoutError:
+        pass
+    return sent

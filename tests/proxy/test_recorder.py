@@ -1,4 +1,4 @@
-"""What the proxy knows of the traffic: counted, bounded, and kept also when something goes wrong."""
+"""The recorder: it checks, counts and writes exchanges, within limits, and also when something fails."""
 
 from __future__ import annotations
 
@@ -13,110 +13,112 @@ from typing import Any
 import pytest
 
 from mockanka.contract.exchange import Exchange
-from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.proxy import in_flight, recorder, relay
-from mockanka.proxy.proxy import Asking, target_of
-from mockanka.proxy.recorder import Book
-from mockanka.proxy.relay import HEADER
-from mockanka.recording.exchanges import Recorded
-from mockanka.recording.har import Writer
-from mockanka.remote.client import ClientOptions
-from mockanka.serving import url_of
-from tests.proxy.harness import conversation, exactly, listening, passing
-from tests.proxy.test_proxy import GET, answer, as_much_as_goes
-from tests.server.http_client import receive_all as hear
-from tests.server.http_client import request_bytes as head
-from tests.server.http_client import send_request as ask
+from mockanka.core.release import Release
+from mockanka.proxy import in_flight, recorder
+from mockanka.proxy.recorder import Recorder
+from mockanka.proxy.relay import ANNOTATION_HEADER
+from mockanka.recording.exchanges import RecordedExchange
+from mockanka.recording.har import HarWriter
+from tests.proxy.harness import (
+    GET,
+    connect_through_proxy,
+    receive_exactly,
+    response_bytes,
+    send_until_blocked,
+)
+from tests.server.http_client import receive_all, request_bytes
 
-OLD = Release.parse("1.8.0")
-
-
-def stray(number: int = 0) -> Recorded:
-    return Recorded(Exchange("GET", f"/api/v1/nowhere/{number}", status=404), url=f"http://x/{number}")
+OLD_RELEASE = Release.parse("1.8.0")
 
 
-def kept(use: Callable[[Book], None], release: Any = OLD, writer: Writer | None = None) -> dict[str, Any]:
-    """What a book reports at the end that was used like this."""
-
-    async def go() -> dict[str, Any]:
-        made = Book("http://x", release, lambda text: None, writer)
-        use(made)
-        return await made.close()
-
-    return asyncio.run(go())
+def unknown_operation(number: int = 0) -> RecordedExchange:
+    """Return an exchange with a violation by the client, which differs with the number."""
+    exchange = Exchange("GET", f"/api/v1/nowhere/{number}", status=404)
+    return RecordedExchange(exchange, url=f"http://x/{number}")
 
 
-def several(count: int, alike: bool = False) -> Callable[[Book], None]:
-    """That many exchanges with a client's fault in each, the same one or others."""
+def report_after(
+    use: Callable[[Recorder], None], release: Any = OLD_RELEASE, writer: HarWriter | None = None
+) -> dict[str, Any]:
+    """Return the last report of a recorder that is used and closed."""
 
-    def use(made: Book) -> None:
+    async def run() -> dict[str, Any]:
+        recorder = Recorder("http://x", release, lambda text: None, writer)
+        use(recorder)
+        return await recorder.close()
+
+    return asyncio.run(run())
+
+
+def submit_violations(count: int, same: bool = False) -> Callable[[Recorder], None]:
+    """Return a use of a recorder that submits exchanges with the same violation or with different ones."""
+
+    def use(recorder: Recorder) -> None:
         for number in range(count):
-            made.submit(partial(stray, 0 if alike else number), 0)
+            recorder.submit(partial(unknown_operation, 0 if same else number), 0)
 
     return use
 
 
-def test_what_is_too_varied_is_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many different findings some are kept apart, the others are counted together, and all count as violations."""
-    monkeypatch.setattr(recorder, "MOST", 3)
-    report = kept(several(5))
+def test_findings_beyond_the_limit_are_only_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in the number of violations and in ``more``."""
+    monkeypatch.setattr(recorder, "MAX_DISTINCT_FINDINGS", 3)
+    report = report_after(submit_violations(5))
 
     assert (5, 3, 2) == (report["client"], len(report["findings"]), report["more"])
 
 
-def test_a_finding_names_some_exchanges_and_counts_all() -> None:
-    """The first twenty by their place in the recording."""
-    report = kept(several(50, alike=True))
+def test_a_finding_names_its_first_exchanges_and_counts_all() -> None:
+    """It has the places of the first twenty in the recording."""
+    report = report_after(submit_violations(50, same=True))
     (finding,) = report["findings"]
 
     assert (50, list(range(20))) == (finding["count"], finding["entries"])
 
 
-def test_what_cannot_be_judged_in_time_is_recorded_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Once it is to stop, a book does not wait for ever; the recording has every exchange."""
-    monkeypatch.setattr(recorder, "PATIENCE", 0.01)
-    hurries = threading.Event()
+def test_exchanges_that_are_not_checked_in_time_are_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A recorder that is closed does not check without end, but writes every exchange."""
+    monkeypatch.setattr(recorder, "CHECKING_TIMEOUT", 0.01)
+    time_is_over = threading.Event()
 
-    def slow() -> Release:
-        hurries.wait(5)
-        return OLD
+    def get_release_slowly() -> Release:
+        time_is_over.wait(5)
+        return OLD_RELEASE
 
-    def use(made: Book) -> None:
-        several(3)(made)
-        asyncio.get_running_loop().call_later(0.1, hurries.set)
+    def use(recorder: Recorder) -> None:
+        submit_violations(3)(recorder)
+        asyncio.get_running_loop().call_later(0.1, time_is_over.set)
 
-    report = kept(use, slow, Writer(tmp_path / "x.har", "http://x"))
+    report = report_after(use, get_release_slowly, HarWriter(tmp_path / "x.har", "http://x"))
     entries = json.loads((tmp_path / "x.har").read_text())["log"]["entries"]
 
     assert (3, 2, 1) == (report["exchanges"], report["unjudged"], report["client"])
-    assert [True, False, False] == ["_violations" in each for each in entries]
+    assert [True, False, False] == ["_violations" in entry for entry in entries]
 
 
-def test_a_fault_of_the_judge_stops_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, the exchange counts as not judged, and the next one is."""
+def test_an_error_in_a_check_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The exchange counts as not checked, and the next one is checked."""
 
-    def fails(recorded: Recorded, contract: object) -> list[Any]:
+    def fail_first(recorded: RecordedExchange, contract: object) -> list[Any]:
         if recorded.url.endswith("/0"):
             raise RuntimeError("oops")
         return []
 
-    monkeypatch.setattr(recorder, "verdict", fails)
-    report = kept(several(2))
+    monkeypatch.setattr(recorder, "find_violations", fail_first)
+    report = report_after(submit_violations(2))
 
     assert (2, 1) == (report["exchanges"], report["unjudged"])
     assert "please report it" in caplog.text
 
 
-def test_a_full_book_has_clients_wait_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests go on as there is room, in order, and each is judged."""
-    monkeypatch.setattr(recorder, "FULL_ITEMS", 0)
-    with conversation(GET) as (client, target, proxy):
+def test_clients_wait_for_a_full_recorder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their requests are forwarded in order when there is room, and every exchange is checked."""
+    monkeypatch.setattr(recorder, "MAX_QUEUED_EXCHANGES", 0)
+    with connect_through_proxy(GET) as (client, target, proxy):
         for _ in range(20):
-            assert GET == exactly(target, len(GET))
-            target.sendall(answer())
-            assert answer() == exactly(client, len(answer()))
+            assert GET == receive_exactly(target, len(GET))
+            target.sendall(response_bytes())
+            assert response_bytes() == receive_exactly(client, len(response_bytes()))
             client.sendall(GET)
         report = proxy.report()
 
@@ -124,67 +126,45 @@ def test_a_full_book_has_clients_wait_and_loses_nothing(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("annotate", [False, True])
-def test_a_body_that_is_too_large_to_keep_passes(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, annotate: bool
-) -> None:
-    """Whichever of the two it is; neither is judged, and the recording says why there is nothing."""
-    monkeypatch.setattr(in_flight, "MAX_BODY", 1000)
-    small, large = head("PUT", "/api/v1/vm", b"{"), head("PUT", "/api/v1/vm", b"x" * 1001)
+def test_a_body_that_is_too_large_is_forwarded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, annotate: bool) -> None:
+    """The exchange is not checked, and the recording says why; it may be the request's body or the response's."""
+    monkeypatch.setattr(in_flight, "MAX_RECORDED_BODY", 1000)
+    small, large = request_bytes("PUT", "/api/v1/vm", b"{"), request_bytes("PUT", "/api/v1/vm", b"x" * 1001)
+    large_response = response_bytes(b"x" * 100_000)
     file = tmp_path / "x.har"
-    with conversation(small, har=file, annotate=annotate) as (client, target, proxy):
-        exactly(target, len(small))
-        target.sendall(answer(b"x" * 100_000))
-        heard = exactly(client, len(answer(b"x" * 100_000)))
+    with connect_through_proxy(small, har=file, annotate=annotate) as (client, target, proxy):
+        receive_exactly(target, len(small))
+        target.sendall(large_response)
+        first_response = receive_exactly(client, len(large_response))
         client.sendall(large)
-        asked = exactly(target, len(large))
-        target.sendall(answer())
+        second_request = receive_exactly(target, len(large))
+        target.sendall(response_bytes())
         target.close()
-        last, _ = hear(client)
+        second_response, _ = receive_all(client)
         report = proxy.stop()
     entries = json.loads(file.read_text())["log"]["entries"]
 
-    assert (answer(b"x" * 100_000), large, answer()) == (heard, asked, last)
-    assert HEADER.encode() not in heard + last
+    assert (large_response, large, response_bytes()) == (first_response, second_request, second_response)
+    assert ANNOTATION_HEADER.encode() not in first_response + second_response
     assert (2, []) == (report["exchanges"], report["findings"])
     assert ["1 bytes were sent, 100000 came back", "1001 bytes were sent, 29 came back"] == [
-        each["_detail"] for each in entries
+        entry["_detail"] for entry in entries
     ]
 
 
-def test_no_more_is_read_than_can_be_kept_while_an_answer_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Answers behind one that is held back to be annotated wait at the target, not in the proxy."""
-    monkeypatch.setattr(in_flight, "MAX_BODY", 1000)
-    judged = threading.Event()
-    monkeypatch.setattr(recorder, "verdict", lambda *_: [judged.wait(10)][1:])
-    with conversation(GET + GET, annotate=True) as (client, target, _proxy):
-        exactly(target, len(GET + GET))
-        whole = b"x" * 64_000_000
-        target.sendall(answer() + f"HTTP/1.1 200 OK\r\ncontent-length: {len(whole)}\r\n\r\n".encode())
+def test_responses_wait_at_the_target_while_one_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a response that is withheld to be annotated the proxy does not read without limit."""
+    monkeypatch.setattr(in_flight, "MAX_RECORDED_BODY", 1000)
+    may_check = threading.Event()
+    monkeypatch.setattr(recorder, "find_violations", lambda *_: [may_check.wait(10)][1:])
+    with connect_through_proxy(GET + GET, annotate=True) as (client, target, _proxy):
+        receive_exactly(target, len(GET + GET))
+        body = b"x" * 64_000_000
+        target.sendall(response_bytes() + f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n".encode())
         target.settimeout(0.3)
-        sent = as_much_as_goes(target, whole)
-        judged.set()
-        heard = exactly(client, len(answer()))
+        sent = send_until_blocked(target, body)
+        may_check.set()
+        received = receive_exactly(client, len(response_bytes()))
 
-    assert answer() == heard
+    assert response_bytes() == received
     assert 0 < sent < 40_000_000
-
-
-def test_a_release_that_nobody_tells_is_todays() -> None:
-    """A target that is down when it is asked at last: judged by today's release, and said so."""
-    said: list[str] = []
-    asking = Asking(target_of("http://127.0.0.1:1", ClientOptions()), ClientOptions(), said.append)
-
-    assert (None, DEFAULT_RELEASE) == (asking.now(), asking.later())
-    assert [False, True] == [
-        each.startswith(f"judged by release {DEFAULT_RELEASE}, for nothing listens at") for each in said
-    ]
-
-
-def test_a_target_that_takes_no_connection_in_time_is_a_502(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that swallows what is sent is not waited for without end."""
-    monkeypatch.setattr(relay, "CONNECT_IN", 0.0)
-    with listening() as port, passing(url_of(port)) as proxy:
-        refusal = ask(proxy.url)
-
-    assert 502 == refusal.status
-    assert refusal.json["detail"].endswith("it takes no connection within 0 s")

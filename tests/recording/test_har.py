@@ -1,4 +1,4 @@
-"""Recordings: what is written can be read again and judged the same, and what is none is refused with the reason."""
+"""HAR files: what is written is read back, and files that are malformed are refused with the reason."""
 
 from __future__ import annotations
 
@@ -15,84 +15,85 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mockanka
+from mockanka.contract.conformance import Violation, contract_of
 from mockanka.contract.exchange import Exchange
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.recording.exchanges import Broken, Recorded
+from mockanka.recording.exchanges import IncompleteReason, RecordedExchange, find_violations
 from mockanka.recording.har import (
-    REDACTED,
-    NoRecording,
+    REDACTED_VALUE,
+    HarWriter,
+    InvalidHar,
     Recording,
-    Writer,
-    entry_of,
-    judge_recording,
-    load,
-    read,
-    recorded_of,
+    from_har_entry,
+    read_har,
+    to_har_entry,
 )
-from tests.proxy.harness import conversation, exactly, passing
-from tests.proxy.test_proxy import GET, answer
-from tests.server.http_client import STATUS, VM
-from tests.server.http_client import receive_all as hear
-from tests.server.http_client import request_bytes as head
-from tests.server.http_client import send_request as ask
+from tests.proxy.harness import GET, connect_through_proxy, receive_exactly, response_bytes, run_proxy_thread
+from tests.server.http_client import STATUS, VM, receive_all, request_bytes, send_request
 
-JSON = "application/json"
+JSON_TYPE = "application/json"
 TEXT = st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=12)
 HEADERS = st.lists(st.tuples(st.sampled_from(["Content-Type", "X-A", "x-a", "Location"]), TEXT), max_size=4)
+BODIES = st.binary(max_size=20) | st.text(max_size=20).map(str.encode)
 
 
-def joined(headers: list[tuple[str, str]]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def lower_case(headers: list[tuple[str, str]]) -> dict[str, str]:
+    joined: dict[str, str] = {}
     for name, value in headers:
-        found[name.lower()] = f"{found[name.lower()]}, {value}" if name.lower() in found else value
-    return found
+        joined[name.lower()] = f"{joined[name.lower()]}, {value}" if name.lower() in joined else value
+    return joined
+
+
+def violations_in(recording: Recording, release: Release | None = None) -> list[list[Violation]]:
+    """Return the violations of each exchange, by a release or by that of the recording."""
+    contract = contract_of(release or recording.controller_release or DEFAULT_RELEASE)
+    return [find_violations(recorded, contract) for recorded in recording.exchanges]
 
 
 @st.composite
-def recordeds(draw: st.DrawFn) -> Recorded:
-    """Any exchange that a proxy may see."""
-    answered = draw(HEADERS)
-    path, query = (
-        draw(st.sampled_from(["/", "/api/v1/vm", "/a%20b"])),
-        draw(st.sampled_from(["", "id=x", "a=%7e&a&=b"])),
-    )
-    broken = draw(st.none() | st.sampled_from(Broken))
-    content = draw(st.binary(max_size=20) | st.text(max_size=20).map(str.encode))
+def recorded_exchanges(draw: st.DrawFn) -> RecordedExchange:
+    """Any exchange that a proxy may record."""
+    response_headers = draw(HEADERS)
+    path = draw(st.sampled_from(["/", "/api/v1/vm", "/a%20b"]))
+    query = draw(st.sampled_from(["", "id=x", "a=%7e&a&=b"]))
+    incomplete = draw(st.none() | st.sampled_from(IncompleteReason))
+    response_content = draw(BODIES)
     exchange = Exchange(
         draw(st.sampled_from(["GET", "POST", "FROB"])),
         path,
         query,
-        draw(st.binary(max_size=20) | st.text(max_size=20).map(str.encode)),
+        draw(BODIES),
         draw(st.integers(100, 599)),
-        joined(answered),
-        content,
+        lower_case(response_headers),
+        response_content,
         draw(st.integers(0, 10**9)) / 10**6,
     )
-    return Recorded(
+    return RecordedExchange(
         exchange,
-        at=draw(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))),
+        started_at=draw(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))),
         url=f"http://x:1{path}{'?' + query if query else ''}",
-        asked=draw(HEADERS),
-        answered=answered,
-        reason=draw(TEXT),
-        waited=draw(st.integers(0, 10**9)) / 10**6,
-        size=draw(st.integers(0, 99)),
-        broken=broken,
-        detail=draw(TEXT) if broken else "",
+        request_headers=draw(HEADERS),
+        response_headers=response_headers,
+        reason_phrase=draw(TEXT),
+        wait_seconds=draw(st.integers(0, 10**9)) / 10**6,
+        transferred_size=draw(st.integers(0, 99)),
+        incomplete=incomplete,
+        incomplete_detail=draw(TEXT) if incomplete else "",
     )
 
 
-@given(recordeds())
-def test_an_entry_says_all_of_an_exchange(recorded: Recorded) -> None:
-    """What is written and read again, through JSON, is equal: bodies of any bytes, times, headers, what broke."""
-    written = json.loads(json.dumps(entry_of(recorded)))
+@given(recorded_exchanges())
+def test_an_entry_has_everything_of_an_exchange(recorded: RecordedExchange) -> None:
+    """An exchange that is written as JSON and read back is equal: bodies, times, headers, and why it is incomplete."""
+    written = json.loads(json.dumps(to_har_entry(recorded)))
 
-    assert recorded == recorded_of(written)
+    assert recorded == from_har_entry(written)
 
 
-def test_an_entry_has_what_har_requires() -> None:
-    """Each field that HAR 1.2 does not call optional is there, so that other programs take it."""
-    entry = entry_of(Recorded(Exchange("POST", "/", "a=b", b"{}", response_content=b"\xff"), url="http://x/?a=b"), [])
+def test_an_entry_has_the_fields_that_har_requires() -> None:
+    """Other programs can read it, because no field that HAR 1.2 does not call optional is missing."""
+    exchange = Exchange("POST", "/", "a=b", b"{}", response_content=b"\xff")
+    entry = to_har_entry(RecordedExchange(exchange, url="http://x/?a=b"), [])
 
     assert {"startedDateTime", "time", "request", "response", "cache", "timings"} <= entry.keys()
     assert {"method", "url", "httpVersion", "cookies", "headers", "queryString", "headersSize", "bodySize"} <= entry[
@@ -108,13 +109,13 @@ def test_an_entry_has_what_har_requires() -> None:
     assert ([{"name": "a", "value": "b"}], []) == (entry["request"]["queryString"], entry["_violations"])
 
 
-# ---- through the proxy ---------------------------------------------------------------------------------------------
+# ---- recordings of the proxy ---------------------------------------------------------------------------------------
 
 
-def test_a_recording_is_judged_again_the_same(tmp_path: Path) -> None:
-    """What the proxy found, entry by entry, is found again in its file without any controller."""
+def test_a_recording_has_the_violations_that_a_later_check_finds(tmp_path: Path) -> None:
+    """The violations in each entry, and those in the proxy's report, are found again in the file alone."""
     file = tmp_path / "x.har"
-    with mockanka.serve("default", clock="manual", seed=1) as anka, passing(anka.url, har=file) as proxy:
+    with mockanka.serve("default", clock="manual", seed=1) as anka, run_proxy_thread(anka.url, har=file) as proxy:
         anka.faults.add(match={"path": "/api/v1/node"}, do={"connection": "reset"}, times=1)
         anka.faults.add(match={"path": "/api/v1/group"}, do={"body": "<p>\u00e9"}, times=1)
         for method, target, body in (
@@ -125,192 +126,208 @@ def test_a_recording_is_judged_again_the_same(tmp_path: Path) -> None:
             ("GET", "/nowhere", None),
             ("DELETE", VM, {"id": "unknown"}),
         ):
-            ask(proxy.url, method, target, body)
+            send_request(proxy.url, method, target, body)
         with pytest.raises(ConnectionError):
-            ask(proxy.url, target="/api/v1/node")
+            send_request(proxy.url, target="/api/v1/node")
         report = proxy.stop()
-    written = json.loads(file.read_text())["log"]["entries"]
-    again = [[asdict(each) for each in judged.violations] for judged in judge_recording(load(file))]
+    entries = json.loads(file.read_text())["log"]["entries"]
+    recording = read_har(file)
+    found = [[asdict(violation) for violation in violations] for violations in violations_in(recording)]
+    paths = [recorded.exchange.path for recorded in recording.exchanges]
 
-    assert [each["_violations"] for each in written] == json.loads(json.dumps(again))
-    assert [False, True, True, True, True, False, True] == [bool(each) for each in again]
-    assert sum(len(each) for each in again) == sum(each["count"] for each in report["findings"])
-    assert {1, 2, 3, 4, 6} == {entry for each in report["findings"] for entry in each["entries"]}
-    assert [STATUS, VM, VM, "/api/v1/group", "/nowhere", VM, "/api/v1/node"] == [each.path for each in read(file)]
+    assert [entry["_violations"] for entry in entries] == json.loads(json.dumps(found))
+    assert [False, True, True, True, True, False, True] == [bool(violations) for violations in found]
+    assert sum(len(violations) for violations in found) == sum(finding["count"] for finding in report["findings"])
+    assert {1, 2, 3, 4, 6} == {entry for finding in report["findings"] for entry in finding["entries"]}
+    assert [STATUS, VM, VM, "/api/v1/group", "/nowhere", VM, "/api/v1/node"] == paths
 
 
-def test_a_recording_names_its_target_and_its_release(tmp_path: Path) -> None:
-    """By that release it is judged again, unless another is given."""
+def test_a_recording_has_its_target_and_its_release(tmp_path: Path) -> None:
+    """The violations depend on the release. While the proxy runs there is no file of this name."""
     file = tmp_path / "x.har"
     with mockanka.serve("default", clock="manual", release="1.8.0") as anka:
-        with passing(anka.url, "1.8.0", file) as proxy:
-            ask(proxy.url, target=f"{VM}?id=unknown")
-            during = file.exists()
-        recording = load(file)
+        with run_proxy_thread(anka.url, "1.8.0", file) as proxy:
+            send_request(proxy.url, target=f"{VM}?id=unknown")
+            existed = file.exists()
+        recording = read_har(file)
         target = json.loads(file.read_text())["log"]["_target"]
 
-        assert (anka.url, Release.parse("1.8.0"), False) == (target, recording.release, during)
-    assert [[]] == [each.violations for each in judge_recording(recording)]
+        assert (anka.url, Release.parse("1.8.0"), False) == (target, recording.release, existed)
+    assert [[]] == violations_in(recording)
     assert [["status-code"]] == [
-        [each.check for each in judged.violations] for judged in judge_recording(recording, DEFAULT_RELEASE)
+        [violation.check for violation in violations] for violations in violations_in(recording, DEFAULT_RELEASE)
     ]
     assert [file] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_secrets_are_not_recorded_unless_asked(tmp_path: Path, keep: bool) -> None:
-    """Values of headers that let somebody in are redacted, of requests and of answers; others are as they were."""
-    secret = "Authorization proxy-authorization Cookie X-Auth-Token X-Api-Key Set-Cookie My-Secret".split()
-    headers = [(name, "s3cr3t") for name in secret] + [("X-Team", "builds")]
+def test_secrets_are_redacted_unless_they_are_to_be_kept(tmp_path: Path, keep: bool) -> None:
+    """Values of headers with the name of a secret are redacted, in requests and responses; others are unchanged."""
+    secrets = "Authorization proxy-authorization Cookie X-Auth-Token X-Api-Key Set-Cookie My-Secret".split()
+    headers = [(name, "s3cr3t") for name in secrets] + [("X-Team", "builds")]
     file = tmp_path / "x.har"
-    writer = Writer(file, "http://x", keep_secrets=keep)
-    writer.add(Recorded(Exchange("GET", "/"), url="http://x/", asked=headers, answered=headers), [])
+    writer = HarWriter(file, "http://x", keep_secrets=keep)
+    exchange = Exchange("GET", "/")
+    writer.add(RecordedExchange(exchange, url="http://x/", request_headers=headers, response_headers=headers), [])
     writer.close(None)
     (entry,) = json.loads(file.read_text())["log"]["entries"]
-    values = {each["value"] for side in ("request", "response") for each in entry[side]["headers"]}
+    values = {header["value"] for side in ("request", "response") for header in entry[side]["headers"]}
 
-    assert ({"s3cr3t", "builds"} if keep else {REDACTED, "builds"}) == values
+    assert ({"s3cr3t", "builds"} if keep else {REDACTED_VALUE, "builds"}) == values
     assert keep == ("s3cr3t" in file.read_text())
 
 
-def test_bodies_are_recorded_as_they_were_before_compression(tmp_path: Path) -> None:
-    """Text is text, what is none stands in base64, and what was compressed says by how much."""
+def test_bodies_are_recorded_decompressed(tmp_path: Path) -> None:
+    """Text is recorded as text, other bytes in base64; a compressed body also has the bytes that were saved."""
     file, content = tmp_path / "x.har", b'{"status":"OK","message":"","body":[]}\n'
-    asked = head("POST", VM, b"\xff\x00")
-    with conversation(asked, har=file) as (client, target, proxy):
-        exactly(target, len(asked))
-        target.sendall(answer(gzip.compress(content), more="Content-Encoding: gzip\r\n"))
+    compressed = gzip.compress(content)
+    request = request_bytes("POST", VM, b"\xff\x00")
+    with connect_through_proxy(request, har=file) as (client, target, proxy):
+        receive_exactly(target, len(request))
+        target.sendall(response_bytes(compressed, headers="Content-Encoding: gzip\r\n"))
         target.close()
-        hear(client)
+        receive_all(client)
         proxy.stop()
     (entry,) = json.loads(file.read_text())["log"]["entries"]
-    (exchange,) = read(file)
+    (recorded,) = read_har(file).exchanges
 
     assert content.decode() == entry["response"]["content"]["text"]
-    assert len(content) - len(gzip.compress(content)) == entry["response"]["content"]["compression"]
+    assert len(content) - len(compressed) == entry["response"]["content"]["compression"]
     assert ("base64", base64.b64encode(b"\xff\x00").decode()) == (
         entry["request"]["postData"]["_encoding"],
         entry["request"]["postData"]["text"],
     )
-    assert (b"\xff\x00", content) == (exchange.request_content, exchange.response_content)
+    assert (b"\xff\x00", content) == (recorded.exchange.request_content, recorded.exchange.response_content)
 
 
-def test_what_is_open_when_the_proxy_stops_is_recorded(tmp_path: Path) -> None:
-    """A request without an answer stands in the file, and says why it has none."""
+def test_a_request_without_a_response_is_recorded_at_the_end(tmp_path: Path) -> None:
+    """When the proxy stops, the entry says why there is no response."""
     file = tmp_path / "x.har"
-    with conversation(GET, har=file) as (_, target, proxy):
-        exactly(target, len(GET))
+    with connect_through_proxy(GET, har=file) as (_, target, proxy):
+        receive_exactly(target, len(GET))
         proxy.stop()
     (entry,) = json.loads(file.read_text())["log"]["entries"]
+    reason = str(IncompleteReason.PROXY_STOPPED)
 
-    assert (0, str(Broken.STOPPED), []) == (entry["response"]["status"], entry["_error"], entry["_violations"])
-
-
-# ---- other programs' files, and none -------------------------------------------------------------------------------
+    assert (0, reason, []) == (entry["response"]["status"], entry["_error"], entry["_violations"])
 
 
-def foreign(*entries: dict[str, Any], **log: object) -> dict[str, Any]:
+# ---- recordings of other programs, and malformed files -------------------------------------------------------------
+
+
+def browser_har(*entries: dict[str, Any], **log: object) -> dict[str, Any]:
+    """Return a HAR document of a browser."""
     return {"log": {"version": "1.2", "creator": {"name": "Browser", "version": "1"}, "entries": entries, **log}}
 
 
-def browsed(url: str, text: str, status: int = 200, **more: object) -> dict[str, Any]:
-    """An entry as a browser saves it, with no more than we read."""
-    content = {"size": len(text), "mimeType": JSON, "text": text}
-    headers = [{"name": "Content-Type", "value": JSON}]
+def browser_entry(url: str, text: str, status: int = 200, **fields: object) -> dict[str, Any]:
+    """Return an entry with the fields that are read."""
+    content = {"size": len(text), "mimeType": JSON_TYPE, "text": text}
+    headers = [{"name": "Content-Type", "value": JSON_TYPE}]
     return {
         "request": {"method": "GET", "url": url, "headers": []},
         "response": {"status": status, "headers": headers, "content": content},
-        **more,
+        **fields,
     }
 
 
-VERSION = '{"status":"OK","message":"","body":{"status":"Running","version":"1.24.0-cafe"}}\n'
-FAILED = '{"status":"FAIL","message":"Not found"}\n'
+STATUS_RESPONSE = '{"status":"OK","message":"","body":{"status":"Running","version":"1.24.0-cafe"}}\n'
+FAILURE = '{"status":"FAIL","message":"Not found"}\n'
 
 
-def test_a_browsers_recording_is_read(tmp_path: Path) -> None:
-    """Its release is the one that a status in it tells; entries without an answer or a body as far as it goes."""
-    left_out = browsed("http://a/api/v1/vm", "[]")
-    del left_out["response"]["content"]["text"]
+def test_a_recording_of_a_browser_is_read(tmp_path: Path) -> None:
+    """Its release is that of the first status in it. Entries without a response or a body are incomplete."""
+    without_text = browser_entry("http://a/api/v1/vm", "[]")
+    del without_text["response"]["content"]["text"]
     file = tmp_path / "x.har"
     entries = [
-        browsed("http://a/api/v1/vm?id=x", FAILED),
-        browsed("http://a/api/v1/status", VERSION),
-        browsed("http://a/api/v1/vm", "", status=0, _error="net::ERR_ABORTED"),
-        left_out,
+        browser_entry("http://a/api/v1/vm?id=x", FAILURE),
+        browser_entry("http://a/api/v1/status", STATUS_RESPONSE),
+        browser_entry("http://a/api/v1/vm", "", status=0, _error="net::ERR_ABORTED"),
+        without_text,
     ]
-    file.write_text("\ufeff" + json.dumps(foreign(*entries)))
-    recording = load(file)
-    judged = list(judge_recording(recording))
+    file.write_text("\ufeff" + json.dumps(browser_har(*entries)))
+    recording = read_har(file)
+    found = violations_in(recording)
 
-    assert (None, Release.parse("1.24.0")) == (recording.release, recording.seen_release)
-    assert [None, None, Broken.LEFT, Broken.ENCODED] == [each.broken for each in recording.entries]
+    assert (None, Release.parse("1.24.0")) == (recording.release, recording.controller_release)
+    assert [None, None, IncompleteReason.CLIENT_DISCONNECTED, IncompleteReason.BODY_UNDECODABLE] == [
+        recorded.incomplete for recorded in recording.exchanges
+    ]
     assert [["status-code"], [], [], []] == [
-        [each.check for each in one.violations if each.check == "status-code"] for one in judged
+        [violation.check for violation in violations if violation.check == "status-code"] for violations in found
     ]
-    assert [] == judged[2].violations + judged[3].violations
+    assert [] == found[2] + found[3]
 
 
-def test_a_recording_that_tells_no_release_is_judged_by_todays() -> None:
-    """There is nothing better to go by."""
-    entry = recorded_of(browsed("http://a/api/v1/vm?id=x", FAILED))
-    (judged,) = judge_recording(Recording([entry]))
+def test_a_recording_without_a_status_has_no_release() -> None:
+    """A failure does not show the release."""
+    recording = Recording([from_har_entry(browser_entry("http://a/api/v1/vm?id=x", FAILURE))])
 
-    assert ["says FAIL with HTTP 200, not 400"] == [each.text for each in judged.violations]
+    assert recording.controller_release is None
+    ((violation,),) = violations_in(recording)
+    assert "status-code" == violation.check
 
 
-BROKEN: list[tuple[str, str]] = [
-    ("", "is no HAR file: it is not JSON: Expecting value: line 1 column 1 (char 0)"),
-    ("{", "is no HAR file: it is not JSON: "),
-    ("[" * 100_000, "is no HAR file: it is not JSON: "),
-    ("[]", "is no HAR file: $: [] is not of type 'object'"),
-    ("{}", "is no HAR file: $: 'log' is a required property"),
-    ('{"log": {"version": "1.2"}}', "is no HAR file: $.log: 'entries' is a required property"),
-    (json.dumps(foreign(version="2.0")), "is of HAR version 2.0; 1.2 can be read"),
-    (json.dumps(foreign(_release="new")), "is no HAR file: $.log._release: "),
-    (json.dumps(foreign({"request": {}})), "is no HAR file: $.log.entries[0]: 'response' is a required property"),
+MALFORMED: list[tuple[str, str]] = [
+    ("", "is not a HAR file: it is not JSON: Expecting value: line 1 column 1 (char 0)"),
+    ("{", "is not a HAR file: it is not JSON: "),
+    ("[" * 100_000, "is not a HAR file: it is not JSON: "),
+    ("[]", "is not a HAR file: $: [] is not of type 'object'"),
+    ("{}", "is not a HAR file: $: 'log' is a required property"),
+    ('{"log": {"version": "1.2"}}', "is not a HAR file: $.log: 'entries' is a required property"),
+    (json.dumps(browser_har(version="2.0")), "has HAR version 2.0; 1.2 can be read"),
+    (json.dumps(browser_har(_release="new")), "is not a HAR file: $.log._release: "),
     (
-        json.dumps(foreign(browsed("http://a/", "", status="x"))),  # type: ignore[arg-type]
-        "is no HAR file: $.log.entries[0].response.status: 'x' is not of type 'integer'",
+        json.dumps(browser_har({"request": {}})),
+        "is not a HAR file: $.log.entries[0]: 'response' is a required property",
     ),
-    (json.dumps(foreign(browsed("http://[/", ""))), "is no HAR file: $.log.entries[0]: "),
-    (json.dumps(foreign(browsed("http://a/", "", startedDateTime="?"))), "is no HAR file: $.log.entries[0]: "),
+    (
+        json.dumps(browser_har(browser_entry("http://a/", "", status="x"))),  # type: ignore[arg-type]
+        "is not a HAR file: $.log.entries[0].response.status: 'x' is not of type 'integer'",
+    ),
+    (json.dumps(browser_har(browser_entry("http://[/", ""))), "is not a HAR file: $.log.entries[0]: "),
+    (
+        json.dumps(browser_har(browser_entry("http://a/", "", startedDateTime="?"))),
+        "is not a HAR file: $.log.entries[0]: ",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("text", "why"), BROKEN, ids=range(len(BROKEN)))
-def test_a_file_that_is_no_recording_is_refused(tmp_path: Path, text: str, why: str) -> None:
+@pytest.mark.parametrize(("text", "reason"), MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     """The text names the file, the place in it, and what is wrong there."""
     file = tmp_path / "x.har"
     file.write_text(text)
-    with pytest.raises(NoRecording) as refused:
-        load(file)
+    with pytest.raises(InvalidHar) as refused:
+        read_har(file)
 
-    assert f"{file} {why}" == str(refused.value)[: len(f"{file} {why}")]
+    assert str(refused.value).startswith(f"{file} {reason}")
 
 
 @pytest.mark.parametrize(
-    ("name", "why"), [("gone.har", "cannot be read: No such file or directory"), ("", "cannot be read: Is a directory")]
+    ("name", "reason"),
+    [("gone.har", "cannot be read: No such file or directory"), ("", "cannot be read: Is a directory")],
 )
-def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, why: str) -> None:
-    """A file that is not there, or is a folder."""
-    with pytest.raises(NoRecording) as refused:
-        load(tmp_path / name)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, reason: str) -> None:
+    """The text says that the file is missing, or a folder."""
+    with pytest.raises(InvalidHar) as refused:
+        read_har(tmp_path / name)
 
-    assert f"{tmp_path / name} {why}" == str(refused.value)
+    assert f"{tmp_path / name} {reason}" == str(refused.value)
 
 
-def test_bytes_that_are_no_text_are_no_recording(tmp_path: Path) -> None:
-    """A picture is refused like any other file."""
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    """A picture is not JSON."""
     file = tmp_path / "x.har"
     file.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(NoRecording, match="it is not JSON"):
-        load(file)
+    with pytest.raises(InvalidHar, match="it is not JSON"):
+        read_har(file)
 
 
-def test_a_body_that_is_no_base64_is_refused() -> None:
-    """Who says base64 must mean it."""
-    entry = browsed("http://a/", "?")
+def test_a_body_that_is_not_base64_is_refused() -> None:
+    """A body with this encoding must have it."""
+    entry = browser_entry("http://a/", "?")
     entry["response"]["content"]["encoding"] = "base64"
-    with pytest.raises(ValueError, match="a body is no base64"):
-        recorded_of(entry)
+    with pytest.raises(ValueError, match="a body is not base64"):
+        from_har_entry(entry)

@@ -67,12 +67,12 @@ def test_a_record_is_described_by_its_fields() -> None:
 
 
 def test_defaults_are_left_out() -> None:
-    """What is as it is by default is not dumped, unless the key says so; a part that is missing has no keys."""
+    """A default value is not dumped, unless its key says so; a missing part has no keys."""
     assert {"name": "a", "doors": 4} == CarSection.describe(Car("a")).dump()
 
 
 def test_a_section_sets_the_fields_of_its_record() -> None:
-    """What is read of a dump are the values of the record and of its parts, ready for their constructors."""
+    """A loaded section has the values of the record and of its parts, as their constructors take them."""
     loaded = CarSection.load(PLAIN)
 
     assert CAR == Car(**loaded.values(), engine=Engine(**loaded.values("engine")))

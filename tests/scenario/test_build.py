@@ -100,7 +100,7 @@ def test_templates_mean_what_they_say(everything: Controller) -> None:
         [version.tag for version in template.versions],
     )
     assert [20 * 10**9, 28 * 10**9] == [version.size for version in template.versions]
-    assert [(PortRule("ssh", 22),)] * 2 == [template.rules_of(version) for version in template.versions]
+    assert [(PortRule("ssh", 22),)] * 2 == [template.port_rules_for(version) for version in template.versions]
 
 
 def test_nodes_mean_what_they_say(everything: Controller) -> None:
@@ -173,7 +173,7 @@ def test_the_same_file_makes_the_same_controller() -> None:
 
 
 def test_options_beat_the_scenario() -> None:
-    """What is given beside the scenario holds, whatever the scenario says."""
+    """An option takes precedence over the scenario."""
     options = Options(seed=7, release=Release(1, 24, 0), clock="step", speed=3.0, step=9 * SECOND)
     controller = Scenario.from_yaml(EVERYTHING).controller(options)
     clock = controller.clock

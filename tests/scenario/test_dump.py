@@ -1,4 +1,4 @@
-"""What is dumped loads as the same state, at rest and at any moment in flight."""
+"""Dumps: they load as the same state, at rest and at any moment in flight."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ LOADERS = [by_yaml, by_json, by_data]
 
 
 def story(controller: Controller) -> list[tuple[object, ...]]:
-    """What happens from here on, and what the next ids are."""
+    """Return the events from now on, and the next ids."""
     begin = controller.log.count
     for seconds in (1, 0.5, 30, 120, 900):
         pass_time(controller, seconds)
@@ -163,7 +163,7 @@ def test_a_save_image_request_that_waits_its_turn_survives() -> None:
 
 
 def test_events_of_one_moment_keep_their_order() -> None:
-    """What is due at the same nanosecond happens in the same order after the dump."""
+    """Events that are due at the same nanosecond happen in the same order after the dump."""
     text = "templates: [{name: os, versions: [{tag: t}]}]\nnodes: [{name: 'n{n}', count: 6, capacity: 3, cached: [os]}]"
     controller = controller_of(text)
     for _ in range(7):
@@ -172,7 +172,7 @@ def test_events_of_one_moment_keep_their_order() -> None:
     for id in list(controller.instances)[::3]:
         instances.terminate_instance(controller, id)
 
-    dues = [at for at, _ in controller.queue.live(controller)]
+    dues = [at for at, _ in controller.queue.current_events(controller)]
     assert len(dues) > 3 * len(set(dues))
     check(controller)
 
@@ -191,7 +191,7 @@ def test_a_lost_node_survives(seconds: float) -> None:
 
 
 def test_a_node_that_comes_back_after_the_dump_does_so_in_both() -> None:
-    """What a lost node did meanwhile is reported in the same order, whether there was a dump between or not."""
+    """The changes on a lost node are reported in the same order, whether there was a dump between or not."""
     controller = corners()
     start(controller, "layered", 3, tag="base")
     pass_time(controller, 2)
@@ -354,7 +354,7 @@ def test_a_pull_that_never_ends_survives() -> None:
 
 
 def test_a_dump_at_rest_reads_like_a_scenario() -> None:
-    """What is not there is not written: no key of a dump stands at a node that does nothing."""
+    """A node that does nothing has none of the keys that only dumps have."""
     data = dump(controller_of("nodes: [{name: n}]"))
 
     assert "pulls" not in data["nodes"][0]

@@ -16,7 +16,7 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
 from tests.conftest import FULL
-from tests.controllers import CORNERS, controller_of, pass_time, put_in_force, state_of
+from tests.controllers import CORNERS, add_rule, controller_of, pass_time, state_of
 
 INVENTORY = """\
 templates:
@@ -209,7 +209,7 @@ def test_a_rule_that_begins_and_meets_no_node_is_not_applied() -> None:
     controller = controller_of(INVENTORY + rule("{do: {status: 500}}"))
     written = {"match": {"event": "begin", "node": "gone"}, "do": {"node": "offline"}}
     restored = restore_rule(controller, (), FaultSection.load(written))
-    put_in_force(controller, restored)
+    add_rule(controller, restored)
 
     assert (0, 0) == (restored.matched, restored.applied)
     assert not [line for line in controller.log.since(0) if line.what == "fault"]
@@ -411,7 +411,7 @@ MATCHES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("match", MATCHES, ids=json.dumps)
 def test_every_match_survives(match: dict[str, Any]) -> None:
-    """What a rule matches is the same after a dump, to the type of each value."""
+    """A rule matches the same after a dump, to the type of each value."""
     do = {"fail": "x"} if "event" in match else {"status": 500}
     controller = with_rule({"match": match, "do": do, "probability": 0.25})
     (rule,) = controller.faults
@@ -426,7 +426,7 @@ def test_every_key_is_in_the_tables() -> None:
     done = {key for _, do in EVERY for key in do}
     matched = {key for match in MATCHES for key in match}
 
-    assert set(FaultAction.__dataclass_fields__) == {"lasts" if key == "for" else key for key in done}
+    assert set(FaultAction.__dataclass_fields__) == {"duration" if key == "for" else key for key in done}
     assert {*REQUEST_MATCH_KEYS, *EVENT_MATCH_KEYS} == matched
 
 

@@ -124,7 +124,7 @@ RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {logno
     ("written", "text"),
     [
         ("20", "'20' is no duration: write it like 20s, 1m30s or 250ms"),
-        ("-3s", "'-3s' is less than nothing: time does not go back"),
+        ("-3s", "'-3s' is negative: time does not go back"),
         ("soon", "'soon' is no duration: write it like 20s, 1m30s or 250ms"),
         ("10000000000h", "'10000000000h' is longer than a thousand years"),
         ("{}", "{} is no duration: " + RIGHT),
@@ -135,7 +135,7 @@ RIGHT = "write it like 20s, {uniform: [10s, 30s]}, {normal: [20s, 4s]} or {logno
         ("{uniform: [5s, 3s]}", "uniform: 5s is longer than 3s"),
         ("{uniform: [1s, [2s]]}", "['2s'] has no unit; write it as text, like 20s"),
         ("{unifrm: [1s, 2s]}", "'unifrm' is no distribution: did you mean 'uniform'?"),
-        ("{normal: [5s, -1s]}", "'-1s' is less than nothing: time does not go back"),
+        ("{normal: [5s, -1s]}", "'-1s' is negative: time does not go back"),
         ("{lognormal: [5s, 9]}", "9 is more than 5"),
         ("{lognormal: [5s, nan]}", "nan is not zero or more"),
         ("{lognormal: [5s, -0.1]}", "-0.1 is not zero or more"),

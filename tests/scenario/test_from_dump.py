@@ -81,3 +81,15 @@ def test_only_a_dump_has_a_format(text: str) -> None:
     assert ["w.yaml:1: format: belongs to a dump, which has pending as well; leave it out here"] == problems_of(
         f"format: 1{text}"
     )
+
+
+def test_a_loaded_dump_can_be_built_again() -> None:
+    """Changes of a controller do not reach the next one of the same dump, which a reset makes."""
+    scenario = Scenario.from_yaml(fixture_text("1.50.1", "format-1"))
+    first, second = scenario.controller(), scenario.controller()
+    removals = [dict(node.removals) for node in second.nodes.values()]
+    pass_time(first, HOUR)
+
+    assert any(removals)
+    assert [{}] * len(removals) == [node.removals for node in first.nodes.values()]
+    assert removals == [node.removals for node in second.nodes.values()]

@@ -1,4 +1,4 @@
-"""What a scenario may say of what was seen: by hand, and in a snapshot."""
+"""Observed values in a scenario: written by hand, and in a snapshot."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_load_that_is_less_than_the_vms_make_is_shown() -> None:
     ],
 )
 def test_only_a_snapshot_is_taken_as_it_is(text: str) -> None:
-    """What could not be made so is refused of a scenario by hand, and taken of a snapshot."""
+    """A state that the simulator cannot reach is refused in a scenario by hand, and accepted in a snapshot."""
     with pytest.raises(ScenarioError):
         controller_of(INVENTORY + text)
 

@@ -36,7 +36,7 @@ def test_ports_of_a_version_beat_those_of_its_template() -> None:
         versions: [{tag: x}, {tag: y, port_forwarding: [{name: vnc, guest_port: 5900}]}, {tag: z, own_ports: true}]
     """
     (template,) = controller_of(text).templates.values()
-    ports = [[rule.guest_port for rule in template.rules_of(version)] for version in template.versions]
+    ports = [[rule.guest_port for rule in template.port_rules_for(version)] for version in template.versions]
 
     assert [[22], [5900], []] == ports
 
@@ -66,7 +66,7 @@ def test_two_nodes_of_one_name_are_two() -> None:
 
 
 def test_groups_can_be_written_at_their_nodes() -> None:
-    """Whether a node names its groups or a group its nodes comes to the same."""
+    """A node that names its groups is the same as a group that names its nodes."""
     first, second = (
         controller_of(text)
         for text in (

@@ -31,7 +31,7 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_scenarios_are_valid(name: str) -> None:
     """Every scenario that ships satisfies the schema as an editor reads it."""
-    data = yaml.safe_load(resources.find(f"scenarios/{name}.yaml").read_text("utf-8"))
+    data = yaml.safe_load(resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8"))
 
     assert [] == faults_of(data)
 
@@ -88,12 +88,12 @@ def test_what_would_not_load_is_marked(data: object) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        *({"do": {"delay": each}} for each in ("0", "20s", " 1m30s ", "1.5h", "250µs", "1h0m0.5s", "7ns")),
+        *({"do": {"delay": duration}} for duration in ("0", "20s", " 1m30s ", "1.5h", "250µs", "1h0m0.5s", "7ns")),
         {"do": {"delay": {"normal": ["2s", " 250ms "]}}},
-        *({"do": {"cut": each}} for each in ("0%", "100%", "12.5%", 0, 120, "120", "2kB", "1.5 MiB")),
+        *({"do": {"cut": size}} for size in ("0%", "100%", "12.5%", 0, 120, "120", "2kB", "1.5 MiB")),
         *(
-            {"match": {"event": "pull"}, "do": {"fail": "x", "at": each}}
-            for each in ("0%", "40%", "99.9%", "100%", "100.0%", ".5%", " 7 % ")
+            {"match": {"event": "pull"}, "do": {"fail": "x", "at": share}}
+            for share in ("0%", "40%", "99.9%", "100%", "100.0%", ".5%", " 7 % ")
         ),
     ],
 )

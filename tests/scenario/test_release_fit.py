@@ -15,19 +15,30 @@ from mockanka.core.save_images import SaveRequest
 from mockanka.core.templates import PortRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump
 from tests.controllers import controller_of, pass_time, state_of
-from tests.core.builders import COLD, TIMINGS, WARM, node_of, one, start, started, states, template_of, world
+from tests.core.builders import (
+    COLD,
+    TIMINGS,
+    WARM,
+    build_controller,
+    node_named,
+    start_instance,
+    start_instances,
+    started_instance,
+    states,
+    template_named,
+)
 
 RICH = WARM.replace("capacity: 2", "capacity: 9, vlans: ['12']")
 SCRIPT = base64.b64encode(b"true").decode()
 
 
 def carried(controller: Controller, release: str) -> Controller:
-    """What the dump of a controller is at another release."""
+    """Return the controller of a dump at another release."""
     return Scenario.from_data(dump(controller)).controller(Options(release=Release.parse(release)))
 
 
 def by_key(controller: Controller, release: str) -> Controller:
-    """The same with the release written into the dump by hand."""
+    """Return the controller of a dump whose release is replaced by hand."""
     data = dump(controller)
     data["controller"]["release"] = release
     return Scenario.from_data(data).controller()
@@ -37,7 +48,7 @@ CARRIERS = [carried, by_key]
 
 
 def at(release: str, text: str = RICH) -> Controller:
-    return world(text, release=Release.parse(release))
+    return build_controller(text, release=Release.parse(release))
 
 
 def sound(controller: Controller) -> None:
@@ -55,7 +66,7 @@ def sound(controller: Controller) -> None:
 def test_what_both_releases_know_is_carried_whole(carry: Callable[[Controller, str], Controller], release: str) -> None:
     """Nothing is lost, and but for the release it is the same state."""
     controller = at("1.50.1")
-    start(controller, count=2, name="mine", tag="base")
+    start_instances(controller, count=2, name="mine", tag="base")
     pass_time(controller, 10)
     loaded = carry(controller, release)
 
@@ -68,7 +79,7 @@ def test_what_both_releases_know_is_carried_whole(carry: Callable[[Controller, s
 def test_at_its_own_release_nothing_is_touched() -> None:
     """Not even what no other release knows."""
     controller = at("1.50.1")
-    start(controller, vlan_tag="12", ports=(PortRule("web", 80),), vnc_password="secret")
+    start_instances(controller, vlan_tag="12", ports=(PortRule("web", 80),), vnc_password="secret")
 
     assert state_of(controller) == state_of(carried(controller, "1.50.1"))
 
@@ -87,7 +98,7 @@ LOST = [
 def test_what_a_start_asked_for_is_left_out(asked: dict[str, object], release: str, note: str) -> None:
     """The instance is there, without what the older release does not know; the note names it and its release."""
     controller = at("1.50.1")
-    instance = one(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, release)
     plain = StartRequest("")
 
@@ -102,7 +113,7 @@ def test_what_a_start_asked_for_is_left_out(asked: dict[str, object], release: s
 def test_from_its_release_on_it_is_kept(asked: dict[str, object], release: str, note: str) -> None:
     """The release after the one that loses it has it."""
     controller = at("1.50.1")
-    instance = one(controller, **asked)
+    instance = start_instance(controller, **asked)
     loaded = carried(controller, str(KNOWN_RELEASES[KNOWN_RELEASES.index(Release.parse(release)) + 1]))
 
     assert () == loaded.notes
@@ -112,7 +123,7 @@ def test_from_its_release_on_it_is_kept(asked: dict[str, object], release: str, 
 def test_a_mac_address_is_left_out() -> None:
     """Before 1.9 nobody hands any out."""
     controller = at("1.50.1", "controller: {mac_addresses: 9}\n" + RICH)
-    instance = one(controller)
+    instance = start_instance(controller)
     loaded = carried(controller, "1.8.0")
 
     assert (f"instance {instance.id}: mac_address came with 1.9.0, and is left out",) == loaded.notes
@@ -124,7 +135,7 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
     """While it runs, and when it has ended: nobody hears of it, and the VM is Started."""
     for seconds in (5, 100):
         controller = at("1.50.1")
-        instance = one(controller, startup_script=SCRIPT, script_monitoring=True)
+        instance = start_instance(controller, startup_script=SCRIPT, script_monitoring=True)
         pass_time(controller, seconds)
         loaded = carried(controller, "1.20.0")
 
@@ -142,7 +153,7 @@ def test_a_monitored_script_is_forgotten_with_its_end() -> None:
 def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: str, state: str) -> None:
     """Scheduling again from 1.50 on, Pulling before; nothing is lost by that, and the VM is up at the same time."""
     controller = at(first, COLD)
-    instance = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, 20)
     loaded = carried(controller, second)
     seen = loaded.instances[instance.id]
@@ -161,7 +172,7 @@ def test_a_boot_behind_a_pull_shows_as_the_release_shows_it(first: str, second: 
 def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds: float) -> None:
     """Scheduling, and Pulling to the moment at which the pull is through."""
     controller = at(first, COLD)
-    instance = one(controller)
+    instance = start_instance(controller)
     pass_time(controller, seconds)
     loaded = carried(controller, second)
     if seconds < 16:
@@ -177,7 +188,7 @@ def test_before_that_an_instance_is_what_it_was(first: str, second: str, seconds
 
 def restarting(release: str, seconds: float) -> tuple[Controller, str]:
     controller = at(release)
-    instance = started(controller)
+    instance = started_instance(controller)
     restarts.restart_vm(controller, instance.id)
     pass_time(controller, seconds)
     return controller, instance.id
@@ -228,13 +239,13 @@ def test_a_restart_is_lost_where_there_is_none(first: str, seconds: float) -> No
 def test_drain_mode_is_lost_where_there_is_none() -> None:
     """Before 1.32 the node is Active."""
     controller = at("1.50.1")
-    nodes.configure_node(controller, node_of(controller).id, {"drain_mode": True})
+    nodes.configure_node(controller, node_named(controller).id, {"drain_mode": True})
     loaded = carried(controller, "1.31.0")
 
     assert ("node alpha: Drain Mode came with 1.32.0; it is Active",) == loaded.notes
-    assert NodeState.ACTIVE is node_of(loaded).condition
+    assert NodeState.ACTIVE is node_named(loaded).condition
     sound(loaded)
-    assert NodeState.DRAIN is node_of(carried(controller, "1.32.0")).condition
+    assert NodeState.DRAIN is node_named(carried(controller, "1.32.0")).condition
 
 
 def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
@@ -243,21 +254,21 @@ def test_an_update_of_agents_goes_on_where_nobody_can_ask_for_one() -> None:
     nodes.update_agents(controller)
     loaded = carried(controller, "1.17.0")
 
-    assert ((), NodeState.UPDATING) == (loaded.notes, node_of(loaded).condition)
+    assert ((), NodeState.UPDATING) == (loaded.notes, node_named(loaded).condition)
     pass_time(loaded, 30)
-    assert NodeState.ACTIVE is node_of(loaded).condition
+    assert NodeState.ACTIVE is node_named(loaded).condition
     sound(loaded)
 
 
 def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
     """Before 1.20 what is cached stays."""
     controller = at("1.50.1")
-    removals.request_template_removal(controller, template_of(controller).id)
+    removals.request_template_removal(controller, template_named(controller).id)
     loaded = carried(controller, "1.19.0")
 
     assert ("node alpha: the removal of templates came with 1.20.0, and is left out",) == loaded.notes
     sound(loaded)
-    assert node_of(loaded).cached
+    assert node_named(loaded).cached
 
 
 # Save image requests.
@@ -266,7 +277,7 @@ def test_the_removal_of_templates_is_lost_where_there_is_none() -> None:
 def test_a_condition_of_a_save_image_request_is_lost() -> None:
     """Before 1.15 a script that fails cancels nothing."""
     controller = at("1.50.1")
-    instance = started(controller)
+    instance = started_instance(controller)
     request = SaveRequest(instance.id, new_template_name="new", script=SCRIPT, cancel_on_script_failure=True)
     save = save_images.create_save_image(controller, request)
     loaded = carried(controller, "1.14.0")
@@ -283,10 +294,10 @@ def test_a_condition_of_a_save_image_request_is_lost() -> None:
 def busy(release: str) -> Controller:
     """Something of everything, in flight."""
     controller = at(release, RICH + "  - {name: beta, capacity: 9}\n")
-    several = start(controller, count=3)
+    several = start_instances(controller, count=3)
     pass_time(controller, 100)
-    one(controller, on="beta")
-    distributions.create_distribution(controller, template_of(controller).id)
+    start_instance(controller, on="beta")
+    distributions.create_distribution(controller, template_named(controller).id)
     save_images.create_save_image(controller, SaveRequest(several[0].id, new_template_name="new"))
     instances.terminate_instance(controller, several[1].id)
     instances.stop_instance(controller, several[2].id)
@@ -317,9 +328,9 @@ def test_what_is_in_flight_goes_on(first: str, second: str) -> None:
 
 
 def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
-    """What a dump does not know is not made up."""
+    """Values that a dump does not have stay empty."""
     controller = at("1.48.3")
-    instance = started(controller)
+    instance = started_instance(controller)
     instances.fail_instance(controller, instance, "broken")
     vm = carried(controller, "1.50.1").instances[instance.id].vm
 
@@ -337,7 +348,7 @@ def test_an_unknown_release_is_noted(asked: str, known: str) -> None:
     """The nearest lower one is simulated, and the note says so."""
     full = str(Release.parse(asked))
     expected = (f"release {full} is not known: {known} is simulated, the nearest lower one",)
-    by_option = world(WARM, release=Release.parse(asked))
+    by_option = build_controller(WARM, release=Release.parse(asked))
     by_scenario = controller_of(TIMINGS + f"controller: {{release: '{asked}'}}\n" + WARM)
 
     for controller in (by_option, by_scenario):
@@ -364,7 +375,7 @@ def test_what_a_scenario_says_of_instances_is_made_to_fit_all_the_same() -> None
 def test_what_is_known_of_a_vm_in_error_is_lost_before_1_49() -> None:
     """It is deleted, without name, address and ports, as any that failed there; what a fail handler kept runs on."""
     controller = at("1.50.1")
-    failed = started(controller)
+    failed = started_instance(controller)
     failures.fail_instance(controller, failed, "VM is gone")
     loaded = carried(controller, "1.48.0")
     vm = loaded.instances[failed.id].vm

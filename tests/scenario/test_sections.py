@@ -71,7 +71,7 @@ WRONG_TYPES = {
     "groups: [{name: g, nodes: x}]": "w.yaml:1: groups[0].nodes: must be a list",
     "groups: [{name: g, nodes: [[x]]}]": "w.yaml:1: groups[0].nodes: ['x'] is not text",
     "clock: {mode: steping}": "w.yaml:1: clock.mode: 'steping' is not known: did you mean 'step'?",
-    "clock: {step: -5s}": "w.yaml:1: clock.step: '-5s' is less than nothing: time does not go back",
+    "clock: {step: -5s}": "w.yaml:1: clock.step: '-5s' is negative: time does not go back",
     "clock: {start: 2024-01-01}": (
         "w.yaml:1: clock.start: '2024-01-01' is no moment: write it like 2024-01-01T00:00:00Z"
     ),

@@ -25,7 +25,7 @@ def free_slots(controller: Controller) -> int:
 
 
 def latest(controller: Controller) -> dict[str, VersionRef]:
-    return {each.name: VersionRef(id, len(each.history) - 1) for id, each in controller.templates.items()}
+    return {template.name: VersionRef(id, len(template.history) - 1) for id, template in controller.templates.items()}
 
 
 def test_the_promised_scenarios_ship() -> None:
@@ -36,7 +36,7 @@ def test_the_promised_scenarios_ship() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_each_begins_with_a_line_about_itself(name: str) -> None:
     """The first line of each says what it is for."""
-    first = resources.find(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
+    first = resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
 
     assert first.startswith("# ")
     assert first.endswith(".")
@@ -75,7 +75,7 @@ def test_default_has_room() -> None:
     controller = controllers.shipped("default")
 
     assert 3 == free_slots(controller)
-    assert [InstanceState.STARTED] == [each.state for each in controller.instances.values()]
+    assert [InstanceState.STARTED] == [instance.state for instance in controller.instances.values()]
 
 
 def test_default_has_one_template_cached_and_one_not() -> None:
@@ -93,9 +93,9 @@ def test_every_version_of_default_forwards_ssh() -> None:
     """Each VM of the small office can be reached by ssh."""
     controller = controllers.shipped("default")
     ports = [
-        [rule.guest_port for rule in each.rules_of(version)]
-        for each in controller.templates.values()
-        for version in each.history
+        [rule.guest_port for rule in template.port_rules_for(version)]
+        for template in controller.templates.values()
+        for version in template.history
     ]
 
     assert [[22], [22], [22]] == ports
@@ -112,10 +112,10 @@ def test_busy_is_full_and_has_a_queue() -> None:
     """Every slot is taken, and those that wait find none, however long they wait."""
     controller = controllers.shipped("busy")
     controllers.pass_time(controller, 3600)
-    waiting = [each for each in controller.instances.values() if each.state is InstanceState.SCHEDULING]
+    waiting = [instance for instance in controller.instances.values() if instance.state is InstanceState.SCHEDULING]
 
     assert 0 == free_slots(controller)
-    assert ["no free slot (3 nodes)"] * 5 == [placement.explain_waiting(controller, each) for each in waiting]
+    assert ["no free slot (3 nodes)"] * 5 == [placement.explain_waiting(controller, instance) for instance in waiting]
 
 
 def test_the_urgent_ones_of_busy_come_first() -> None:

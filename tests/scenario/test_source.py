@@ -49,7 +49,7 @@ def test_what_is_no_mapping_is_refused(text: str) -> None:
     ],
 )
 def test_broken_yaml_is_refused_with_its_line(text: str, problem: str) -> None:
-    """What the file gets wrong as YAML is named with its line."""
+    """A mistake in YAML is named with its line."""
     assert [problem] == problems_of(text)
 
 
@@ -109,7 +109,7 @@ def test_an_alias_of_a_list_with_merges_reads_as_the_list_does() -> None:
 
 
 def test_a_mistake_in_an_aliased_part_is_named() -> None:
-    """What is wrong behind an alias is named with a line of the file."""
+    """A mistake in a part with an alias is named with a line of the file."""
     text = "nodes:\n  - &a {name: a, capacty: 7}\n  - *a\n"
 
     assert [
@@ -176,7 +176,7 @@ def test_a_file_that_is_not_utf_8_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_scenario(tmp_path: Path) -> None:
-    """What is there but cannot be read is refused by name."""
+    """A path that exists but cannot be read is refused by name."""
     with pytest.raises(ScenarioError) as raised:
         Scenario.find(str(tmp_path))
 

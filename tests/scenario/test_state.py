@@ -244,7 +244,7 @@ DERIVED: dict[tuple[type[Any], str], str] = {
     (Distribution, "deliveries"): RECORD,
     (SaveImage, "request"): RECORD,
     (FaultRule, "match"): RECORD,
-    (FaultRule, "do"): RECORD,
+    (FaultRule, "action"): RECORD,
 }
 """Fields that a dump does not have, each with the reason."""
 
@@ -452,7 +452,7 @@ def test_only_fields_that_there_are_have_reasons() -> None:
     """The tables above name no field that is gone."""
     named = {*DERIVED, *IDENTITIES, *VALUES, *TOGETHER}
 
-    assert [] == [(of, name) for of, name in named if name not in record_fields(of)]
+    assert [] == [(record, name) for record, name in named if name not in record_fields(record)]
 
 
 def test_every_event_is_known() -> None:
@@ -475,7 +475,7 @@ def test_every_event_survives(event_class: type[Event]) -> None:
 
 def companion(name: str) -> tuple[str | None, str]:
     """A fault that takes a field of an action: its event, or None for a response fault, and its kind."""
-    key = "for" if name == "lasts" else name
+    key = "for" if name == "duration" else name
     for event, kinds in ((None, RESPONSE_FAULTS), *LIFECYCLE_FAULTS.items()):
         for kind, keys in kinds.items():
             if key == kind or key in keys:

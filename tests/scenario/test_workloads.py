@@ -36,7 +36,7 @@ def test_an_instance_begins_in_the_state_it_is_said_to_be_in(state: str) -> None
     ],
 )
 def test_an_instance_goes_on_from_where_it_is_said_to_be(state: str, seconds: int, later: str) -> None:
-    """What is under way in the scenario comes to its end in its time."""
+    """A process that the scenario begins with ends when it is due."""
     controller = controller_of(PLACE + f"instances: [{{template: os, node: n, state: {state}}}]")
     pass_time(controller, seconds)
 

@@ -19,7 +19,7 @@ TIMEOUT = 5.0
 
 
 class Response(NamedTuple):
-    """What a client got: the HTTP status, the content type and the body."""
+    """A response: the HTTP status, the content type and the body."""
 
     status: int
     type: str | None

@@ -193,7 +193,7 @@ REQUESTS = st.one_of(
 )
 
 
-@settings(max_examples=examples(30, 300))
+@settings(max_examples=examples(30, 120))
 @given(st.lists(REQUESTS, max_size=12), st.integers(0, 3))
 def test_the_same_requests_get_the_same_bytes(requests: list[tuple[str, str, Any]], seed: int) -> None:
     """Two gateways with the same scenario and seed response the same requests with the same bytes."""

@@ -251,9 +251,13 @@ class Session:
         return {
             **responses,
             "inside": {key: _without_revisions(text) for key, text in plain.items()},
-            "queue": controller.queue.live(controller),
+            "queue": controller.queue.current_events(controller),
             "rules": list(controller.faults),
-            "added": (controller.faults.added, controller.faults.in_life, controller.faults.at_the_door),
+            "added": (
+                controller.faults.added,
+                controller.faults.has_lifecycle_rules,
+                controller.faults.has_response_rules,
+            ),
             "log": controller.log.count,
             "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
             "older": dict(self.gateway._last_responses),
@@ -298,7 +302,7 @@ OPTIONS = [
     story=st.lists(actions, min_size=1, max_size=25),
     over_http=st.booleans(),
 )
-@settings(max_examples=examples(20, 200))
+@settings(max_examples=examples(20, 80))
 @example(
     world="noisy",
     options=OPTIONS[0],

@@ -1,4 +1,4 @@
-"""Every text that a snapshot can have is replaced by redaction, or is named here with the reason why it is not."""
+"""Redaction replaces every text that a snapshot can have, except those that are listed here with a reason."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ save_images:
 
 
 def text_keys(section: type[Section[Any]], path: str = "") -> Iterator[str]:
-    """The paths of the keys that take any text and can stand in a snapshot."""
+    """Yield the paths of the keys of a snapshot that take any text."""
     for name, spec in section.layout().keys.items():
         if Origin.SNAPSHOT in spec.origins and path + name not in ("faults", "pending", "counters"):
             yield from _text_keys(spec.field, path + name)
@@ -110,7 +110,7 @@ def _text_keys(field: base.Field[Any], path: str) -> Iterator[str]:
 
 
 def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of a scenario, each with its path."""
+    """Yield the paths and texts of a scenario."""
     if isinstance(value, Section):
         for name, below in value.given().items():
             yield from texts(below, f"{path}.{name}".removeprefix("."))
@@ -125,7 +125,7 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def snapshot_texts(*options: str) -> list[tuple[str, str]]:
-    """The texts of a snapshot of the controller above."""
+    """Return the paths and texts in a snapshot of the controller above."""
     with mockanka.serve(yaml.safe_load(SCENARIO), clock="manual") as anka:
         result = CliRunner().invoke(main, ["snapshot", anka.url, *options])
     assert 0 == result.exit_code, result.output
@@ -141,7 +141,7 @@ PUBLIC = {
     "instances[].vm.status": "one of the states that nodes report",
     "save_images[].error.type": "the type of an error in the controller's code",
 }
-"""Keys whose texts redaction leaves as they are: they say nothing of the owner."""
+"""Keys whose texts are not redacted, because they say nothing about the owner."""
 
 UNWRITTEN = {
     "templates[].port_forwarding[].protocol",
@@ -166,12 +166,12 @@ UNWRITTEN = {
     "scripts[].stdout",
     "scripts[].stderr",
 }
-"""Keys that no snapshot has: the controller's answers do not show what they say, or other keys say it."""
+"""Keys that no snapshot has, because the API does not return their values or other keys have them."""
 
 
 @pytest.fixture(scope="module")
 def pairs() -> dict[str, list[tuple[str, str]]]:
-    """The texts of the snapshot by their paths, each with what redaction makes of it."""
+    """The texts of the snapshot by their paths, each with its redacted text."""
     found: dict[str, list[tuple[str, str]]] = {}
     for (path, plain), (redacted_path, redacted) in zip(snapshot_texts(), snapshot_texts("--redact"), strict=True):
         assert path == redacted_path
@@ -181,19 +181,19 @@ def pairs() -> dict[str, list[tuple[str, str]]]:
 
 @pytest.mark.parametrize("key", sorted({*text_keys(ScenarioSection)} - {*PUBLIC} - UNWRITTEN))
 def test_every_text_is_replaced(key: str, pairs: dict[str, list[tuple[str, str]]]) -> None:
-    """A key that takes any text has one in the snapshot above, and another one once that is redacted."""
+    """A key that takes any text has one in the snapshot above, and another one in the redacted snapshot."""
     assert key in pairs
     assert [] == [plain for plain, redacted in pairs[key] if plain == redacted]
 
 
-def test_what_is_public_is_left(pairs: dict[str, list[tuple[str, str]]]) -> None:
-    """The keys with a reason are in the snapshot, and redaction leaves their texts alone."""
+def test_public_texts_are_not_replaced(pairs: dict[str, list[tuple[str, str]]]) -> None:
+    """The keys that are listed with a reason are in the snapshot, and their texts are not redacted."""
     assert dict.fromkeys(PUBLIC, True) == {
         key: all(plain == redacted for plain, redacted in pairs.get(key, [("missing", "")])) for key in PUBLIC
     }
 
 
-def test_what_no_snapshot_has_is_in_none(pairs: dict[str, list[tuple[str, str]]]) -> None:
-    """The keys that are named as not written are not, and each is one that scenarios have."""
+def test_unwritten_keys_are_in_no_snapshot(pairs: dict[str, list[tuple[str, str]]]) -> None:
+    """The keys that are listed as unwritten are keys of scenarios, but not in the snapshot."""
     assert set() == UNWRITTEN & set(pairs)
     assert set(UNWRITTEN) <= {*text_keys(ScenarioSection)}

@@ -1,4 +1,4 @@
-"""The controller of these tests."""
+"""The controller of the tests of this folder."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ from mockanka.testing.anka import Anka
 
 @pytest.fixture
 def anka() -> Iterator[Anka]:
-    """The default scenario with a manual clock."""
+    """Serve the default scenario with a manual clock."""
     with mockanka.serve(clock="manual", seed=1) as anka:
         yield anka

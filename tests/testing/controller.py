@@ -26,6 +26,7 @@ UNAVAILABLE: dict[str, Any] = {"match": {"method": "GET", "path": "/api/v1/vm"},
 
 
 def send(anka: Anka, method: str, path: str = "vm", **more: Any) -> requests.Response:
+    """Send a request to the API, and return the response."""
     return requests.request(method, f"{anka.url}/api/v1/{path}", timeout=TIMEOUT, **more)
 
 
@@ -41,4 +42,5 @@ def visible_state(anka: Anka) -> tuple[object, ...]:
 
 
 def server_threads() -> list[threading.Thread]:
+    """Return the threads of all servers that run."""
     return [thread for thread in threading.enumerate() if thread.name == "mockanka"]

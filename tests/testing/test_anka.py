@@ -33,7 +33,7 @@ from tests.testing.controller import (
 
 
 def test_it_serves_while_the_block_lasts() -> None:
-    """Inside the block the URL answers; after it nobody listens there."""
+    """Inside the block the URL answers; after it nothing listens there."""
     with mockanka.serve("default", clock="manual", seed=1) as anka:
         answer = send(anka, "GET", "status")
 
@@ -42,21 +42,21 @@ def test_it_serves_while_the_block_lasts() -> None:
         send(anka, "GET", "status")
 
 
-def test_it_is_the_controller_that_the_names_of_the_package_promise(anka: Anka) -> None:
-    """What ``serve`` returns is an ``Anka``, and it shows where it serves."""
+def test_serve_returns_an_anka(anka: Anka) -> None:
+    """The type is ``mockanka.Anka``, and its repr shows the URL."""
     assert isinstance(anka, mockanka.Anka)
     assert f"<mockanka at {anka.url}>" == repr(anka)
     assert "<clock manual 2024-01-01T00:00:00+00:00>" == repr(anka.clock)
 
 
 def test_a_package_has_no_other_names() -> None:
-    """What is not promised is an AttributeError."""
+    """A name that the package does not have is an AttributeError."""
     with pytest.raises(AttributeError, match="'mockanka' has no attribute 'sevre'"):
         mockanka.sevre  # noqa: B018
 
 
 def test_a_block_whose_body_raises_stops_it_too() -> None:
-    """The error goes on, and nobody listens any more."""
+    """The error is passed on, and nothing listens at the URL any more."""
     with pytest.raises(ZeroDivisionError), mockanka.serve("empty") as anka:
         _ = 1 / 0
     with pytest.raises(requests.ConnectionError):
@@ -64,11 +64,11 @@ def test_a_block_whose_body_raises_stops_it_too() -> None:
 
 
 def test_no_thread_is_left_behind() -> None:
-    """Each server has one thread, and it ends with it."""
+    """Each server has one thread, which ends when the server is stopped."""
     before = server_threads()
-    with mockanka.serve("empty") as one, mockanka.serve("empty") as other:
-        send(one, "GET")
-        send(other, "GET")
+    with mockanka.serve("empty") as first, mockanka.serve("empty") as second:
+        send(first, "GET")
+        send(second, "GET")
         while_served = server_threads()
 
     assert 2 == len(while_served) - len(before)
@@ -76,16 +76,16 @@ def test_no_thread_is_left_behind() -> None:
 
 
 def test_stopping_twice_is_fine() -> None:
-    """Stop, and again, and at the end of the block."""
+    """A server can be stopped twice, and again at the end of its block."""
     with mockanka.serve("empty") as anka:
         anka.stop()
         anka.stop()
 
-    assert [] == [each for each in server_threads() if each is anka._handle._thread._thread]
+    assert [] == [thread for thread in server_threads() if thread is anka._handle._thread._thread]
 
 
-def test_a_client_that_is_still_connected_does_not_keep_it() -> None:
-    """An idle connection, an event stream and half a request are broken off when it stops."""
+def test_a_connected_client_does_not_delay_stopping() -> None:
+    """An idle connection, an event stream and half a request are closed when the server stops."""
     anka = mockanka.serve("empty")
     idle = http.client.HTTPConnection("127.0.0.1", int(anka.url.rpartition(":")[2]), timeout=TIMEOUT)
     idle.request("GET", "/api/v1/vm")
@@ -100,8 +100,8 @@ def test_a_client_that_is_still_connected_does_not_keep_it() -> None:
     ending.join(TIMEOUT)
 
     assert not ending.is_alive()
-    for each in (idle, stream, half):
-        each.close()
+    for connection in (idle, stream, half):
+        connection.close()
 
 
 COMMANDS: dict[str, Callable[[Anka], object]] = {
@@ -113,8 +113,8 @@ COMMANDS: dict[str, Callable[[Anka], object]] = {
 
 
 @pytest.mark.parametrize("use", COMMANDS.values(), ids=COMMANDS.keys())
-def test_who_commands_it_after_it_was_stopped_is_told_so(use: Callable[[Anka], object]) -> None:
-    """Whatever a stopped controller is told to do is a RuntimeError that says it was stopped."""
+def test_a_command_to_a_stopped_controller_is_an_error(use: Callable[[Anka], object]) -> None:
+    """Each command is a RuntimeError that says that the controller was stopped."""
     anka = mockanka.serve("empty")
     anka.stop()
     with pytest.raises(RuntimeError, match=r"^this controller has been stopped$"):
@@ -123,8 +123,8 @@ def test_who_commands_it_after_it_was_stopped_is_told_so(use: Callable[[Anka], o
 
 LOOKS: dict[str, Callable[[Anka], object]] = {
     "now": lambda anka: anka.clock.now,
-    "instances": lambda anka: {id: (one.state, one.timeline) for id, one in anka.instances.items()},
-    "requests": lambda anka: [each.line for each in anka.requests],
+    "instances": lambda anka: {id: (instance.state, instance.timeline) for id, instance in anka.instances.items()},
+    "requests": lambda anka: [request.line for request in anka.requests],
     "events": lambda anka: anka.events,
     "faults": lambda anka: list(anka.faults),
     "report": lambda anka: anka.report(),
@@ -133,8 +133,8 @@ LOOKS: dict[str, Callable[[Anka], object]] = {
 
 
 @pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS.keys())
-def test_it_can_be_looked_at_after_it_was_stopped(look: Callable[[Anka], object]) -> None:
-    """A stopped controller still tells how things were in the end."""
+def test_a_stopped_controller_can_be_read(look: Callable[[Anka], object]) -> None:
+    """Its views, journal, events, report and dump are those of the moment when it was stopped."""
     anka = mockanka.serve("default", clock="manual")
     start(anka)
     anka.faults.add(do={"delay": "1s"})
@@ -144,9 +144,9 @@ def test_it_can_be_looked_at_after_it_was_stopped(look: Callable[[Anka], object]
     assert before == look(anka)
 
 
-def test_who_commands_while_it_is_stopped_is_told_so_and_never_hangs() -> None:
-    """Threads that command the controller while it stops all end, each told that it was stopped."""
-    told: list[str] = []
+def test_commands_while_it_stops_end_with_an_error() -> None:
+    """Threads that command the controller while it stops do not hang: each gets the RuntimeError."""
+    errors: list[str] = []
     stuck = 0
     for _ in range(5):
         anka = mockanka.serve("empty", clock="manual")
@@ -157,28 +157,28 @@ def test_who_commands_while_it_is_stopped_is_told_so_and_never_hangs() -> None:
             try:
                 while True:
                     assert START == anka.clock.advance("0s")
-            except RuntimeError as wrong:
-                told.append(str(wrong))
+            except RuntimeError as error:
+                errors.append(str(error))
 
         threads = [threading.Thread(target=look, daemon=True) for _ in range(4)]
-        for each in threads:
-            each.start()
+        for thread in threads:
+            thread.start()
         together.wait(TIMEOUT)
         anka.clock.advance("0s")
         anka.stop()
-        for each in threads:
-            each.join(1)
-        stuck = sum(each.is_alive() for each in threads)
+        for thread in threads:
+            thread.join(1)
+        stuck = sum(thread.is_alive() for thread in threads)
         if stuck:
             break
 
     assert 0 == stuck
-    assert {"this controller has been stopped"} == set(told)
+    assert {"this controller has been stopped"} == set(errors)
 
 
 def test_it_may_be_stopped_from_several_threads_at_once() -> None:
-    """Stop is fine again also while another thread stops it."""
-    wrong: list[str] = []
+    """Stopping it while another thread stops it is no error."""
+    errors: list[str] = []
     for _ in range(20):
         anka = mockanka.serve("empty", clock="manual")
         together = threading.Barrier(8)
@@ -188,31 +188,31 @@ def test_it_may_be_stopped_from_several_threads_at_once() -> None:
             try:
                 anka.stop()
             except RuntimeError as error:
-                wrong.append(str(error))
+                errors.append(str(error))
 
         threads = [threading.Thread(target=stop, daemon=True) for _ in range(8)]
-        for each in threads:
-            each.start()
-        for each in threads:
-            each.join(TIMEOUT)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT)
 
-    assert [] == wrong
+    assert [] == errors
 
 
 def test_two_servers_have_nothing_in_common() -> None:
-    """Each has its URL, its state, its clock and its journal."""
-    with mockanka.serve(clock="manual", seed=1) as one, mockanka.serve(clock="manual", seed=1) as other:
-        start(one)
-        one.clock.advance("1h")
+    """Each server has its own URL, state, clock and journal."""
+    with mockanka.serve(clock="manual", seed=1) as first, mockanka.serve(clock="manual", seed=1) as second:
+        start(first)
+        first.clock.advance("1h")
 
-        assert one.url != other.url
-        assert (2, 1) == (len(one.instances), len(other.instances))
-        assert (1, 0) == (len(one.requests), len(other.requests))
-        assert START == other.clock.now
+        assert first.url != second.url
+        assert (2, 1) == (len(first.instances), len(second.instances))
+        assert (1, 0) == (len(first.requests), len(second.requests))
+        assert START == second.clock.now
 
 
-def test_it_takes_the_port_and_the_host_that_it_is_given() -> None:
-    """The URL names both; 0.0.0.0 is reached by 127.0.0.1."""
+def test_port_and_host_can_be_chosen() -> None:
+    """The URL has both; a server on 0.0.0.0 is reached at 127.0.0.1."""
     with mockanka.serve("empty") as anka:
         port = int(anka.url.rpartition(":")[2])
     with mockanka.serve("empty", port=port) as anka:
@@ -223,8 +223,8 @@ def test_it_takes_the_port_and_the_host_that_it_is_given() -> None:
         assert 200 == send(anka, "GET").status_code
 
 
-def test_a_port_that_is_taken_is_an_os_error() -> None:
-    """Who asks for a port that another has gets OSError, and no thread is started for it."""
+def test_a_port_in_use_is_an_os_error() -> None:
+    """OSError is raised, and no thread is started."""
     with mockanka.serve("empty") as anka:
         before = server_threads()
         with pytest.raises(OSError, match="in use"):
@@ -235,28 +235,28 @@ def test_a_port_that_is_taken_is_an_os_error() -> None:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # CPython's create_server forgets it
 @pytest.mark.parametrize("port", [-1, 65536])
-def test_a_port_that_cannot_be_is_one_of_the_promised_errors(port: int) -> None:
-    """A number that is no port is an OSError or a ValueError, as ``serve`` promises."""
+def test_a_wrong_port_is_an_os_error_or_a_value_error(port: int) -> None:
+    """A number that is no port is one of the errors in the docstring of ``serve``."""
     kind: type[Exception] | None = None
     try:
         mockanka.serve("empty", port=port).stop()
-    except Exception as wrong:
-        kind = type(wrong)
+    except Exception as error:
+        kind = type(error)
     gc.collect()
 
     assert kind is not None
     assert issubclass(kind, OSError | ValueError), kind
 
 
-# What can be done to it.
+# Commands.
 
 
-def test_a_node_is_made_what_a_test_wants() -> None:
-    """By name or by id; the client sees it, and no instance goes there."""
+def test_the_state_of_a_node_can_be_overridden() -> None:
+    """A node is found by name or id; the client sees its state, and no instance is placed there."""
     with mockanka.serve(clock="manual", release="1.50.1") as anka:
         drained = anka.node("mini-01", "drain")
         offline = anka.node(anka.nodes["mini-02"].id, "offline", at_once=True)
-        states = {each["node_name"]: each["state"] for each in send(anka, "GET", "node").json()["body"]}
+        states = {node["node_name"]: node["state"] for node in send(anka, "GET", "node").json()["body"]}
         id = start(anka)
         with pytest.raises(mockanka.Never, match=r"Drain Mode.*not reporting"):
             anka.wait(id)
@@ -268,8 +268,8 @@ def test_a_node_is_made_what_a_test_wants() -> None:
         assert "mini-01" == anka.wait(id).node
 
 
-def test_a_node_that_goes_offline_is_shown_so_when_it_has_been_missed(anka: Anka) -> None:
-    """For two minutes it is shown as it was, though it does not report."""
+def test_a_node_that_goes_offline_is_shown_as_offline_later(anka: Anka) -> None:
+    """For two minutes it is shown as before, though it does not report."""
     gone = anka.node("mini-02", "offline")
     anka.clock.advance("3m")
 
@@ -281,13 +281,13 @@ def test_a_node_that_goes_offline_is_shown_so_when_it_has_been_missed(anka: Anka
     ("name", "state", "kind", "message"),
     [
         ("mini-01", "drian", ValueError, "a node cannot be made 'drian': did you mean 'drain'?"),
-        ("mini-9", "offline", KeyError, "there is no one node 'mini-9': did you mean 'mini-02'?"),
+        ("mini-9", "offline", KeyError, "there is no node 'mini-9': did you mean 'mini-02'?"),
     ],
 )
-def test_a_node_cannot_be_made_what_there_is_not(
+def test_an_unknown_node_or_state_is_refused(
     anka: Anka, name: str, state: str, kind: type[Exception], message: str
 ) -> None:
-    """An unknown state, an unknown node: each is told, and nothing changed."""
+    """The error names the nearest, and nothing changes."""
     before = visible_state(anka)
     with pytest.raises(kind) as caught:
         anka.node(name, state)
@@ -296,8 +296,8 @@ def test_a_node_cannot_be_made_what_there_is_not(
     assert before == visible_state(anka)
 
 
-def test_a_node_cannot_be_made_what_the_release_does_not_know() -> None:
-    """Before 1.32 there is no Drain Mode: that is told, and nothing changed."""
+def test_a_state_that_the_release_does_not_know_is_refused() -> None:
+    """Before 1.32 Drain Mode is refused, and nothing changes."""
     with mockanka.serve(clock="manual", release="1.31.0") as anka:
         before = visible_state(anka)
         with pytest.raises(ValueError, match=r"^release 1\.31\.0 knows no Drain Mode: it came with 1\.32\.0$"):
@@ -306,8 +306,8 @@ def test_a_node_cannot_be_made_what_the_release_does_not_know() -> None:
         assert before == visible_state(anka)
 
 
-def test_an_instance_fails_when_told(anka: Anka) -> None:
-    """It goes to Error with that message, and the client reads it."""
+def test_fail_brings_an_instance_to_error(anka: Anka) -> None:
+    """The instance is in Error with the message, and the client reads both."""
     id = start(anka)
     anka.fail(id, "disk full")
     body = send(anka, "GET", params={"id": id}).json()["body"]
@@ -316,8 +316,8 @@ def test_an_instance_fails_when_told(anka: Anka) -> None:
     assert ("Error", "disk full") == (body["instance_state"], body["message"])
 
 
-def test_a_vm_shuts_down_by_itself_when_told(anka: Anka) -> None:
-    """Stopping, then Stopped."""
+def test_shut_down_stops_the_vm(anka: Anka) -> None:
+    """The instance is Stopping, then Stopped."""
     id = start(anka)
     anka.wait(id)
     anka.shut_down(id)
@@ -327,8 +327,8 @@ def test_a_vm_shuts_down_by_itself_when_told(anka: Anka) -> None:
     assert "Stopped" == anka.instances[id].state
 
 
-def test_an_instance_vanishes_when_told(anka: Anka) -> None:
-    """Nobody knows it any more."""
+def test_vanish_removes_an_instance(anka: Anka) -> None:
+    """The instance is unknown to the test and to the client."""
     id = start(anka)
     anka.vanish(id)
 
@@ -338,8 +338,8 @@ def test_an_instance_vanishes_when_told(anka: Anka) -> None:
         anka.vanish(id)
 
 
-def test_what_the_life_cycle_does_not_know_is_a_value_error(anka: Anka) -> None:
-    """What is not Started does not shut down, what has failed does not fail, and nothing changes."""
+def test_an_impossible_transition_is_a_value_error(anka: Anka) -> None:
+    """An instance that is not Started does not shut down, one in Error does not fail, and nothing changes."""
     id = start(anka)
     before = visible_state(anka)
     with pytest.raises(ValueError, match="an instance that is Scheduling cannot stop"):
@@ -351,17 +351,17 @@ def test_what_the_life_cycle_does_not_know_is_a_value_error(anka: Anka) -> None:
 
 
 @pytest.mark.parametrize("strike", [Anka.fail, Anka.shut_down, Anka.vanish])
-def test_what_is_done_to_an_unknown_instance_is_a_key_error(anka: Anka, strike: Callable[[Anka, str], None]) -> None:
-    """The id is named."""
+def test_an_unknown_instance_is_a_key_error(anka: Anka, strike: Callable[[Anka, str], None]) -> None:
+    """The error names the id."""
     with pytest.raises(KeyError, match="there is no instance 'nobody'"):
         strike(anka, "nobody")
 
 
-# Beginning anew.
+# Resets, scenarios and dumps.
 
 
-def test_a_reset_leaves_nothing_of_what_was_before(anka: Anka) -> None:
-    """Instances, faults, journal, events, clock: all as at the start, under the same URL."""
+def test_a_reset_restores_the_state_of_the_start(anka: Anka) -> None:
+    """Instances, faults, journal, events and clock are as at the start, and the URL stays."""
     url, before = anka.url, visible_state(anka)
     anka.faults.add(**UNAVAILABLE, times=1)
     start(anka)
@@ -375,8 +375,8 @@ def test_a_reset_leaves_nothing_of_what_was_before(anka: Anka) -> None:
     assert 200 == send(anka, "GET").status_code
 
 
-def test_a_seed_given_to_a_reset_counts_once(anka: Anka) -> None:
-    """The next reset is back at the seed of the start."""
+def test_the_seed_of_a_reset_counts_once(anka: Anka) -> None:
+    """The next reset returns to the seed of the start."""
     anka.reset(seed=5)
     once = anka.dump()["seed"]
     anka.reset()
@@ -385,7 +385,7 @@ def test_a_seed_given_to_a_reset_counts_once(anka: Anka) -> None:
 
 
 def test_the_same_seed_gives_the_same_ids(anka: Anka) -> None:
-    """Whoever starts with one seed gets the same instances, and others with another."""
+    """A reset gives the ids of the start again, another seed gives others."""
     first = start(anka)
     anka.reset()
     second = start(anka)
@@ -395,8 +395,8 @@ def test_the_same_seed_gives_the_same_ids(anka: Anka) -> None:
     assert first != start(anka)
 
 
-def test_load_begins_with_another_scenario_and_a_reset_goes_back_to_it(anka: Anka, tmp_path: Path) -> None:
-    """By name, file or data."""
+def test_load_replaces_the_scenario_that_a_reset_returns_to(anka: Anka, tmp_path: Path) -> None:
+    """The scenario is a name, a file or data."""
     file = tmp_path / "small.yaml"
     file.write_text(SMALL_YAML)
     numbers = []
@@ -410,7 +410,7 @@ def test_load_begins_with_another_scenario_and_a_reset_goes_back_to_it(anka: Ank
 
 @pytest.mark.parametrize("wrong", ["busi", {"nodes": [{"nam": "x"}]}, {"instances": [{"template": "none"}]}])
 def test_a_wrong_scenario_changes_nothing(anka: Anka, wrong: Any) -> None:
-    """ScenarioError, and all is as it was; a reset goes back to the scenario before."""
+    """ScenarioError is raised, and the state stays; a reset returns to the scenario before."""
     anka.faults.add(**UNAVAILABLE, times=1)
     anka.wait(start(anka))
     before = visible_state(anka)
@@ -419,11 +419,11 @@ def test_a_wrong_scenario_changes_nothing(anka: Anka, wrong: Any) -> None:
 
     assert before == visible_state(anka)
     anka.reset()
-    assert ["mini-01", "mini-02"] == [each.name for each in anka.nodes.values()]
+    assert ["mini-01", "mini-02"] == [node.name for node in anka.nodes.values()]
 
 
-def test_what_is_dumped_can_be_loaded(anka: Anka) -> None:
-    """In the midst of things, faults and all; what follows is what would have followed."""
+def test_a_dump_can_be_loaded(anka: Anka) -> None:
+    """A dump of a pending start and of faults continues as the controller would have."""
     anka.faults.add(match={"event": "start"}, do={"fail": "x"}, times=1, skip=1)
     ids = [start(anka) for _ in range(3)]
     anka.clock.advance("7s")
@@ -440,17 +440,17 @@ def test_what_is_dumped_can_be_loaded(anka: Anka) -> None:
 
 
 def test_a_dump_that_is_changed_changes_nothing(anka: Anka) -> None:
-    """It is a copy through and through."""
-    before, mine = anka.dump(), anka.dump()
-    mine["nodes"][0]["cached"].clear()
-    mine["instances"][0]["vm"]["ports"].clear()
-    mine["controller"]["release"] = "x"
+    """A dump is a deep copy."""
+    before, changed = anka.dump(), anka.dump()
+    changed["nodes"][0]["cached"].clear()
+    changed["instances"][0]["vm"]["ports"].clear()
+    changed["controller"]["release"] = "x"
 
     assert before == anka.dump()
 
 
 def test_a_dump_of_another_release_is_loaded_with_notes() -> None:
-    """What the release does not know is left out, and named."""
+    """Parts that the release does not know are left out, and noted."""
     with mockanka.serve(clock="manual") as today:
         today.node("mini-01", "drain")
         dumped = today.dump()
@@ -464,7 +464,7 @@ def test_a_dump_of_another_release_is_loaded_with_notes() -> None:
         assert ["release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one"] == unknown.notes
 
 
-def test_another_server_begins_where_one_was_dumped(anka: Anka) -> None:
+def test_another_server_can_start_from_a_dump(anka: Anka) -> None:
     """A dump is a scenario like any other."""
     id = start(anka)
     anka.clock.advance("7s")
@@ -476,8 +476,8 @@ def test_another_server_begins_where_one_was_dumped(anka: Anka) -> None:
 # The report.
 
 
-def test_the_report_tells_what_is_left_behind_until_it_is_not(anka: Anka) -> None:
-    """A leak names the instance and the request that started it; what the scenario began with is no leak."""
+def test_the_report_has_a_leak_until_the_instance_is_terminated(anka: Anka) -> None:
+    """A leak names the instance and the request that started it; instances of the scenario are no leaks."""
     id = start(anka, external_id="job-1")
     left = anka.report().of_kinds(["leaks"])
     send(anka, "DELETE", json={"id": id})
@@ -488,8 +488,8 @@ def test_the_report_tells_what_is_left_behind_until_it_is_not(anka: Anka) -> Non
     assert "mockanka report: 2 requests\n  no findings" == str(anka.report())
 
 
-def test_the_report_tells_which_rules_never_struck(anka: Anka) -> None:
-    """Until they do."""
+def test_the_report_names_rules_that_never_fired(anka: Anka) -> None:
+    """A rule is named until it fires."""
     rule = anka.faults.add(**UNAVAILABLE)
     before = anka.report().unused_faults
     send(anka, "GET")
@@ -498,8 +498,8 @@ def test_the_report_tells_which_rules_never_struck(anka: Anka) -> None:
     assert [] == anka.report().unused_faults
 
 
-def test_a_report_stays_as_it_was_made(anka: Anka) -> None:
-    """What the client does later stands in a later report."""
+def test_a_report_does_not_change(anka: Anka) -> None:
+    """Later requests of the client are in a later report."""
     for _ in range(25):
         send(anka, "GET")
     report = anka.report()
@@ -512,18 +512,18 @@ def test_a_report_stays_as_it_was_made(anka: Anka) -> None:
 
 
 def test_the_report_begins_anew_with_a_reset(anka: Anka) -> None:
-    """What was before is not told."""
+    """Findings from before a reset are not in the report."""
     start(anka)
     anka.reset()
 
     assert ([], 0) == (anka.report().findings, anka.report().requests)
 
 
-# Many at once.
+# Threads.
 
 
-def test_many_threads_poll_while_the_test_moves_time_on() -> None:
-    """Every answer is whole, every request is kept once, and times in the journal never go back."""
+def test_many_threads_poll_while_the_test_advances_the_clock() -> None:
+    """Every response is complete, every request is kept once, and times in the journal never go back."""
     with mockanka.serve("fleet", clock="manual", seed=3) as anka, ThreadPoolExecutor(8) as pool:
         ids = [start(anka) for _ in range(8)]
         anka.requests.clear()
@@ -541,18 +541,18 @@ def test_many_threads_poll_while_the_test_moves_time_on() -> None:
         for _ in range(60):
             anka.clock.advance("1s")
             assert len(list(anka.instances.values())) >= 8
-        seen = [each.result(TIMEOUT) for each in polls]
+        seen = [poll.result(TIMEOUT) for poll in polls]
         found = anka.requests
 
     order = ["Scheduling", "Pulling", "Started"]
     assert all(states == sorted(states, key=order.index) for states in seen)
     assert 480 == len(found)
-    assert [each.number for each in found] == list(range(9, 489))
-    assert [each.at for each in found] == sorted(each.at for each in found)
+    assert [request.number for request in found] == list(range(9, 489))
+    assert [request.at for request in found] == sorted(request.at for request in found)
 
 
-def test_a_client_in_another_thread_gets_what_the_test_does() -> None:
-    """A client that polls by a stepping clock gets to Started without anybody waiting."""
+def test_a_client_in_another_thread_reaches_started() -> None:
+    """A client that polls with a stepping clock gets to Started, and nobody waits."""
     with mockanka.serve(clock="step", seed=1) as anka:
 
         def build() -> int:

@@ -1,4 +1,4 @@
-"""The clock and the fault rules, as tests command them."""
+"""The clock and the fault rules, as tests control them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.testing.controller import (
 # The clock.
 
 
-def test_advance_takes_text_and_timedelta_and_says_what_time_it_is(anka: Anka) -> None:
-    """Both let so much time pass, and the moment after it is returned."""
+def test_advance_takes_text_or_timedelta_and_returns_the_time(anka: Anka) -> None:
+    """Both advance the clock by that much, and the new time is returned."""
     assert START == anka.clock.now
     assert START + timedelta(seconds=90) == anka.clock.advance("1m30s")
     assert START + timedelta(seconds=90, microseconds=1500) == anka.clock.advance(timedelta(microseconds=1500))
@@ -32,15 +32,15 @@ def test_advance_takes_text_and_timedelta_and_says_what_time_it_is(anka: Anka) -
 @pytest.mark.parametrize(
     ("by", "kind", "message"),
     [
-        ("-5s", ValueError, "is less than nothing"),
+        ("-5s", ValueError, "is negative"),
         (timedelta(seconds=-5), ValueError, "time does not go back"),
         ("8766000000000h", ValueError, "longer than a thousand years"),
         (timedelta(days=365_000_000), ValueError, "beyond the year 9000"),
         (5, TypeError, "5 has no unit: write it like '30s', or give a timedelta"),
     ],
 )
-def test_time_goes_neither_back_nor_to_its_end(anka: Anka, by: Any, kind: type[Exception], message: str) -> None:
-    """What is negative, has no unit or leads beyond the end of time is refused, and no time passes."""
+def test_a_wrong_duration_is_refused(anka: Anka, by: Any, kind: type[Exception], message: str) -> None:
+    """A duration that is negative, has no unit or leads beyond the year 9000 is refused, and no time passes."""
     before = visible_state(anka)
     with pytest.raises(kind, match=message):
         anka.clock.advance(by)
@@ -48,8 +48,8 @@ def test_time_goes_neither_back_nor_to_its_end(anka: Anka, by: Any, kind: type[E
     assert before == visible_state(anka)
 
 
-def test_a_thousand_years_at_a_time_until_the_end_is_refused(anka: Anka) -> None:
-    """Long advances add up to the year 9000 and no further."""
+def test_long_advances_add_up_to_the_year_9000(anka: Anka) -> None:
+    """The clock can be advanced by a thousand years at a time, and no further than the year 9000."""
     for _ in range(6):
         anka.clock.advance("8760000h")
     with pytest.raises(ValueError, match="beyond the year 9000"):
@@ -59,7 +59,7 @@ def test_a_thousand_years_at_a_time_until_the_end_is_refused(anka: Anka) -> None
 
 
 def test_a_year_passes_at_once(anka: Anka) -> None:
-    """A year with an instance on its way is lived through, and the instance is Started since."""
+    """After a year with a pending instance the instance has been Started all along."""
     id = start(anka)
     anka.clock.advance("8760h")
 
@@ -67,8 +67,8 @@ def test_a_year_passes_at_once(anka: Anka) -> None:
     assert "Started" == anka.instances[id].state
 
 
-def test_next_goes_from_one_thing_that_happens_to_the_next(anka: Anka) -> None:
-    """An instance is placed, then it is up; then nothing comes any more, and no time passes."""
+def test_next_advances_to_the_next_event(anka: Anka) -> None:
+    """An instance is placed, then Started; then no event is left, and no time passes."""
     id = start(anka)
 
     assert START + timedelta(seconds=1) == anka.clock.next()
@@ -80,8 +80,8 @@ def test_next_goes_from_one_thing_that_happens_to_the_next(anka: Anka) -> None:
     assert START + timedelta(seconds=21) == anka.clock.now
 
 
-def test_a_real_clock_can_be_moved_on_too() -> None:
-    """Waiting needs no wall time by any clock."""
+def test_a_real_clock_can_be_advanced_too() -> None:
+    """With a real clock nobody waits either."""
     with mockanka.serve(seed=1) as anka:
         id = start(anka)
 
@@ -92,19 +92,19 @@ def test_a_real_clock_can_be_moved_on_too() -> None:
 # Faults.
 
 
-def test_a_rule_strikes_and_counts(anka: Anka) -> None:
-    """It strikes as often as it may; ``seen`` and ``fired`` say how it fared."""
+def test_a_rule_fires_and_counts(anka: Anka) -> None:
+    """It fires as often as it may; ``seen`` and ``fired`` count."""
     rule = anka.faults.add(match={"method": "GET", "path": "/api/v1/vm"}, do={"status": 503}, skip=1, times=1)
     answers = [send(anka, "GET").status_code for _ in range(3)]
 
     assert [200, 503, 200] == answers
     assert (3, 1) == (anka.faults[rule]["seen"], anka.faults[rule]["fired"])
-    assert [rule] == [each["id"] for each in anka.faults]
-    assert [rule] == [each.fault for each in anka.requests if each.fault]
+    assert [rule] == [fault["id"] for fault in anka.faults]
+    assert [rule] == [request.fault for request in anka.requests if request.fault]
 
 
 def test_a_rule_is_shown_as_it_was_written(anka: Anka) -> None:
-    """With its id, match, do and how often."""
+    """A rule has its id, match, do and limits."""
     rule = anka.faults[anka.faults.add(**UNAVAILABLE, times=2, id="mine")]
 
     assert UNAVAILABLE["match"] == rule["match"]
@@ -112,8 +112,8 @@ def test_a_rule_is_shown_as_it_was_written(anka: Anka) -> None:
     assert (2, "mine", 0, 0) == (rule["times"], rule["id"], rule["seen"], rule["fired"])
 
 
-def test_a_rule_that_is_removed_strikes_no_more(anka: Anka) -> None:
-    """Remove takes one out of force, clear all."""
+def test_a_removed_rule_does_not_fire(anka: Anka) -> None:
+    """``remove`` takes one rule out of force, ``clear`` all."""
     first, second = anka.faults.add(**UNAVAILABLE), anka.faults.add(do={"status": 500})
     anka.faults.remove(first)
     without_first = send(anka, "GET").status_code
@@ -125,8 +125,8 @@ def test_a_rule_that_is_removed_strikes_no_more(anka: Anka) -> None:
     assert (0, []) == (len(anka.faults), list(anka.faults))
 
 
-def test_a_rule_that_is_not_there_is_a_key_error(anka: Anka) -> None:
-    """The nearest is named where one is removed."""
+def test_an_unknown_rule_is_a_key_error(anka: Anka) -> None:
+    """The error of ``remove`` names the nearest id."""
     anka.faults.add(**UNAVAILABLE, id="unavailable")
     with pytest.raises(KeyError, match="there is no fault 'unavailible': did you mean 'unavailable'"):
         anka.faults.remove("unavailible")
@@ -155,7 +155,7 @@ def test_a_rule_that_is_not_there_is_a_key_error(anka: Anka) -> None:
     ],
 )
 def test_a_wrong_rule_changes_nothing(anka: Anka, rule: dict[str, Any], message: str) -> None:
-    """ScenarioError says which key is wrong; the rules in force stay, and the next id is the one it would have been."""
+    """ScenarioError names the wrong key; the rules in force stay, and so does the next id."""
     anka.faults.add(**UNAVAILABLE, id="taken")
     before = visible_state(anka)
     with pytest.raises(mockanka.ScenarioError) as caught:
@@ -165,8 +165,8 @@ def test_a_wrong_rule_changes_nothing(anka: Anka, rule: dict[str, Any], message:
     assert before == visible_state(anka)
 
 
-def test_refused_connections_are_taken_again_after_a_reset(anka: Anka) -> None:
-    """When reset returns the controller can be reached, whatever a rule refused before."""
+def test_connections_are_accepted_again_after_a_reset(anka: Anka) -> None:
+    """When ``reset`` returns, the controller accepts connections, whatever a rule refused before."""
     refused = 0
     for _ in range(50):
         anka.faults.add(match={"path": "/api/v1/vm"}, do={"refuse": "1h"}, times=1)
@@ -182,7 +182,7 @@ def test_refused_connections_are_taken_again_after_a_reset(anka: Anka) -> None:
 
 
 def test_it_stops_while_connections_are_refused() -> None:
-    """And right after they are taken again."""
+    """It stops then too, and right after connections are accepted again."""
     for reset in (False, True):
         with mockanka.serve("empty", clock="manual") as anka:
             anka.faults.add(do={"refuse": "1h"}, times=1)

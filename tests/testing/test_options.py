@@ -1,4 +1,4 @@
-"""Scenarios and options as tests give them."""
+"""Scenarios and options as tests write them."""
 
 from __future__ import annotations
 
@@ -12,54 +12,49 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
-from tests.testing.controller import (
-    SMALL,
-    SMALL_YAML,
-    START,
-    send,
-)
+from tests.testing.controller import SMALL, SMALL_YAML, START, send
 
 
-def test_a_scenario_is_given_by_name_path_or_data(tmp_path: Path) -> None:
-    """A shipped one's name, a file's path as text or as PathLike, and data all make the same controller."""
+def test_a_scenario_is_a_name_a_path_or_data(tmp_path: Path) -> None:
+    """A name that ships, a path as text or PathLike, and data make the same controller."""
     file = tmp_path / "small.yaml"
     file.write_text(SMALL_YAML)
     dumps = []
-    for given in (str(file), file, SMALL):
-        with mockanka.serve(given, clock="manual") as anka:
+    for scenario in (str(file), file, SMALL):
+        with mockanka.serve(scenario, clock="manual") as anka:
             dumps.append(anka.dump())
     with mockanka.serve("fleet", clock="manual") as anka:
         assert 100 == len(anka.nodes)
 
     assert dumps[0] == dumps[1] == dumps[2]
-    assert ["only"] == [each["name"] for each in dumps[0]["nodes"]]
+    assert ["only"] == [node["name"] for node in dumps[0]["nodes"]]
 
 
 def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
-    """Loading the same path gives what stands there now."""
+    """Loading a path reads the present content of the file."""
     file = tmp_path / "mine.yaml"
     file.write_text("nodes: [{name: first}]\n")
     with mockanka.serve(file) as anka:
         file.write_text("nodes: [{name: another}]\n")
         anka.load(file)
 
-        assert ["another"] == [each.name for each in anka.nodes.values()]
+        assert ["another"] == [node.name for node in anka.nodes.values()]
 
 
 def test_data_that_is_changed_later_changes_nothing() -> None:
-    """A reset begins with the scenario as it was given, whatever became of the dictionary."""
-    mine: dict[str, Any] = {"nodes": [{"name": "mine"}], "faults": [{"do": {"status": 503, "body": {"why": "a"}}}]}
-    with mockanka.serve(mine, clock="manual") as anka:
+    """A reset returns to the scenario as it was passed, even if the dictionary has changed."""
+    scenario: dict[str, Any] = {"nodes": [{"name": "mine"}], "faults": [{"do": {"status": 503, "body": {"why": "a"}}}]}
+    with mockanka.serve(scenario, clock="manual") as anka:
         before = anka.dump()
-        mine["nodes"][0]["name"] = "other"
-        mine["faults"][0]["do"]["body"]["why"] = "b"
+        scenario["nodes"][0]["name"] = "other"
+        scenario["faults"][0]["do"]["body"]["why"] = "b"
         anka.reset()
 
         assert before == anka.dump()
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("scenario", "message"),
     [
         ("defalt", "defalt: there is no such file, and no shipped scenario: did you mean 'default'?"),
         ({"nodes": [{"nam": "x", "name": "x"}]}, "scenario: nodes[0].nam: unknown key, did you mean 'name'?"),
@@ -67,28 +62,28 @@ def test_data_that_is_changed_later_changes_nothing() -> None:
         (b"default", "b'default' is no scenario: give the name of one that ships, a file, or data"),
     ],
 )
-def test_a_wrong_scenario_says_what_is_wrong(given: Any, message: str) -> None:
-    """ScenarioError names the place and the nearest right word."""
+def test_a_wrong_scenario_says_what_is_wrong(scenario: Any, message: str) -> None:
+    """ScenarioError names the place and the nearest valid word."""
     with pytest.raises(mockanka.ScenarioError) as caught:
-        mockanka.serve(given)
+        mockanka.serve(scenario)
 
     assert message == str(caught.value)
 
 
 def test_options_beat_the_scenario_and_outlive_reset_and_load() -> None:
-    """Clock, step, release and seed are as given at the start, whatever a scenario says."""
-    opinionated = {"seed": 99, "controller": {"release": "1.20.0"}, "clock": {"mode": "real", "step": "1m"}}
+    """Clock, step, release and seed stay those of the options, whatever a scenario says."""
+    configured = {"seed": 99, "controller": {"release": "1.20.0"}, "clock": {"mode": "real", "step": "1m"}}
 
-    def given(anka: Anka) -> tuple[object, ...]:
+    def settings(anka: Anka) -> tuple[object, ...]:
         dump = anka.dump()
         return dump["seed"], dump["controller"]["release"], dump["clock"]["mode"], dump["clock"]["step"]
 
-    with mockanka.serve(opinionated, clock="manual", seed=7, release="1.43.0", step="9s") as anka:
-        at_first = given(anka)
+    with mockanka.serve(configured, clock="manual", seed=7, release="1.43.0", step="9s") as anka:
+        at_first = settings(anka)
         anka.reset()
-        after_reset = given(anka)
-        anka.load({**opinionated, "seed": 3})
-        after_load = given(anka)
+        after_reset = settings(anka)
+        anka.load({**configured, "seed": 3})
+        after_load = settings(anka)
 
     assert (7, "1.43.0", "manual", "9s") == at_first == after_reset == after_load
 
@@ -100,27 +95,27 @@ DRAINING: dict[str, Any] = {
 }
 
 
-def test_a_scenario_is_judged_by_the_release_that_it_runs_with(tmp_path: Path) -> None:
-    """What an older release does not know is no mistake of a scenario that runs with a newer one, loaded or served."""
+def test_a_scenario_is_validated_for_the_release_that_it_runs_with(tmp_path: Path) -> None:
+    """A scenario that its own release does not support is valid with a newer one, loaded or served."""
     file = tmp_path / "draining.yaml"
     file.write_text(json.dumps(DRAINING))
-    for given in (DRAINING, file):
-        with mockanka.serve(given, clock="manual", release="1.50.1") as anka:
+    for scenario in (DRAINING, file):
+        with mockanka.serve(scenario, clock="manual", release="1.50.1") as anka:
             served = anka.nodes["mini"].state
             anka.load("empty")
-            anka.load(given)
+            anka.load(scenario)
 
             assert ("Drain Mode", "Drain Mode") == (served, anka.nodes["mini"].state)
         with mockanka.serve("default", clock="manual") as anka:
             with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
-                anka.load(given)
+                anka.load(scenario)
             assert 2 == len(anka.nodes)
         with pytest.raises(mockanka.ScenarioError, match=r"release 1\.8\.0 knows no Drain Mode"):
-            mockanka.serve(given)
+            mockanka.serve(scenario)
 
 
-def test_the_clock_is_the_wall_s_unless_told_otherwise() -> None:
-    """Without options the scenario rules: a real clock that starts now."""
+def test_the_default_clock_is_real() -> None:
+    """Without options and scenario the clock is real and starts now."""
     before = datetime.now(UTC)
     with mockanka.serve("empty") as anka:
         now = anka.clock.now
@@ -131,7 +126,7 @@ def test_the_clock_is_the_wall_s_unless_told_otherwise() -> None:
 
 
 def test_a_stepping_clock_moves_with_each_api_request() -> None:
-    """Each request moves it by the step, given as text or timedelta; looking does not."""
+    """Each request advances it by the step, a text or a timedelta; reading views does not."""
     for step in ("7s", timedelta(seconds=7)):
         with mockanka.serve("empty", clock="step", step=step) as anka:
             send(anka, "GET")
@@ -142,7 +137,7 @@ def test_a_stepping_clock_moves_with_each_api_request() -> None:
 
 
 def test_a_fast_clock_runs_by_itself() -> None:
-    """At a speed of 10^6 the clock passes at least a million times the wall time between two readings."""
+    """At a speed of 10^6 the clock advances at least a million times the wall time between two readings."""
     with mockanka.serve("empty", clock="real", speed=1e6) as anka:
         before = anka.clock.now
         began = time.monotonic()
@@ -163,7 +158,7 @@ def test_a_fast_clock_runs_by_itself() -> None:
     ],
 )
 def test_a_wrong_option_is_a_value_error(options: dict[str, Any], message: str) -> None:
-    """It says which one, and what would be right."""
+    """The message names the value and a valid one."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         mockanka.serve("empty", **options)
 

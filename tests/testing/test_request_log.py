@@ -19,7 +19,7 @@ from tests.testing.controller import (
 
 
 def test_requests_are_kept_newest_last(anka: Anka) -> None:
-    """Each with what was asked, when, and what was answered."""
+    """Each has its method, path, query, body, time and response."""
     anka.clock.advance("5s")
     id = start(anka, tag="vanilla")
     send(anka, "GET", params={"id": id})
@@ -35,8 +35,8 @@ def test_requests_are_kept_newest_last(anka: Anka) -> None:
     assert str(first).startswith("#1 2024-01-01T00:00:05Z POST /api/v1/vm {")
 
 
-def test_requests_that_got_no_answer_say_so_at_once(anka: Anka) -> None:
-    """When the client finds its connection closed, the journal has no status, what became of it, and the rule."""
+def test_requests_without_a_response_are_in_the_journal_at_once(anka: Anka) -> None:
+    """When the client's connection is closed, the journal has the request without status, and the rule that fired."""
     rule = anka.faults.add(do={"connection": "close"})
     seen = set()
     for _ in range(20):
@@ -49,7 +49,7 @@ def test_requests_that_got_no_answer_say_so_at_once(anka: Anka) -> None:
 
 
 def test_a_start_that_is_sent_again_at_once_is_reported(anka: Anka) -> None:
-    """However soon after the closed connection the client tries again."""
+    """The finding does not depend on how soon the client retries after the closed connection."""
     body = {"vmid": anka.templates[TEMPLATE].id, "external_id": "job-1"}
     found = []
     for _ in range(10):
@@ -63,16 +63,16 @@ def test_a_start_that_is_sent_again_at_once_is_reported(anka: Anka) -> None:
     assert [1] * 10 == found
 
 
-def test_requests_are_chosen_by_what_they_have(anka: Anka) -> None:
-    """``where`` takes what must be there, among whatever else; a path may have stars; choices can be chosen from."""
+def test_requests_are_filtered_by_their_values(anka: Anka) -> None:
+    """``where`` compares the named values; a path may have stars, a body more keys, and filters can be chained."""
     start(anka, tag="vanilla", name="a")
     start(anka, name="b")
     send(anka, "GET", "node")
     found = anka.requests
 
-    assert [1, 2] == [each.number for each in found.where(method="POST")]
-    assert [1] == [each.number for each in found.where(method="POST").where(body={"tag": "vanilla"})]
-    assert [3] == [each.number for each in found.where(path="/api/*/node", status=200)]
+    assert [1, 2] == [request.number for request in found.where(method="POST")]
+    assert [1] == [request.number for request in found.where(method="POST").where(body={"tag": "vanilla"})]
+    assert [3] == [request.number for request in found.where(path="/api/*/node", status=200)]
     assert [] == found.where(method="DELETE")
     assert "no requests" == str(found.where(method="DELETE"))
     with pytest.raises(TypeError, match="a request has no 'verb', it has number, at, method"):
@@ -80,17 +80,17 @@ def test_requests_are_chosen_by_what_they_have(anka: Anka) -> None:
 
 
 def test_requests_about_an_instance_are_those_that_started_or_named_it(anka: Anka) -> None:
-    """And no others."""
+    """``about`` returns these and no others."""
     id, _ = start(anka), start(anka)
     send(anka, "GET")
     send(anka, "GET", params={"id": id})
     send(anka, "DELETE", json={"id": id})
 
-    assert [1, 4, 5] == [each.number for each in anka.requests.about(id)]
+    assert [1, 4, 5] == [request.number for request in anka.requests.about(id)]
 
 
-def test_the_story_of_an_instance_has_the_requests_that_touched_it(anka: Anka) -> None:
-    """Its start, and each that named it, in a query or in a body, and no others; also when it is gone."""
+def test_the_timeline_of_an_instance_has_its_requests(anka: Anka) -> None:
+    """It has the start, and each request with its id in a query or a body; also when the instance is forgotten."""
     id, _ = start(anka), start(anka)
     send(anka, "GET")
     send(anka, "GET", params={"id": id})
@@ -100,22 +100,22 @@ def test_the_story_of_an_instance_has_the_requests_that_touched_it(anka: Anka) -
     story = requests.get(f"{anka.url}/_mock/instances/{id}", timeout=TIMEOUT).json()
 
     expected = [(1, "POST"), (4, "GET"), (5, "PUT"), (6, "DELETE")]
-    assert expected == [(each["number"], each["method"]) for each in story["requests"]]
-    assert expected == [(each.number, each.method) for each in anka.requests.about(id)]
+    assert expected == [(request["number"], request["method"]) for request in story["requests"]]
+    assert expected == [(request.number, request.method) for request in anka.requests.about(id)]
 
 
-def test_expect_returns_those_that_fit(anka: Anka) -> None:
-    """Any number, or as many as are expected."""
+def test_expect_returns_the_matching_requests(anka: Anka) -> None:
+    """It takes any number, or exactly as many as are expected."""
     send(anka, "GET")
     send(anka, "GET")
 
-    assert [1, 2] == [each.number for each in anka.requests.expect(method="GET")]
-    assert [1, 2] == [each.number for each in anka.requests.expect(times=2, method="GET")]
+    assert [1, 2] == [request.number for request in anka.requests.expect(method="GET")]
+    assert [1, 2] == [request.number for request in anka.requests.expect(times=2, method="GET")]
     assert [] == anka.requests.expect(times=0, method="POST")
 
 
 def test_expect_names_the_nearest_first(anka: Anka) -> None:
-    """An AssertionError with what is different in those that come nearest, three at most."""
+    """The AssertionError has the differences of the nearest requests, three at most."""
     for path in ("node", "vm", "registry/vm", "status"):
         send(anka, "GET", path)
     start(anka, tag="vanilla")
@@ -130,7 +130,7 @@ def test_expect_names_the_nearest_first(anka: Anka) -> None:
 
 
 def test_a_request_without_a_body_is_not_nearer_than_one_whose_body_is_wrong(anka: Anka) -> None:
-    """Each key of the body counts, also where there is no body; by expect and by ``in``."""
+    """Each key of the body counts, also where there is no body, by ``expect`` and by ``in``."""
     start(anka, tag="vanilla", external_id="a")
     send(anka, "GET")
     wanted = {"method": "POST", "path": "/api/v1/vm", "body": {"vmid": "q", "tag": "v2", "external_id": "z"}}
@@ -144,18 +144,18 @@ def test_a_request_without_a_body_is_not_nearer_than_one_whose_body_is_wrong(ank
         assert ["body.vmid", "body.tag", "body.external_id"] == [line.split(":")[0].strip() for line in lines[2:5]]
 
 
-@pytest.mark.parametrize("there", [None, "text", [1]])
-def test_what_is_no_object_lacks_all_keys(anka: Anka, there: object) -> None:
-    """A body that is nothing, text or a list is as far away as it has keys to have."""
-    send(anka, "POST", json=there)
+@pytest.mark.parametrize("body", [None, "text", [1]])
+def test_a_body_that_is_no_object_lacks_all_keys(anka: Anka, body: object) -> None:
+    """The distance of a body that is nothing, text or a list is the number of expected keys."""
+    send(anka, "POST", json=body)
     wanted = {"body": {"a": {"b": 1, "c": 2}, "d": 3}}
 
-    assert [3, 1] == [distance(each, anka.requests[0]) for each in (wanted, {"body": {}})]
+    assert [3, 1] == [distance(expected, anka.requests[0]) for expected in (wanted, {"body": {}})]
     assert 0 == distance({"method": "POST", "path": "/api/*"}, anka.requests[0])
 
 
 def test_expect_counts(anka: Anka) -> None:
-    """Too many and too few both fail, and how many there are is told."""
+    """Too many and too few both fail, and the message has the number."""
     with pytest.raises(AssertionError, match=r"^no request fits method='GET'; the nearest are\nthere were no requests"):
         anka.requests.expect(method="GET")
     send(anka, "GET")
@@ -165,8 +165,8 @@ def test_expect_counts(anka: Anka) -> None:
         anka.requests.expect(times=0, method="GET")
 
 
-def test_a_mapping_is_in_the_requests_if_one_fits(anka: Anka) -> None:
-    """What is named must be there; what is no key of a request is a TypeError."""
+def test_a_mapping_is_in_the_requests_if_it_matches_a_request(anka: Anka) -> None:
+    """The named values are compared; a key that a request does not have is a TypeError."""
     start(anka, tag="vanilla")
     found = anka.requests
 
@@ -181,8 +181,8 @@ def test_a_mapping_is_in_the_requests_if_one_fits(anka: Anka) -> None:
         assert {"Method": "POST"} in found
 
 
-def test_requests_equal_a_list_of_mappings_that_fit_in_order(anka: Anka) -> None:
-    """As many, each fitting; from either side."""
+def test_requests_equal_a_list_of_matching_mappings(anka: Anka) -> None:
+    """The list has the same length and order; it may stand on either side."""
     id = start(anka)
     send(anka, "GET", params={"id": id})
     found = anka.requests
@@ -199,7 +199,7 @@ def test_requests_equal_a_list_of_mappings_that_fit_in_order(anka: Anka) -> None
 
 
 def test_explain_names_the_nearest_of_what_is_not_in_the_requests(anka: Anka) -> None:
-    """What an assertion on ``in`` shows when it fails."""
+    """A failed assertion on ``in`` shows this text."""
     send(anka, "GET", "node")
     send(anka, "GET", "vm")
     lines = explain("in", {"method": "GET", "path": "/api/v1/vm", "status": 404}, anka.requests)
@@ -212,7 +212,7 @@ def test_explain_names_the_nearest_of_what_is_not_in_the_requests(anka: Anka) ->
 
 
 def test_explain_names_the_first_request_that_is_not_as_expected(anka: Anka) -> None:
-    """From either side; and how many there are where the number is another."""
+    """The list may stand on either side; the numbers are named if they differ."""
     send(anka, "GET", "node")
     send(anka, "GET", "vm")
     found = anka.requests
@@ -235,8 +235,8 @@ def test_explain_names_the_first_request_that_is_not_as_expected(anka: Anka) -> 
     ] == explain("==", found, [{}, {}, {"status": 200}])
 
 
-def test_explain_lays_side_by_side_what_fits(anka: Anka) -> None:
-    """One too many at the front, or one too few, hides nothing of the rest; the nearest stand opposite each other."""
+def test_explain_aligns_matching_requests(anka: Anka) -> None:
+    """An additional or a missing request hides no other difference; the nearest are compared with each other."""
     for path in ("status", "node", "vm", "usb"):
         send(anka, "GET", path)
     found = anka.requests
@@ -271,7 +271,7 @@ def test_explain_lays_side_by_side_what_fits(anka: Anka) -> None:
 
 
 def test_explain_names_three_differences_and_counts_the_rest(anka: Anka) -> None:
-    """However many there are, and quickly."""
+    """The text stays short, and is made quickly, for many requests."""
     for _ in range(5):
         send(anka, "GET")
     few, many = (explain("==", Requests(list(anka.requests) * times), []) for times in (1, 400))
@@ -283,14 +283,14 @@ def test_explain_names_three_differences_and_counts_the_rest(anka: Anka) -> None
 
 
 def test_explain_leaves_other_comparisons_alone(anka: Anka) -> None:
-    """What is no comparison with requests is none of its business."""
+    """A comparison without requests is not explained."""
     assert explain("!=", anka.requests, []) is None
     assert explain("in", 1, anka.requests) is None
     assert explain("==", [], []) is None
 
 
 def test_clearing_the_requests_clears_the_journal(anka: Anka) -> None:
-    """A choice that is cleared leaves the journal alone; numbers go on."""
+    """Clearing filtered requests leaves the journal as it is; numbers continue."""
     send(anka, "GET")
     found = anka.requests
     found.where(method="GET").clear()
@@ -300,11 +300,11 @@ def test_clearing_the_requests_clears_the_journal(anka: Anka) -> None:
 
     assert 1 == left_alone
     assert [] == found
-    assert [2] == [each.number for each in anka.requests]
+    assert [2] == [request.number for request in anka.requests]
 
 
-def test_the_commands_of_a_test_stand_not_in_the_journal(anka: Anka) -> None:
-    """Only what comes over HTTP is a request, and the control API is none."""
+def test_commands_of_a_test_are_not_in_the_journal(anka: Anka) -> None:
+    """Only requests to the API over HTTP are, and those to the control API are not."""
     anka.settle()
     requests.get(f"{anka.url}/_mock/clock", timeout=TIMEOUT)
 

@@ -21,7 +21,7 @@ from tests.testing.controller import (
 
 
 def test_views_are_read_only(anka: Anka) -> None:
-    """Neither what is seen nor the collection can be changed."""
+    """Neither a view nor the collection can be changed."""
     node, template, instance = anka.nodes["mini-01"], anka.templates[TEMPLATE], anka.instances["nightly"]
     for view in (node, template, instance, instance.timeline[0], instance.ports[0]):
         with pytest.raises(FrozenInstanceError):
@@ -30,8 +30,8 @@ def test_views_are_read_only(anka: Anka) -> None:
         anka.nodes["mini-01"] = node  # type: ignore[index]
 
 
-def test_an_event_cannot_be_changed_by_who_looks_at_it(anka: Anka) -> None:
-    """Whatever is done to the detail of an event that was looked at, the log stays as it is."""
+def test_changing_an_event_does_not_change_the_log(anka: Anka) -> None:
+    """The log stays the same, whatever is done to the detail of an event."""
     start(anka)
     detail: Any = anka.events[0].detail
     before = dict(detail)
@@ -41,42 +41,47 @@ def test_an_event_cannot_be_changed_by_who_looks_at_it(anka: Anka) -> None:
     assert before == anka.events[0].detail
 
 
-def test_an_instance_is_seen_with_all_that_is_known_of_it(anka: Anka) -> None:
-    """Names, places, addresses, times and who started it."""
-    group = next(each["id"] for each in anka.dump()["groups"] if each["name"] == "ios")
-    one = anka.wait(start(anka, name="build", external_id="job-7", group_id=group, metadata={"pipeline": "x"}))
+def test_a_view_has_all_values_of_an_instance(anka: Anka) -> None:
+    """It has names, places, addresses, times and the number of the request that started it."""
+    group_id = next(group["id"] for group in anka.dump()["groups"] if group["name"] == "ios")
+    instance = anka.wait(start(anka, name="build", external_id="job-7", group_id=group_id, metadata={"pipeline": "x"}))
 
-    assert ("Started", "", TEMPLATE, "xcode-15") == (one.state, one.message, one.template, one.tag)
-    assert ("build", "job-7", "ios", {"pipeline": "x"}) == (one.name, one.external_id, one.group, one.metadata)
-    assert ("mini-02", anka.nodes["mini-02"].id) == (one.node, one.node_id)
-    assert ("192.168.64.2", "10.0.0.12") == (one.ip, one.host_ip)
-    assert [("ssh", 22, "tcp")] == [(port.name, port.guest, port.protocol) for port in one.ports]
-    assert (START, 1, None) == (one.created, one.started_by, one.waits_for)
+    assert ("Started", "", TEMPLATE, "xcode-15") == (instance.state, instance.message, instance.template, instance.tag)
+    assert ("build", "job-7", "ios", {"pipeline": "x"}) == (
+        instance.name,
+        instance.external_id,
+        instance.group,
+        instance.metadata,
+    )
+    assert ("mini-02", anka.nodes["mini-02"].id) == (instance.node, instance.node_id)
+    assert ("192.168.64.2", "10.0.0.12") == (instance.ip, instance.host_ip)
+    assert [("ssh", 22, "tcp")] == [(port.name, port.guest, port.protocol) for port in instance.ports]
+    assert (START, 1, None) == (instance.created, instance.started_by, instance.waits_for)
 
 
 def test_an_instance_that_is_not_started_shows_no_addresses(anka: Anka) -> None:
-    """Blank and empty, as the controller has them; and in words what it waits for."""
-    one = anka.instances[start(anka)]
+    """They are empty, as in the API; the view has the reason why the instance waits."""
+    instance = anka.instances[start(anka)]
 
-    assert ("", "", ()) == (one.ip, one.host_ip, one.ports)
-    assert (None, None) == (one.node, one.node_id)
-    assert "is queued until 2024-01-01T00:00:01Z" == one.waits_for
+    assert ("", "", ()) == (instance.ip, instance.host_ip, instance.ports)
+    assert (None, None) == (instance.node, instance.node_id)
+    assert "is queued until 2024-01-01T00:00:01Z" == instance.waits_for
 
 
 def test_a_pull_shows_its_progress() -> None:
-    """A share from 0 to 1 that grows with time."""
+    """It is a share from 0 to 1 that grows with time."""
     scenario = {**SMALL, "nodes": [{"name": "only", "capacity": 2}]}
     with mockanka.serve(scenario, clock="manual") as anka:
-        one = anka.wait(start(anka), "Pulling")
+        instance = anka.wait(start(anka), "Pulling")
         anka.clock.advance("40s")
 
-        assert 0.0 == one.progress
-        assert pytest.approx(0.5) == anka.instances[one.id].progress
-        assert "pulls to node only, 50%" in str(anka.instances[one.id].waits_for)
+        assert 0.0 == instance.progress
+        assert pytest.approx(0.5) == anka.instances[instance.id].progress
+        assert "pulls to node only, 50%" in str(anka.instances[instance.id].waits_for)
 
 
-def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> None:
-    """States follow each other without a gap; the present one has no end."""
+def test_the_timeline_has_start_end_and_cause_of_each_state(anka: Anka) -> None:
+    """States follow each other without a gap; the present state has no end."""
     id = start(anka)
     anka.wait(id)
     anka.fail(id, "boom")
@@ -89,29 +94,29 @@ def test_the_timeline_tells_each_state_from_when_to_when_and_why(anka: Anka) -> 
     assert ["requested", "VM is up"] == [stay.cause for stay in timeline[:2]]
 
 
-def test_the_timeline_is_told_after_the_instance_is_forgotten(anka: Anka) -> None:
-    """By its id, as the control API tells it; it is not among those that are there."""
+def test_the_timeline_can_be_read_after_the_instance_is_forgotten(anka: Anka) -> None:
+    """It is found by id, as in the control API; the instance is not iterated."""
     id = start(anka, name="mine")
     anka.wait(id)
     send(anka, "DELETE", json={"id": id})
     anka.clock.advance("10m")
-    there = anka.instances
+    views = anka.instances
 
     expected = ["Scheduling", "Started", "Terminating", "Terminated", "gone"]
-    assert expected == [stay.state for stay in there[id].timeline]
-    assert (False, False, None, 1) == (id in there, id in list(there), there.get(id), len(there))
-    assert there.get(next(iter(there))) is not None
+    assert expected == [stay.state for stay in views[id].timeline]
+    assert (False, False, None, 1) == (id in views, id in list(views), views.get(id), len(views))
+    assert views.get(next(iter(views))) is not None
     with pytest.raises(KeyError, match="there is no instance 'mine'"):
-        there["mine"]
+        views["mine"]
     with pytest.raises(KeyError, match="there is no instance"):
         anka.fail(id)
     anka.reset()
     with pytest.raises(KeyError, match="there is no instance"):
-        there[id]
+        views[id]
 
 
-def test_nodes_and_templates_are_seen_as_they_are_now(anka: Anka) -> None:
-    """A view that is looked at anew shows what changed since; one that was kept does not."""
+def test_views_of_nodes_and_templates_are_current(anka: Anka) -> None:
+    """Reading a view again shows later changes; a view that was kept does not change."""
     kept = anka.nodes["mini-02"]
     id = start(anka)
     anka.wait(id)
@@ -128,8 +133,8 @@ def test_nodes_and_templates_are_seen_as_they_are_now(anka: Anka) -> None:
     )
 
 
-def test_things_are_found_by_id_and_by_name(anka: Anka) -> None:
-    """Both lead to the same thing; iterating gives ids."""
+def test_entities_are_found_by_id_and_by_name(anka: Anka) -> None:
+    """Both lead to the same entity; iterating gives ids."""
     for views, name in ((anka.nodes, "mini-01"), (anka.templates, TEMPLATE), (anka.instances, "nightly")):
         found = views[name]
         assert found == views[found.id]
@@ -141,8 +146,8 @@ def test_things_are_found_by_id_and_by_name(anka: Anka) -> None:
     assert repr(anka.nodes["mini-01"]) in repr(anka.nodes)
 
 
-def test_a_name_that_several_have_is_a_key_error_that_says_so(anka: Anka) -> None:
-    """Two instances of one name are told apart by id only."""
+def test_a_name_of_several_instances_is_a_key_error(anka: Anka) -> None:
+    """Two instances with the same name are only found by id."""
     ids = [start(anka, name="twin") for _ in range(2)]
     with pytest.raises(KeyError, match="there is no instance 'twin': it is the name of several"):
         anka.instances["twin"]
@@ -151,7 +156,7 @@ def test_a_name_that_several_have_is_a_key_error_that_says_so(anka: Anka) -> Non
 
 
 def test_an_unknown_name_is_a_key_error_that_names_the_nearest(anka: Anka) -> None:
-    """The nearest name there is stands at the end of the message."""
+    """The nearest name is at the end of the message."""
     with pytest.raises(KeyError, match="there is no node 'mini-1': did you mean 'mini-01'"):
         anka.nodes["mini-1"]
     with pytest.raises(KeyError, match=f"there is no template '14.5': did you mean '{TEMPLATE}'|known are"):
@@ -160,8 +165,8 @@ def test_an_unknown_name_is_a_key_error_that_names_the_nearest(anka: Anka) -> No
         anka.instances["nightl"]
 
 
-def test_going_through_views_survives_what_is_gone_meanwhile() -> None:
-    """Values are as they were at one moment: what goes while a test walks over them is no error."""
+def test_iterating_over_views_does_not_fail_when_an_instance_is_forgotten() -> None:
+    """All values are read at one moment."""
     scenario = {**SMALL, "instances": [{"template": "macos", "node": "only", "count": 2}]}
     with mockanka.serve(scenario, clock="manual") as anka:
         walk = iter(anka.instances.values())
@@ -169,12 +174,12 @@ def test_going_through_views_survives_what_is_gone_meanwhile() -> None:
         for id in list(anka.instances):
             anka.vanish(id)
 
-        assert ["Started", "Started"] == [first.state, *(each.state for each in walk)]
+        assert ["Started", "Started"] == [first.state, *(instance.state for instance in walk)]
         assert 0 == len(anka.instances)
 
 
-def test_events_tell_what_happened(anka: Anka) -> None:
-    """Newest last, numbered, each with its moment and its detail."""
+def test_events_are_numbered_newest_last(anka: Anka) -> None:
+    """Each has its time and its detail."""
     id = start(anka)
     anka.wait(id)
     events = [event for event in anka.events if event.subject == id]

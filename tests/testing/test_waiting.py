@@ -17,17 +17,17 @@ from tests.testing.controller import (
 )
 
 
-def test_wait_goes_on_until_the_instance_is_started(anka: Anka) -> None:
-    """It returns the instance as it is then; the client sees the same."""
-    one = anka.wait(start(anka))
-    body = send(anka, "GET", params={"id": one.id}).json()["body"]
+def test_wait_advances_until_the_instance_is_started(anka: Anka) -> None:
+    """It returns the view of the instance; the client sees the same state."""
+    instance = anka.wait(start(anka))
+    body = send(anka, "GET", params={"id": instance.id}).json()["body"]
 
-    assert "Started" == one.state == body["instance_state"]
+    assert "Started" == instance.state == body["instance_state"]
     assert START + timedelta(seconds=21) == anka.clock.now
 
 
-def test_wait_goes_on_to_any_state(anka: Anka) -> None:
-    """Through all the life of an instance."""
+def test_wait_reaches_every_state(anka: Anka) -> None:
+    """An instance can be waited for through all its states."""
     id = start(anka)
     anka.wait(id, "Started")
     anka.shut_down(id)
@@ -40,7 +40,7 @@ def test_wait_goes_on_to_any_state(anka: Anka) -> None:
 
 
 def test_wait_says_that_there_is_no_capacity() -> None:
-    """An instance that no node can take never starts, and Never says why."""
+    """An instance that no node can take never starts, and Never has the reason."""
     with mockanka.serve(SMALL, clock="manual") as anka:
         for _ in range(2):
             anka.wait(start(anka))
@@ -51,8 +51,8 @@ def test_wait_says_that_there_is_no_capacity() -> None:
     assert f"instance {third} stays Scheduling: no free slot (1 node)" == str(caught.value)
 
 
-def test_wait_says_which_fault_holds_it(anka: Anka) -> None:
-    """An instance that a rule holds never starts, until the rule is gone."""
+def test_wait_names_the_fault_that_stalls_the_instance(anka: Anka) -> None:
+    """A stalled instance never starts, until its rule is removed."""
     rule = anka.faults.add(match={"event": "start"}, do={"stall": True})
     id = start(anka)
     with pytest.raises(mockanka.Never, match=f"is held in Scheduling by {rule}"):
@@ -62,7 +62,7 @@ def test_wait_says_which_fault_holds_it(anka: Anka) -> None:
     assert "Started" == anka.wait(id).state
 
 
-def test_wait_says_with_what_message_it_failed(anka: Anka) -> None:
+def test_wait_has_the_message_of_an_instance_in_error(anka: Anka) -> None:
     """An instance in Error never starts."""
     anka.faults.add(match={"event": "start"}, do={"fail": "no license"})
     id = start(anka)
@@ -74,7 +74,7 @@ def test_wait_says_with_what_message_it_failed(anka: Anka) -> None:
 
 
 def test_wait_says_that_it_vanished(anka: Anka) -> None:
-    """An instance that is gone on the way never starts."""
+    """An instance that vanishes before it is Started never starts."""
     anka.faults.add(match={"event": "schedule"}, do={"vanish": True, "after": "10s"})
     id = start(anka)
     with pytest.raises(mockanka.Never) as caught:
@@ -92,7 +92,7 @@ def test_wait_says_that_it_vanished(anka: Anka) -> None:
     ],
 )
 def test_wait_knows_the_states(anka: Anka, state: str, message: str) -> None:
-    """What is no state of the wire is a ValueError that names the nearest."""
+    """A text that is no state of the API is a ValueError that names the nearest."""
     with pytest.raises(ValueError) as caught:  # noqa: PT011
         anka.wait(start(anka), state)
 
@@ -100,16 +100,16 @@ def test_wait_knows_the_states(anka: Anka, state: str, message: str) -> None:
     assert START == anka.clock.now
 
 
-def test_wait_for_what_is_not_there_is_a_key_error(anka: Anka) -> None:
-    """An unknown id is named; no time passes."""
+def test_wait_for_an_unknown_instance_is_a_key_error(anka: Anka) -> None:
+    """The error names the id, and no time passes."""
     with pytest.raises(KeyError, match="there is no instance 'nobody'"):
         anka.wait("nobody")
 
     assert START == anka.clock.now
 
 
-def test_settle_goes_on_until_nothing_is_on_its_way() -> None:
-    """All that can start has started; what waits for capacity waits on."""
+def test_settle_advances_until_nothing_is_pending() -> None:
+    """All instances that can start have started; those that wait for capacity still wait."""
     with mockanka.serve(SMALL, clock="manual") as anka:
         ids = [start(anka) for _ in range(3)]
         anka.settle()
@@ -117,15 +117,15 @@ def test_settle_goes_on_until_nothing_is_on_its_way() -> None:
         assert ["Started", "Started", "Scheduling"] == [anka.instances[id].state for id in ids]
 
 
-def test_settle_is_at_rest_where_nothing_moves(anka: Anka) -> None:
-    """Where nothing is on its way no time passes."""
+def test_settle_takes_no_time_if_nothing_is_pending(anka: Anka) -> None:
+    """The clock stays as it is."""
     anka.settle()
 
     assert START == anka.clock.now
 
 
-def test_settle_leaves_everything_as_it_was_when_a_fault_holds_something(anka: Anka) -> None:
-    """Never names what is held and by which rule; state, clock, events and counts of rules are untouched."""
+def test_settle_changes_nothing_if_a_fault_stalls_an_instance(anka: Anka) -> None:
+    """Never names the instance and the rule; state, clock, events and counts of rules stay."""
     anka.wait(start(anka))
     rule = anka.faults.add(match={"event": "start"}, do={"stall": True})
     held = start(anka)
@@ -144,8 +144,8 @@ def test_settle_leaves_everything_as_it_was_when_a_fault_holds_something(anka: A
     assert "Started" == anka.instances[held].state
 
 
-def test_what_is_held_while_it_terminates_is_in_flight_until_it_is_forgotten(anka: Anka) -> None:
-    """Nothing would bring it to Terminated, so settling says so; once it is forgotten all is at rest."""
+def test_an_instance_stalled_while_terminating_is_pending_until_it_is_forgotten(anka: Anka) -> None:
+    """Nothing brings it to Terminated, so ``settle`` raises Never; when it is forgotten nothing is pending."""
     id = start(anka)
     anka.wait(id)
     rule = anka.faults.add(match={"event": "terminate"}, do={"stall": True})

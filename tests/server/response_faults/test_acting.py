@@ -1,4 +1,4 @@
-"""Whether the controller carries out a request that a rule matches."""
+"""Requests that a rule matches: carried out by the controller, or not."""
 
 from __future__ import annotations
 

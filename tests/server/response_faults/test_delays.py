@@ -87,7 +87,7 @@ def drawn_delays(seed: int, own: int | None = None, id: str = "slow") -> list[fl
 
 
 def test_delays_are_drawn_by_the_seed() -> None:
-    """The same seed gives the same delays, another seed or another rule others; a rule's own seed takes precedence."""
+    """A seed always gives the same delays, another seed or rule gives others; a rule's own seed takes precedence."""
     assert drawn_delays(7) == drawn_delays(7)
     assert drawn_delays(7) != drawn_delays(8)
     assert drawn_delays(7) != drawn_delays(7, id="other")

@@ -150,7 +150,7 @@ def test_a_start_after_the_end_of_the_first_is_not_a_double_start(client: Client
 
 
 def test_starts_without_an_external_id_are_not_double_starts(client: Client) -> None:
-    """Whether they are meant cannot be known; an empty external id counts as none."""
+    """Such starts may be intended; an empty external id counts as none."""
     for external_id in ("", ""):
         client.start()
         client.start(external_id=external_id)

@@ -1,0 +1,198 @@
+"""Failures of starts and their retries."""
+
+import pytest
+
+from mockanka.core import failures, instances
+from mockanka.core.errors import RegistryDown
+from mockanka.core.instance_record import StartRequest
+from mockanka.core.registry import RegistryState
+from tests.core.builders import (
+    COLD,
+    PAIR,
+    WARM,
+    build_controller,
+    count_log_entries,
+    node_named,
+    node_names,
+    pass_time,
+    start_instance,
+    states,
+    template_named,
+)
+from tests.core.fault_effects.helpers import (
+    COLD_PAIR,
+    MONITORED,
+    ONE_RETRY,
+    REGISTRY_DOWN,
+    add_fault,
+    history_after,
+    start_monitored,
+)
+
+
+def test_a_failed_pull_is_retried_on_another_node() -> None:
+    """With a retry the instance goes back to Scheduling, frees its slot and pulls on the other node."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR)
+    add_fault(controller, "pull", "{fail: no, at: 40%}", times=1)
+    instance = start_instance(controller)
+    pass_time(controller, 6.9)
+    first = node_names(controller, instance)
+    pass_time(controller, 0.1)
+
+    assert (["alpha"], ["beta"]) == (first, node_names(controller, instance))
+    again = [(7.0, "Scheduling"), (7.0, "Pulling")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), *again, (22.0, "Scheduling"), (42.0, "Started")]
+    assert expected == history_after(controller, instance)
+    assert ({}, [instance.id]) == (node_named(controller).occupants, list(node_named(controller, "beta").occupants))
+
+
+def test_without_another_node_the_same_node_retries() -> None:
+    """A node that failed is chosen last, not never."""
+    controller = build_controller(ONE_RETRY + COLD)
+    add_fault(controller, "pull", "{fail: no, at: 40%}", times=1)
+    instance = start_instance(controller)
+    again = [(7.0, "Scheduling"), (7.0, "Pulling")]
+    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), *again, (22.0, "Scheduling"), (42.0, "Started")]
+
+    assert expected == history_after(controller, instance)
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2, 3])
+def test_after_the_last_retry_the_instance_is_in_error(retries: int) -> None:
+    """So many starts may fail; the next failure puts the instance into Error."""
+    controller = build_controller(f"controller: {{retries: {retries}}}\n" + COLD_PAIR)
+    add_fault(controller, "pull", "{fail: broken, at: 40%}")
+    instance = start_instance(controller)
+    seconds = 1 + 6 * (retries + 1)
+
+    assert (seconds, "Error") == history_after(controller, instance)[-1]
+    assert (retries, "broken") == (count_log_entries(controller, "start retried"), instance.message)
+    assert [{}, {}] == [node.occupants for node in controller.nodes.values()]
+
+
+def test_a_failed_boot_is_retried_in_scheduling() -> None:
+    """Only the time it takes is_overridden that a boot failed and was retried."""
+    controller = build_controller(ONE_RETRY + PAIR)
+    add_fault(controller, "start", "{fail: no, at: 50%}", times=1)
+    instance = start_instance(controller)
+    pass_time(controller, 12)
+
+    assert (["Scheduling"], ["beta"]) == (states(instance), node_names(controller, instance))
+    assert ({}, [instance.id]) == (node_named(controller).occupants, list(node_named(controller, "beta").occupants))
+    assert [(0.0, "Scheduling"), (31.0, "Started")] == history_after(controller, instance)
+
+
+def test_a_boot_that_failed_after_a_pull_is_retried() -> None:
+    """The other node pulls from the beginning; the first is passed over though it has the template cached by now."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR)
+    add_fault(controller, "start", "{fail: no, at: 50%}", times=1)
+    instance = start_instance(controller)
+    first = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling")]
+    expected = [*first, (26.0, "Pulling"), (41.0, "Scheduling"), (61.0, "Started")]
+
+    assert expected == history_after(controller, instance)
+    assert ["beta"] == node_names(controller, instance)
+
+
+def test_a_retry_waits_for_a_slot() -> None:
+    """With the other node full, the instance returns to the first when a slot is free."""
+    controller = build_controller(ONE_RETRY + PAIR)
+    add_fault(controller, "start", "{fail: no}", node="alpha", times=1)
+    first = start_instance(controller, on="beta")
+    instance = start_instance(controller)
+    pass_time(controller, 100)
+
+    assert (["Started", "Started"], ["beta", "alpha"]) == (
+        states(first, instance),
+        node_names(controller, first, instance),
+    )
+
+
+def test_an_instance_bound_to_a_node_is_retried_there() -> None:
+    """No other node may start it."""
+    controller = build_controller(ONE_RETRY + PAIR)
+    add_fault(controller, "start", "{fail: no, at: 50%}", times=1)
+    instance = start_instance(controller, on="alpha")
+
+    assert [(0.0, "Scheduling"), (31.0, "Started")] == history_after(controller, instance)
+    assert ["alpha"] == node_names(controller, instance)
+
+
+def test_a_retry_frees_its_usb_device() -> None:
+    """A USB device that was claimed for a failed start is free for the retry."""
+    controller = build_controller(ONE_RETRY + WARM.replace("capacity: 2", "capacity: 2, usb: [phone]"))
+    add_fault(controller, "start", "{fail: no}", times=1)
+    instance = start_instance(controller, usb_device="phone")
+    pass_time(controller, 100)
+
+    assert "Started" == instance.state
+    assert instance.usb is not None
+
+
+def test_a_failure_of_scheduling_is_not_retried() -> None:
+    """No node has failed, so another node would do no better."""
+    controller = build_controller(ONE_RETRY + PAIR)
+    add_fault(controller, "schedule", "{fail: no}")
+    instance = start_instance(controller)
+
+    assert [(0.0, "Scheduling"), (1.0, "Error")] == history_after(controller, instance)
+
+
+def test_a_registry_that_is_down_uses_up_the_retries() -> None:
+    """Each node finds the registry down and fails; then the instance is in Error, all at one moment."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR)
+    add_fault(controller, "begin", "{registry: down}")
+    pass_time(controller, 1)
+    request = StartRequest(template_named(controller).id)
+    with pytest.raises(RegistryDown):
+        instances.start_instances(controller, request)
+    controller.registry.state = RegistryState.UP
+    instance = start_instance(controller)
+    controller.registry.state = RegistryState.DOWN
+
+    assert [(0.0, "Scheduling"), (1.0, "Error")] == history_after(controller, instance)
+    assert (REGISTRY_DOWN, 1) == (instance.message, count_log_entries(controller, "start retried"))
+
+
+def test_a_failed_script_is_not_retried() -> None:
+    """The VM was up: retries are for starts that failed."""
+    controller = build_controller(MONITORED.replace("release: 1.32.0", "release: 1.32.0, retries: 3"))
+
+    assert [(0.0, "Scheduling"), (25.0, "Error")] == history_after(controller, start_monitored(controller))
+
+
+def test_a_full_disk_uses_up_a_retry() -> None:
+    """With no room on one node, the instance starts on the other."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR.replace("alpha, capacity: 1", "alpha, capacity: 1, disk: 70GB"))
+    instance = start_instance(controller)
+    pass_time(controller, 100)
+
+    assert (["Started"], ["beta"], 1) == (
+        states(instance),
+        node_names(controller, instance),
+        count_log_entries(controller, "start retried"),
+    )
+
+
+def test_a_retry_is_shown_in_the_timeline() -> None:
+    """With the message of the failure."""
+    controller = build_controller(PAIR + ONE_RETRY)
+    add_fault(controller, "start", "{fail: boom}", times=1)
+    instance = start_instance(controller)
+    pass_time(controller, 60)
+
+    assert ["requested", "start failed, and is tried again: boom", "VM is up"] == [
+        stay.cause for stay in instance.timeline
+    ]
+
+
+def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
+    """A booting instance is_overridden its node's heartbeat; a failure of the boot is a later update."""
+    controller = build_controller("controller: {retries: 1}\n" + PAIR)
+    instance = start_instance(controller)
+    pass_time(controller, 18)
+    before = instance.updated(controller)
+    failures.fail_start(controller, instance, "no hypervisor")
+
+    assert instance.failed_on
+    assert before <= instance.updated(controller)
