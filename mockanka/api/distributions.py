@@ -16,7 +16,7 @@ from mockanka.api.request_fields import (
     TextListField,
     added_with,
     query_parameter,
-    read_body,
+    read_fields,
     required_parameter,
 )
 from mockanka.api.routing import OperationRoutes
@@ -91,7 +91,7 @@ def distribution_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("distributeTemplate")
     def distribute_template() -> Response:
-        distribution = distributions.create_distribution(controller, **read_body(DISTRIBUTE_BODY))
+        distribution = distributions.create_distribution(controller, **read_fields(DISTRIBUTE_BODY))
         return success({"request_id": distribution.id})
 
     @routes.operation("listDistributions")

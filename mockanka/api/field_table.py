@@ -10,21 +10,21 @@ from typing import Final, Generic, TypeVar
 from mockanka.core.controller import Controller
 from mockanka.core.release import SINCE, Release
 
-T = TypeVar("T")
+Entity = TypeVar("Entity")
 
 OMIT: Final = object()
 """A value that leaves its key out."""
 
 
 @dataclass(frozen=True)
-class Key(Generic[T]):
+class Key(Generic[Entity]):
     """A key of an object, and how its value is computed.
 
     ``added_with`` and ``removed_with`` name the features of the table of releases with which the key came and went.
     """
 
     name: str
-    get: Callable[[Controller, T], object]
+    get: Callable[[Controller, Entity], object]
     added_with: str | None = None
     removed_with: str | None = None
 
@@ -43,14 +43,14 @@ class Key(Generic[T]):
         return (self.since is None or release >= self.since) and (self.until is None or release < self.until)
 
 
-class FieldTable(Generic[T]):
+class FieldTable(Generic[Entity]):
     """The keys of one kind of object."""
 
-    def __init__(self, *keys: Key[T]) -> None:
+    def __init__(self, *keys: Key[Entity]) -> None:
         self.keys = keys
-        self._by_release: dict[Release, list[Key[T]]] = {}
+        self._by_release: dict[Release, list[Key[Entity]]] = {}
 
-    def render(self, controller: Controller, entity: T) -> dict[str, object]:
+    def render(self, controller: Controller, entity: Entity) -> dict[str, object]:
         """Return an object with the keys of the controller's release."""
         release = controller.release
         keys = self._by_release.get(release)

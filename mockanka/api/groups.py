@@ -13,7 +13,7 @@ from mockanka.api.request_fields import (
     RequestBody,
     TextField,
     load_body,
-    read_body,
+    read_fields,
     read_json_object,
     required_parameter,
 )
@@ -59,7 +59,7 @@ def group_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("createGroup")
     def create_group() -> Response:
-        group = groups.create_group(controller, **read_body(GROUP_BODY))
+        group = groups.create_group(controller, **read_fields(GROUP_BODY))
         return success(GROUP_FIELDS.render(controller, group))
 
     @routes.operation("listGroups")

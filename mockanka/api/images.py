@@ -6,7 +6,7 @@ from flask import Blueprint, Response
 
 from mockanka.api.envelope import success
 from mockanka.api.field_table import FieldTable, Key
-from mockanka.api.request_fields import BooleanField, RequestBody, TextField, added_with, query_parameter, read_body
+from mockanka.api.request_fields import BooleanField, RequestBody, TextField, added_with, query_parameter, read_fields
 from mockanka.api.routing import OperationRoutes
 from mockanka.core import save_images
 from mockanka.core.controller import Controller
@@ -94,7 +94,7 @@ def image_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("saveImage")
     def save_image() -> Response:
-        save = save_images.create_save_image(controller, SaveRequest(**read_body(SAVE_BODY)))
+        save = save_images.create_save_image(controller, SaveRequest(**read_fields(SAVE_BODY)))
         return success({"request_id": save.id})
 
     @routes.operation("listSaveImages")

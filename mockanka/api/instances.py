@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from mockanka.api.envelope import empty_success, json_response, success
 from mockanka.api.instance_cache import InstanceCache
 from mockanka.api.instance_requests import RESTART_BODY, START_BODY, TERMINATE_BODY, UPDATE_BODY
-from mockanka.api.request_fields import query_parameter, read_body, required_parameter
+from mockanka.api.request_fields import query_parameter, read_fields, required_parameter
 from mockanka.api.routing import OperationRoutes
 from mockanka.core import instances, restarts
 from mockanka.core.controller import Controller
@@ -20,7 +20,7 @@ def instance_routes(controller: Controller, cache: InstanceCache) -> Blueprint:
 
     @routes.operation("startVms")
     def start_vms() -> Response:
-        fields = read_body(START_BODY)
+        fields = read_fields(START_BODY)
         count = fields.pop("count")
         start = StartRequest(template_id=fields.pop("vmid"), **fields)
         return success(instances.start_instances(controller, start, count))
@@ -35,19 +35,19 @@ def instance_routes(controller: Controller, cache: InstanceCache) -> Blueprint:
     @routes.operation("updateVm")
     def update_vm() -> Response:
         instance_id = required_parameter("id")
-        changes = read_body(UPDATE_BODY)
+        changes = read_fields(UPDATE_BODY)
         names = {key: value or None for key, value in changes.items() if key != "metadata"}
         instances.update_instance(controller, instance_id, {**changes, **names})
         return empty_success()
 
     @routes.operation("terminateVm")
     def terminate_vm() -> Response:
-        instances.terminate_instance(controller, read_body(TERMINATE_BODY)["id"])
+        instances.terminate_instance(controller, read_fields(TERMINATE_BODY)["id"])
         return empty_success()
 
     @routes.operation("restartVm")
     def restart_vm() -> Response:
-        fields = read_body(RESTART_BODY)
+        fields = read_fields(RESTART_BODY)
         changes = {key: fields[key] for key in ("usb_device", "vnc_password") if fields.get(key)}
         restarts.restart_vm(controller, fields["instance_id"], **changes)
         return empty_success()

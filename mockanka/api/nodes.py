@@ -19,7 +19,7 @@ from mockanka.api.request_fields import (
     TextListField,
     added_with,
     query_parameter,
-    read_body,
+    read_fields,
 )
 from mockanka.api.routing import OperationRoutes
 from mockanka.api.status import controller_version
@@ -152,12 +152,12 @@ def node_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("deleteNode")
     def delete_node() -> Response:
-        nodes.delete_node(controller, read_body(NODE_ID_BODY)["node_id"])
+        nodes.delete_node(controller, read_fields(NODE_ID_BODY)["node_id"])
         return empty_success()
 
     @routes.operation("configureNode")
     def configure_node() -> Response:
-        changes = read_body(CONFIG_BODY)
+        changes = read_fields(CONFIG_BODY)
         nodes.configure_node(controller, changes.pop("node_id"), changes)
         return empty_success()
 
@@ -168,12 +168,12 @@ def node_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("addNodesToGroups")
     def add_nodes_to_groups() -> Response:
-        groups.add_nodes_to_groups(controller, **read_body(MEMBERSHIP_BODY))
+        groups.add_nodes_to_groups(controller, **read_fields(MEMBERSHIP_BODY))
         return empty_success()
 
     @routes.operation("removeNodesFromGroups")
     def remove_nodes_from_groups() -> Response:
-        groups.remove_nodes_from_groups(controller, **read_body(MEMBERSHIP_BODY))
+        groups.remove_nodes_from_groups(controller, **read_fields(MEMBERSHIP_BODY))
         return empty_success()
 
     return routes

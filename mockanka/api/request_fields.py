@@ -64,8 +64,8 @@ def current_remarks() -> RequestRemarks:
     return remarks
 
 
-def read_body(schema: Schema, optional: bool = False) -> dict[str, Any]:
-    """Return the current request's body as the schema loads it; an empty one only where it is optional.
+def read_fields(schema: Schema, optional: bool = False) -> dict[str, Any]:
+    """Return the fields of the current request's body; an empty one is allowed only where it is optional.
 
     Raises InvalidRequest.
     """

@@ -12,7 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from mockanka.core.controller import Controller
 from mockanka.core.operations import OPERATIONS, find_operation, methods_by_path
 
-View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+ViewFunction = TypeVar("ViewFunction", bound=Callable[..., ResponseReturnValue])
 
 _OPERATIONS_BY_ID = {operation.id: operation for operation in OPERATIONS}
 
@@ -20,7 +20,7 @@ _OPERATIONS_BY_ID = {operation.id: operation for operation in OPERATIONS}
 class OperationRoutes(Blueprint):
     """A blueprint whose routes are operations of the controller's API."""
 
-    def operation(self, operation_id: str) -> Callable[[View], View]:
+    def operation(self, operation_id: str) -> Callable[[ViewFunction], ViewFunction]:
         """Return a decorator that has a function answer an operation, given by its ``operationId``."""
         operation = _OPERATIONS_BY_ID[operation_id]
         return self.route(operation.path, methods=[operation.method])

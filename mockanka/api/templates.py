@@ -15,7 +15,7 @@ from mockanka.api.request_fields import (
     TextListField,
     integer_parameter,
     query_parameter,
-    read_body,
+    read_fields,
     required_parameter,
 )
 from mockanka.api.routing import OperationRoutes
@@ -122,14 +122,14 @@ def template_routes(controller: Controller) -> Blueprint:
 
     @routes.operation("removeTemplateFromNodes")
     def remove_template_from_nodes() -> Response:
-        node_ids = read_body(REMOVAL_BODY, optional=True).get("node_ids", ())
+        node_ids = read_fields(REMOVAL_BODY, optional=True).get("node_ids", ())
         requested = removals.request_template_removal(controller, required_parameter("id"), node_ids)
         return success({"requests_sent": len(requested), "node_ids": requested})
 
     @routes.operation("revertTemplate")
     def revert_template() -> Response:
         template_id = required_parameter("id")
-        selector = read_body(REVERT_BODY, optional=True)
+        selector = read_fields(REVERT_BODY, optional=True)
         # The documents call the selector by several names (controller-facts B1).
         tag = query_parameter("tag") or query_parameter("tag_name") or selector.get("tag")
         numbers = [

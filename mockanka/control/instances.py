@@ -32,7 +32,7 @@ def add_instance_routes(app: Flask, simulator: Simulator) -> None:
         try:
             return simulator.describe_instance(instance_id)
         except NotFound:
-            raise Problem(404, f"there is no instance {instance_id}, and none of late") from None
+            raise Problem(404, f"there is no instance {instance_id}, nor was there one recently") from None
 
     @app.post("/_mock/instances/<instance_id>/<fate>")
     def act_on_instance(instance_id: str, fate: str) -> dict[str, Any]:

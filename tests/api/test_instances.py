@@ -7,14 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.client import (
-    INSTANCE,
-    NEW,
-    RELEASES,
-    TEMPLATE,
-    UNKNOWN_ID,
-    default_api,
-)
+from tests.api.client import INSTANCE, NEW, RELEASES, TEMPLATE, UNKNOWN_ID, default_api
 from tests.controllers import pass_time
 
 DONE = b'{"status":"OK","message":""}\n'

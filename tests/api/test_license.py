@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.api.client import (
-    GROUP,
-    NEW,
-    NODE,
-    OLD,
-    TEMPLATE,
-    ApiClient,
-    default_controller,
-)
+from tests.api.client import GROUP, NEW, NODE, OLD, TEMPLATE, ApiClient, default_controller
 
 BASIC: list[tuple[str, str, object, str, str]] = [
     ("POST", "vm", {"vmid": TEMPLATE, "group_id": GROUP}, "", "group_id"),

@@ -5,12 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mockanka.core.registry import RegistryState
-from tests.api.client import (
-    NEW,
-    OLD,
-    OTHER_TEMPLATE,
-    default_api,
-)
+from tests.api.client import NEW, OLD, OTHER_TEMPLATE, default_api
 
 
 @pytest.mark.parametrize("release", [OLD, NEW])

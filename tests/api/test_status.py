@@ -6,12 +6,7 @@ import re
 
 import pytest
 
-from tests.api.client import (
-    NEW,
-    OLD,
-    api_of,
-    default_api,
-)
+from tests.api.client import NEW, OLD, api_of, default_api
 
 
 def test_status_has_its_five_keys_in_order() -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from tests.api.client import (
-    NEW,
-    api_of,
-    default_api,
-)
+from tests.api.client import NEW, api_of, default_api
 
 
 def test_the_vlans_are_listed() -> None:

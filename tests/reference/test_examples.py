@@ -22,10 +22,7 @@ import requests
 import yaml
 from urllib3.util import SKIP_HEADER
 
-from tests.reference.comparison import (
-    Comparison,
-    differences,
-)
+from tests.reference.comparison import Comparison, differences
 from tests.reference.examples import EXAMPLES, NODE, Example
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.contracts import has
-from tests.openapi.controller_document.checked_controller import (
-    ReleaseExchange,
-)
+from tests.openapi.controller_document.checked_controller import ReleaseExchange
 
 
 def with_envelope(exchange: ReleaseExchange, **changed: Any) -> ReleaseExchange:

@@ -6,13 +6,7 @@ import pytest
 
 from tests.conftest import FULL
 from tests.contracts import RELEASES
-from tests.openapi.controller_document.checked_controller import (
-    NEW,
-    OLD,
-    CheckedController,
-    Falsify,
-    failing_checks,
-)
+from tests.openapi.controller_document.checked_controller import NEW, OLD, CheckedController, Falsify, failing_checks
 from tests.openapi.controller_document.falsified import (
     always_invalid,
     always_success,
