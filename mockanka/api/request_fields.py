@@ -174,7 +174,7 @@ class _JsonField(fields.Field[Any]):
         self.error_messages["required"] = "is required"
 
     def fits(self, value: Any) -> bool:
-        """Return whether the field takes a value. Raises ValidationError if a message says more than what is expected."""
+        """Return whether the field takes a value. Raises ValidationError if a message can say more than that."""
         raise NotImplementedError
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
