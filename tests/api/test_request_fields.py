@@ -217,7 +217,6 @@ def wrong_fields() -> list[Any]:
     """Return rows with every wrong value for the first field of each kind, and the telling ones for every other.
 
     At the other release one row of each field is enough: it shows that the release knows the field.
-
     """
     kinds: set[str] = set()
     rows = []
