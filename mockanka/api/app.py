@@ -15,13 +15,13 @@ from werkzeug.routing import Rule
 from mockanka.api.distributions import distribution_routes
 from mockanka.api.envelope import encode_failure, failure_status, json_response
 from mockanka.api.groups import group_routes
-from mockanka.api.images import image_routes
 from mockanka.api.instance_cache import InstanceCache
 from mockanka.api.instances import instance_routes
 from mockanka.api.nodes import node_routes
 from mockanka.api.registry import registry_routes
 from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks
 from mockanka.api.routing import hide_later_operations, known_methods
+from mockanka.api.save_images import image_routes
 from mockanka.api.status import status_routes
 from mockanka.api.templates import template_routes
 from mockanka.api.usb import usb_routes

@@ -39,7 +39,7 @@ class Key(Generic[Entity]):
         return SINCE[self.removed_with] if self.removed_with else None
 
     def belongs_to(self, release: Release) -> bool:
-        """Whether a release has the key."""
+        """True if a release has the key."""
         return (self.since is None or release >= self.since) and (self.until is None or release < self.until)
 
 

@@ -15,7 +15,7 @@ _PLAIN_ID = re.compile(rb"id=[0-9A-Za-z._~-]+")
 
 
 class RenderedInstance(NamedTuple):
-    """What is kept of an instance: the response to ``?id=`` and its item in the list.
+    """The rendered bytes of an instance: the response to ``?id=``, and its item in the list.
 
     They are valid at one revision of the instance, before the time ``until``.
     """

@@ -40,7 +40,7 @@ class InvalidRequest(Exception):
 
 
 class RequestRemarks:
-    """What was noticed about the current request, beyond its response.
+    """The remarks on the current request, which the client report reads.
 
     ``unknown`` and ``deprecated`` are keys that the release does not know, each with the reason. ``invalid`` is the
     message of an InvalidRequest. ``parameters_read`` are the query parameters that the operation has looked at.
@@ -110,7 +110,7 @@ def load_body(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_in_release(schema: Schema, key: str, remarks: RequestRemarks) -> bool:
-    """Whether the release does not lack the field of a key, if there is such a field; remarks on keys that lack one."""
+    """Return False if the release lacks the field of a key; add a remark on a key that no field has."""
     field = next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
     if field is None:
         remarks.unknown.append(f"{key}: no such field")
@@ -174,7 +174,7 @@ class _JsonField(fields.Field[Any]):
         self.error_messages["required"] = "is required"
 
     def fits(self, value: Any) -> bool:
-        """Whether the field takes a value. Raises ValidationError if there is more to say than what is expected."""
+        """Return whether the field takes a value. Raises ValidationError if a message can say more than that."""
         raise NotImplementedError
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What a basic licence refuses, ignores and hides."""
+"""Requests that a basic licence refuses or ignores, and data that it hides."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mockanka.api import distributions, groups, images, instance_responses, nodes, templates
+from mockanka.api import distributions, groups, instance_responses, nodes, save_images, templates
 from mockanka.api.field_table import FieldTable
 from mockanka.core.operations import OPERATIONS
 from mockanka.core.release import KNOWN_RELEASES, OLDEST_RELEASE, Release
@@ -248,13 +248,13 @@ def tables(module: ModuleType) -> Iterator[tuple[str, FieldTable[Any]]]:
             yield f"{module.__name__.rpartition('.')[2]}.{name}", value
 
 
-MODULES = (distributions, groups, images, instance_responses, nodes, templates)
+MODULES = (distributions, groups, instance_responses, nodes, save_images, templates)
 TABLES = dict(item for module in MODULES for item in tables(module))
 OBJECTS_OF_TABLES = {
     "groups.GROUP_FIELDS": ["group"],
-    "images.SAVE_TASK_FIELDS": ["save image task"],
-    "images.SAVE_SCRIPT_FIELDS": ["script_result"],
-    "images.SAVE_IMAGE_FIELDS": ["save image request"],
+    "save_images.SAVE_TASK_FIELDS": ["save image task"],
+    "save_images.SAVE_SCRIPT_FIELDS": ["script_result"],
+    "save_images.SAVE_IMAGE_FIELDS": ["save image request"],
     "instance_responses.PORT_FIELDS": ["port"],
     "instance_responses.VM_FIELDS": ["vminfo"],
     "instance_responses.STARTUP_SCRIPT_FIELDS": ["startup_script"],

@@ -207,9 +207,9 @@ TABLES = {
     "templates.VERSION_FIELDS": "TemplateVersion",
     "distributions.DISTRIBUTION_FIELDS": "DistributionStatus",
     "distributions.DELIVERY_FIELDS": "NodeDistribution",
-    "images.SAVE_IMAGE_FIELDS": "SaveImageTask",
-    "images.SAVE_TASK_FIELDS": "SaveImageTaskRequest",
-    "images.SAVE_SCRIPT_FIELDS": "ScriptResult",
+    "save_images.SAVE_IMAGE_FIELDS": "SaveImageTask",
+    "save_images.SAVE_TASK_FIELDS": "SaveImageTaskRequest",
+    "save_images.SAVE_SCRIPT_FIELDS": "ScriptResult",
 }
 """The schema of the document for each field table of the simulator."""
 
@@ -225,7 +225,7 @@ BODIES = {
     "nodes.MembershipBody": "NodeGroupsRequest",
     "distributions.DistributeBody": "DistributeTemplateRequest",
     "templates.RemovalBody": "RemoveTemplateRequest",
-    "images.SaveBody": "SaveImageRequest",
+    "save_images.SaveBody": "SaveImageRequest",
     "groups.GroupBody": "CreateGroupRequest",
     "groups.GroupChangesBody": "UpdateGroupRequest",
 }

@@ -65,7 +65,7 @@ def check_problem(response: TestResponse) -> tuple[int, str]:
 
 
 def is_strict_json(text: str) -> bool:
-    """Whether a text is JSON as RFC 8259 has it, without NaN and Infinity."""
+    """Return whether a text is JSON of RFC 8259, without NaN and Infinity."""
     try:
         parse_json(text)
     except ValueError:

@@ -63,7 +63,7 @@ class Comparison:
 
     left_out: LeftOut = field(default_factory=dict)
     may_have_more: bool = False
-    """Whether the list in the body may have items besides the expected ones."""
+    """Return whether the list in the body may have items besides the expected ones."""
     found: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
 
@@ -118,36 +118,36 @@ def parse_instant(text: object) -> tuple[float, int] | None:
 
 
 def is_same_instant(expected: object, actual: object) -> bool:
-    """Whether the values are the same moment, in any zone."""
+    """Return whether the values are the same moment, in any zone."""
     return parse_instant(actual) is not None and parse_instant(actual) == parse_instant(expected)
 
 
 def is_not_before(expected: object, actual: object) -> bool:
-    """Whether the value is a moment in UTC, the expected one or later."""
+    """Return whether the value is a moment in UTC, the expected one or later."""
     earlier, later = parse_instant(expected), parse_instant(actual)
     return earlier is not None and later is not None and later >= earlier and str(actual).endswith("Z")
 
 
 def is_new_id(expected: object, actual: object) -> bool:
-    """Whether the value is an id of the controller: like UUID version 4, with a variant nibble of 4 to 7."""
+    """Return whether the value is an id of the controller: like UUID version 4, with a variant nibble of 4 to 7."""
     pattern = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[4-7][0-9a-f]{3}-[0-9a-f]{12}"
     return isinstance(actual, str) and re.fullmatch(pattern, actual) is not None
 
 
 def are_new_ids(expected: object, actual: object) -> bool:
-    """Whether the value has as many new ids, all different."""
+    """Return whether the value has as many new ids, all different."""
     if not isinstance(expected, list) or not isinstance(actual, list):
         return False
     return len(expected) == len(actual) == len({*map(str, actual)}) and all(is_new_id(None, id) for id in actual)
 
 
 def is_share(expected: object, actual: object) -> bool:
-    """Whether the value is a number from 0 to 1."""
+    """Return whether the value is a number from 0 to 1."""
     return json_type(actual) == "number" and isinstance(actual, int | float) and 0 <= actual <= 1
 
 
 def is_not_served(expected: object, actual: object) -> bool:
-    """Whether a key of the example is missing."""
+    """Return whether a key of the example is missing."""
     return expected is not MISSING and actual is MISSING
 
 

@@ -22,7 +22,7 @@ from tests.reference.comparison import (
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-"""What curl -d sends when the example has no type."""
+"""The content type that curl -d sends when the example has none."""
 
 
 Scenario: TypeAlias = dict[str, Any]
@@ -62,7 +62,7 @@ class Example:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     may_have_more: bool = False
-    """Whether the list in the body also has objects of other examples."""
+    """True if the list in the body also has objects of other examples."""
     left_out: LeftOut = field(default_factory=dict)
     adapt: Callable[[Scenario], None] | None = None
     """Changes the scenario for this example, where the examples contradict each other."""

@@ -52,7 +52,7 @@ def schema_errors(schema: Any, value: Any) -> list[str]:
 
 
 def _is_integer(_: object, value: object) -> bool:
-    """Whether a value is written as a whole number, which 5.0 is not."""
+    """Return whether a value is written as an integer, which 5.0 is not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -108,7 +108,7 @@ class Operation(NamedTuple):
         return found
 
     def matches(self, path: str) -> bool:
-        """Whether a path is one of the operation's."""
+        """Return whether the operation has the path."""
         return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", self.path), path) is not None
 
 

@@ -59,7 +59,7 @@ class CheckedApp:
         self.statuses: Counter[tuple[str, int]] = Counter()
         """How often an operation, by its id, was answered with a status."""
         self.complaints: dict[str, str] = {}
-        """What was wrong, the first of each kind."""
+        """The failures, the first of each kind."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.example.restore()
