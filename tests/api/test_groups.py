@@ -96,10 +96,12 @@ def test_one_unknown_id_among_several_changes_nothing(release: str, method: str)
     """If any group or node is unknown, none joins or leaves."""
     api = default_api(release)
     before = api.dump()
-    responses = [
+    envelopes = [
         api.envelope(method, "node/group", {"group_ids": [GROUP, OTHER_GROUP], "node_ids": [UNKNOWN_ID, NODE]}),
         api.envelope(method, "node/group", {"group_ids": [GROUP, UNKNOWN_ID], "node_ids": [NODE, OTHER_NODE]}),
     ]
 
-    assert [f"No such node {UNKNOWN_ID}", f"No such group {UNKNOWN_ID}"] == [answer["message"] for answer in responses]
+    assert [f"No such node {UNKNOWN_ID}", f"No such group {UNKNOWN_ID}"] == [
+        envelope["message"] for envelope in envelopes
+    ]
     assert before == api.dump()
