@@ -9,6 +9,7 @@ import pytest
 from mockanka.api.app import create_app
 from mockanka.core import nodes
 from mockanka.core.release import Release
+from mockanka.units import format_moment
 from tests.api.client import (
     GROUP,
     INSTANCE,
@@ -175,6 +176,20 @@ def test_a_response_is_rendered_once_while_nothing_changes() -> None:
 
     assert responses.find_response(b"") is responses.find_response(b"")
     assert responses.find_response(f"id={INSTANCE}".encode()) is responses.find_response(f"id={INSTANCE}".encode())
+
+
+def test_a_cached_response_is_outdated_at_the_next_heartbeat() -> None:
+    """At the very time of the heartbeat ts is that time."""
+    api = default_api()
+    pass_time(api.controller, 30)
+    before = api.get("vm", f"id={INSTANCE}")["ts"]
+    controller = api.controller
+    heartbeat = controller.nodes[NODE].heartbeat(controller) + controller.timings.heartbeat
+    controller.clock.advance(heartbeat - controller.clock.now())
+    after = api.get("vm", f"id={INSTANCE}")["ts"]
+
+    assert before != after
+    assert format_moment(heartbeat) == after
 
 
 def test_cached_responses_of_forgotten_instances_are_dropped() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from mockanka.api.instance_requests import NEVER_SHOWN, START_BODY
+from mockanka.core.instance_record import SCRIPT_TIMEOUT
 from mockanka.core.release import KNOWN_RELEASES, Release
+from mockanka.units import SECOND
 from tests.api.client import NEW, ApiClient, api_of
 from tests.controllers import pass_time
 
@@ -235,3 +237,13 @@ def test_an_unmonitored_script_has_no_result() -> None:
     instance = api.get("vm", f"id={instance_id}")
 
     assert ("Started", False) == (instance["instance_state"], "startup_script" in instance)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, SCRIPT_TIMEOUT), (1, SECOND)])
+def test_a_script_timeout_of_zero_means_the_default(seconds: int, expected: int) -> None:
+    """Zero counts as not given (a guess); any other number is the limit in seconds."""
+    api = api_of(SCENARIO, NEW)
+    template_id = next(iter(api.controller.templates))
+    instance_id = api.start(vmid=template_id, script_monitoring=True, script_timeout=seconds)
+
+    assert expected == api.controller.instances[instance_id].request.script_timeout

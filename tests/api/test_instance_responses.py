@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -258,3 +259,20 @@ def test_a_new_instance_is_a_microsecond_older_than_its_creation() -> None:
 
     assert (instance["ts"], instance["cr_time"]) == ("2023-12-31T23:59:59.999999Z", "2024-01-01T00:00:00Z")
     assert sorted(set(times)) == times
+
+
+def test_a_vm_is_not_sampled_before_its_creation() -> None:
+    """The timestamp of vminfo is the time of the creation at the earliest, also in the first seconds of a VM."""
+    api = api_of(
+        """
+        timings: {boot: 500ms}
+        templates: [{name: mac, versions: [{tag: base, size: 1GB}]}]
+        nodes: [{name: alpha, cached: [mac]}]
+        """,
+        NEW,
+    )
+    instance_id = api.start(vmid=next(iter(api.controller.templates)))
+    pass_time(api.controller, 2)
+    vminfo = api.get("vm", f"id={instance_id}")["vminfo"]
+
+    assert datetime.fromisoformat(vminfo["creation_date"]) <= datetime.fromisoformat(vminfo["timestamp"])

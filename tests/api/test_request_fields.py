@@ -477,6 +477,15 @@ def test_keys_are_accepted_in_any_case(release: str, name: str, change: Any) -> 
     check_same_effect(release, sample, json.dumps({change(key): value for key, value in sample.body.items()}).encode())
 
 
+@pytest.mark.parametrize("fields", [{"name": "exact", "NAME": "other"}, {"NAME": "other", "name": "exact"}])
+def test_a_key_in_the_exact_case_takes_precedence(fields: dict[str, str]) -> None:
+    """Of a key in two cases the one that is written as documented counts, in whatever order they stand."""
+    api = default_api()
+    instance_id = api.start(vmid=TEMPLATE, **fields)
+
+    assert "exact" == api.controller.instances[instance_id].request.name
+
+
 @pytest.mark.parametrize(
     ("name", "field"),
     [

@@ -11,9 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from mockanka.check.cleanup import Cleanup
 from mockanka.check.results import Results
 from mockanka.check.write_checks import find_write_target
+from mockanka.contract.conformance import contract_of
 from mockanka.contract.exchange import Exchange
+from mockanka.contract.paths import GROUPS_PATH, INSTANCES_PATH
+from mockanka.core import groups
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.remote.client import ClientOptions, ControllerError
 from tests.check.simulated import SimulatedController, check_simulated, failures, remaining_objects
 from tests.conftest import FULL
@@ -143,21 +148,53 @@ def test_leftovers_have_the_commands_that_remove_them() -> None:
 
 
 class RefusingController(SimulatedController):
-    """A controller that refuses to remove groups."""
+    """A controller that refuses to remove objects at a path."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        if request.method == "DELETE" and request.url.path == "/api/v1/group":
-            return httpx.Response(400, json={"status": "FAIL", "message": "the group is in use"})
+        if request.method == "DELETE" and request.url.path == self.path:
+            return httpx.Response(400, json={"status": "FAIL", "message": "it is in use"})
         return super().handle_request(request)
 
 
-def test_a_refused_removal_fails_the_run() -> None:
-    """The remark has the controller's message."""
-    results = run_in_write_mode(RefusingController())
+@pytest.mark.parametrize(
+    ("path", "kind", "operation"),
+    [(GROUPS_PATH, "group", "deleteGroup"), (INSTANCES_PATH, "instance", "terminateVm")],
+)
+def test_a_refused_removal_fails_the_run(path: str, kind: str, operation: str) -> None:
+    """The object is listed as a leftover, and the remark has the controller's message."""
+    simulated = RefusingController(path)
+    results = run_in_write_mode(simulated)
 
     assert 1 == results.exit_status
-    assert ["group"] == [leftover.kind for leftover in results.leftovers]
-    assert ["deleteGroup: not everything could be removed: the group is in use"] == results.remarks
+    assert [(kind, id) for id in remaining_objects(simulated.controller)] == [
+        (leftover.kind, leftover.id) for leftover in results.leftovers
+    ]
+    assert [kind] == [leftover.kind for leftover in results.leftovers]
+    assert [f"{operation}: not everything could be removed: it is in use"] == results.remarks
+
+
+def empty_list_of_groups(exchange: Exchange) -> Exchange:
+    """Return the exchange with an empty list if it is the list of groups."""
+    if (exchange.method, exchange.path) != ("GET", GROUPS_PATH):
+        return exchange
+    return replace(exchange, response_content=b'{"status":"OK","message":"","body":[]}\n')
+
+
+def test_a_group_that_is_not_listed_is_removed() -> None:
+    """A group whose id the run knows may not be listed yet."""
+    simulated = SimulatedController(alter=empty_list_of_groups)
+    results = Results(contract_of(DEFAULT_RELEASE), "", "")
+    cleanup = Cleanup(simulated.client(), results, simulated.sleep)
+    group = groups.create_group(simulated.controller, cleanup.mark)
+    cleanup.used_paths.add(GROUPS_PATH)
+    cleanup.groups.add(group.id)
+    cleanup.remove_all()
+
+    assert (False, []) == (group.id in simulated.controller.groups, results.leftovers)
 
 
 class HidingController(SimulatedController):
@@ -216,6 +253,26 @@ def test_a_run_ends_after_three_requests_without_a_response() -> None:
     assert 2 == results.exit_status
     assert "3 requests in a row have no response, the last: GET" in results.broken_off
     assert 20 < len(list(results.with_outcome("passed")))
+
+
+class UnreliableController(SimulatedController):
+    """A controller that does not respond to three requests, with others between them."""
+
+    number = 0
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.number += 1
+        if self.number in (20, 40, 60):
+            break_connection()
+        return super().handle_request(request)
+
+
+def test_only_requests_in_a_row_without_a_response_end_a_run() -> None:
+    """A response in between begins the count anew."""
+    simulated = UnreliableController()
+    results = run_in_write_mode(simulated)
+
+    assert (True, "") == (simulated.number > 60, results.broken_off)
 
 
 def test_a_run_has_a_total_limit() -> None:

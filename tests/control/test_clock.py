@@ -22,7 +22,7 @@ def test_the_clock_has_time_mode_speed_and_step() -> None:
 @pytest.mark.parametrize("change", [{}, {"mode": "manual"}, {"mode": "step"}, {"speed": 7}, {"step": "1m"}])
 def test_a_change_of_the_clock_changes_that_and_nothing_else(mode: str, change: dict[str, object]) -> None:
     """Settings that are not given stay as they are, and so does the time."""
-    control = ControlClient(clock=mode)
+    control = ControlClient(clock=mode, speed=2.5, step=1_500_000_000)
     control.advance(by="90s")
     before = control.send("GET", "clock").get_json()
     after = control.send("PUT", "clock", change).get_json()

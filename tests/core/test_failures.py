@@ -2,9 +2,10 @@
 
 import pytest
 
-from mockanka.core import failures, instances
+from mockanka.core import failures, instances, nodes
 from mockanka.core.errors import RegistryDown
 from mockanka.core.instance_record import StartRequest
+from mockanka.core.lifecycle import NodeState
 from mockanka.core.registry import RegistryState
 from tests.core.builders import (
     COLD,
@@ -196,3 +197,15 @@ def test_the_time_of_the_last_update_does_not_fall_with_a_retry() -> None:
 
     assert instance.failed_on
     assert before <= instance.updated(controller)
+
+
+def test_a_retry_that_waits_for_a_node_has_no_progress() -> None:
+    """The progress of the failed pull is reset: the next pull begins anew."""
+    controller = build_controller(ONE_RETRY + COLD)
+    add_fault(controller, "pull", "{fail: no, at: 40%}", times=1)
+    instance = start_instance(controller)
+    pass_time(controller, 2)
+    nodes.set_node_state(controller, node_named(controller).id, NodeState.UNHEALTHY)
+    pass_time(controller, 10)
+
+    assert ("Scheduling", 0) == (instance.state, instance.progress(controller))

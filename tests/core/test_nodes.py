@@ -347,6 +347,20 @@ def test_a_boot_that_is_not_due_on_return_takes_no_longer() -> None:
     assert expected == state_history(controller, instance)
 
 
+def test_a_boot_that_is_due_at_the_moment_of_return_ends_then() -> None:
+    """It is reported with the return, as one that was due before."""
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
+    pass_time(controller, 5)
+    lose_node(controller)
+    pass_time(controller, 16)
+    assert controller.now == instance.until
+    restore_node(controller)
+    pass_time(controller, 0)
+
+    assert ["Started"] == states(instance)
+
+
 def test_progress_does_not_change_while_the_node_is_lost() -> None:
     """When the node is back, progress is that of the time that has passed."""
     controller = build_controller(COLD)

@@ -706,3 +706,20 @@ def test_a_large_instance_waits_until_it_fits() -> None:
     expected = (["Scheduling"], ["Started"])
 
     assert expected == (between, states(large))
+
+
+def test_an_occupant_counts_with_the_size_of_its_own_template() -> None:
+    """What is left of a node does not depend on what the waiting instance needs."""
+    controller = build_controller("""
+        templates:
+          - {name: big, cpus: 6, ram: 2G, versions: [{tag: base, size: 1GB}]}
+          - {name: small, cpus: 2, ram: 2G, versions: [{tag: base, size: 1GB}]}
+        nodes:
+          - {name: alpha, cpus: 4, ram: 16, capacity_mode: resource, cached: [big, small]}
+        """)
+    start_instance(controller, "big")
+    pass_time(controller, 100)
+    fitting, waiting = start_instances(controller, "small", 2)
+    pass_time(controller, 100)
+
+    assert ["Started", "Scheduling"] == states(fitting, waiting)

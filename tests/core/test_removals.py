@@ -184,6 +184,19 @@ def test_a_removal_survives_a_dump(seconds: float) -> None:
         assert [] == list_cached_tags(copy, "beta")
 
 
+def test_a_renewed_removal_happens_once_at_its_new_time() -> None:
+    """A second request takes the place of the first, which has no effect at its time."""
+    controller = build_controller(THREE_NODES)
+    remove_template(controller)
+    pass_time(controller, 0.5)
+    remove_template(controller)
+    pass_time(controller, 0.5)
+    before = list_cached_tags(controller, "beta")
+    pass_time(controller, 0.5)
+
+    assert (["mac:base"], []) == (before, list_cached_tags(controller, "beta"))
+
+
 def test_settle_waits_for_a_removal() -> None:
     """The removal is done afterwards."""
     controller = build_controller(THREE_NODES)

@@ -272,3 +272,17 @@ def test_a_restart_that_takes_no_time_changes_the_start_date() -> None:
     pass_time(controller, 60)
 
     assert instance.vm.started // SECOND > before // SECOND
+
+
+def test_restarts_within_a_second_have_start_dates_of_different_seconds() -> None:
+    """A client sees whole seconds only, so each start is dated a second after the one before at least."""
+    controller, instance = start_running_instance()
+    controller.timings = replace(controller.timings, boot=Fixed(0), stop=Fixed(0))
+    seconds = []
+    for _ in range(3):
+        restarts.restart_vm(controller, instance.id)
+        pass_time(controller, 0.1)
+        assert instance.vm is not None
+        seconds.append(instance.vm.started // SECOND)
+
+    assert seconds == sorted(set(seconds))

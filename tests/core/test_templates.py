@@ -135,6 +135,15 @@ def test_the_next_number_follows_the_latest_version() -> None:
     assert expected == [template_named(controller, name).next_version_number() for name in ("mac", "bare")]
 
 
+def test_the_next_number_does_not_fill_gaps() -> None:
+    """It is one more than the number of the latest version, however many versions there are."""
+    controller = build_controller(
+        "templates: [{name: mac, versions: [{tag: base, number: 0}, {tag: tools, number: 5}]}]"
+    )
+
+    assert 6 == template_named(controller).next_version_number()
+
+
 def test_versions_keep_their_serials() -> None:
     """The versions that are left are listed with their place in the history."""
     controller = build_controller(THREE)

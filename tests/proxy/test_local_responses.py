@@ -84,3 +84,16 @@ def test_a_malformed_local_request_is_a_problem(anka: Anka, proxy: RunningProxy)
 
     assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert [] == list(anka.requests)
+
+
+@pytest.mark.parametrize("path", ["/_mock/health", "/_mock/nowhere"])
+def test_a_head_request_has_a_response_without_a_body(proxy: RunningProxy, path: str) -> None:
+    """It has the headers of the response to a GET, and the next response follows them."""
+    received = {}
+    for method in ("HEAD", "GET"):
+        with closing(open_socket(proxy.url)) as connection:
+            connection.sendall(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            received[method], _ = receive_all(connection)
+    head, end, _ = received["GET"].partition(b"\r\n\r\n")
+
+    assert head + end == received["HEAD"]

@@ -17,7 +17,7 @@ from mockanka.core.release import Release
 from mockanka.proxy import in_flight, recorder
 from mockanka.proxy.recorder import Recorder
 from mockanka.proxy.relay import ANNOTATION_HEADER
-from mockanka.recording.exchanges import RecordedExchange
+from mockanka.recording.exchanges import IncompleteReason, RecordedExchange
 from mockanka.recording.har import HarWriter
 from tests.proxy.harness import (
     GET,
@@ -109,6 +109,20 @@ def test_an_error_in_a_check_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: 
 
     assert (2, 1) == (report["exchanges"], report["unjudged"])
     assert "please report it" in caplog.text
+
+
+def test_exchanges_that_ended_differently_are_checked_separately() -> None:
+    """A connection that the client left is no violation; the same request without a response is one."""
+
+    def use(recorder: Recorder) -> None:
+        for reason in (IncompleteReason.CLIENT_DISCONNECTED, IncompleteReason.NO_RESPONSE):
+            recorder.submit(
+                partial(RecordedExchange, Exchange("GET", "/api/v1/vm", status=0), incomplete=reason, url="http://x"), 0
+            )
+
+    report = report_after(use)
+
+    assert [("no-answer", [1])] == [(finding["check"], finding["entries"]) for finding in report["findings"]]
 
 
 def test_clients_wait_for_a_full_recorder(monkeypatch: pytest.MonkeyPatch) -> None:

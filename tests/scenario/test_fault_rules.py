@@ -455,6 +455,20 @@ def test_a_rule_for_what_is_gone_survives() -> None:
     assert [list(controller.faults)] * 2 == [list(load(controller).faults) for load in LOADERS]
 
 
+def test_a_hidden_instance_is_hidden_in_the_loaded_controller() -> None:
+    """It is shown again when its time is over, and not before."""
+    controller = controller_of(INVENTORY + rule("{match: {event: schedule}, do: {vanish: true, for: 45s}}"))
+    (id,) = instances.start_instances(controller, StartRequest(next(iter(controller.templates))))
+    pass_time(controller, 30)
+    copies = [load(controller) for load in LOADERS]
+    before = [copy.instances[id].hidden for copy in (controller, *copies)]
+    for copy in copies:
+        pass_time(copy, 20)
+
+    assert [True] * 3 == before
+    assert [False] * 2 == [copy.instances[id].hidden for copy in copies]
+
+
 def test_a_rule_applied_at_the_beginning_is_not_applied_again() -> None:
     """A rule that was applied when it was added is not applied again when its dump is loaded."""
     controller = controller_of(INVENTORY + rule("{match: {event: begin}, do: {node: offline, for: 1m}}"))

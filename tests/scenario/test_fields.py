@@ -5,6 +5,7 @@ import pytest
 from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
 from mockanka.core.release import Release
 from mockanka.scenario import Scenario, ScenarioError
+from mockanka.scenario.fields import Percentage
 from mockanka.scenario.sections import ScenarioSection
 from mockanka.units import SECOND
 from tests.controllers import controller_of
@@ -190,3 +191,9 @@ def test_a_bandwidth_of_nothing_or_without_unit_is_refused(written: str) -> None
 def test_a_node_that_reports_without_pause_is_refused() -> None:
     """A heartbeat is longer than nothing."""
     assert ["w.yaml:1: timings.heartbeat: must be longer than zero"] == problems_of("timings: {heartbeat: 0s}")
+
+
+@pytest.mark.parametrize("written", ["0%", "12.3%", "33.3%", "57.7%", "100%"])
+def test_a_percentage_is_dumped_as_it_was_written(written: str) -> None:
+    """It is divided in decimal, so that no digits are added."""
+    assert written == Percentage.written(Percentage().read(written))

@@ -5,6 +5,7 @@ import pytest
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.templates import VersionRef
 from mockanka.core.usb import UsbDevice
+from mockanka.units import GB
 from tests.controllers import controller_of, state_of
 from tests.scenario.problems import problems_of
 
@@ -113,3 +114,15 @@ ALONE = {
 def test_an_inventory_that_does_not_fit_together_is_refused(text: str) -> None:
     """Templates, nodes and groups that contradict each other are refused where the contradiction stands."""
     assert [ALONE[text]] == problems_of(text)
+
+
+def test_a_version_is_built_on_the_latest_one_that_is_not_deleted() -> None:
+    """The layers of a deleted version are not below the next one."""
+    text = """
+    templates:
+      - name: a
+        versions: [{tag: x, size: 1GB}, {tag: y, size: 2GB, deleted: true}, {tag: z, size: 3GB}]
+    """
+    (template,) = controller_of(text).templates.values()
+
+    assert [4 * GB, 1 * GB] == [version.size for version in reversed(template.versions)]

@@ -108,6 +108,13 @@ def test_an_alias_of_a_list_with_merges_reads_as_the_list_does() -> None:
     assert first.versions == second.versions
 
 
+def test_a_problem_of_a_value_is_at_the_line_of_its_key() -> None:
+    """It is not at the line below, on which the value begins."""
+    (problem,) = problems_of("seed: 1\nnodes:\n  name: x\n")
+
+    assert problem.startswith("w.yaml:2: nodes: ")
+
+
 def test_a_mistake_in_an_aliased_part_is_named() -> None:
     """A mistake in a part with an alias is named with a line of the file."""
     text = "nodes:\n  - &a {name: a, capacty: 7}\n  - *a\n"

@@ -1,7 +1,9 @@
 """The simulator: its options take precedence over every scenario, and outlive every reset."""
 
+import pytest
+
 from mockanka.core.release import Release
-from mockanka.scenario import Options, Scenario, dump
+from mockanka.scenario import Options, Scenario, ScenarioError, dump
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
@@ -84,3 +86,14 @@ def test_the_application_answers_from_the_new_state() -> None:
 
     assert [] == empty
     assert before == client.get("/api/v1/vm").data
+
+
+def test_fault_rules_that_are_refused_do_not_count() -> None:
+    """If one of a list is invalid none is added, and the next rule has the id that the first would have had."""
+    simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
+    with pytest.raises(ScenarioError):
+        simulator.add_faults([{"do": {"status": 500}}, {"do": {"nothing": 1}}])
+    left = list(simulator.controller.faults)
+    (rule,) = simulator.add_faults([{"do": {"status": 500}}])
+
+    assert ([], "fault-1") == (left, rule.id)

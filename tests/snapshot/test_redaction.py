@@ -37,6 +37,7 @@ save_images:
   - instance: gone
     stage: error
     new_template_name: secret-new
+    revert_tag: secret-old
     script: c2VjcmV0
     error: {message: secret-words, code: 0}
 """

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from mockanka.api.app import create_app
+from mockanka.core import nodes
 from mockanka.core.controller import Controller
 from mockanka.core.release import Release
 from mockanka.remote.client import ControllerClient, ControllerError
@@ -17,7 +18,7 @@ from mockanka.scenario import Scenario
 from mockanka.snapshot.scenario_file import take_snapshot
 from tests import controllers
 from tests.api.client import ApiClient
-from tests.controllers import CORNERS, controller_of
+from tests.controllers import CORNERS, controller_of, pass_time
 from tests.snapshot.rebuild import URL, load_snapshot, snapshot_of
 
 
@@ -186,3 +187,16 @@ def test_a_release_replaces_that_of_the_status() -> None:
     client = client_with(controllers.shipped("default"), "status", body(lambda status: status.update(version="new")))
 
     assert "release: 1.43.0  # given, not read" in take_snapshot(client, Release(1, 43, 0))
+
+
+def test_a_node_is_lost_after_more_than_three_heartbeats() -> None:
+    """After exactly three it is not: the last of them may still be on its way."""
+    begin = "2024-01-01T00:00:00Z"
+    controller = controller_of(f"nodes: [{{name: a, reported: '{begin}'}}, {{name: b, reported: '{begin}'}}]")
+    nodes.lose_node(controller, next(iter(controller.nodes)))
+    lost = []
+    for seconds in (15, 5):
+        pass_time(controller, seconds)
+        lost.append([node.lost is not None for node in Scenario.from_yaml(snapshot_of(controller)).section.nodes])
+
+    assert [[False, False], [True, False]] == lost

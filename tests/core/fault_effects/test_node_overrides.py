@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockanka.core import nodes, time_control
+from mockanka.core import instances, nodes, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.units import SECOND
@@ -274,6 +274,19 @@ def test_an_override_full_takes_all_free_slots() -> None:
         nodes.running_load(controller, node_named(controller)).vm_count,
         node_named(controller).manual_vms,
     )
+
+
+def test_a_full_node_takes_no_work_when_a_slot_is_freed() -> None:
+    """At least one VM is started by hand, also if instances have taken all slots."""
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 1"))
+    first = started_instance(controller)
+    add_fault(controller, "begin", "{node: full}")
+    pass_time(controller, 0)
+    instances.terminate_instance(controller, first.id)
+    waiting = start_instance(controller)
+    pass_time(controller, 100)
+
+    assert ["Scheduling"] == states(waiting)
 
 
 def test_a_node_takes_work_when_it_is_not_full_any_more() -> None:

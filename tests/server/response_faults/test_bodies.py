@@ -14,6 +14,7 @@ from tests.server.http_client import (
     VM,
     Response,
     clock_seconds,
+    connect,
     count_instances,
     open_socket,
     request_bytes,
@@ -60,6 +61,18 @@ def test_a_content_type_alone_changes_nothing_else(anka: Anka) -> None:
     anka.faults.add(do={"content_type": "text/plain"})
 
     assert (200, "text/plain", whole.body) == send_request(anka.url)
+
+
+@pytest.mark.parametrize("do", [{"content_type": "text/plain"}, {"body": "x", "content_type": "text/plain"}])
+def test_a_content_type_replaces_that_of_the_controller(anka: Anka, do: dict[str, str]) -> None:
+    """The response has the header once."""
+    anka.faults.add(do=do)
+    with connect(anka.url) as connection:
+        connection.request("GET", VM)
+        with connection.getresponse() as response:
+            content_types = response.headers.get_all("Content-Type")
+
+    assert ["text/plain"] == content_types
 
 
 def test_a_dribbling_response_takes_its_time(real_time_anka: Anka) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import socket
@@ -12,6 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from mockanka.scenario import Options, Scenario
+from mockanka.server.http_server import Server
+from mockanka.simulator.simulator import Simulator
 from mockanka.testing.anka import Anka
 from tests.processes import serving
 from tests.server.http_client import (
@@ -181,3 +185,20 @@ def test_a_request_by_the_control_port_can_be_refused_too() -> None:
         assert requests.get(f"{control}/_mock/health", timeout=TIMEOUT).ok
         with pytest.raises(requests.ConnectionError):
             requests.get(f"{served.url}{STATUS}", timeout=TIMEOUT)
+
+
+def test_a_second_refusal_replaces_the_end_of_the_first() -> None:
+    """While connections are refused until a later time, the end of an earlier refusal has no effect."""
+
+    async def refuse_twice() -> bool:
+        simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
+        server = Server(simulator, socket.create_server(("127.0.0.1", 0)))
+        await server.start()
+        server.refuse_connections(0.05, "first")
+        server.refuse_connections(60, "second")
+        await asyncio.sleep(0.2)
+        refused = refuses_connections(server.url)
+        await server.stop()
+        return refused
+
+    assert asyncio.run(refuse_twice())
