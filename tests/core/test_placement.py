@@ -709,7 +709,7 @@ def test_a_large_instance_waits_until_it_fits() -> None:
 
 
 def test_an_occupant_counts_with_the_size_of_its_own_template() -> None:
-    """What is left of a node does not depend on what the waiting instance needs."""
+    """The free resources of a node do not depend on the requirements of the waiting instance."""
     controller = build_controller("""
         templates:
           - {name: big, cpus: 6, ram: 2G, versions: [{tag: base, size: 1GB}]}
