@@ -183,7 +183,7 @@ def test_the_command_reaches_the_controller_behind_a_proxy(env: dict[str, str]) 
 def test_exceptions_are_added_to_those_of_the_environment(
     environment: dict[str, str], expected: dict[str, str]
 ) -> None:
-    """What is listed stays, and the hosts that are missing are appended; without a proxy nothing is set."""
+    """Existing values stay, and the hosts that are missing are appended; without a proxy nothing is set."""
     assert expected == proxy_exceptions(environment, ["127.0.0.1", "localhost", "127.0.0.1"])
 
 
