@@ -125,8 +125,8 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
         methods = known_methods(controller, request.path)
         if not methods:  # all operations of the path are of later releases
             return handle_unknown_path(NotFound())
-        # The real router sends nothing at all. Allow is an addition, for people and tools that read it.
-        response = Response(b"", 405, {"Allow": ", ".join(methods)})
+        # No Allow, as of gorilla/mux (controller-facts H3).
+        response = Response(b"", 405)
         del response.headers["Content-Type"]
         return response
 

@@ -4,6 +4,7 @@ Refusal
 ├── NotFound                 an unknown id in the path or the query
 ├── NoSuchTemplate           a start of a template that is not in the registry
 ├── NoSuchTag                a tag that the template does not have
+├── NoVersionsWithTag        a tag to revert that the template does not have
 ├── NoSuchVersion            a version number that the template does not have
 ├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice, NoSuchVlan
 │                            something else that a request refers to and that does not exist
@@ -50,6 +51,13 @@ class NoSuchTag(Refusal):
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"No such tag {tag}")
+
+
+class NoVersionsWithTag(Refusal):
+    """Unknown tag of a revert, in the words of the registry, whose answer is relayed (controller-facts H3)."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"Did not find any versions with tag {tag}")
 
 
 class NoSuchVersion(Refusal):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
 
 
-MIN_REMAINING_TIME = 1_000_000
-"""Nanoseconds that a continued pull still takes at least; in less time its progress would visibly jump."""
+MIN_REMAINING_TIME = 1_000_000_000
+"""Nanoseconds that a continued pull still takes at least, since its progress is shown as a fraction of its time."""
 
 
 class PullStall(NamedTuple):

@@ -327,6 +327,7 @@ def _build_pushed_version(controller: Controller, save: SaveImage) -> Version:
         state_files=(state,) if request.suspend else (),
         port_forwarding=controller.templates[source.ref.template_id].port_rules_for(base),
         pushed=controller.now,
+        created=controller.now,  # guess
     )
 
 

@@ -6,10 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, NoVersionsWithTag
+from mockanka.units import HOUR
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
+
+
+CREATED_BEFORE_PUSH = 7 * 24 * HOUR
+"""Guess: how long before its push the VM of a version was made; in captures it is days to months before a start."""
+
+
+def guess_creation(pushed: int) -> int:
+    """Return when the VM of a version was made, of which only the push is known."""
+    return max(0, pushed - CREATED_BEFORE_PUSH)
 
 
 class File(NamedTuple):
@@ -50,6 +60,13 @@ class Version:
     pushed: int = 0
     pulled: int = 0
     """When a node last finished a pull of it, as ``pushed`` is when it was added; 0 if none has."""
+    created: int = 0
+    """When its VM was made, which the VMs of instances show as their ``creation_date`` (controller-facts H3)."""
+
+    @property
+    def created_apart_from_push(self) -> int | None:
+        """When its VM was made, or None if the moment of its push tells that."""
+        return self.created if self.created != guess_creation(self.pushed) else None
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -212,11 +229,14 @@ def revert_template(
 ) -> None:
     """Delete the named version and all later ones; the latest only if none is named (controller-facts A13, B2).
 
-    If no version would be left, the template is deleted, as by ``delete_template``. Raises NotFound, NoSuchTag,
-    NoSuchVersion or RegistryDown.
+    If no version would be left, the template is deleted, as by ``delete_template``. An unknown tag or
+    version deletes nothing. Raises NotFound, NoVersionsWithTag, NoSuchVersion or RegistryDown.
     """
     template = find_template(controller, template_id)
-    serial = _find_serial(template, tag, number)
+    try:
+        serial = _find_serial(template, tag, number)
+    except NoSuchTag:
+        raise NoVersionsWithTag(tag or "") from None
     if all(version.deleted for version in template.history[:serial]):
         _remove_from_registry(controller, template)
     else:

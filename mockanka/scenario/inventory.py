@@ -17,7 +17,7 @@ from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, require_known_state
 from mockanka.core.overrides import Overrides
-from mockanka.core.templates import File, Template, Version, VersionRef
+from mockanka.core.templates import File, Template, Version, VersionRef, guess_creation
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.base import Origin, Section
 from mockanka.scenario.references import InvalidScenario, References
@@ -109,8 +109,10 @@ class Inventory(ABC):
         number = template.next_version_number() if section.number is None else section.number
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
+        pushed = self.controller.now if section.pushed is None else section.pushed
         values = {
-            "pushed": self.controller.now,
+            "pushed": pushed,
+            "created": guess_creation(pushed),
             **section.values(),
             "number": number,
             "images": self._images(template, section),

@@ -172,6 +172,7 @@ class VersionSection(Section[Version]):
     own_ports: bool | None = key(Boolean(), dump=lambda version: version.port_forwarding == () or None)
     pushed: int | None = key(Moment(), always=True)
     pulled: int | None = key(Moment())
+    created: int | None = key(Moment(), source="created", dump=lambda version: version.created_apart_from_push)
     # in a dump
     deleted: bool | None = key(Boolean())
 

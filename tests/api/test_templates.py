@@ -173,8 +173,9 @@ def test_a_revert_that_leaves_no_version_deletes_the_template(release: str, quer
     ("query", "message"),
     [
         (f"id={UNKNOWN_ID}", "Not found"),
-        (f"id={TEMPLATE}&tag=nope", "No such tag nope"),
-        (f"id={TEMPLATE}&tag_name=nope", "No such tag nope"),
+        (f"id={TEMPLATE}&tag=nope", "Did not find any versions with tag nope"),
+        (f"id={TEMPLATE}&tag_name=nope", "Did not find any versions with tag nope"),
+        (f"id={TEMPLATE}&tag=a+b", "Did not find any versions with tag a b"),
         (f"id={TEMPLATE}&number=7", "No such version 7"),
     ],
 )

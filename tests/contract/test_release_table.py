@@ -83,6 +83,7 @@ ALWAYS_UNTIL = {"no-usb-no-key": "Node.usb_devices"}
 
 NO_KEY = {
     "failed-node-shown",
+    "vnc-port-5900",
     "registry-address",
     "tag-filled-in",
     "name-template-nodes",
@@ -338,7 +339,7 @@ def test_an_operation_exists_from_its_release_on(path: str, method: str, since: 
         if method.upper() in methods:
             assert response.status_code in (200, 400), release
         elif methods:
-            assert (405, methods) == (response.status_code, set(response.headers["Allow"].split(", "))), release
+            assert (405, "") == (response.status_code, response.text), release
         else:
             assert (404, "404 page not found\n") == (response.status_code, response.text), release
 

@@ -4,7 +4,7 @@ import pytest
 
 from mockanka.core import distributions, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, Refusal
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, NoVersionsWithTag, Refusal
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
 from tests.controllers import reload, state_of
@@ -375,7 +375,7 @@ def test_a_template_deleted_by_a_revert_fails_what_needs_it() -> None:
     assert state_of(controller) == state_of(reload(controller))
 
 
-@pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
+@pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoVersionsWithTag), (None, 7, NoSuchVersion)])
 def test_a_revert_of_an_unknown_version_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
     """Nothing is deleted."""
     controller = build_controller(THREE)
