@@ -38,6 +38,8 @@ class Simulator:
         self.journal = Journal()
         self.client_monitor = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
+        self.before_journal_cleared: list[Callable[[], None]] = []
+        """Called before the entries of the journal are removed, by a reset or by ``clear_journal``."""
         self.after_reset: list[Callable[[], None]] = []
         self.after_fault_removed: list[Callable[[str], None]] = []
         """Called with the id of a fault rule that is no longer in force."""
@@ -50,7 +52,7 @@ class Simulator:
         """
         scenario, options = scenario or self.scenario, options or self.options
         fresh = scenario.controller(options if seed is None else replace(options, seed=seed))
-        for callback in self.before_reset:
+        for callback in (*self.before_journal_cleared, *self.before_reset):
             callback()
         self.scenario, self.options = scenario, options
         self.controller.replace_with(fresh)
@@ -58,6 +60,12 @@ class Simulator:
         self.client_monitor.begin(self._rate())
         for callback in self.after_reset:
             callback()
+
+    def clear_journal(self) -> None:
+        """Remove all entries of the journal; the numbers go on."""
+        for callback in self.before_journal_cleared:
+            callback()
+        self.journal.clear()
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state as a scenario."""

@@ -109,7 +109,7 @@ class Anka:
         """The journal: the requests since the last reset, newest last."""
 
         def clear() -> None:
-            self._handle.run(self._simulator.journal.clear)
+            self._handle.run(self._simulator.clear_journal)
 
         requests = self._handle.read(lambda _: [Request.from_entry(entry) for entry in self._simulator.journal])
         return Requests(requests, clear)
