@@ -44,14 +44,15 @@ class Simulator:
         self.after_fault_removed: list[Callable[[str], None]] = []
         """Called with the id of a fault rule that is no longer in force."""
 
-    def reset(self, scenario: Scenario | None = None, seed: int | None = None, options: Options | None = None) -> None:
+    def reset(self, scenario: Scenario | None = None, options: Options | None = None, **overrides: Any) -> None:
         """Begin again, with the last scenario or another one. Nothing of the state before is left.
 
-        The options of the simulator still apply unless there are others now, which then replace them; ``seed`` applies
-        to this reset only. Raises ScenarioError, and changes nothing, if the scenario is invalid.
+        The options of the simulator still apply unless there are others now, which then replace them; ``overrides`` are
+        fields of Options that apply to this reset only. Raises ScenarioError, and changes nothing, if the scenario is
+        invalid.
         """
         scenario, options = scenario or self.scenario, options or self.options
-        fresh = scenario.controller(options if seed is None else replace(options, seed=seed))
+        fresh = scenario.controller(replace(options, **overrides))
         for callback in (*self.before_journal_cleared, *self.before_reset):
             callback()
         self.scenario, self.options = scenario, options
@@ -60,6 +61,11 @@ class Simulator:
         self.client_monitor.begin(self._rate())
         for callback in self.after_reset:
             callback()
+
+    def keep_clock(self) -> None:
+        """Make the mode, speed and step of the clock options, so that they apply after each reset too."""
+        clock = self.controller.clock
+        self.options = replace(self.options, clock=clock.mode, speed=clock.speed, step=clock.step)
 
     def clear_journal(self) -> None:
         """Remove all entries of the journal; the numbers go on."""
