@@ -19,7 +19,7 @@ MARKER_KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict"
 CONTROLLER_KEY = pytest.StashKey["Anka"]()
 """Where a test, or a module, keeps the controller that it uses, whichever fixture gave it."""
 PASSED_KEY = pytest.StashKey[bool]()
-"""Whether a test has passed, or all tests of a module that use its controller have until now."""
+"""The outcome of a test, or of all tests until now that use the controller of a module: True if they passed."""
 REQUESTS_SHOWN = 20
 EVENTS_SHOWN = 50
 

@@ -110,7 +110,7 @@ def test_a_wrong_marker_of_a_module_is_a_short_failure(suite: Suite) -> None:
 
 
 def test_a_strict_module_is_judged_at_its_end(suite: Suite) -> None:
-    """What one test starts another may terminate; the last test has the error if something is left."""
+    """A later test may terminate an instance; the last test has the error if one is left."""
     suite.write("pytest.ini", "[pytest]\nanka_strict = leaks\n")
     tests = "def test_start(anka_module): start(anka_module)\ndef test_{}\n"
     end = "ask(anka_module, 'DELETE', json={'id': list(anka_module.instances)[-1]})"
