@@ -49,7 +49,8 @@ class RunFiles:
             if not file.absolute().parent.is_dir():
                 exit_with_error(f"{option}: there is no folder {file.absolute().parent}")
             try:
-                file.unlink(missing_ok=True)
+                if _is_replaceable(file):
+                    file.unlink(missing_ok=True)
                 if option == "--journal":
                     file.touch()
             except OSError as error:
@@ -99,7 +100,7 @@ def write_report(path: Path, report: Report, rules: FindingRules, command: Seque
     data = {"command": list(command), "command_status": status, **report.as_json()}
     for finding, shown in zip(report.findings, data["findings"], strict=True):
         shown["counts"] = finding in counted
-    write_atomically(path, json.dumps(data, indent=2) + "\n")
+    _write(path, json.dumps(data, indent=2) + "\n")
 
 
 def write_junit_report(path: Path, report: Report, rules: FindingRules) -> None:
@@ -127,4 +128,16 @@ def write_junit_report(path: Path, report: Report, rules: FindingRules) -> None:
     document: Any = JUnitXml("mockanka run")
     document.add_testsuite(suite)
     document.update_statistics()
-    write_atomically(path, document.tostring().decode("utf-8"))
+    _write(path, document.tostring().decode("utf-8"))
+
+
+def _write(path: Path, text: str) -> None:
+    if _is_replaceable(path):
+        write_atomically(path, text)
+    else:
+        path.write_text(text, "utf-8")
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Return whether a file may be removed: a device such as /dev/null, a pipe or a link may not."""
+    return not path.is_symlink() and (path.is_file() or not path.exists())

@@ -230,3 +230,15 @@ print(ask('/_mock/reset', {{}}, base=control)['status'])
 
     assert (2, "ok\n") == (done.returncode, done.stdout)
     assert f"cannot write {folder / 'journal'}: No such file or directory\n" in done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_link_is_written_to_and_not_replaced(tmp_path: Path, name: str) -> None:
+    """A device such as /dev/null must not be removed either."""
+    target, link = tmp_path / "target", tmp_path / name
+    link.symlink_to(target)
+    done = run_python(CLEAN, f"--{name}", str(link))
+
+    assert 0 == done.returncode, done.stderr
+    assert link.is_symlink()
+    assert target.read_text()
