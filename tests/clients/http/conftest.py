@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.clients.http.programs import HttpProgram, require
+from tests.clients.http.programs import HttpProgram, require_program
 
 
 @pytest.fixture(scope="module")
@@ -13,7 +13,7 @@ def program() -> Iterator[Callable[[str], HttpProgram]]:
     running: dict[str, HttpProgram] = {}
 
     def start(name: str) -> HttpProgram:
-        require(name)
+        require_program(name)
         if name not in running:
             running[name] = HttpProgram(name)
         return running[name]

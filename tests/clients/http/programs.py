@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
+from tests.installed import INSTALLED, require_installed
 
-ROOT = Path(__file__).parents[3]
-INSTALLED = Path(os.environ.get("MOCKANKA_CLIENTS") or ROOT / "build" / "clients").absolute()
 JAVA = (
     "java",
     "-XX:TieredStopAtLevel=1",
@@ -44,18 +41,9 @@ FILES: dict[str, str] = {
 """The file of each program that is installed, in INSTALLED."""
 
 
-def missing_parts(name: str) -> list[str]:
-    """Return the commands and files that a program lacks."""
-    parts = [INSTALLED / FILES[name]] if name in FILES else []
-    command = COMMANDS[name][0]
-    return [*([] if shutil.which(command) else [command]), *(str(part) for part in parts if not part.exists())]
-
-
-def require(name: str) -> None:
-    """Skip the test if a program cannot run; where CI is set, fail."""
-    if missing := missing_parts(name):
-        reason = f"{name} cannot run without {' and '.join(missing)}: install it by .ci/clients"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+def require_program(name: str) -> None:
+    """Skip the test if a program cannot run; fail if CI is set."""
+    require_installed(name, COMMANDS[name][:1], [FILES[name]] if name in FILES else [])
 
 
 class Sent(NamedTuple):

@@ -16,12 +16,14 @@ import pytest
 
 import mockanka
 from mockanka import Anka
-from tests.clients.http.programs import COMMANDS, HttpProgram, Sent, missing_parts, require
+from tests.clients.http.programs import COMMANDS, HttpProgram, Sent, require_program
+from tests.installed import missing_parts
 
 Program = Callable[[str], HttpProgram]
 VM = "/api/v1/vm"
 METHODS = ("GET", "POST", "DELETE")
-TIMEOUT = 0.3
+TIMEOUT = 0.5
+"""Seconds that a program waits for a response that is late."""
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -157,7 +159,7 @@ def test_a_missing_program_is_skipped_but_not_in_ci(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(COMMANDS, "net/http", ("/nowhere/httpclient",))
     monkeypatch.setenv("CI", "true") if ci else monkeypatch.delenv("CI", raising=False)
 
-    assert ["/nowhere/httpclient"] == missing_parts("net/http")
+    assert ["/nowhere/httpclient"] == missing_parts(COMMANDS["net/http"], [])
     with pytest.raises((pytest.fail.Exception, pytest.skip.Exception), match="/nowhere/httpclient") as caught:
-        require("net/http")
+        require_program("net/http")
     assert ci == (caught.type is pytest.fail.Exception)
