@@ -54,8 +54,11 @@ class Controller:
     """The bytes that a saved image adds to its template, give or take 10 %."""
     mac_addresses: int = 0
     """How many MAC addresses the controller can assign; with 0 the nodes choose them."""
-    retries: int = 0
-    """How often an instance that failed to start is tried again before it is in Error."""
+    retries: int = 2
+    """How often an instance that failed to start is tried again before it is in Error.
+
+    Guess: that the real controller tries so often is not published (controller-facts C1).
+    """
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)

@@ -49,12 +49,30 @@ def fail_script(controller: Controller, instance: Instance, code: int) -> None:
     free_slot(controller, instance)
 
 
-def fail_start(controller: Controller, instance: Instance, message: str) -> None:
-    """Put an instance into Error that failed to start, unless it has a retry left on another node.
+NOT_TRIED_AGAIN = "maximum number of running instances exceeded"
+"""The end of a message after which the agent does not give a start back to the queue (controller-facts C1)."""
 
-    Retries do not show (controller-facts C1); the scenario says how many there are.
+
+def explain_failure(instance: Instance) -> str:
+    """Return the message of a failure for which no message was chosen.
+
+    Pulls and starts fail with texts that agents have logged (controller-facts A0.4); of other failures none is known.
     """
-    if len(instance.failed_on) >= controller.retries or not instance.holds_slot:
+    if instance.pulling:
+        return "[Errno 2] No such file or directory: '/storage/img_lib/'"
+    if instance.booting and instance.vm is not None:
+        return f"{instance.vm.uuid}: failed to start: No child processes"
+    return "failed"
+
+
+def fail_start(controller: Controller, instance: Instance, message: str, final: bool = False) -> None:
+    """Put an instance back into Scheduling that failed to start, to be tried again, on another node if there is one.
+
+    It is in Error if no retry is left, or the failure is final or its message is one after which the agent gives
+    nothing back. Retries do not show (controller-facts C1); the scenario says how many there are.
+    """
+    is_final = final or message.endswith(NOT_TRIED_AGAIN) or len(instance.failed_on) >= controller.retries
+    if is_final or not instance.holds_slot:
         fail_instance(controller, instance, message)
         return
     node_id = instance.node_id or ""
@@ -66,12 +84,13 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
         instance.phase += 1
         instance.since = controller.now
         instance.booting = False
-        instance.planned_end = instance.until = instance.vm = None
+        instance.planned_end = instance.until = instance.stall = instance.vm = None
         cause = f"start failed, and is tried again: {message}"
         instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, cause))
     controller.record("start retried", instance.id, node=node_id, message=message)
     free_slot(controller, instance)
-    instance.node_id = None
+    instance.node_id = instance.script = instance.unreported_for = None
+    instance.unreported = ()
     instance.ready = True
     instance.progress_made = 0.0  # the next node pulls from the beginning
     controller.mark_changed(instance)

@@ -47,7 +47,7 @@ _AT_AND_FOR = frozenset({"at", "for"})
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
     "pull": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
         "node": _AT_AND_FOR,
@@ -55,7 +55,7 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
         "vanish": _AFTER_AND_FOR,
     },
     "start": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
         "node": _AT_AND_FOR,
@@ -154,7 +154,8 @@ class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
     Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
-    the controller carries out the request all the same; None leaves that to the kind of fault.
+    the controller carries out the request all the same; None leaves that to the kind of fault. ``final`` says that a
+    start that fails is not tried again.
     """
 
     delay: Duration | None = None
@@ -168,6 +169,7 @@ class FaultAction:
     stale: bool = False
     acts: bool | None = None
     fail: str | None = None
+    final: bool = False
     at: float | None = None
     after: int = 0
     duration: int | None = None

@@ -115,6 +115,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     stale: bool | None = key(Switch())
     acts: bool | None = key(Boolean())
     fail: str | None = key(Text())
+    final: bool | None = key(Switch())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
     duration: int | None = key(PositiveDuration(data_key="for"))

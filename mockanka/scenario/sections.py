@@ -89,7 +89,8 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     registry_disk: int | None = key(Size(), source="registry.disk_size", always=True)
     registry_free: int | None = key(Size(), dumped=False)
     mac_addresses: int | None = key(Integer(0, 65_536))
-    retries: int | None = key(Integer(0, 100))
+    # A dump without it has no retries: that was the default when dumps left it out.
+    retries: int | None = key(Integer(0, 100), source="retries", dump=lambda controller: controller.retries or None)
     # in a dump
     registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
     registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
@@ -243,6 +244,7 @@ class PullSection(Section[Pull], parts={"transfer": Transfer, "stall": PullStall
     message: str | None = key(
         Text(), source="failure.message", dump=lambda pull: (pull.failure and pull.failure.message) or None
     )
+    final: bool | None = key(Boolean(), source="failure.final")
     files: Sequence[FileSection] = key(list_of(FileSection), default=())
 
     def make_pull(self, ref: VersionRef) -> Pull:
@@ -359,6 +361,7 @@ class PlannedEndSection(Section[PlannedEnd], definition="Fate"):
     kind: str = key(Choice("fail", "stop", required=True))
     message: str | None = key(Text(), always=True)
     progress: float | None = key(Number(high=1), always=True)
+    final: bool | None = key(Boolean())
 
 
 @section

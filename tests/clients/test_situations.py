@@ -37,7 +37,7 @@ TAKEN = [
     for place, node in enumerate(("mini-01", "mini-02", "mini-02"), start=1)
 ]
 STOPS = {"match": {"event": "started", "name": "taken-1"}, "do": {"stop": True, "after": "10m"}}
-FAILS = {"match": {"event": "start"}, "do": {"fail": "failed to start VM"}}
+FAILS = {"match": {"event": "start"}, "do": {"fail": "failed to start VM", "final": True}}
 
 SITUATIONS: dict[str, Situation] = {
     "cached": Situation(),

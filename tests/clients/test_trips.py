@@ -184,7 +184,7 @@ def test_ten_instances_are_there_when_jenkins_gives_up(anka: Anka) -> None:
 @pytest.mark.parametrize("release", by_release(releases=("1.8.0", "1.50.1")))
 def test_drone_starts_again_after_a_failure(anka: Anka, release: str) -> None:
     """An instance that fails is terminated, and another one is started."""
-    anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM"}, times=1)
+    anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM", "final": True}, times=1)
     client = STARTERS["drone"](anka, vmid=anka.templates["14.5-arm64"].id)
 
     assert Outcome("works", "10.0.0.12:10000", 2, 1) == outcome_of(anka, client.start)

@@ -75,6 +75,7 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "pull"}, "do": {"registry": "down", "at": "50%", "for": "30s"}, "times": 1},
     {"match": {"event": "pull"}, "do": {"node": "offline", "at": "50%", "for": "1m"}, "times": 1},
     {"match": {"event": "start"}, "do": {"fail": "no hypervisor", "at": "50%"}, "times": 2},
+    {"match": {"event": "start"}, "do": {"fail": "no licence", "final": True}, "times": 1},
     {"match": {"event": "start", "template": "layered"}, "do": {"stall": True}, "times": 1},
     {"match": {"event": "start"}, "do": {"without": ["ip", "port_forwarding"], "for": "10s"}},
     {"match": {"event": "start"}, "do": {"vanish": True, "after": "15s", "for": "20s"}, "times": 2},
@@ -150,7 +151,7 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller = controller
             self.cache = InstanceCache(controller)
 
-    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
+    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([2, 0, 1]), release=st.sampled_from(RELEASES))
     def choose_scenario(self, seed: int, retries: int, release: str) -> None:
         self.options, self.retries = Options(clock="manual", seed=seed, release=Release.parse(release)), retries
         self.controller = SCENARIO.controller(self.options)
@@ -708,6 +709,11 @@ class ControllerMachine(RuleBasedStateMachine):
             stored = {file for ref in node.cached for file in templates.get_version(self.controller, ref).files}
 
             assert sum(file.size for file in stored) + reserved + node.disk_other <= node.disk_size
+
+    @invariant()
+    def no_start_is_tried_more_often_than_allowed(self) -> None:
+        for instance in self.controller.instances.values():
+            assert len(instance.failed_on) <= self.controller.retries
 
     @invariant()
     def only_an_instance_that_had_a_vm_is_terminated(self) -> None:

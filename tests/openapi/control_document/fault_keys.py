@@ -16,6 +16,7 @@ ACTION_VALUES: dict[str, object] = {
     "stale": True,
     "acts": False,
     "fail": "no",
+    "final": True,
     "at": "40%",
     "after": "1s",
     "for": "1s",
