@@ -17,6 +17,7 @@ from mockanka.core.faults import NO_HIT, FaultHit, FaultRules
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
 from mockanka.core.license import License
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import Node
 from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
@@ -59,6 +60,8 @@ class Controller:
 
     Guess: that the real controller tries so often is not published (controller-facts C1).
     """
+    lost_instances: LostInstances | None = None
+    """The policy for instances of a node that is Offline; None is that of the release."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)

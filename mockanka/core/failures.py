@@ -1,4 +1,4 @@
-"""Failures of instances: what is left of the VM in Error, retries, and what a lost or deleted node takes with it."""
+"""Failures of instances: what is left of the VM in Error, retries, and what a deleted node takes with it."""
 
 from __future__ import annotations
 
@@ -98,25 +98,22 @@ def fail_start(controller: Controller, instance: Instance, message: str, final: 
 
 
 def fail_occupants(controller: Controller, node: Node, message: str) -> None:
-    """Put the instances on a node into Error that is Offline or deleted. Those in Terminating continue.
+    """Put the instances on a node into Error that is deleted. Those in Terminating continue.
 
     Those that are in Error already keep their message, and free the slot that they still hold.
     """
     for instance in list_occupants(controller, node):
         if instance.state is InstanceState.ERROR:
-            instance.restarting_until = None
-            free_slot(controller, instance)
-            controller.mark_changed(instance)
+            release_failed_vm(controller, instance)
         elif instance.state is not InstanceState.TERMINATING:
             fail_instance(controller, instance, message, status=None)
 
 
-def has_occupants_to_fail(controller: Controller, node: Node) -> bool:
-    """Return whether any instance on the node would go to Error with it."""
-    return any(
-        instance.state not in (InstanceState.TERMINATING, InstanceState.ERROR)
-        for instance in list_occupants(controller, node)
-    )
+def release_failed_vm(controller: Controller, instance: Instance) -> None:
+    """Free the slot of an instance in Error whose VM its node had kept, or restarted."""
+    instance.restarting_until = None
+    free_slot(controller, instance)
+    controller.mark_changed(instance)
 
 
 def detach_instances(controller: Controller, node: Node) -> None:

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core.durations import Duration
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.randomness import draw
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
 
 _AFTER_AND_FOR = frozenset({"after", "for"})
 _AT_AND_FOR = frozenset({"at", "for"})
+_LOST = frozenset({"lost_instances"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
@@ -50,7 +52,7 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
         "fail": frozenset({"at", "final"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "registry": _AT_AND_FOR,
         "vanish": _AFTER_AND_FOR,
     },
@@ -58,20 +60,20 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
         "fail": frozenset({"at", "final"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "vanish": _AFTER_AND_FOR,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
         "fail": frozenset({"after"}),
         "stop": frozenset({"after"}),
-        "node": _AFTER_AND_FOR,
+        "node": _AFTER_AND_FOR | _LOST,
         "vanish": _AFTER_AND_FOR,
     },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
+    "begin": {"node": _AFTER_AND_FOR | _LOST, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
 }
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
@@ -184,6 +186,7 @@ class FaultAction:
     vanish: bool = False
     ignore: bool = False
     node: str | None = None
+    lost_instances: LostInstances | None = None
     registry: str | None = None
     license: str | None = None
 

@@ -354,6 +354,13 @@ def terminate_instance(controller: Controller, instance_id: str) -> None:
         _schedule_confirmation(controller, instance, hit)
 
 
+def terminate_lost_instance(controller: Controller, instance: Instance, cause: str) -> None:
+    """Terminate an instance because its node is Offline. It is forgotten unless the node is back in time to confirm."""
+    transition(controller, instance, InstanceState.TERMINATING, cause)
+    _schedule_forgetting(controller, instance)
+    _schedule_confirmation(controller, instance)
+
+
 def stop_instance(controller: Controller, instance_id: str) -> None:
     """Let the VM of a Started instance shut down by itself: it is Stopping, then Stopped.
 

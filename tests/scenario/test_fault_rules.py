@@ -119,6 +119,9 @@ REFUSED = {
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
     ),
+    "{match: {event: pull}, do: {node: drain, lost_instances: error}}": (
+        ("do", "lost_instances goes with node: offline; no other state loses a node"),
+    ),
     "{do: {refuse: 3s, delay: 3s}}": (("do", "delay does not go with refuse; with refuse goes nothing else"),),
     "{do: {vanish: true}}": (
         (
@@ -318,6 +321,7 @@ VALUES: dict[str, Any] = {
     "fail": "no luck",
     "bandwidth": "200Mbit/s",
     "node": "offline",
+    "lost_instances": "error",
     "registry": "full",
     "license": "expired",
     "without": ["ip", "host_ip"],

@@ -207,7 +207,7 @@ def a_pull_is_slow(client: Client) -> None:
 
 @covers("pull", "node")
 def a_node_goes_offline_in_the_middle_of_a_pull(client: Client) -> None:
-    client.add_fault("pull", {"node": "offline", "at": "50%"})
+    client.add_fault("pull", {"node": "offline", "at": "50%", "lost_instances": "error"})
     id = client.start()
     phases = client.phases(id, 140)
 

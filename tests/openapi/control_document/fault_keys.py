@@ -31,6 +31,7 @@ ACTION_VALUES: dict[str, object] = {
     "vanish": True,
     "ignore": True,
     "node": "offline",
+    "lost_instances": "error",
     "registry": "down",
     "license": "expired",
 }
