@@ -19,8 +19,8 @@ A release that is not in this list is simulated as the nearest lower one, with a
 
 {known}
 
-The status and the agents of nodes show a release with its build, `{version}`. The builds of {unknown} are
-not on record, so they are made up. (guess)
+The status and the agents of nodes show a release with its build, `{version}`. No build is on record of
+{unknown}; theirs are made up. (guess)
 
 The differences follow, newest release first, each with the sections of the [controller-facts](controller-facts.md) that
 support it. "Guess" means that it is not on record which release made the change. Whatever is not listed is simulated

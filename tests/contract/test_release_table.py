@@ -69,7 +69,7 @@ WENT = {
     "csr-always-on": "StartVmsRequest.csr_active_config.'forceOff'",
     "node-by-id-whole": "Node.capacity_mode.''",
     "port-rule-plain-name": "PortForwardingRule.rule_name",
-    "vm-timestamp": "VmInfo.vnc_connection_string",
+    "vm-timestamp": "VmInfo.vnc_connection_string VmInfo.allOf.1",
     "no-usb-no-key": "Node.usb_devices.null",
 }
 """The parts that were removed with a feature; besides, all FAIL with HTTP status 200 with failure-status-400."""
@@ -77,7 +77,7 @@ WENT = {
 ALWAYS_FROM = {
     "instance-tells-its-names": "InstanceListItem.name InstanceListItem.external_id",
     "request-id-stays": "Instance.inflight_reqid",
-    "vm-kept-on-error": "VmInfo.name",
+    "vm-kept-on-error": "VmInfo.name VmInfo.ram VmInfo.node_id VmInfo.host_ip",
 }
 ALWAYS_UNTIL = {"no-usb-no-key": "Node.usb_devices"}
 
