@@ -125,7 +125,7 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
         methods = known_methods(controller, request.path)
         if not methods:  # all operations of the path are of later releases
             return handle_unknown_path(NotFound())
-        # No Allow, as of gorilla/mux (controller-facts H3).
+        # No Allow, as of gorilla/mux (controller-facts A0.2).
         response = Response(b"", 405)
         del response.headers["Content-Type"]
         return response

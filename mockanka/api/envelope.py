@@ -70,7 +70,7 @@ SMALLEST_PART = 1e-6
 
 
 def progress_number(value: float) -> int | float:
-    """Return a progress from 0 to 1 as Go writes a float32 (controller-facts H3); 1 only if it is complete."""
+    """Return a progress from 0 to 1 as Go writes a float32 (controller-facts A0.2); 1 only if it is complete."""
     if value < SMALLEST_PART:
         return 0
     return 1 if value >= 1 else min(LARGEST_PART, shortest_float32(value))

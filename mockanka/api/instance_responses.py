@@ -30,7 +30,7 @@ PORT_FIELDS: FieldTable[PortForward] = FieldTable(
     Key("host_port", lambda c, port: port.host_port),
     Key("protocol", lambda c, port: port.protocol),
     Key("Name", lambda c, port: port.name, removed_with="port-rule-name"),
-    # Blank in the only capture; names are shown since 1.39 (controller-facts H3).
+    # Blank in the only capture; names are shown since 1.39 (controller-facts B4).
     Key("rule_name", lambda c, port: "", added_with="port-rule-name", removed_with="port-rule-plain-name"),
     Key("name", lambda c, port: port.name, added_with="port-rule-plain-name"),
 )
@@ -52,7 +52,7 @@ def _whole_second(at: int) -> str:
 
 
 def _creation_date(controller: Controller, item: InstanceVm) -> str:
-    # That of the template's version, not of the clone (controller-facts H3).
+    # That of the template's version, not of the clone (controller-facts A2.3).
     return _whole_second(get_version(controller, item.instance.ref).created)
 
 
@@ -62,7 +62,7 @@ def _unless_lost(get: Callable[[Controller, InstanceVm], object]) -> Callable[[C
 
 
 VM_FIELDS: FieldTable[InstanceVm] = FieldTable(
-    # The orders: controller-facts H2.
+    # The orders: controller-facts A2.3.
     Key("uuid", lambda c, item: item.vm.uuid),
     Key("name", lambda c, item: omit_empty(item.vm.name)),
     Key("cpu_cores", lambda c, item: item.vm.cpus),
@@ -83,7 +83,7 @@ VM_FIELDS: FieldTable[InstanceVm] = FieldTable(
     # Go's zero time of a running VM; guess: of a stopped one too.
     Key("stop_date", lambda c, item: ZERO_TIME, added_with="vm-dates"),
     Key("version", lambda c, item: "", added_with="vm-dates"),
-    # The sample cut to the second, so it moves with each report (controller-facts H3).
+    # The sample cut to the second, so it moves with each report (controller-facts A2.3).
     Key("access_date", lambda c, item: _whole_second(_sample_time(item, c)), added_with="vm-timestamp"),
     Key("start_date", lambda c, item: _whole_second(item.vm.started), added_with="restart"),
     Key("timestamp", lambda c, item: format_moment(_sample_time(item, c)), added_with="vm-timestamp"),
@@ -145,7 +145,7 @@ INSTANCE_FIELDS: FieldTable[Instance] = FieldTable(
     Key("anka_registry", _registry),
     Key("vmid", lambda c, instance: instance.ref.template_id),
     Key("tag", _tag),
-    # A pointer in Go, so 0 is shown when it was requested (controller-facts H3).
+    # A pointer in Go, so 0 is shown when it was requested (controller-facts B21).
     Key("version", lambda c, instance: OMIT if instance.request.version is None else instance.request.version),
     Key("vminfo", _vm),
     Key("node_id", _node_id),

@@ -54,7 +54,7 @@ class NoSuchTag(Refusal):
 
 
 class NoVersionsWithTag(Refusal):
-    """Unknown tag of a revert, in the words of the registry, whose answer is relayed (controller-facts H3)."""
+    """Unknown tag of a revert, in the words of the registry, whose answer is relayed (controller-facts A0.4)."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"Did not find any versions with tag {tag}")

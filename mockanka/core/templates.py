@@ -61,7 +61,7 @@ class Version:
     pulled: int = 0
     """When a node last finished a pull of it, as ``pushed`` is when it was added; 0 if none has."""
     created: int = 0
-    """When its VM was made, which the VMs of instances show as their ``creation_date`` (controller-facts H3)."""
+    """When its VM was made, which the VMs of instances show as their ``creation_date`` (controller-facts A2.3)."""
 
     @property
     def created_apart_from_push(self) -> int | None:

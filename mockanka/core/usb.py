@@ -23,7 +23,7 @@ class UsbDevice(NamedTuple):
 
 
 class UsbAvailability(NamedTuple):
-    """Numbers of claimed and of free devices of a name, in their order on the wire (controller-facts H3)."""
+    """Numbers of claimed and of free devices of a name, in their order on the wire (controller-facts A22)."""
 
     busy: int
     available: int

@@ -22,7 +22,7 @@ FIRST_VNC_PORT = 5901
 """First port of a node that leads to the VNC server of a VM."""
 GUEST_VNC_PORT = 5900
 ARM64_VNC_PORT = 5900
-"""VNC port that VMs of Apple silicon show, one like the other, also without a rule for it (controller-facts H3)."""
+"""VNC port that VMs of Apple silicon show, one like the other, also without a rule for it (controller-facts A2.3)."""
 FIRST_FORWARDED_PORT = 10000
 """First port of a node for port forwarding rules that do not ask for one."""
 

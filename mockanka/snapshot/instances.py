@@ -89,7 +89,7 @@ def _metadata(item: CommentedMap, instance: JsonReader) -> JsonObject | None:
 
 
 def _put_version_date(context: SnapshotContext, item: CommentedMap, template: KnownTemplate, vm: JsonReader) -> None:
-    """Give the version of an instance the date that its VM shows, that of the version (controller-facts H3)."""
+    """Give the version of an instance the date that its VM shows, that of the version (controller-facts A2.3)."""
     created = vm.moment("creation_date")
     if created is None:
         return

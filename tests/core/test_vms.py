@@ -143,7 +143,7 @@ ARM = PORTS.replace("    cpus: 4", "    arch: arm64\n    cpus: 4")
     [(ARM, "1.23.0", 5901), (ARM, "1.24.0", 0), (ARM, "1.40.0", 0), (ARM, "1.41.0", 5900), (PORTS, "1.50.1", 5901)],
 )
 def test_the_vnc_port_of_apple_silicon_depends_on_the_release(text: str, release: str, port: int) -> None:
-    """It is 0 from 1.24 on, and 5900 from 1.41 on (H3)."""
+    """It is 0 from 1.24 on, and 5900 from 1.41 on (A2.3)."""
     controller = build_controller(text, release=Release.parse(release))
     instance = started_instance(controller, on="alpha", tag="stopped")
 
