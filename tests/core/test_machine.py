@@ -20,6 +20,7 @@ from mockanka.core import (
     groups,
     instances,
     nodes,
+    placement,
     removals,
     restarts,
     save_images,
@@ -28,6 +29,7 @@ from mockanka.core import (
     usb,
 )
 from mockanka.core.controller import Controller
+from mockanka.core.distributions import DeliveryStage
 from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import Instance, StartRequest
@@ -46,8 +48,9 @@ from tests.controllers import CORNERS, add_rule, reload, state_with_rules
 NODES_WITH_VLANS = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
 )
+NODES_WITH_WORKERS = NODES_WITH_VLANS.replace("{name: cramped,", "{name: cramped, workers: 1,")
 SCENARIO = Scenario.from_yaml(
-    NODES_WITH_VLANS
+    NODES_WITH_WORKERS
     + """
 controller: {mac_addresses: 12, registry_disk: 90GB}
 instances:
@@ -96,6 +99,8 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "begin"}, "do": {"license": "expired", "after": "30s", "for": "2m"}},
     {"match": {"event": "begin"}, "do": {"registry": "down", "after": "20s", "for": "20s"}},
     {"match": {"event": "begin"}, "do": {"registry": "full", "for": "1m"}},
+    {"match": {"event": "pull"}, "do": {"node": "registry-unreachable", "at": "50%", "for": "30s"}, "times": 1},
+    {"match": {"event": "begin", "node": "pair"}, "do": {"node": "registry-unreachable", "for": "1m"}},
 ]
 """Fault rules of all kinds for this scenario."""
 
@@ -533,6 +538,28 @@ class ControllerMachine(RuleBasedStateMachine):
                 ]
                 assert sum(need.vcpus for need in needs) <= node.vcpu_limit
                 assert sum(need.vram for need in needs) <= node.vram_limit
+
+    @invariant()
+    def no_node_works_on_more_tasks_than_it_has_workers(self) -> None:
+        for node in self.controller.nodes.values():
+            booting = [id for id in node.occupants if self.controller.instances[id].booting]
+
+            assert len(node.pulls) <= 1
+            assert len(booting) + len(node.pulls) <= node.workers
+
+    @invariant()
+    def nothing_waits_that_a_node_would_take(self) -> None:
+        c = self.controller
+        if c.placement_due:  # the next advance takes it
+            return
+        for _, _, id in c.waiting:
+            assert placement.choose_node(c, determine_requirements(c, c.instances[id])) is None
+        for _, distribution_id, node_id in c.waiting_deliveries:
+            delivery = c.distributions[distribution_id].deliveries[node_id]
+
+            assert delivery.stage is DeliveryStage.SENT
+            assert delivery.until is None
+            assert c.nodes[node_id].lost_at is not None or placement.explain_busy(c, c.nodes[node_id])
 
     @invariant()
     def node_counters_equal_what_runs(self) -> None:
