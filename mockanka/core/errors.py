@@ -10,7 +10,6 @@ Refusal
 ├── NoFreeUsbDevice          a restart with a device that is not free on the node
 ├── NotRunning               a save or a restart of an instance that is not Started
 ├── NoSaveTarget             a save without a template to push to
-├── OnlyVersion              a revert that would leave no version
 ├── NodeDiskFull             a pull to a node without room for it
 ├── InvalidMacAddress, MacAddressInUse, NoFreeMacAddress
 │                            a MAC address that is invalid, that another instance has, or that is not left
@@ -100,13 +99,6 @@ class NoSaveTarget(Refusal):
 
     def __init__(self) -> None:
         super().__init__("One of target_vm_id and new_template_name is required")
-
-
-class OnlyVersion(Refusal):
-    """Revert of a template's only version. Guess: that it is refused, as controller-facts G proposes."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(f"Cannot revert {tag}: it is the template's only version")
 
 
 class NodeDiskFull(Refusal):

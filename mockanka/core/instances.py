@@ -129,11 +129,19 @@ class Stopped(_ReportedPhaseEvent):
 
 
 class Terminated(_ReportedPhaseEvent):
-    """The node confirms that the VM is deleted."""
+    """The node confirms that the VM is deleted, or that it will not start it, which does not show."""
 
     kind: ClassVar = "instance_terminated"
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
+        if instance.vm is None:
+            # The instance is Terminating until it is forgotten (controller-facts C1). Guess: when its slot is free.
+            instance.last_report = instance.updated(controller)
+            instance.until = None
+            controller.mark_changed(instance)
+            controller.record("start given up", instance.id, node=instance.node_id)
+            free_slot(controller, instance)
+            return
         transition(controller, instance, InstanceState.TERMINATED, "node confirmed")
         free_slot(controller, instance)
         _schedule_forgetting(controller, instance)
@@ -327,8 +335,8 @@ def update_instance(controller: Controller, instance_id: str, changes: dict[str,
 def terminate_instance(controller: Controller, instance_id: str) -> None:
     """Begin to terminate an instance, in any state. Raises NotFound.
 
-    A second request changes nothing (a guess, controller-facts A4). An instance that is on no node is Terminating until
-    it is forgotten, and never Terminated (controller-facts C1).
+    A second request changes nothing (a guess, controller-facts A4). An instance whose VM has not started is Terminating
+    until it is forgotten, and never Terminated (controller-facts C1).
     """
     instance = find_instance(controller, instance_id)
     if instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):

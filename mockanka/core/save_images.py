@@ -243,6 +243,7 @@ def _begin_pushing(controller: Controller, save: SaveImage) -> None:
         return
     target = controller.templates.get(request.template_id)
     if target is not None and (serial := _find_revert_serial(target, request)) < len(target.history):
+        # Guess: the template stays, though no version is left, because the push adds one.
         templates.delete_versions_from(controller, target, serial)
     stored = templates.registry_files(controller)
     files = collect_file_sizes([_build_pushed_version(controller, save).files])

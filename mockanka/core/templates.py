@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -198,10 +198,13 @@ def delete_template(controller: Controller, template_id: str) -> None:
 
     Running instances and cached copies on nodes stay as they are (controller-facts C12).
     """
-    template = find_template(controller, template_id)
+    _remove_from_registry(controller, find_template(controller, template_id))
+
+
+def _remove_from_registry(controller: Controller, template: Template) -> None:
     template.deleted = True
     _mark_deleted_from(template, 0)
-    controller.record("template deleted", template_id, name=template.name)
+    controller.record("template deleted", template.id, name=template.name)
 
 
 def revert_template(
@@ -209,19 +212,19 @@ def revert_template(
 ) -> None:
     """Delete the named version and all later ones; the latest only if none is named (controller-facts A13, B2).
 
-    Raises NotFound, NoSuchTag, NoSuchVersion or RegistryDown, and OnlyVersion if the template has one version (G).
-    The first of several may be named: the reference answers ``number=0`` with OK. That this leaves the template without
-    versions is a guess.
+    If no version would be left, the template is deleted, as by ``delete_template``. Raises NotFound, NoSuchTag,
+    NoSuchVersion or RegistryDown.
     """
     template = find_template(controller, template_id)
     serial = _find_serial(template, tag, number)
-    if len(template.versions) == 1:
-        raise OnlyVersion(template.history[serial].tag)
-    delete_versions_from(controller, template, serial)
+    if all(version.deleted for version in template.history[:serial]):
+        _remove_from_registry(controller, template)
+    else:
+        delete_versions_from(controller, template, serial)
 
 
 def delete_versions_from(controller: Controller, template: Template, serial: int) -> None:
-    """Delete the version at a place in the template's history and all later ones."""
+    """Delete the version at a place in the template's history and all later ones; the template stays, even empty."""
     _mark_deleted_from(template, serial)
     controller.record("template reverted", template.id, versions_left=len(template.versions))
 

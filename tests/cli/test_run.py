@@ -21,6 +21,7 @@ from unittest.mock import patch
 import pytest
 
 from mockanka.cli.main import main
+from mockanka.server.run_command import proxy_exceptions
 from mockanka.serving import listen
 
 PYTHON = sys.executable
@@ -147,6 +148,43 @@ def test_the_rest_of_the_environment_is_passed_on() -> None:
     done = run_python(code, OTHER="x", ANKA_CONTROLLER_URL="http://elsewhere", MOCKANKA_URL="http://elsewhere")
 
     assert "x False\n" == done.stdout
+
+
+PROXIES = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+"""Variables of a proxy at which nothing listens."""
+
+
+@pytest.mark.parametrize("env", [{}, {"NO_PROXY": "", "no_proxy": ""}, {"NO_PROXY": "example.com"}])
+def test_the_command_reaches_the_controller_behind_a_proxy(env: dict[str, str]) -> None:
+    """Its proxy is not asked for the controller.
+
+    Seen in localstack/localstack#239 and #244: a client behind a proxy did not reach the mock on its own machine.
+    """
+    program = "import requests; print(requests.get(url + '/api/v1/status', timeout=5).json()['status'])"
+    done = run_python(HTTP + "print(ask('/api/v1/status')['status'])\n" + program, **PROXIES, **env)
+
+    assert "OK\nOK\n" == done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"PATH": "/bin"}, {}),
+        ({"http_proxy": "", "NO_PROXY": ""}, {}),
+        ({"https_proxy": "x"}, {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}),
+        ({"no_proxy": "a.b"}, {"NO_PROXY": "a.b,127.0.0.1,localhost", "no_proxy": "a.b,127.0.0.1,localhost"}),
+        (
+            {"ALL_PROXY": "x", "NO_PROXY": "a b, localhost", "no_proxy": "c"},
+            {"NO_PROXY": "a b, localhost,127.0.0.1", "no_proxy": "c,127.0.0.1,localhost"},
+        ),
+        ({"NO_PROXY": "*"}, {"NO_PROXY": "*", "no_proxy": "*"}),
+    ],
+)
+def test_exceptions_are_added_to_those_of_the_environment(
+    environment: dict[str, str], expected: dict[str, str]
+) -> None:
+    """Existing values stay, and the hosts that are missing are appended; without a proxy nothing is set."""
+    assert expected == proxy_exceptions(environment, ["127.0.0.1", "localhost", "127.0.0.1"])
 
 
 def test_the_command_gets_its_arguments_unchanged() -> None:

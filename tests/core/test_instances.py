@@ -18,7 +18,7 @@ from mockanka.core.errors import (
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.units import MICROSECOND, SECOND
-from tests.controllers import state_of
+from tests.controllers import reload, state_of
 from tests.core.builders import (
     COLD,
     WARM,
@@ -379,8 +379,8 @@ CONFIRMED = [(0.0, "Terminating"), (5.0, "Terminated"), (65.0, "gone")]
     [
         (scheduling, FORGOTTEN),
         (waiting, FORGOTTEN),
-        (pulling, CONFIRMED),
-        (booting_after_a_pull, CONFIRMED),
+        (pulling, FORGOTTEN),
+        (booting_after_a_pull, FORGOTTEN),
         (started_instance, CONFIRMED),
         (stopping, CONFIRMED),
         (stopped, CONFIRMED),
@@ -391,7 +391,7 @@ CONFIRMED = [(0.0, "Terminating"), (5.0, "Terminated"), (65.0, "gone")]
 def test_every_state_can_be_terminated(
     bring: Callable[[Controller], Instance], expected: list[tuple[float, str]]
 ) -> None:
-    """An instance on a node is Terminated after 5 s and gone after 60 s more; any other is gone after 60 s (C1)."""
+    """An instance with a VM is Terminated after 5 s and gone after 60 s more; any other is gone after 60 s (C1)."""
     controller = build_controller(COLD)
     instance = bring(controller)
     before = len(state_history(controller, instance))
@@ -402,6 +402,23 @@ def test_every_state_can_be_terminated(
     assert expected == [(at - asked, state) for at, state in state_history(controller, instance)[before:]]
     assert instance.id not in controller.instances
     assert {} == node_named(controller).occupants
+
+
+@pytest.mark.parametrize("bring", [pulling, booting_after_a_pull])
+def test_the_slot_of_a_start_that_is_given_up_is_free_when_the_node_confirms(
+    bring: Callable[[Controller], Instance],
+) -> None:
+    """That is 5 s after the DELETE; the instance is still Terminating then, and survives dump and load."""
+    controller = build_controller(COLD)
+    instance = bring(controller)
+    instances.terminate_instance(controller, instance.id)
+    pass_time(controller, 4.9)
+    before = list(node_named(controller).occupants)
+    pass_time(controller, 0.1)
+
+    assert ([instance.id], {}) == (before, node_named(controller).occupants)
+    assert ("Terminating", None) == (instance.state, instance.until)
+    assert state_of(controller) == state_of(reload(controller))
 
 
 def test_a_second_request_to_terminate_changes_nothing() -> None:

@@ -737,6 +737,11 @@ class ControllerMachine(RuleBasedStateMachine):
             assert sum(file.size for file in stored) + reserved + node.disk_other <= node.disk_size
 
     @invariant()
+    def only_an_instance_that_had_a_vm_is_terminated(self) -> None:
+        for instance in self.controller.instances.values():
+            assert instance.vm is not None or instance.state is not InstanceState.TERMINATED
+
+    @invariant()
     def pushing_means_a_request_is_pending(self) -> None:
         pending = {save.request.instance_id for save in self.controller.save_images.values() if not save.is_finished}
 
