@@ -30,7 +30,7 @@ def schedule_effects(
     action = hit.action
     at, lasts = controller.now + action.after + int(length * action.fraction), action.duration or 0
     if action.node is not None and node is not None:
-        controller.schedule(at, NodeOverrideBegan(node.id, action.node, lasts))
+        controller.schedule(at, NodeOverrideBegan(node.id, action.node, lasts, action.lost_instances))
     if action.registry is not None:
         controller.schedule(at, RegistryOverrideBegan(action.registry, lasts))
     if action.vanish and instance is not None:

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core.durations import Duration
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.randomness import draw
 
 if TYPE_CHECKING:
@@ -43,35 +44,36 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
 
 _AFTER_AND_FOR = frozenset({"after", "for"})
 _AT_AND_FOR = frozenset({"at", "for"})
+_LOST = frozenset({"lost_instances"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
     "pull": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "registry": _AT_AND_FOR,
         "vanish": _AFTER_AND_FOR,
     },
     "start": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "vanish": _AFTER_AND_FOR,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
         "fail": frozenset({"after"}),
         "stop": frozenset({"after"}),
-        "node": _AFTER_AND_FOR,
+        "node": _AFTER_AND_FOR | _LOST,
         "vanish": _AFTER_AND_FOR,
     },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
+    "begin": {"node": _AFTER_AND_FOR | _LOST, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
 }
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
@@ -154,7 +156,8 @@ class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
     Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
-    the controller carries out the request all the same; None leaves that to the kind of fault.
+    the controller carries out the request all the same; None leaves that to the kind of fault. ``final`` says that a
+    start that fails is not tried again.
     """
 
     delay: Duration | None = None
@@ -168,6 +171,7 @@ class FaultAction:
     stale: bool = False
     acts: bool | None = None
     fail: str | None = None
+    final: bool = False
     at: float | None = None
     after: int = 0
     duration: int | None = None
@@ -182,6 +186,7 @@ class FaultAction:
     vanish: bool = False
     ignore: bool = False
     node: str | None = None
+    lost_instances: LostInstances | None = None
     registry: str | None = None
     license: str | None = None
 

@@ -54,6 +54,7 @@ def _bare_controller(scenario: ScenarioSection, options: Options, release: Relea
         **{
             "clock": _clock(scenario.clock, options),
             **scenario.values(),
+            **({} if scenario.pending is None else {"retries": 0}),
             **scenario.controller.values(),
             **({} if options.seed is None else {"seed": options.seed}),
             "release": release.known,

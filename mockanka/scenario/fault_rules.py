@@ -25,7 +25,7 @@ from mockanka.core.faults import (
     FaultRule,
 )
 from mockanka.core.groups import Group
-from mockanka.core.lifecycle import NodeState
+from mockanka.core.lifecycle import LostInstances, NodeState
 from mockanka.core.nodes import Node, require_known_state
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.templates import Template
@@ -40,6 +40,7 @@ from mockanka.scenario.fields import (
     FixedDuration,
     Integer,
     JsonValue,
+    Member,
     NonEmptyText,
     Number,
     Percentage,
@@ -115,6 +116,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     stale: bool | None = key(Switch())
     acts: bool | None = key(Boolean())
     fail: str | None = key(Text())
+    final: bool | None = key(Switch())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
     duration: int | None = key(PositiveDuration(data_key="for"))
@@ -129,6 +131,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     vanish: bool | None = key(Switch())
     ignore: bool | None = key(Switch())
     node: str | None = key(Choice(*NODE_OVERRIDES))
+    lost_instances: LostInstances | None = key(Member(LostInstances))
     registry: str | None = key(Choice(*REGISTRY_OVERRIDES))
     license: str | None = key(Choice("expired"))
 
@@ -159,6 +162,8 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
         if "at" in keys and self.do.connection == "close":
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "lost_instances" in keys and self.do.node != "offline":
+            raise ValidationError({"do": ["lost_instances goes with node: offline; no other state loses a node"]})
         if "stale" in keys:
             _require_a_get(self.match)
         if event == "begin" and "node" not in keys and len(self.match.given()) > 1:

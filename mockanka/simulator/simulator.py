@@ -117,6 +117,8 @@ class Simulator:
     def act_on_instance(self, instance_id: str, action: str, message: str | None = None) -> None:
         """Have an instance fail, stop or vanish now, one of INSTANCE_ACTIONS.
 
+        A failure is final, also that of a start that has retries left. ``message`` is the failure's.
+
         Raises NotFound if there is no such instance, and IllegalTransition if its state does not allow that.
         """
         self.controller.advance()
@@ -124,7 +126,7 @@ class Simulator:
         if instance is None:
             raise NotFound
         if action == "fail":
-            failures.fail_instance(self.controller, instance, message or "failed")
+            failures.fail_instance(self.controller, instance, message or failures.explain_failure(instance))
         elif action == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:

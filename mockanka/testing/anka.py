@@ -155,8 +155,8 @@ class Anka:
 
         return self.nodes[self._handle.run(override)]
 
-    def fail(self, instance_id: str, message: str = "failed") -> None:
-        """Bring the instance to Error now, with that message."""
+    def fail(self, instance_id: str, message: str | None = None) -> None:
+        """Bring the instance to Error now, with that message; a start that fails so is not tried again."""
         self._end_instance(instance_id, "fail", message)
 
     def shut_down(self, instance_id: str) -> None:

@@ -190,7 +190,7 @@ def test_ten_instances_are_there_when_jenkins_gives_up(anka: Anka) -> None:
 @pytest.mark.parametrize("release", by_release())
 def test_drone_starts_again_after_a_failure(anka: Anka, release: str) -> None:
     """An instance that fails is terminated, from 1.24 on, and another one is started."""
-    anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM"}, times=1)
+    anka.faults.add(match={"event": "start"}, do={"fail": "failed to start VM", "final": True}, times=1)
     client = STARTERS["drone"](anka, vmid=anka.templates["14.5-arm64"].id)
 
     ended = 0 if release in BEFORE_1_24 else 1

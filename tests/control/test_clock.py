@@ -6,6 +6,7 @@ import pytest
 
 from mockanka.control.clock import ADVANCE_FORMS
 from mockanka.core.instances import terminate_instance
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import lose_node
 from mockanka.scenario import dump
 from tests.control.client import BEGIN, ControlClient, check_problem
@@ -206,8 +207,18 @@ def test_a_wait_for_an_instance_that_is_forgotten_says_so(control: ControlClient
     assert (409, f"instance {instance_id} is gone without having been Terminated") == check_problem(response)
 
 
-def test_an_instance_on_a_lost_node_goes_to_error(control: ControlClient) -> None:
-    """Waiting for an instance on a lost node ends when it fails, with the reason."""
+def test_a_wait_for_an_instance_on_a_lost_node_says_that_it_does_not_report(control: ControlClient) -> None:
+    """By default the instance is kept."""
+    instance_id = next(iter(control.controller.instances))
+    lose_node(control.controller, control.controller.instances[instance_id].node_id or "")
+    status, message = check_problem(control.advance(until={"instance": instance_id, "state": "Error"}))
+
+    assert (409, f"instance {instance_id} stays Started: node mini-01 does not report") == (status, message)
+
+
+def test_an_instance_on_a_lost_node_may_go_to_error(control: ControlClient) -> None:
+    """Waiting for it ends when it fails, with the reason, if the scenario has lost instances in Error."""
+    control.controller.lost_instances = LostInstances.ERROR
     instance_id = next(iter(control.controller.instances))
     waiting_id = control.start(node_id=control.controller.instances[instance_id].node_id)
     lose_node(control.controller, control.controller.instances[instance_id].node_id or "")

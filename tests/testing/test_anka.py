@@ -454,9 +454,21 @@ def test_a_wrong_scenario_changes_nothing(anka: Anka, wrong: Any) -> None:
     assert ["mini-01", "mini-02"] == [node.name for node in anka.nodes.values()]
 
 
+def test_an_instance_that_is_made_to_fail_is_not_tried_again(anka: Anka) -> None:
+    """It is in Error at once, also while it starts, with a message that agents have logged unless one is given."""
+    first, second = start(anka), start(anka)
+    anka.clock.advance("7s")
+    anka.fail(first)
+    anka.fail(second, "boom")
+
+    assert ["Error", "Error"] == [anka.instances[id].state for id in (first, second)]
+    assert anka.instances[first].message.endswith(": failed to start: No child processes")
+    assert "boom" == anka.instances[second].message
+
+
 def test_a_dump_can_be_loaded(anka: Anka) -> None:
     """A dump of a pending start and of faults continues as the controller would have."""
-    anka.faults.add(match={"event": "start"}, do={"fail": "x"}, times=1, skip=1)
+    anka.faults.add(match={"event": "start"}, do={"fail": "x", "final": True}, times=1, skip=1)
     ids = [start(anka) for _ in range(3)]
     anka.clock.advance("7s")
     dumped = anka.dump()

@@ -20,7 +20,7 @@ from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_a
 def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress: float) -> None:
     """Error comes at that share of the pull, with the message; the progress stays, nothing is cached."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}}}")
+    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}, final: true}}")
     instance = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (seconds, "Error")] == history_after(controller, instance)
@@ -32,7 +32,7 @@ def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress
 def test_after_a_failed_pull_the_next_starts_from_zero() -> None:
     """A failed pull leaves nothing cached, so the next instance pulls everything."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no, at: 90%}", times=1)
+    add_fault(controller, "pull", "{fail: no, at: 90%, final: true}", times=1)
     history_after(controller, start_instance(controller))
     second = start_instance(controller)
 

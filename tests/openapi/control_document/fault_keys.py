@@ -16,6 +16,7 @@ ACTION_VALUES: dict[str, object] = {
     "stale": True,
     "acts": False,
     "fail": "no",
+    "final": True,
     "at": "40%",
     "after": "1s",
     "for": "1s",
@@ -30,6 +31,7 @@ ACTION_VALUES: dict[str, object] = {
     "vanish": True,
     "ignore": True,
     "node": "offline",
+    "lost_instances": "error",
     "registry": "down",
     "license": "expired",
 }
