@@ -31,7 +31,7 @@ from mockanka.core import (
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import DeliveryStage
 from mockanka.core.errors import Refusal
-from mockanka.core.events import EventQueue
+from mockanka.core.events import Event, EventQueue
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
 from mockanka.core.placement import determine_requirements
@@ -642,12 +642,29 @@ class ControllerMachine(RuleBasedStateMachine):
                 if (end := pull.expected_end) is not None:  # a stalled pull has no end
                     assert end <= c.now or (end, PullEnded(node.id, pull.ref, end)) in queued
         if not lost:
-            assert not [
-                instance for instance in c.instances.values() if instance.until is not None and instance.until < c.now
+            # What ended while a node was lost is due now that it is back.
+            overdue: list[Event] = [
+                *(
+                    instances.phase_end_event(instance)
+                    for instance in c.instances.values()
+                    if instance.until is not None and instance.until < c.now
+                ),
+                *(
+                    restarts.RestartStageEnded(instance.id, until)
+                    for instance in c.instances.values()
+                    if (until := instance.restarting_until) is not None and until < c.now
+                ),
+                *(
+                    removals.TemplateRemoved(node.id, id, until)
+                    for node in c.nodes.values()
+                    for id, until in node.removals.items()
+                    if until < c.now
+                ),
             ]
-            assert not [instance for instance in c.instances.values() if (instance.restarting_until or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if (node.overrides.get("updating") or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
+            assert [] == [event for event in overdue if (c.now, event) not in queued]
+            for node in c.nodes.values():
+                if (until := node.overrides.get("updating")) is not None and until < c.now:
+                    assert (c.now, nodes.NodeUpdated(node.id, until)) in queued
 
     @invariant()
     def cached_responses_are_fresh(self) -> None:
