@@ -3,6 +3,7 @@
 import pytest
 
 from mockanka.core import groups, instances, nodes, placement, templates
+from mockanka.core.failures import KEEP_FAILED_VM
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import Release
 from tests.core.builders import (
@@ -24,7 +25,7 @@ from tests.core.builders import (
     states,
     template_named,
 )
-from tests.core.fault_effects.helpers import add_fault
+from tests.core.fault_effects.helpers import MONITORED, add_fault, start_monitored
 
 MAC = """
 templates:
@@ -544,6 +545,17 @@ def test_a_start_that_ends_early_frees_its_worker(end: str) -> None:
     assert (None, ["Started"]) == (before, states(second))
 
 
+def test_a_failed_script_frees_the_worker_of_its_start() -> None:
+    """Also if the VM is kept, and with it the slot."""
+    text = MONITORED.replace("capacity: 2", "capacity: 2, workers: 1")
+    controller = build_controller(text)
+    failed = start_monitored(controller, script_fail_handler=KEEP_FAILED_VM)
+    second = start_instance(controller)
+    pass_time(controller, 25 + 20)
+
+    assert ["Error", "Started"] == states(failed, second)
+
+
 def test_a_termination_waits_for_no_worker() -> None:
     """Nor do stops: both end as soon as on a node that does nothing else (a guess)."""
     controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "capacity: 9, workers: 1"))
@@ -572,6 +584,18 @@ def test_an_instance_waits_for_room_on_the_disk() -> None:
 
     assert (["Scheduling"], "no room on the disk (1 node)") == before
     assert ["Started"] == states(instance)
+
+
+def test_an_instance_that_waits_for_room_fails_if_its_template_is_deleted() -> None:
+    """At that moment, as one whose template was deleted before a node took it (a guess)."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "disk: 70GB"))
+    instance = start_instance(controller, "big")
+    pass_time(controller, 10)
+    before = states(instance)
+    templates.delete_template(controller, template_named(controller, "big").id)
+    pass_time(controller, 0)
+
+    assert (["Scheduling"], ["Error"], "VM not in the registry") == (before, states(instance), instance.message)
 
 
 def test_an_instance_goes_to_a_node_with_room_on_the_disk() -> None:
