@@ -47,6 +47,11 @@ def has_occupants_to_give_up(controller: Controller, node: Node) -> bool:
     return any(instance.state not in _ENDED and _is_affected(instance, policy) for instance in occupants)
 
 
+def can_stay(controller: Controller, node: Node, instance: Instance) -> bool:
+    """Return whether an instance can be on a node that is Offline, in the state that it has."""
+    return not _is_affected(instance, _choose_policy(controller, node))
+
+
 def _choose_policy(controller: Controller, node: Node) -> LostInstances:
     chosen = node.lost_instances or controller.lost_instances
     kept = controller.release.has("lost-instances-kept")

@@ -522,7 +522,7 @@ class ScriptSection(Section[ScriptRule]):
 
 def _describe_counters(controller: Controller) -> dict[str, int] | None:
     faults = controller.faults.added
-    return {**controller.id_counters, **({"fault": faults} if faults else {})} or None
+    return {**controller.id_counters, **({"fault": faults} if faults or len(controller.faults) else {})} or None
 
 
 @section

@@ -78,7 +78,11 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
         ("gitlab-executor", "1.50.1"): Outcome(
             "cannot decode", "not JSON: b'<html><body>Please log in</body></html>'", 1
         ),
+        ("actions-2022", "1.50.1"): Outcome("cannot decode", "not JSON: b'<html><body>Please log in</body></html>'", 1),
+        ("actions-2026", "1.50.1"): Outcome("cannot decode", "not JSON: b'<html><body>Please log in</body></html>'", 1),
     },
+    "busy": {("mcp", "1.50.1"): Outcome("fails", "not ready within 180 s, last seen Scheduling")},
+    "cold-cache": {("cirrus", "1.50.1"): Outcome("fails", "unexpected state Pulling", 1, 1)},
     "slow-answer": {
         ("jenkins", "1.50.1"): Outcome("fails", "10 tries: no answer within 30 s", 10),
         ("teamcity", "1.50.1"): Outcome("fails", "7 tries: no answer within 30 s", 7),

@@ -6,6 +6,7 @@ import pytest
 
 from mockanka.core import instances, nodes, time_control
 from mockanka.core.lifecycle import InstanceState
+from mockanka.scenario import ScenarioError
 from mockanka.units import SECOND
 from tests.controllers import reload, state_of
 from tests.core.builders import (
@@ -184,3 +185,25 @@ def test_the_policy_of_a_rule_survives_dump_and_load() -> None:
         assert state_of(controller) == state_of(loaded)
         pass_time(loaded, 200)
         assert "Error" == loaded.instances[instance.id].state
+
+
+def test_a_scenario_can_have_a_running_instance_on_an_offline_node() -> None:
+    """It is kept from the beginning, and continues when the node is back."""
+    instance = "instances: [{template: mac, node: alpha, state: Started}]\n"
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 2, state: Offline") + instance)
+    (kept,) = controller.instances.values()
+    pass_time(controller, 600)
+    assert ("Started", True) == (kept.state, kept.updated(controller) < controller.now)
+    restore_node(controller)
+    pass_time(controller, 6)
+
+    assert controller.now - 5 * SECOND <= kept.updated(controller)
+
+
+@pytest.mark.parametrize("state", ["Started", "Pulling", "Stopped"])
+def test_a_scenario_cannot_have_what_leaves_an_offline_node(state: str) -> None:
+    """Nothing pulls there, and nothing runs there before 1.13."""
+    instance = f"instances: [{{template: mac, node: alpha, state: {state}}}]\n"
+    text = "controller: {release: 1.8.0}\n" + COLD.replace("capacity: 2", "capacity: 2, state: Offline") + instance
+    with pytest.raises(ScenarioError, match=f"node alpha is Offline, so nothing on it is {state}"):
+        build_controller(text)

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 import mockanka
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.testing.anka import Anka
 from tests.testing.controller import (
     SMALL,
@@ -414,6 +415,20 @@ def test_the_seed_of_a_reset_counts_once(anka: Anka) -> None:
     anka.reset()
 
     assert (5, 1) == (once, anka.dump()["seed"])
+
+
+def test_the_release_and_the_clock_of_a_reset_count_once(anka: Anka) -> None:
+    """They apply until the next reset; a wrong one changes nothing."""
+    anka.reset(release="1.24.0", clock="step", speed=2, step="3s")
+    during = (anka.dump()["controller"]["release"], anka.clock.mode, anka.clock.speed, anka.clock.step)
+    with pytest.raises(ValueError, match="'sundial' is no clock"):
+        anka.reset(clock="sundial")
+    unchanged = anka.clock.mode
+    anka.reset()
+
+    assert ("1.24.0", "step", 2.0, timedelta(seconds=3)) == during
+    assert "step" == unchanged
+    assert (str(DEFAULT_RELEASE), "manual") == (anka.dump()["controller"]["release"], anka.clock.mode)
 
 
 def test_the_same_seed_gives_the_same_ids(anka: Anka) -> None:
