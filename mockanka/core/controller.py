@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mockanka.bounded import BoundedDict
-from mockanka.core import fault_effects, placement, randomness
+from mockanka.core import distributions, fault_effects, placement, randomness
 from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
 from mockanka.core.durations import Timings
@@ -73,9 +73,11 @@ class Controller:
     id_counters: dict[str, int] = field(default_factory=dict)
     """How many ids of each kind have been made."""
     placement_due: bool = False
-    """True if something has changed since the last placement that may let a waiting instance find a node."""
+    """True if something has changed since the last placement that may let a node take waiting work."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that wait for a node, in order of placement: priority, number and id of each."""
+    waiting_deliveries: list[tuple[int, str, str]] = field(default_factory=list)
+    """The deliveries that wait for their node: when the distribution was requested, its id and the node's, of each."""
     faults: FaultRules = field(default_factory=FaultRules)
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
@@ -99,14 +101,18 @@ class Controller:
 
     def next_due(self) -> int | None:
         """Return when the next change happens: an event that is not deferred, or a placement; None if none will."""
-        if self.placement_due and self.waiting:
+        if self._takes_waiting_work:
             return self.now
         return self.queue.next_active(self)
 
     @property
     def idle(self) -> bool:
         """True if nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
-        return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
+        return not self._takes_waiting_work and not self.queue.has_progress(self)
+
+    @property
+    def _takes_waiting_work(self) -> bool:
+        return self.placement_due and bool(self.waiting or self.waiting_deliveries)
 
     def _advance_to(self, target: int) -> None:
         while True:
@@ -114,6 +120,7 @@ class Controller:
             if self.placement_due and (due is None or due > self.now):
                 # After all events of a moment, so that their order does not decide who gets a slot.
                 self.placement_due = False
+                distributions.take_waiting_deliveries(self)
                 placement.place_waiting_instances(self)
             elif due is not None and due <= target:
                 at, event = self.queue.pop()

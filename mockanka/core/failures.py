@@ -40,6 +40,7 @@ def fail_script(controller: Controller, instance: Instance, code: int) -> None:
     # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
     handler = instance.request.script_fail_handler
     instance.booting = False  # the VM was up, so the transition must not drop it
+    controller.placement_due = True  # its node has a free worker again
     transition(controller, instance, InstanceState.ERROR, f"startup script exit code {code}")
     instance.message = f"startup script exit code {code}"
     if handler == KEEP_FAILED_VM:

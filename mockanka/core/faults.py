@@ -78,7 +78,7 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
 OMITTABLE_FIELDS = ("ip", "host_ip", "port_forwarding")
-NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
+NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full", "registry-unreachable")
 REGISTRY_OVERRIDES = ("down", "full")
 """In the order of precedence: a registry that is down does not show that it is full."""
 

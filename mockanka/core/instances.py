@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import network, pulls, scripts, templates, usb
-from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
+from mockanka.core.errors import NoSuchNode, NoSuchTemplate, NotFound
 from mockanka.core.events import Event, NodeEvent
 from mockanka.core.failures import fail_instance, fail_script, fail_start, list_occupants
 from mockanka.core.faults import NO_HIT, FaultHit, apply_rules
@@ -412,7 +412,7 @@ def resume_phase(controller: Controller, instance: Instance) -> None:
 
 
 def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
-    """Assign a waiting instance to a node, which pulls its template if it has to, and boots it."""
+    """Assign a waiting instance to a node that can take it, which pulls its template if it has to, and boots it."""
     controller.dequeue(instance)
     take_slot(controller, instance, node)
     if instance.request.usb_device:
@@ -422,11 +422,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
         # Guess (controller-facts C12): the template went away before any node had pulled it.
         fail_instance(controller, instance, str(NoSuchTemplate()))
         return
-    try:
-        pull = pulls.begin_pull(controller, node, instance.ref, instance)
-    except (NodeDiskFull, RegistryDown) as refusal:
-        fail_start(controller, instance, str(refusal))
-        return
+    pull = pulls.begin_pull(controller, node, instance.ref, instance)
     if pull is None:
         boot_vm(controller, instance, node)
     else:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from mockanka.core import distributions, failures, instances, lost_nodes, pulls, removals, restarts, save_images
+from mockanka.core import (
+    distributions,
+    failures,
+    instances,
+    lost_nodes,
+    pulls,
+    registry,
+    removals,
+    restarts,
+    save_images,
+)
 from mockanka.core.errors import NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.events import Event, NodeEvent
 from mockanka.core.lifecycle import InstanceState, LostInstances, NodeState
@@ -56,6 +66,8 @@ class Node:
     cpus: int = 8
     ram: int = 16
     capacity: int = 2
+    workers: int = 2
+    """How many tasks it works on at once: starts until the VM is up, pulls and distributions (controller-facts C8)."""
     capacity_mode: str = "number"
     vcpu_override: int = 0
     ram_override: int = 0
@@ -100,7 +112,10 @@ class Node:
     Negative if a snapshot saw less load than the running VMs are assumed to cause.
     """
     overrides: Overrides = field(default_factory=dict)
-    """Conditions that faults and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
+    """Conditions that faults and operations force.
+
+    They are ``offline``, ``full``, ``registry-unreachable``, and the keys of ``STATE_OVERRIDES``.
+    """
 
     def is_offline(self, now: int) -> bool:
         """Return whether the node has been lost for so long that the controller shows it as Offline."""
@@ -114,6 +129,11 @@ class Node:
     def takes_work(self) -> bool:
         """True if the node asks for work. A lost one does not, even while it is still shown as Active."""
         return self.lost_at is None and self.condition is NodeState.ACTIVE
+
+    @property
+    def reaches_registry(self) -> bool:
+        """True unless a fault cuts the node off from the registry, which the controller still reaches."""
+        return REGISTRY_UNREACHABLE not in self.overrides
 
     def last_contact(self, now: int) -> int:
         """Return the latest time up to which the controller knows about the node: now, or when the node was lost."""
@@ -422,6 +442,7 @@ def require_known_state(controller: Controller, condition: NodeState) -> None:
 
 
 UPDATING = "updating"
+REGISTRY_UNREACHABLE = "registry-unreachable"
 STATE_OVERRIDES: dict[str, NodeState] = {
     "drain": NodeState.DRAIN,
     "unhealthy": NodeState.UNHEALTHY,
@@ -439,10 +460,11 @@ def override_node(
     at_once: bool = False,
     lost_instances: LostInstances | None = None,
 ) -> None:
-    """Override a node until a time, or for good, with ``offline``, ``full``, or a key of ``STATE_OVERRIDES``.
+    """Override a node until a time, or for good, with one of ``NODE_OVERRIDES``.
 
     ``offline`` loses the node, as ``lose_node`` does, with the policy ``lost_instances`` unless it is Offline already;
-    ``full`` fills its free slots with VMs started by hand; ``online`` ends all overrides, whatever set them. Raises
+    ``full`` fills its free slots with VMs started by hand; ``registry-unreachable`` fails its pulls and pushes, and
+    lets it begin no others; ``online`` ends all overrides, whatever set them. The others put it into a state. Raises
     NotFound or UnknownToRelease.
     """
     node = find_node(controller, node_id)
@@ -464,6 +486,9 @@ def override_node(
     elif what == "full":
         node.manual_vms = max(1, node.manual_vms, node.capacity - len(node.occupants))
         controller.record("node full", node_id, vms=node.manual_vms)
+    elif what == REGISTRY_UNREACHABLE:
+        controller.record("node cut off from the registry", node_id)
+        registry.fail_transfers(controller, node)
     else:
         _change_state(controller, node, STATE_OVERRIDES[what])
 
@@ -478,6 +503,9 @@ def end_node_override(controller: Controller, node_id: str, what: str) -> None:
         node.manual_vms = 0
         controller.placement_due = True
         controller.record("node free", node_id)
+    elif what == REGISTRY_UNREACHABLE:
+        controller.placement_due = True
+        controller.record("node reaches the registry", node_id)
     else:
         refresh_state(controller, node)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from mockanka.core import instances, scripts, templates, transitions
+from mockanka.core import instances, pulls, scripts, templates, transitions
 from mockanka.core.durations import compute_transfer_time
 from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import NodeEvent
@@ -237,7 +237,7 @@ def _begin_stopping(controller: Controller, save: SaveImage) -> None:
 
 def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     request = save.request
-    problem = _find_push_problem(controller, request)
+    problem = _find_push_problem(controller, request, controller.nodes.get(save.node_id))
     if problem is not None:
         _fail_save(controller, save, SaveError(problem, code=0))
         return
@@ -264,11 +264,12 @@ def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     _begin_stage(controller, save, SaveStage.PUSHING, length + (action.duration or 0 if action.stall else 0))
 
 
-def _find_push_problem(controller: Controller, request: SaveRequest) -> str | None:
-    """Return why the push of a request cannot begin, apart from its size, or None."""
+def _find_push_problem(controller: Controller, request: SaveRequest, node: Node | None) -> str | None:
+    """Return why the push of a request from a node cannot begin, apart from its size, or None."""
     if request.template_id and not _is_target(controller, request.template_id):
         return str(NoSuchTemplate())
     try:
+        pulls.require_registry(controller, node)
         controller.registry.require_writable()
     except (RegistryDown, RegistryFull) as refusal:
         return str(refusal)

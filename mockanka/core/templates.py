@@ -220,7 +220,7 @@ def delete_template(controller: Controller, template_id: str) -> None:
 
 def _remove_from_registry(controller: Controller, template: Template) -> None:
     template.deleted = True
-    _mark_deleted_from(template, 0)
+    _mark_deleted_from(controller, template, 0)
     controller.record("template deleted", template.id, name=template.name)
 
 
@@ -245,10 +245,11 @@ def revert_template(
 
 def delete_versions_from(controller: Controller, template: Template, serial: int) -> None:
     """Delete the version at a place in the template's history and all later ones; the template stays, even empty."""
-    _mark_deleted_from(template, serial)
+    _mark_deleted_from(controller, template, serial)
     controller.record("template reverted", template.id, versions_left=len(template.versions))
 
 
-def _mark_deleted_from(template: Template, serial: int) -> None:
+def _mark_deleted_from(controller: Controller, template: Template, serial: int) -> None:
+    controller.placement_due = True  # an instance that waits to pull it fails now
     for index in range(serial, len(template.history)):
         template.history[index] = replace(template.history[index], deleted=True)

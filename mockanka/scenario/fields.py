@@ -89,17 +89,24 @@ class Choice(Text):
 
 
 class Member(Choice):
-    """The value of a member of an enumeration, or of some members."""
+    """The value of a member of an enumeration, or of some members, or one of some ``others``, which stay words."""
 
-    def __init__(self, enumeration: type[StrEnum], without: Collection[StrEnum] = (), **options: Any) -> None:
-        super().__init__(*(member.value for member in enumeration if member not in without), **options)
-        self.enumeration = enumeration
+    def __init__(
+        self,
+        enumeration: type[StrEnum],
+        without: Collection[StrEnum] = (),
+        others: Collection[str] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(*(member.value for member in enumeration if member not in without), *others, **options)
+        self.enumeration, self.others = enumeration, others
 
     def read(self, written: Any) -> Any:
-        return self.enumeration(super().read(written))
+        word = super().read(written)
+        return word if word in self.others else self.enumeration(word)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return None if value is None else value.value
+        return None if value is None else str(value)
 
 
 class Choices(_Field):

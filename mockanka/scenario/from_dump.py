@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mockanka.core import transitions
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Distribution
+from mockanka.core.distributions import DeliveryStage, Distribution, await_node
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
@@ -72,7 +72,10 @@ class DumpedWorkloads(Workloads):
             self.controller.enqueue(instance)
 
     def start_delivery(self, distribution: Distribution, node_id: str) -> None:
-        """Begin nothing: what a delivery waits for is pending."""
+        """Let a delivery wait whose node is busy; what any other waits for is pending."""
+        delivery = distribution.deliveries[node_id]
+        if delivery.stage is DeliveryStage.SENT and delivery.until is None:
+            await_node(self.controller, distribution, node_id)
 
     def start_save(self, path: Path, section: SaveImageSection, request: SaveRequest) -> bool:
         """Begin nothing: the request has been accepted before."""

@@ -15,7 +15,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, require_known_state
+from mockanka.core.nodes import REGISTRY_UNREACHABLE, STATE_OVERRIDES, AnkaVersion, Node, require_known_state
 from mockanka.core.overrides import Overrides
 from mockanka.core.templates import File, Template, Version, VersionRef, guess_creation
 from mockanka.core.usb import UsbDevice
@@ -240,6 +240,8 @@ class AuthoredInventory(Inventory):
             forced["offline"] = None
         if node.manual_vms:
             forced["full"] = None
+        if section.state == REGISTRY_UNREACHABLE:
+            forced[REGISTRY_UNREACHABLE] = None
         return forced
 
     def check_disk(self, path: Path, node: Node) -> None:
@@ -256,7 +258,7 @@ def set_condition(controller: Controller, section: NodeSection, node: Node) -> N
         now = controller.now
         reported = now - controller.timings.node_timeout if section.reported is None else section.reported
         node.lost_at, node.timeout_at = min(now, reported), now
-    elif section.state is not None:
+    elif isinstance(section.state, NodeState):
         node.condition = section.state
 
 

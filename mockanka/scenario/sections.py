@@ -20,7 +20,7 @@ from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest
 from mockanka.core.license import TIERS, License
 from mockanka.core.lifecycle import InstanceState, LostInstances, NodeState
-from mockanka.core.nodes import AnkaVersion, Node
+from mockanka.core.nodes import REGISTRY_UNREACHABLE, AnkaVersion, Node
 from mockanka.core.overrides import Overrides
 from mockanka.core.pulls import Pull, PullFailure, PullStall
 from mockanka.core.registry import Registry, RegistryState
@@ -268,6 +268,7 @@ class NodeSection(Section[Node]):
     cpus: int | None = key(Integer(1, 1024), always=True)
     ram: int | None = key(Integer(1, 1024**2), always=True)
     capacity: int | None = key(Integer(0), always=True)
+    workers: int | None = key(Integer(1, 1024))
     capacity_mode: str | None = key(Choice("number", "resource"), always=True)
     vcpu_override: int | None = key(Integer(0))
     ram_override: int | None = key(Integer(0))
@@ -281,7 +282,9 @@ class NodeSection(Section[Node]):
     usb: Sequence[UsbDeviceSection] = key(list_of(UsbDeviceSection), default=(), loaded=False)
     arch: str | None = key(Choice("amd64", "arm64"))
     vlans: Sequence[str] | None = key(TextList())
-    state: NodeState | None = key(Member(NodeState), source="condition", always=True, loaded=False)
+    state: NodeState | str | None = key(
+        Member(NodeState, others=[REGISTRY_UNREACHABLE]), source="condition", always=True, loaded=False
+    )
     by_hand: int | None = key(Integer(0, 10_000), source="manual_vms")
     central_logging: bool | None = key(Boolean())
     cached: Sequence[CachedSection] = key(list_of(CachedSection), default=(), dump=_describe_cache)

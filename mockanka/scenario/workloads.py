@@ -217,10 +217,7 @@ class AuthoredWorkloads(Workloads):
         if instance.state is not InstanceState.STOPPED:
             self._take_slot(path, instance, node)
         if instance.state is InstanceState.PULLING:
-            if pulls.begin_pull(self.controller, node, instance.ref, instance) is None:
-                raise InvalidScenario(
-                    (*path, "state"), f"node {node.name} has that version cached, so nothing is pulled"
-                )
+            self._begin_pull(path, instance, node)
             return
         node.cached.setdefault(instance.ref, self.controller.now)
         values: dict[str, Any] = {"created": instance.since, "started": instance.since}
@@ -229,6 +226,16 @@ class AuthoredWorkloads(Workloads):
         if section.vm:
             values |= section.vm.values()
         instance.vm = replace(clone_vm(self.controller, instance, node), **values)
+
+    def _begin_pull(self, path: Path, instance: Instance, node: Node) -> None:
+        if node.pulls:
+            raise InvalidScenario((*path, "node"), f"node {node.name} pulls for another instance, and takes no more")
+        try:
+            pull = pulls.begin_pull(self.controller, node, instance.ref, instance)
+        except Refusal as refusal:
+            raise InvalidScenario((*path, "node"), str(refusal)) from None
+        if pull is None:
+            raise InvalidScenario((*path, "state"), f"node {node.name} has that version cached, so nothing is pulled")
 
     def _take_slot(self, path: Path, instance: Instance, node: Node) -> None:
         if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:

@@ -135,6 +135,7 @@ class Anka:
     def node(self, name: str, state: str, at_once: bool = False) -> views.NodeView:
         """Make a node ``online``, ``offline``, ``drain``, ``unhealthy``, ``updating``, ``unlicensed`` or ``full``.
 
+        With ``registry-unreachable`` its pulls fail, and it takes only instances whose template it has.
         An offline node is shown as Offline after two minutes without a report, or now with ``at_once``.
         Raises KeyError if there is no such node, ValueError if there is no such state.
         """

@@ -334,8 +334,10 @@ def test_a_node_by_id_was_blanked(release: str, version: str) -> None:
 @pytest.mark.parametrize("release", ["1.21.2", "1.22.0"])
 def test_an_instance_that_failed_early_shows_its_node_from_1_22_on(release: str) -> None:
     """It has no VM; where it was to run is told, or not."""
-    api = api_of(SCENARIO, release)
-    instance_id = api.start(vmid=api.get("registry/vm")[1]["id"])
+    fault = "faults: [{match: {event: pull}, do: {fail: broken pipe}}]"
+    api = api_of(SCENARIO.replace("cached: [mac], ", "") + fault, release)
+    api.controller.retries = 0
+    instance_id = api.start(vmid=api.get("registry/vm")[0]["id"])
     pass_time(api.controller, 60)
     instance = api.get("vm", f"id={instance_id}")
 

@@ -20,6 +20,7 @@ from mockanka.core import (
     groups,
     instances,
     nodes,
+    placement,
     removals,
     restarts,
     save_images,
@@ -28,8 +29,9 @@ from mockanka.core import (
     usb,
 )
 from mockanka.core.controller import Controller
+from mockanka.core.distributions import DeliveryStage
 from mockanka.core.errors import Refusal
-from mockanka.core.events import EventQueue
+from mockanka.core.events import Event, EventQueue
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, LostInstances, NodeState
 from mockanka.core.placement import determine_requirements
@@ -46,8 +48,9 @@ from tests.controllers import CORNERS, add_rule, reload, state_with_rules
 NODES_WITH_VLANS = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
 )
+NODES_WITH_WORKERS = NODES_WITH_VLANS.replace("{name: cramped,", "{name: cramped, workers: 1,")
 SCENARIO = Scenario.from_yaml(
-    NODES_WITH_VLANS
+    NODES_WITH_WORKERS
     + """
 controller: {mac_addresses: 12, registry_disk: 90GB}
 instances:
@@ -99,6 +102,8 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "begin"}, "do": {"license": "expired", "after": "30s", "for": "2m"}},
     {"match": {"event": "begin"}, "do": {"registry": "down", "after": "20s", "for": "20s"}},
     {"match": {"event": "begin"}, "do": {"registry": "full", "for": "1m"}},
+    {"match": {"event": "pull"}, "do": {"node": "registry-unreachable", "at": "50%", "for": "30s"}, "times": 1},
+    {"match": {"event": "begin", "node": "pair"}, "do": {"node": "registry-unreachable", "for": "1m"}},
 ]
 """Fault rules of all kinds for this scenario."""
 
@@ -544,6 +549,28 @@ class ControllerMachine(RuleBasedStateMachine):
                 assert sum(need.vram for need in needs) <= node.vram_limit
 
     @invariant()
+    def no_node_works_on_more_tasks_than_it_has_workers(self) -> None:
+        for node in self.controller.nodes.values():
+            booting = [id for id in node.occupants if self.controller.instances[id].booting]
+
+            assert len(node.pulls) <= 1
+            assert len(booting) + len(node.pulls) <= node.workers
+
+    @invariant()
+    def nothing_waits_that_a_node_would_take(self) -> None:
+        c = self.controller
+        if c.placement_due:  # the next advance takes it
+            return
+        for _, _, id in c.waiting:
+            assert placement.choose_node(c, determine_requirements(c, c.instances[id])) is None
+        for _, distribution_id, node_id in c.waiting_deliveries:
+            delivery = c.distributions[distribution_id].deliveries[node_id]
+
+            assert delivery.stage is DeliveryStage.SENT
+            assert delivery.until is None
+            assert c.nodes[node_id].lost_at is not None or placement.explain_busy(c, c.nodes[node_id])
+
+    @invariant()
     def node_counters_equal_what_runs(self) -> None:
         # In Error a VM runs while it restarts before 1.47, or if its failed script leaves it running.
         running = (
@@ -624,12 +651,29 @@ class ControllerMachine(RuleBasedStateMachine):
                 if (end := pull.expected_end) is not None:  # a stalled pull has no end
                     assert end <= c.now or (end, PullEnded(node.id, pull.ref, end)) in queued
         if not lost:
-            assert not [
-                instance for instance in c.instances.values() if instance.until is not None and instance.until < c.now
+            # What ended while a node was lost is due now that it is back.
+            overdue: list[Event] = [
+                *(
+                    instances.phase_end_event(instance)
+                    for instance in c.instances.values()
+                    if instance.until is not None and instance.until < c.now
+                ),
+                *(
+                    restarts.RestartStageEnded(instance.id, until)
+                    for instance in c.instances.values()
+                    if (until := instance.restarting_until) is not None and until < c.now
+                ),
+                *(
+                    removals.TemplateRemoved(node.id, id, until)
+                    for node in c.nodes.values()
+                    for id, until in node.removals.items()
+                    if until < c.now
+                ),
             ]
-            assert not [instance for instance in c.instances.values() if (instance.restarting_until or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if (node.overrides.get("updating") or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
+            assert [] == [event for event in overdue if (c.now, event) not in queued]
+            for node in c.nodes.values():
+                if (until := node.overrides.get("updating")) is not None and until < c.now:
+                    assert (c.now, nodes.NodeUpdated(node.id, until)) in queued
 
     @invariant()
     def cached_responses_are_fresh(self) -> None:

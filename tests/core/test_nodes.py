@@ -30,7 +30,7 @@ SIZED = """
 templates:
   - {name: mac, cpus: 3, ram: 4G, versions: [{tag: base, size: 10GB}]}
 nodes:
-  - {name: alpha, cpus: 8, ram: 16, capacity: 3, cached: [mac]}
+  - {name: alpha, cpus: 8, ram: 16, capacity: 3, workers: 3, cached: [mac]}
 """
 
 

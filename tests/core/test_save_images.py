@@ -36,7 +36,7 @@ scripts:
   - {match: fail, return_code: 3, stdout: tried, stderr: boom, takes: 30s}
 """
 )
-MANY_SLOTS = ONE_NODE.replace("capacity: 2", "capacity: 500")
+MANY_SLOTS = ONE_NODE.replace("capacity: 2", "capacity: 500, workers: 500")
 
 
 def encode_script(text: str) -> str:

@@ -229,6 +229,7 @@ DERIVED: dict[tuple[type[Any], str], str] = {
     **{(Controller, name): RECORD for name in "instances distributions save_images faults queue".split()},
     (Controller, "now"): "the time of the clock",
     (Controller, "waiting"): "the instances that are ready and have no slot",
+    (Controller, "waiting_deliveries"): "the deliveries that are sent, and whose stage has no end",
     (Controller, "log"): "tells the past",
     (Controller, "forgotten"): "tells the past",
     (Controller, "notes"): "what was left out when the scenario was loaded",

@@ -269,6 +269,38 @@ def test_the_state_of_a_node_can_be_overridden() -> None:
         assert "mini-01" == anka.wait(id).node
 
 
+def test_a_node_takes_nothing_while_it_pulls() -> None:
+    """The start of a template that the node has waits in Scheduling, and says why."""
+    scenario = {
+        "templates": [
+            {"name": "big", "versions": [{"tag": "v", "size": "50GB"}]},
+            {"name": "hot", "versions": [{"tag": "v", "size": "1GB"}]},
+        ],
+        "nodes": [{"name": "n", "capacity": 2, "cached": ["hot:v"]}],
+    }
+    with mockanka.serve(scenario, clock="manual") as anka:
+        pulling = start(anka, vmid=anka.templates["big"].id)
+        anka.clock.advance("5s")
+        waiting = start(anka, vmid=anka.templates["hot"].id)
+        anka.clock.advance("1m")
+
+        assert ("Pulling", "Scheduling") == (anka.instances[pulling].state, anka.instances[waiting].state)
+        assert "pulls a template (1 node)" == anka.instances[waiting].waits_for
+
+
+def test_a_node_can_be_cut_off_from_the_registry() -> None:
+    """An instance that would need a pull there waits until the node is online again; the node is Active meanwhile."""
+    with mockanka.serve("cold-cache", clock="manual") as anka:
+        cut_off = [anka.node(name, "registry-unreachable").state for name in ("mini-01", "mini-02")]
+        id = start(anka)
+        with pytest.raises(mockanka.Never, match=r"cannot reach the registry \(2 nodes\)"):
+            anka.wait(id)
+        anka.node("mini-02", "online")
+
+        assert ["Active", "Active"] == cut_off
+        assert "mini-02" == anka.wait(id).node
+
+
 def test_a_node_that_goes_offline_is_shown_as_offline_later(anka: Anka) -> None:
     """For two minutes it is shown as before, though it does not report."""
     gone = anka.node("mini-02", "offline")

@@ -8,6 +8,7 @@ from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.units import SECOND
 from tests.controllers import reload
 from tests.core.builders import (
+    COLD,
     PAIR,
     WARM,
     build_controller,
@@ -31,11 +32,13 @@ from tests.core.fault_effects.helpers import RELEASE_1_32, SCENARIOS, add_fault,
         ("updating", "Updating"),
         ("unlicensed", "Inactive (Invalid License)"),
         ("full", "Active"),
+        ("registry-unreachable", "Active"),
     ],
 )
 def test_an_override_of_a_node_ends_after_its_duration(what: str, state: str) -> None:
     """The node takes no work and is_overridden its state, and takes work again exactly when the duration is over."""
-    controller = build_controller(RELEASE_1_32 + WARM)
+    needs_pull = what == "registry-unreachable"
+    controller = build_controller(RELEASE_1_32 + (COLD if needs_pull else WARM))
     add_fault(controller, "begin", f"{{node: {what}, after: 10s, for: 5m}}")
     pass_time(controller, 10)
     instance = start_instance(controller)
@@ -45,11 +48,11 @@ def test_an_override_of_a_node_ends_after_its_duration(what: str, state: str) ->
     assert instance.waits_for
     pass_time(controller, 0.1)
     assert ("Active", ["alpha"]) == (shown_state(controller), node_names(controller, instance))
-    pass_time(controller, 20)
+    pass_time(controller, 35 if needs_pull else 20)
     assert "Started" == instance.state
 
 
-@pytest.mark.parametrize("what", ["drain", "unhealthy", "updating", "unlicensed", "full"])
+@pytest.mark.parametrize("what", ["drain", "unhealthy", "updating", "unlicensed", "full", "registry-unreachable"])
 def test_vms_keep_running_on_an_overridden_node(what: str) -> None:
     """Only new work is refused; a start that has begun continues."""
     controller = build_controller(RELEASE_1_32 + WARM)
