@@ -102,6 +102,11 @@ class Controller:
         """True if nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
         return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
 
+    @property
+    def has_changes(self) -> bool:
+        """True if anything will happen by itself, but for what a fault repeats for ever."""
+        return (self.placement_due and bool(self.waiting)) or self.queue.has_change(self)
+
     def _advance_to(self, target: int) -> None:
         while True:
             due = self.queue.next_due()

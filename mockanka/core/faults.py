@@ -41,42 +41,57 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
 }
 """The kinds of response faults, each with the other keys that may go with it."""
 
+_AFTER = frozenset({"after"})
 _AFTER_AND_FOR = frozenset({"after", "for"})
+_VANISHING = frozenset({"after", "for", "every"})
 _AT_AND_FOR = frozenset({"at", "for"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
-    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
+    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISHING, "end": _AFTER},
     "pull": {
         "fail": frozenset({"at"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
         "node": _AT_AND_FOR,
         "registry": _AT_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "vanish": _VANISHING,
     },
     "start": {
         "fail": frozenset({"at"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
         "node": _AT_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "vanish": _VANISHING,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
         "fail": frozenset({"after"}),
         "stop": frozenset({"after"}),
         "node": _AFTER_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "vanish": _VANISHING,
+        "end": _AFTER,
     },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
+    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR, "end": _AFTER},
 }
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
-OMITTABLE_FIELDS = ("ip", "host_ip", "port_forwarding")
-NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
+OMITTABLE_FIELDS = tuple(
+    """
+    anka_registry arch cr_time external_id group_id inflight_reqid instance_id instance_state mac_address message
+    metadata name node_id progress startup_script tag ts usb_device version vlan vm vmid vminfo
+    access_date cpu_cores creation_date host_ip ip port_forwarding ram start_date status stop_date timestamp uuid
+    vnc_connection_string vnc_password vnc_port
+    """.split()
+)
+"""The keys of an instance in responses, in all releases: of the item of a list, its vm, and its vminfo."""
+BLANKED_FIELDS = ("ip", "host_ip", "port_forwarding")
+"""Of these, the ones that are reported blank, as of a VM that has no address yet; the others are left out."""
+NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full", "blank")
+SAME_INSTANCE = "true"
+"""How ``end`` names the instance that the rule matches."""
 REGISTRY_OVERRIDES = ("down", "full")
 """In the order of precedence: a registry that is down does not show that it is full."""
 
@@ -153,7 +168,8 @@ class FaultMatch:
 class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
-    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
+    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``end`` is the id, name
+    or external_id of an instance, or SAME_INSTANCE for the one that the rule matches. ``acts`` says whether
     the controller carries out the request all the same; None leaves that to the kind of fault.
     """
 
@@ -173,6 +189,8 @@ class FaultAction:
     duration: int | None = None
     stall: bool = False
     bandwidth: int | None = None
+    every: int | None = None
+    end: str | None = None
     without: tuple[str, ...] = ()
     exit: int | None = None
     timeout: bool = False

@@ -416,6 +416,7 @@ STATE_OVERRIDES: dict[str, NodeState] = {
     "unhealthy": NodeState.UNHEALTHY,
     UPDATING: NodeState.UPDATING,
     "unlicensed": NodeState.UNLICENSED,
+    "blank": NodeState.BLANK,
 }
 """The overrides that put a node into a state."""
 

@@ -19,6 +19,7 @@ from mockanka.core.faults import (
     REGISTRY_OVERRIDES,
     REQUEST_MATCH_KEYS,
     RESPONSE_FAULTS,
+    SAME_INSTANCE,
     Amount,
     FaultAction,
     FaultMatch,
@@ -49,6 +50,7 @@ from mockanka.scenario.fields import (
     Switch,
     Text,
     TextMapping,
+    TextOrTrue,
 )
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
@@ -120,6 +122,8 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     duration: int | None = key(PositiveDuration(data_key="for"))
     stall: bool | None = key(Switch())
     bandwidth: int | None = key(Bandwidth())
+    every: int | None = key(PositiveDuration())
+    end: str | None = key(TextOrTrue())
     without: Sequence[str] | None = key(Choices(*OMITTABLE_FIELDS))
     exit: int | None = key(Integer(-(2**31), 2**31 - 1))
     timeout: bool | None = key(Switch())
@@ -161,6 +165,10 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
         if "stale" in keys:
             _require_a_get(self.match)
+        if self.do.every is not None and not 0 < (self.do.duration or 0) < self.do.every:
+            raise ValidationError({"do": ["every needs a for that is shorter: the instance is shown in between"]})
+        if event == "begin" and self.do.end == SAME_INSTANCE:
+            raise ValidationError({"do": ["at event begin there is no instance: end needs the name of one"]})
         if event == "begin" and "node" not in keys and len(self.match.given()) > 1:
             raise ValidationError({"match": ["the action does not concern a node: leave out node and group"]})
 

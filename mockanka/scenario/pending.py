@@ -35,9 +35,11 @@ class PendingSection(Section[None]):
     until: int | None = key(Moment())
     what: str | None = key(Text())
     lasts: int | None = key(FixedDuration())
+    every: int | None = key(FixedDuration())
+    rule: str | None = key(Text())
 
 
-_KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
+_KEYS = {"node_id": "node", "template_id": "template", "phase": "step", "rule_id": "rule"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
 _NOT_ENTITIES = ("registry", "license")

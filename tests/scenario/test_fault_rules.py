@@ -61,8 +61,8 @@ REFUSED = {
     "{match: {event: pull}, do: {node: offlin}}": (("do.node", "'offlin' is not known: did you mean 'offline'?"),),
     "{match: {event: pull}, do: {registry: up}}": (("do.registry", "'up' is not known: known are down, full"),),
     "{match: {event: begin}, do: {license: lost}}": (("do.license", "'lost' is not known: known are expired"),),
-    "{match: {event: start}, do: {without: [ip, mac]}}": (
-        ("do.without", "'mac' is not known: known are host_ip, ip, port_forwarding"),
+    "{match: {event: start}, do: {without: [ip, vmids]}}": (
+        ("do.without", "'vmids' is not known: did you mean 'vmid'?"),
     ),
     "{do: {connection: break}}": (("do.connection", "'break' is not known: known are close, reset"),),
     # values
@@ -112,6 +112,22 @@ REFUSED = {
     ),
     "{match: {event: pull}, do: {fail: x, stall: true}}": (
         ("do", "stall does not go with fail at event pull; with fail goes at"),
+    ),
+    "{match: {event: started}, do: {vanish: true, every: 20s}}": (
+        ("do", "every needs a for that is shorter: the instance is shown in between"),
+    ),
+    "{match: {event: started}, do: {vanish: true, every: 20s, for: 20s}}": (
+        ("do", "every needs a for that is shorter: the instance is shown in between"),
+    ),
+    "{match: {event: begin}, do: {end: true}}": (
+        ("do", "at event begin there is no instance: end needs the name of one"),
+    ),
+    "{match: {event: started}, do: {end: ''}}": (("do.end", "is empty"),),
+    "{match: {event: pull}, do: {end: true}}": (
+        (
+            "do",
+            "end is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
+        ),
     ),
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
@@ -312,6 +328,8 @@ VALUES: dict[str, Any] = {
     "at": "35%",
     "after": "1m30s",
     "for": "2h",
+    "every": "3h",
+    "end": "nobody",
     "fail": "no luck",
     "bandwidth": "200Mbit/s",
     "node": "offline",
@@ -333,11 +351,15 @@ VALUES: dict[str, Any] = {
 }
 
 
+NEEDS: dict[str, dict[str, Any]] = {"every": {"for": "2h"}}
+"""By key, other keys that it requires."""
+
+
 def _do(kind: str, others: frozenset[str]) -> list[dict[str, Any]]:
     """A kind alone, with each of what goes with it, and with all of it."""
     values = {key: VALUES.get(key, True) for key in (kind, *sorted(others))}
     alone = {kind: values[kind]}
-    found = [alone, *({**alone, key: values[key]} for key in sorted(others)), values]
+    found = [alone, *({**alone, **NEEDS.get(key, {}), key: values[key]} for key in sorted(others)), values]
     return found if len(others) > 1 else found[: 1 + len(others)]
 
 
@@ -367,6 +389,8 @@ EVERY = [
     ("script", {"exit": 0}),
     ("script", {"exit": -(2**31)}),
     ("start", {"without": "ip"}),
+    ("schedule", {"end": True}),
+    ("started", {"end": True, "after": "1m"}),
 ]
 
 
@@ -515,7 +539,7 @@ BARE_AND_WHOLE = [
 """Each kind with nothing beside it, and with all: key by key they are dumped above."""
 
 LIFE_RULES = [
-    (event, json.dumps({**do, "for": "45s"} if "for" in do else do))
+    (event, json.dumps({**do, **{key: value for key, value in {"for": "45s", "every": "1m"}.items() if key in do}}))
     for event, do in (EVERY if FULL else BARE_AND_WHOLE)
     if event and do.get("at") != "33.33333333333333%"
 ]

@@ -288,6 +288,7 @@ VALUES: dict[tuple[type[Any], str], Any] = {
 
 TOGETHER: dict[tuple[type[Any], str], dict[str, Any]] = {
     (Node, "timeout_at"): {"lost_at": 5},
+    (FaultAction, "every"): {"duration": 5},
 }
 """Fields that mean something only beside others."""
 
@@ -489,6 +490,7 @@ def test_every_field_of_an_action_survives(name: str) -> None:
     event, kind = companion(name)
     hints, defaults = get_type_hints(FaultAction), record_fields(FaultAction)
     values = {key: VALUES.get((FaultAction, key)) or make(hints[key], defaults[key]) for key in (kind, name)}
+    values |= TOGETHER.get((FaultAction, name), {})
     controller = controller_of(SCENARIO)
     controller.faults.add(FaultRule("made", faults.FaultMatch(event=event), FaultAction(**values)))
 

@@ -177,6 +177,32 @@ def an_instance_vanishes_while_it_is_scheduled(client: Client) -> None:
     assert [] == listed_instances(client)
 
 
+@covers("schedule", "end")
+def another_instance_is_ended_while_one_waits(client: Client) -> None:
+    client.add_fault("schedule", {"end": "first", "after": "5s"}, name="second")
+    first = client.start_and_wait(name="first")
+    second = client.start(name="second")
+
+    assert [("Scheduling", 29), ("Started", 1)] == client.phases(second, 30)
+    assert "Terminated" == client.poll(first)["instance_state"]
+
+
+@covers("started", "end")
+def somebody_else_ends_an_instance(client: Client) -> None:
+    client.add_fault("started", {"end": True, "after": "5s"})
+    id = client.start_and_wait()
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "end")
+def an_instance_is_ended_by_its_external_id(client: Client) -> None:
+    id = client.start_and_wait(external_id="job")
+    client.add_fault("begin", {"end": "job", "after": "5s"})
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
 @covers("pull", "fail")
 def a_pull_fails(client: Client) -> None:
     client.add_fault("pull", {"fail": "no space left on device", "at": "40%"})

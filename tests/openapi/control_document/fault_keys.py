@@ -21,6 +21,8 @@ ACTION_VALUES: dict[str, object] = {
     "for": "1s",
     "stall": True,
     "bandwidth": "1Mbit/s",
+    "every": "20s",
+    "end": "nightly",
     "without": "ip",
     "exit": 3,
     "timeout": True,
