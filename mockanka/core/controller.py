@@ -74,6 +74,8 @@ class Controller:
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
     log: EventLog = field(default_factory=EventLog)
+    down_until: int | None = None
+    """When the controller is up again that a fault has stopped: meanwhile no request is answered."""
     notes: tuple[str, ...] = ()
     """Remarks on what was left out of its scenario because its release does not have it."""
     revision: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mockanka.core import distributions, instances, pulls, registry, save_images
+from mockanka.core.downtimes import ControllerStopped
 from mockanka.core.faults import SAME_INSTANCE, FaultHit, FaultRule
 from mockanka.core.instances import EndedByOthers, InstanceVanished, InstanceVanishedAgain
 from mockanka.core.license import LicenseExpired
@@ -40,6 +41,9 @@ def schedule_effects(
     if action.end is not None:
         target = instance.id if instance is not None and action.end == SAME_INSTANCE else action.end
         controller.schedule(at, EndedByOthers(target))
+    if action.restart is not None:
+        release = "" if action.restart.release is None else str(action.restart.release)
+        controller.schedule(at, ControllerStopped(release, action.restart.duration))
     if action.license is not None:
         controller.schedule(at, LicenseExpired(lasts))
 

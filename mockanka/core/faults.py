@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core.durations import Duration
 from mockanka.core.randomness import draw
+from mockanka.core.release import Release
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -74,7 +75,13 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR, "end": _AFTER},
+    "begin": {
+        "node": _AFTER_AND_FOR,
+        "registry": _AFTER_AND_FOR,
+        "license": _AFTER_AND_FOR,
+        "end": _AFTER,
+        "restart": _AFTER,
+    },
 }
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
@@ -164,6 +171,13 @@ class FaultMatch:
         )
 
 
+class ControllerRestart(NamedTuple):
+    """A restart of the controller: how many nanoseconds it is down, and its release then; None is the same."""
+
+    duration: int
+    release: Release | None = None
+
+
 @dataclass(frozen=True)
 class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
@@ -202,6 +216,7 @@ class FaultAction:
     node: str | None = None
     registry: str | None = None
     license: str | None = None
+    restart: ControllerRestart | None = None
 
     @property
     def fraction(self) -> float:

@@ -354,6 +354,9 @@ def restore_node(controller: Controller, node_id: str) -> None:
     node.overrides.pop("offline", None)
     if node.lost_at is None:
         return
+    if controller.down_until is not None:
+        node.timeout_at = None  # it is back when the controller is
+        return
     node.lost_at = node.timeout_at = None
     pulls.resume_pulls(controller, node)
     instances.resume_instances(controller, node)

@@ -21,6 +21,7 @@ from mockanka.core.faults import (
     RESPONSE_FAULTS,
     SAME_INSTANCE,
     Amount,
+    ControllerRestart,
     FaultAction,
     FaultMatch,
     FaultRule,
@@ -29,6 +30,7 @@ from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import Node, require_known_state
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
+from mockanka.core.release import Release
 from mockanka.core.templates import Template
 from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested, section
 from mockanka.scenario.fields import (
@@ -47,6 +49,7 @@ from mockanka.scenario.fields import (
     Portion,
     PositiveDuration,
     RandomDuration,
+    ReleaseText,
     Switch,
     Text,
     TextMapping,
@@ -103,6 +106,14 @@ class FaultMatchSection(Section[FaultMatch]):
 
 
 @section
+class RestartSection(Section[ControllerRestart], definition="Restart"):
+    """A restart of the controller."""
+
+    duration: int = key(PositiveDuration(data_key="for", required=True))
+    release: Release | None = key(ReleaseText())
+
+
+@section
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     """The action of a fault rule."""
 
@@ -135,6 +146,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     node: str | None = key(Choice(*NODE_OVERRIDES))
     registry: str | None = key(Choice(*REGISTRY_OVERRIDES))
     license: str | None = key(Choice("expired"))
+    restart: RestartSection | None = key(nested(RestartSection))
 
 
 @section

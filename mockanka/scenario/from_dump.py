@@ -32,7 +32,8 @@ class DumpedInventory(Inventory):
         set_condition(self.controller, section, node)
         if section.lost is not None:
             node.lost_at = section.lost
-            node.timeout_at = self.controller.now if section.offline is None else section.offline
+            is_down = self.controller.down_until is not None  # then nodes are lost that are not missed yet
+            node.timeout_at = self.controller.now if section.offline is None and not is_down else section.offline
 
     def overrides(self, section: NodeSection, node: Node) -> Overrides:
         """Return the overrides that the dump has."""

@@ -37,12 +37,13 @@ class PendingSection(Section[None]):
     lasts: int | None = key(FixedDuration())
     every: int | None = key(FixedDuration())
     rule: str | None = key(Text())
+    release: str | None = key(Text())
 
 
 _KEYS = {"node_id": "node", "template_id": "template", "phase": "step", "rule_id": "rule"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
-_NOT_ENTITIES = ("registry", "license")
+_NOT_ENTITIES = ("registry", "license", "controller")
 """Subjects of events that have no id: the first word of the kind is in its place."""
 
 FORMER_KINDS = {

@@ -91,6 +91,7 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     mac_addresses: int | None = key(Integer(0, 65_536))
     retries: int | None = key(Integer(0, 100))
     # in a dump
+    down_until: int | None = key(Moment(), origins=ONLY_DUMPS)
     registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
     registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
     turns: Sequence[OverrideSection] | None = key(

@@ -12,6 +12,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.faults import EVENT_MATCH_KEYS, LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
@@ -121,6 +122,14 @@ REFUSED = {
     ),
     "{match: {event: begin}, do: {end: true}}": (
         ("do", "at event begin there is no instance: end needs the name of one"),
+    ),
+    "{match: {event: begin}, do: {restart: {release: 1.51.2}}}": (("do.restart.for", "is missing"),),
+    "{match: {event: begin}, do: {restart: {for: 0s}}}": (("do.restart.for", "must be longer than zero"),),
+    "{match: {event: begin}, do: {restart: {for: 1s, release: new}}}": (
+        ("do.restart.release", f"'new' is no release: give one like {DEFAULT_RELEASE}"),
+    ),
+    "{match: {event: begin, node: alpha}, do: {restart: {for: 1s}}}": (
+        ("match", "the action does not concern a node: leave out node and group"),
     ),
     "{match: {event: started}, do: {end: ''}}": (("do.end", "is empty"),),
     "{match: {event: pull}, do: {end: true}}": (
@@ -330,6 +339,7 @@ VALUES: dict[str, Any] = {
     "for": "2h",
     "every": "3h",
     "end": "nobody",
+    "restart": {"for": "10s"},
     "fail": "no luck",
     "bandwidth": "200Mbit/s",
     "node": "offline",
@@ -389,6 +399,7 @@ EVERY = [
     ("script", {"exit": 0}),
     ("script", {"exit": -(2**31)}),
     ("start", {"without": "ip"}),
+    ("begin", {"restart": {"for": "10s", "release": "1.51.2"}, "after": "1m"}),
     ("schedule", {"end": True}),
     ("started", {"end": True, "after": "1m"}),
 ]

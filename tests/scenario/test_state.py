@@ -214,6 +214,7 @@ NOT_STATE: dict[type[Any], str] = {
     Feature: "an entry of a table in the code",
     Release: "a value; the controller has it in `release`",
     VersionRef: "a value; what has one is tested with it",
+    faults.ControllerRestart: "a value; FaultAction has it in `restart`",
     faults.Amount: "a value; FaultAction has it in `cut`",
     FaultAction: "has a test of its own below, as its fields exclude each other",
     durations.Fixed: "a value; see test_every_distribution_survives",
@@ -283,6 +284,7 @@ VALUES: dict[tuple[type[Any], str], Any] = {
     (FaultAction, "node"): "offline",
     (FaultAction, "registry"): "down",
     (FaultAction, "license"): "expired",
+    (FaultAction, "restart"): faults.ControllerRestart(7, Release(1, 51, 2)),
 }
 """Values for fields of whose type not every value will do."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -201,6 +202,18 @@ def an_instance_is_ended_by_its_external_id(client: Client) -> None:
     client.add_fault("begin", {"end": "job", "after": "5s"})
 
     assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "restart")
+def the_controller_is_upgraded(client: Client) -> None:
+    id = client.start_and_wait()
+    client.add_fault("begin", {"restart": {"for": "3s", "release": "1.51.2"}})
+    for _ in range(2):
+        with pytest.raises(http.client.RemoteDisconnected):
+            client.poll(id)
+
+    assert "Started" == client.poll(id)["instance_state"]
+    assert client.ask("GET", "status")["body"]["version"].startswith("1.51.2")
 
 
 @covers("pull", "fail")

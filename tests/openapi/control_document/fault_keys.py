@@ -34,6 +34,7 @@ ACTION_VALUES: dict[str, object] = {
     "node": "offline",
     "registry": "down",
     "license": "expired",
+    "restart": {"for": "10s", "release": "1.51.2"},
 }
 """A value for each key of ``do``."""
 
