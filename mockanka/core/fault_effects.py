@@ -31,16 +31,18 @@ def schedule_effects(
     action = hit.action
     at, lasts = controller.now + action.after + int(length * action.fraction), action.duration or 0
     if action.node is not None and node is not None:
-        controller.schedule(at, NodeOverrideBegan(node.id, action.node, lasts))
+        node_event = NodeOverrideBegan(node.id, action.node, lasts)
+        controller.schedule_or_await(at, node_event, instance, action.after_polls)
     if action.registry is not None:
         controller.schedule(at, RegistryOverrideBegan(action.registry, lasts))
     if action.vanish and instance is not None:
         vanished = InstanceVanished(instance.id, lasts)
         again = InstanceVanishedAgain(instance.id, hit.rule_id, lasts, action.every or 0)
-        controller.schedule(at, vanished if action.every is None else again)
+        event = vanished if action.every is None else again
+        controller.schedule_or_await(at, event, instance, action.after_polls)
     if action.end is not None:
         target = instance.id if instance is not None and action.end == SAME_INSTANCE else action.end
-        controller.schedule(at, EndedByOthers(target))
+        controller.schedule_or_await(at, EndedByOthers(target), instance, action.after_polls)
     if action.restart is not None:
         release = "" if action.restart.release is None else str(action.restart.release)
         controller.schedule(at, ControllerStopped(release, action.restart.duration))

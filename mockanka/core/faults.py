@@ -44,11 +44,12 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
 
 _AFTER = frozenset({"after"})
 _AFTER_AND_FOR = frozenset({"after", "for"})
-_VANISHING = frozenset({"after", "for", "every"})
+_AFTER_OR_POLLS = _AFTER | {"after_polls"}
+_VANISHING = _AFTER_OR_POLLS | {"for", "every"}
 _AT_AND_FOR = frozenset({"at", "for"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
-    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISHING, "end": _AFTER},
+    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISHING, "end": _AFTER_OR_POLLS},
     "pull": {
         "fail": frozenset({"at"}),
         "stall": frozenset({"at", "for"}),
@@ -66,11 +67,11 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
-        "fail": frozenset({"after"}),
-        "stop": frozenset({"after"}),
-        "node": _AFTER_AND_FOR,
+        "fail": _AFTER_OR_POLLS,
+        "stop": _AFTER_OR_POLLS,
+        "node": _AFTER_AND_FOR | {"after_polls"},
         "vanish": _VANISHING,
-        "end": _AFTER,
+        "end": _AFTER_OR_POLLS,
     },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
@@ -182,9 +183,10 @@ class ControllerRestart(NamedTuple):
 class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
-    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``end`` is the id, name
-    or external_id of an instance, or SAME_INSTANCE for the one that the rule matches. ``acts`` says whether
-    the controller carries out the request all the same; None leaves that to the kind of fault.
+    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``after_polls`` counts
+    looks at the instance. ``end`` is the id, name or external_id of an instance, or SAME_INSTANCE for the one that the
+    rule matches. ``acts`` says whether the controller carries out the request all the same; None leaves that to the
+    kind of fault.
     """
 
     delay: Duration | None = None
@@ -200,6 +202,7 @@ class FaultAction:
     fail: str | None = None
     at: float | None = None
     after: int = 0
+    after_polls: int = 0
     duration: int | None = None
     stall: bool = False
     bandwidth: int | None = None

@@ -430,7 +430,11 @@ def begin_started(controller: Controller, instance: Instance) -> None:
     controller.schedule_effects(hit, 0, instance, node)
     if hit.action.stop or hit.action.fail is not None:
         instance.planned_end = PlannedEnd("stop") if hit.action.stop else PlannedEnd("fail", hit.action.fail or "")
-        _begin_phase(controller, instance, hit.action.after)
+        if hit.action.after_polls:
+            event = phase_end_event(instance)
+            controller.schedule_or_await(controller.now, event, instance, hit.action.after_polls)
+        else:
+            _begin_phase(controller, instance, hit.action.after)
     if instance.unreported and instance.unreported_for is not None:
         controller.schedule(controller.now + instance.unreported_for, VmFullyReported(instance.id))
 

@@ -130,6 +130,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     fail: str | None = key(Text())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
+    after_polls: int | None = key(Integer(1, 10**6))
     duration: int | None = key(PositiveDuration(data_key="for"))
     stall: bool | None = key(Switch())
     bandwidth: int | None = key(Bandwidth())
@@ -177,6 +178,8 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
         if "stale" in keys:
             _require_a_get(self.match)
+        if {"after", "after_polls"} <= {*keys}:
+            raise ValidationError({"do": ["after counts time and after_polls counts polls: give one of them"]})
         if self.do.every is not None and not 0 < (self.do.duration or 0) < self.do.every:
             raise ValidationError({"do": ["every needs a for that is shorter: the instance is shown in between"]})
         if event == "begin" and self.do.end == SAME_INSTANCE:

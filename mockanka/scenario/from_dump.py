@@ -11,6 +11,7 @@ from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.overrides import Overrides
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import VersionRef
 from mockanka.scenario.base import Origin
@@ -90,4 +91,7 @@ def schedule_pending(controller: Controller, scenario: ScenarioSection) -> None:
             event = read_event(renamed(section) if scenario.format is None else section)
         except ValueError as error:
             raise InvalidScenario(("pending", index, "event"), str(error)) from None
-        controller.schedule(section.at, event)
+        if section.polls is not None and section.polled is not None:
+            controller.awaited_polls.append(AwaitedPolls(section.polled, section.polls, event))
+        else:
+            controller.schedule(section.at, event)

@@ -38,6 +38,8 @@ class PendingSection(Section[None]):
     every: int | None = key(FixedDuration())
     rule: str | None = key(Text())
     release: str | None = key(Text())
+    polls: int | None = key(Integer(1))
+    polled: str | None = key(Text())
 
 
 _KEYS = {"node_id": "node", "template_id": "template", "phase": "step", "rule_id": "rule"}
@@ -87,8 +89,14 @@ EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for ev
 
 
 def describe_events(controller: Controller) -> list[PendingSection]:
-    """Return the events that are due, in the order in which they will happen."""
-    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    """Return the events that are due, in the order in which they will happen, and those that wait for polls."""
+    due = [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    awaited = [
+        replace(describe_event(controller.now, awaited.event), polls=awaited.polls, polled=awaited.instance_id)
+        for awaited in controller.awaited_polls
+        if awaited.event.is_current(controller)
+    ]
+    return due + awaited
 
 
 def describe_event(at: int, event: Event) -> PendingSection:

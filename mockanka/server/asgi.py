@@ -206,11 +206,14 @@ class Gateway:
             raw = simulator.app.instance_cache.find_response(entry.raw_query)
             if raw is not None:
                 simulator.client_monitor.record_poll(entry)
+                simulator.count_poll(entry.query.get("id"))
                 return Response(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
         acts, is_faithful = fault is None or fault.acts, fault is None or fault.is_faithful
         response = call_wsgi(simulator.app, call.scope, call.body, call.length) if acts else None
         if call.is_poll:
             simulator.client_monitor.record_poll(entry, answered=acts and is_faithful)
+            if acts:
+                simulator.count_poll(entry.query.get("id") or None)
         if response is not None:
             if entry.path == VM_PATH and entry.method == "POST":
                 entry.instances = ids_of_start(response.content)

@@ -131,6 +131,15 @@ REFUSED = {
     "{match: {event: begin, node: alpha}, do: {restart: {for: 1s}}}": (
         ("match", "the action does not concern a node: leave out node and group"),
     ),
+    "{match: {event: started}, do: {stop: true, after: 1s, after_polls: 2}}": (
+        ("do", "after counts time and after_polls counts polls: give one of them"),
+    ),
+    "{match: {event: started}, do: {stop: true, after_polls: 0}}": (
+        ("do.after_polls", "0 is not between 1 and 1000000"),
+    ),
+    "{match: {event: begin}, do: {end: x, after_polls: 2}}": (
+        ("do", "after_polls does not go with end at event begin; with end goes after"),
+    ),
     "{match: {event: started}, do: {end: ''}}": (("do.end", "is empty"),),
     "{match: {event: pull}, do: {end: true}}": (
         (
@@ -336,6 +345,7 @@ def test_no_rule_matches_requests_and_events(event: str, key: str) -> None:
 VALUES: dict[str, Any] = {
     "at": "35%",
     "after": "1m30s",
+    "after_polls": 3,
     "for": "2h",
     "every": "3h",
     "end": "nobody",
@@ -369,7 +379,8 @@ def _do(kind: str, others: frozenset[str]) -> list[dict[str, Any]]:
     """A kind alone, with each of what goes with it, and with all of it."""
     values = {key: VALUES.get(key, True) for key in (kind, *sorted(others))}
     alone = {kind: values[kind]}
-    found = [alone, *({**alone, **NEEDS.get(key, {}), key: values[key]} for key in sorted(others)), values]
+    whole = {key: value for key, value in values.items() if key != "after_polls"}  # it excludes after
+    found = [alone, *({**alone, **NEEDS.get(key, {}), key: values[key]} for key in sorted(others)), whole]
     return found if len(others) > 1 else found[: 1 + len(others)]
 
 

@@ -556,3 +556,15 @@ def test_the_status_says_that_the_registry_is_down(anka: Anka) -> None:
     anka.clock.advance("2m")
 
     assert ["FAIL", "Running"] == [down, send_request(anka.url, target=STATUS).json["body"]["registry_status"]]
+
+
+def test_a_poll_counts_if_the_controller_has_answered_it(client: Client) -> None:
+    """One that a response fault answers in its place does not count; one whose response is replaced does."""
+    client.add_fault("started", {"stop": True, "after_polls": 2})
+    id = client.start()
+    client.phases(id, 30)
+    for do in ({"status": 503, "body": "{}"}, {"body": "{}"}):
+        send_request(client.url, "POST", "/_mock/faults", {"do": do, "times": 1})
+        client.ask("GET", f"vm?id={id}")
+
+    assert ["Started", "Stopping"] == [client.poll(id)["instance_state"] for _ in range(2)]

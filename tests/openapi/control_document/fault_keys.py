@@ -18,6 +18,7 @@ ACTION_VALUES: dict[str, object] = {
     "fail": "no",
     "at": "40%",
     "after": "1s",
+    "after_polls": 2,
     "for": "1s",
     "stall": True,
     "bandwidth": "1Mbit/s",
