@@ -93,7 +93,7 @@ def test_a_failure_on_a_lost_node_shows_when_the_node_is_back() -> None:
 
 
 def test_the_removal_of_the_rule_does_not_end_the_wait() -> None:
-    """What a rule has decided still happens."""
+    """The instance stops, as the rule has decided when it was Started."""
     controller = build_controller(WARM)
     rule = add_fault(controller, "started", "{stop: true, after_polls: 1}")
     instance = start_promptly(controller)
