@@ -17,6 +17,7 @@ from mockanka.core.faults import NO_HIT, FaultHit, FaultRules
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
 from mockanka.core.license import License
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import Node
 from mockanka.core.polls import AwaitedPolls
 from mockanka.core.registry import Registry
@@ -55,8 +56,13 @@ class Controller:
     """The bytes that a saved image adds to its template, give or take 10 %."""
     mac_addresses: int = 0
     """How many MAC addresses the controller can assign; with 0 the nodes choose them."""
-    retries: int = 0
-    """How often an instance that failed to start is tried again before it is in Error."""
+    retries: int = 2
+    """How often an instance that failed to start is tried again before it is in Error.
+
+    Guess: that the real controller tries so often is not published (controller-facts C1).
+    """
+    lost_instances: LostInstances | None = None
+    """The policy for instances of a node that is Offline; None is that of the release."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)

@@ -31,7 +31,7 @@ def schedule_effects(
     action = hit.action
     at, lasts = controller.now + action.after + int(length * action.fraction), action.duration or 0
     if action.node is not None and node is not None:
-        node_event = NodeOverrideBegan(node.id, action.node, lasts)
+        node_event = NodeOverrideBegan(node.id, action.node, lasts, action.lost_instances)
         controller.schedule_or_await(at, node_event, instance, action.after_polls)
     if action.registry is not None:
         controller.schedule(at, RegistryOverrideBegan(action.registry, lasts))

@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core.durations import Duration
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.randomness import draw
 from mockanka.core.release import Release
 
@@ -47,29 +48,30 @@ _AFTER_AND_FOR = frozenset({"after", "for"})
 _AFTER_OR_POLLS = _AFTER | {"after_polls"}
 _VANISHING = _AFTER_OR_POLLS | {"for", "every"}
 _AT_AND_FOR = frozenset({"at", "for"})
+_LOST = frozenset({"lost_instances"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISHING, "end": _AFTER_OR_POLLS},
     "pull": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "registry": _AT_AND_FOR,
         "vanish": _VANISHING,
     },
     "start": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "vanish": _VANISHING,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
         "fail": _AFTER_OR_POLLS,
         "stop": _AFTER_OR_POLLS,
-        "node": _AFTER_AND_FOR | {"after_polls"},
+        "node": _AFTER_AND_FOR | _LOST | {"after_polls"},
         "vanish": _VANISHING,
         "end": _AFTER_OR_POLLS,
     },
@@ -77,7 +79,7 @@ LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
     "begin": {
-        "node": _AFTER_AND_FOR,
+        "node": _AFTER_AND_FOR | _LOST,
         "registry": _AFTER_AND_FOR,
         "license": _AFTER_AND_FOR,
         "end": _AFTER,
@@ -186,7 +188,7 @@ class FaultAction:
     Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``after_polls`` counts
     looks at the instance. ``end`` is the id, name or external_id of an instance, or SAME_INSTANCE for the one that the
     rule matches. ``acts`` says whether the controller carries out the request all the same; None leaves that to the
-    kind of fault.
+    kind of fault. ``final`` says that a start that fails is not tried again.
     """
 
     delay: Duration | None = None
@@ -200,6 +202,7 @@ class FaultAction:
     stale: bool = False
     acts: bool | None = None
     fail: str | None = None
+    final: bool = False
     at: float | None = None
     after: int = 0
     after_polls: int = 0
@@ -217,6 +220,7 @@ class FaultAction:
     vanish: bool = False
     ignore: bool = False
     node: str | None = None
+    lost_instances: LostInstances | None = None
     registry: str | None = None
     license: str | None = None
     restart: ControllerRestart | None = None

@@ -60,11 +60,15 @@ class TimelineEntry(NamedTuple):
 
 
 class PlannedEnd(NamedTuple):
-    """The end that a fault has decided for a phase: ``fail`` with a message, or ``stop``; a pull's progress then."""
+    """The end that a fault has decided for a phase: ``fail`` with a message, or ``stop``; a pull's progress then.
+
+    After a ``final`` failure a start is not tried again.
+    """
 
     kind: str
     message: str = ""
     progress: float = 0.0
+    final: bool = False
 
 
 class Stall(NamedTuple):

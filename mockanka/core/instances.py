@@ -107,13 +107,13 @@ class PlannedEndReached(_PhaseEvent):
         return controller.instances[self.instance_id].state is not InstanceState.STARTED
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
-        kind, message, _ = instance.planned_end or PlannedEnd("fail")
-        if kind == "stop":
+        end = instance.planned_end or PlannedEnd("fail")
+        if end.kind == "stop":
             stop_instance(controller, instance.id)
         elif instance.state in (InstanceState.SCHEDULING, InstanceState.PULLING):
-            fail_start(controller, instance, message)
+            fail_start(controller, instance, end.message, end.final)
         else:
-            fail_instance(controller, instance, message)
+            fail_instance(controller, instance, end.message)
 
 
 class Stopped(_ReportedPhaseEvent):
@@ -411,6 +411,13 @@ def terminate_instance(controller: Controller, instance_id: str) -> None:
         _schedule_confirmation(controller, instance, hit)
 
 
+def terminate_lost_instance(controller: Controller, instance: Instance, cause: str) -> None:
+    """Terminate an instance because its node is Offline. It is forgotten unless the node is back in time to confirm."""
+    transition(controller, instance, InstanceState.TERMINATING, cause)
+    _schedule_forgetting(controller, instance)
+    _schedule_confirmation(controller, instance)
+
+
 def stop_instance(controller: Controller, instance_id: str) -> None:
     """Let the VM of a Started instance shut down by itself: it is Stopping, then Stopped.
 
@@ -491,7 +498,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
 def _schedule_pull_end(controller: Controller, instance: Instance, pull: pulls.Pull) -> None:
     """End the instance's phase when the pull ends, and in the same way."""
     if (failure := pull.failure) is not None:
-        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
+        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at), failure.final)
     instance.until = pull.expected_end
     if instance.until is not None:
         controller.schedule(instance.until, phase_end_event(instance))
@@ -542,7 +549,7 @@ def release_stalled_instance(controller: Controller, instance: Instance) -> None
 def _begin_phase(controller: Controller, instance: Instance, length: int, hit: FaultHit = NO_HIT) -> None:
     """Schedule the end of a phase of that length; a fault may stall it, lengthen it, or end it in another way."""
     if hit.action.fail is not None:
-        instance.planned_end = PlannedEnd("fail", hit.action.fail)
+        instance.planned_end = PlannedEnd("fail", hit.action.fail, final=hit.action.final)
     if hit.action.stall and hit.action.duration is None:
         instance.stall = Stall(hit.rule_id, length)
         instance.until = None

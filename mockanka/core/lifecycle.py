@@ -59,6 +59,14 @@ def check_transition(before: InstanceState, after: InstanceState) -> None:
         raise IllegalTransition(f"{before} -> {after}")
 
 
+class LostInstances(StrEnum):
+    """Policies for the instances that run on a node when it is Offline: they stay, go to Error, or are terminated."""
+
+    KEEP = "keep"
+    ERROR = "error"
+    TERMINATE = "terminate"
+
+
 class NodeState(StrEnum):
     """The states of a node, as the API names them (controller-facts C5)."""
 

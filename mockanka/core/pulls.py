@@ -36,10 +36,11 @@ class PullStall(NamedTuple):
 
 
 class PullFailure(NamedTuple):
-    """A pull fails at a moment, with a message."""
+    """A pull fails at a moment, with a message. After a ``final`` failure a start that needs it is not tried again."""
 
     at: int
     message: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _apply_hit(pull: Pull, hit: FaultHit) -> Pull:
     action, transfer = hit.action, pull.transfer
     if action.fail is not None:
         fails_at = transfer.started + int((transfer.ends - transfer.started) * action.fraction)
-        return replace(pull, failure=PullFailure(fails_at, action.fail))
+        return replace(pull, failure=PullFailure(fails_at, action.fail, action.final))
     if action.stall and action.duration is None:
         return replace(pull, stall=PullStall(hit.rule_id, action.fraction))
     if action.stall:

@@ -71,6 +71,11 @@ FEATURES: dict[str, Feature] = {
         "Instances of templates that were pushed stopped get a MAC address from a pool, or the one in `mac_address`.",
         "A1, C16",
     ),
+    "lost-instances-kept": Feature(
+        Release(1, 13, 0),
+        "Instances that run on a node that is lost stay as they are; before, they are terminated when it is Offline.",
+        "C5",
+    ),
     "script-result": Feature(
         Release(1, 15, 0),
         "Save image requests have `cancel_on_script_failure`, and show the `script_result`.",

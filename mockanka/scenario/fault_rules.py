@@ -27,7 +27,7 @@ from mockanka.core.faults import (
     FaultRule,
 )
 from mockanka.core.groups import Group
-from mockanka.core.lifecycle import NodeState
+from mockanka.core.lifecycle import LostInstances, NodeState
 from mockanka.core.nodes import Node, require_known_state
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
 from mockanka.core.release import Release
@@ -43,6 +43,7 @@ from mockanka.scenario.fields import (
     FixedDuration,
     Integer,
     JsonValue,
+    Member,
     NonEmptyText,
     Number,
     Percentage,
@@ -128,6 +129,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     stale: bool | None = key(Switch())
     acts: bool | None = key(Boolean())
     fail: str | None = key(Text())
+    final: bool | None = key(Switch())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
     after_polls: int | None = key(Integer(1, 10**6))
@@ -145,6 +147,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     vanish: bool | None = key(Switch())
     ignore: bool | None = key(Switch())
     node: str | None = key(Choice(*NODE_OVERRIDES))
+    lost_instances: LostInstances | None = key(Member(LostInstances))
     registry: str | None = key(Choice(*REGISTRY_OVERRIDES))
     license: str | None = key(Choice("expired"))
     restart: RestartSection | None = key(nested(RestartSection))
@@ -176,6 +179,8 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
         if "at" in keys and self.do.connection == "close":
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "lost_instances" in keys and self.do.node != "offline":
+            raise ValidationError({"do": ["lost_instances goes with node: offline; no other state loses a node"]})
         if "stale" in keys:
             _require_a_get(self.match)
         if {"after", "after_polls"} <= {*keys}:

@@ -19,7 +19,7 @@ from mockanka.core.durations import Duration, Timings
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest
 from mockanka.core.license import TIERS, License
-from mockanka.core.lifecycle import InstanceState, NodeState
+from mockanka.core.lifecycle import InstanceState, LostInstances, NodeState
 from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.core.overrides import Overrides
 from mockanka.core.pulls import Pull, PullFailure, PullStall
@@ -89,7 +89,9 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     registry_disk: int | None = key(Size(), source="registry.disk_size", always=True)
     registry_free: int | None = key(Size(), dumped=False)
     mac_addresses: int | None = key(Integer(0, 65_536))
-    retries: int | None = key(Integer(0, 100))
+    # A dump without it has no retries: that was the default when dumps left it out.
+    retries: int | None = key(Integer(0, 100), source="retries", dump=lambda controller: controller.retries or None)
+    lost_instances: LostInstances | None = key(Member(LostInstances))
     # in a dump
     down_until: int | None = key(Moment(), origins=ONLY_DUMPS)
     registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
@@ -244,6 +246,7 @@ class PullSection(Section[Pull], parts={"transfer": Transfer, "stall": PullStall
     message: str | None = key(
         Text(), source="failure.message", dump=lambda pull: (pull.failure and pull.failure.message) or None
     )
+    final: bool | None = key(Boolean(), source="failure.final")
     files: Sequence[FileSection] = key(list_of(FileSection), default=())
 
     def make_pull(self, ref: VersionRef) -> Pull:
@@ -287,6 +290,7 @@ class NodeSection(Section[Node]):
     disk_anka: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), origins=ONLY_DUMPS)
     cpu_load: float | None = key(Number(low=-1, high=1), origins=ONLY_DUMPS)
     offline: int | None = key(Moment(), source="timeout_at", loaded=False, origins=ONLY_DUMPS)
+    lost_instances: LostInstances | None = key(Member(LostInstances), origins=ONLY_DUMPS)
     # or a snapshot
     lost: int | None = key(Moment(), source="lost_at", loaded=False, origins=NOT_AUTHORED)
     # in a dump
@@ -360,6 +364,7 @@ class PlannedEndSection(Section[PlannedEnd], definition="Fate"):
     kind: str = key(Choice("fail", "stop", required=True))
     message: str | None = key(Text(), always=True)
     progress: float | None = key(Number(high=1), always=True)
+    final: bool | None = key(Boolean())
 
 
 @section
@@ -515,7 +520,7 @@ class ScriptSection(Section[ScriptRule]):
 
 def _describe_counters(controller: Controller) -> dict[str, int] | None:
     faults = controller.faults.added
-    return {**controller.id_counters, **({"fault": faults} if faults else {})} or None
+    return {**controller.id_counters, **({"fault": faults} if faults or len(controller.faults) else {})} or None
 
 
 @section

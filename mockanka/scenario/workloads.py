@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from mockanka.core import instances, network, pulls, save_images, scripts, transitions, usb
+from mockanka.core import instances, lost_nodes, network, pulls, save_images, scripts, transitions, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery, DeliveryStage, Distribution, send_to_node
 from mockanka.core.errors import Refusal
@@ -212,8 +212,8 @@ class AuthoredWorkloads(Workloads):
         instances.resume_phase(self.controller, instance)
 
     def _put_on_node(self, path: Path, section: InstanceSection, instance: Instance, node: Node) -> None:
-        if node.is_offline(self.controller.now):
-            raise InvalidScenario((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
+        if node.is_offline(self.controller.now) and not lost_nodes.can_stay(self.controller, node, instance):
+            raise InvalidScenario((*path, "node"), f"node {node.name} is Offline, so nothing on it is {instance.state}")
         if instance.state is not InstanceState.STOPPED:
             self._take_slot(path, instance, node)
         if instance.state is InstanceState.PULLING:

@@ -74,9 +74,22 @@ async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int
     try:
         status = await process.wait()
     finally:
-        for number in FORWARDED:
-            loop.remove_signal_handler(number)
+        for number in FORWARDED:  # no signal may end this process before its own work is done
+            loop.add_signal_handler(number, _ignore)
     return status if status >= 0 else 128 - status
+
+
+def ignore_signals() -> None:
+    """Ignore the signals that are forwarded to a command, from its end to that of this process.
+
+    Whoever signals twice would otherwise lose the report, or the status.
+    """
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _ignore() -> None:
+    """Do nothing: the command, which signals are for, has ended."""
 
 
 def _forward(process: asyncio.subprocess.Process, number: int, is_delivered: bool) -> None:

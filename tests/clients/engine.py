@@ -128,7 +128,9 @@ class Client:
     TIMEOUT: ClassVar[float | None] = None
     """Seconds that it waits for a response; None means without limit."""
     KEEPS_CONNECTIONS: ClassVar[bool] = False
-    """True if requests follow each other on one connection."""
+    """True if requests follow each other on one connection; then only a GET on a kept one is repeated."""
+    GET_REPEATS: ClassVar[int] = 0
+    """How often its library sends a GET again whose connection was closed before the response (tests/clients/http)."""
 
     def __init__(self, anka: Anka, **settings: Any) -> None:
         self.anka = anka
@@ -188,15 +190,16 @@ class Client:
         return fill(template, {**self.settings, **values})
 
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], data: bytes | None) -> Reply:
-        connection = self._take_connection()
-        was_kept = connection.sock is not None
-        try:
-            return self._exchange_on(connection, method, path, headers, data)
-        except NoResponse:
-            if not was_kept or method != "GET":
-                raise
-        # net/http sends a GET once more, on a new connection (tests/clients/http).
-        return self._exchange_on(self._take_connection(), method, path, headers, data)
+        repeats = self.GET_REPEATS if method == "GET" else 0
+        while True:
+            connection = self._take_connection()
+            is_kept = connection.sock is not None
+            try:
+                return self._exchange_on(connection, method, path, headers, data)
+            except NoResponse:
+                if not repeats or (self.KEEPS_CONNECTIONS and not is_kept):
+                    raise
+                repeats -= 1
 
     def _take_connection(self) -> http.client.HTTPConnection:
         """Return the kept connection, if the server has not closed it meanwhile, else a new one."""

@@ -11,6 +11,7 @@ class GoClient(Client):
     """A client whose requests go through ``net/http``: connections are kept, and a lost GET is sent once more."""
 
     KEEPS_CONNECTIONS = True
+    GET_REPEATS = 1
 
 
 class SentRequest:

@@ -87,8 +87,12 @@ class NotOk(Fails):
 
 
 class Sdk(Client):
-    """The SDK's retries, its cached list of instances, and its start that falls back to the latest tag."""
+    """The SDK's retries, its cached list of instances, and its start that falls back to the latest tag.
 
+    Each request has an Apache HttpClient 4 of its own, which repeats a GET that has no response.
+    """
+
+    GET_REPEATS = 3
     TIMEOUT = 30.0
     CHARSET = "latin-1"
     TRIES: ClassVar[int]

@@ -170,7 +170,8 @@ class TeamCity(Sdk):
 
     def look(self, machine: Machine) -> str:
         """Return the state, as the poll of every five seconds sees it; it terminates nothing."""
-        return self.list_all(fresh=True)[machine.id].state
+        self.list_all(fresh=True)
+        return self.find(machine.id).state
 
     def end(self, machine: Machine) -> None:
         """Terminate the instance."""

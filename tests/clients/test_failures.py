@@ -155,7 +155,7 @@ def test_teamcity_uses_the_old_list_after_a_failure(anka: Anka, release: str) ->
     before = client.list_all(fresh=True)
     anka.faults.add(match=LIST, do={"status": 503}, times=1)
     assert before == client.list_all(fresh=True)
-    anka.faults.add(match=LIST, do={"connection": "close"}, times=7)
+    anka.faults.add(match=LIST, do={"connection": "close"}, times=7 * 4)
     assert before == client.list_all(fresh=True)
     assert 2 == len(client.log)
     anka.faults.add(match=LIST, do={"fail": "database is locked"}, times=1)

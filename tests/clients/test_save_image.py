@@ -12,7 +12,7 @@ from tests.clients.jenkins import Jenkins
 
 TEMPLATE = "14.5-arm64"
 REFUSED = {True: "Failed to terminate VM instance: Not found", False: "HTTP 400"}
-"""Lines that Jenkins writes when its DELETE comes after the instance has been saved, by whether failures have status 200."""
+"""Lines that Jenkins writes when its DELETE comes after its instance was saved, by whether failures have status 200."""
 
 
 def jenkins(anka: Anka) -> Jenkins:

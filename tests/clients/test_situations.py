@@ -47,7 +47,7 @@ TAKEN = [
     for place, node in enumerate(("mini-01", "mini-02", "mini-02"), start=1)
 ]
 STOPS = {"match": {"event": "started", "name": "taken-1"}, "do": {"stop": True, "after": "10m"}}
-FAILS = {"match": {"event": "start"}, "do": {"fail": "failed to start VM"}}
+FAILS = {"match": {"event": "start"}, "do": {"fail": "failed to start VM", "final": True}}
 
 SITUATIONS: dict[str, Situation] = {
     "cached": Situation(),
@@ -175,7 +175,13 @@ def test_unsupported_releases_are_those_where_a_cached_start_fails(name: str, re
     assert ((name, release) in UNSUPPORTED) == (expected["cached"].what != "works")
 
 
-LOST = extended_default(faults=[{"match": {"event": "started"}, "do": {"node": "offline", "after": "5m"}, "skip": 1}])
+def lose_node_of_second(**fields: str) -> dict[str, Any]:
+    """Return a scenario in which the node of the second instance is lost while its VM works."""
+    do = {"node": "offline", "after": "5m", **fields}
+    return extended_default(faults=[{"match": {"event": "started"}, "do": do, "skip": 1}])
+
+
+LOST, KEPT = lose_node_of_second(lost_instances="error"), lose_node_of_second(lost_instances="keep")
 
 SEEN: dict[str, str] = {
     "jenkins": "ended: Error",
@@ -187,17 +193,31 @@ LEAVES = {"gitlab-executor": Outcome("fails", "no instance of this job is of use
 """The outcome of a cleanup that ignores an instance in Error, and so leaves it behind."""
 
 
-SUPPORTED = [
-    pytest.param(name, marks=at(release, LOST), id=f"{name}-{release}")
-    for name in STARTERS
-    for release in RELEASES
-    if (name, release) not in {**UNSUPPORTED, **CANNOT_END}
-]
+def supported(scenario: dict[str, Any]) -> list[Any]:
+    """Return a parameter for each client and release that the client supports, with that scenario."""
+    return [
+        pytest.param(name, marks=at(release, scenario), id=f"{name}-{release}")
+        for name in STARTERS
+        for release in RELEASES
+        if (name, release) not in {**UNSUPPORTED, **CANNOT_END}
+    ]
 
 
-@pytest.mark.parametrize("name", SUPPORTED)
+@pytest.mark.parametrize("name", supported(KEPT))
+def test_a_node_is_lost_and_its_instance_is_kept(anka: Anka, name: str) -> None:
+    """No client sees that the VM is out of reach: each finds it Started, and can terminate it."""
+    client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
+    machine = client.start()
+    before = client.look(machine)
+    anka.clock.advance("10m")
+
+    assert ("Started", before) == (anka.instances[machine.id].state, client.look(machine))
+    assert Outcome("works", "", 1, 1) == outcome_of(anka, lambda: client.end(machine))
+
+
+@pytest.mark.parametrize("name", supported(LOST))
 def test_a_node_is_lost_while_the_vm_works(anka: Anka, name: str) -> None:
-    """Two minutes after its node is lost the instance is in Error: a client that looks sees it, and terminates it."""
+    """If the scenario has lost instances in Error, a client that looks two minutes later sees it, and terminates it."""
     client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
     machine = client.start()
     anka.wait(machine.id, "Error")

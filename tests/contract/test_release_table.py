@@ -82,6 +82,7 @@ ALWAYS_FROM = {
 ALWAYS_UNTIL = {"no-usb-no-key": "Node.usb_devices"}
 
 NO_KEY = {
+    "lost-instances-kept",
     "failed-node-shown",
     "registry-address",
     "tag-filled-in",

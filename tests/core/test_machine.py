@@ -31,7 +31,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import Refusal
 from mockanka.core.events import EventQueue
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
+from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, LostInstances, NodeState
 from mockanka.core.placement import determine_requirements
 from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
@@ -75,6 +75,7 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "pull"}, "do": {"registry": "down", "at": "50%", "for": "30s"}, "times": 1},
     {"match": {"event": "pull"}, "do": {"node": "offline", "at": "50%", "for": "1m"}, "times": 1},
     {"match": {"event": "start"}, "do": {"fail": "no hypervisor", "at": "50%"}, "times": 2},
+    {"match": {"event": "start"}, "do": {"fail": "no licence", "final": True}, "times": 1},
     {"match": {"event": "start", "template": "layered"}, "do": {"stall": True}, "times": 1},
     {"match": {"event": "start"}, "do": {"without": ["ip", "port_forwarding"], "for": "10s"}},
     {"match": {"event": "start"}, "do": {"vanish": True, "after": "15s", "for": "20s"}, "times": 2},
@@ -89,6 +90,8 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "distribute", "node": "cramped"}, "do": {"stall": True, "at": "40%"}},
     {"match": {"event": "begin", "node": "pair"}, "do": {"node": "full", "after": "5s", "for": "30s"}},
     {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "for": "5m"}},
+    {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "for": "5m", "lost_instances": "error"}},
+    {"match": {"event": "started"}, "do": {"node": "offline", "for": "5m", "lost_instances": "keep"}, "times": 1},
     {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "after": "3s", "for": "1m"}},
     {"match": {"event": "begin"}, "do": {"node": "updating", "for": "2m"}},
     {"match": {"event": "begin", "node": "single"}, "do": {"node": "unhealthy", "after": "10s"}},
@@ -150,11 +153,17 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller = controller
             self.cache = InstanceCache(controller)
 
-    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
-    def choose_scenario(self, seed: int, retries: int, release: str) -> None:
-        self.options, self.retries = Options(clock="manual", seed=seed, release=Release.parse(release)), retries
+    @initialize(
+        seed=st.integers(0, 3),
+        retries=st.sampled_from([2, 0, 1]),
+        lost_instances=st.sampled_from([None, None, *LostInstances]),
+        release=st.sampled_from(RELEASES),
+    )
+    def choose_scenario(self, seed: int, retries: int, lost_instances: LostInstances | None, release: str) -> None:
+        self.options = Options(clock="manual", seed=seed, release=Release.parse(release))
+        self.retries, self.lost_instances = retries, lost_instances
         self.controller = SCENARIO.controller(self.options)
-        self.controller.retries = retries
+        self.controller.retries, self.controller.lost_instances = retries, lost_instances
         self.watch = Watch()
         for instance in self.controller.instances.values():
             self.watch.states[instance.id] = instance.state
@@ -710,6 +719,30 @@ class ControllerMachine(RuleBasedStateMachine):
             assert sum(file.size for file in stored) + reserved + node.disk_other <= node.disk_size
 
     @invariant()
+    def an_offline_node_has_the_instances_that_it_may_keep(self) -> None:
+        """Nothing starts there; what runs stays if it is kept, and what terminates in any case."""
+        c = self.controller
+        to_come = {event.node_id for _, event in c.queue.current_events(c) if isinstance(event, nodes.NodeTimedOut)}
+        by_release = LostInstances.KEEP if self.has("lost-instances-kept") else LostInstances.TERMINATE
+        for node in c.nodes.values():
+            if not node.is_offline(c.now) or node.id in to_come:
+                continue
+            found = {c.instances[id].state for id in node.occupants}
+            assert not found & {InstanceState.SCHEDULING, InstanceState.PULLING}
+            if (node.lost_instances or c.lost_instances or by_release) is not LostInstances.KEEP:
+                assert found <= {InstanceState.TERMINATING}
+
+    @invariant()
+    def only_a_lost_node_has_a_policy_of_its_own(self) -> None:
+        for node in self.controller.nodes.values():
+            assert node.lost_instances is None or node.lost_at is not None
+
+    @invariant()
+    def no_start_is_tried_more_often_than_allowed(self) -> None:
+        for instance in self.controller.instances.values():
+            assert len(instance.failed_on) <= self.controller.retries
+
+    @invariant()
     def only_an_instance_that_had_a_vm_is_terminated(self) -> None:
         for instance in self.controller.instances.values():
             assert instance.vm is not None or instance.state is not InstanceState.TERMINATED
@@ -754,7 +787,7 @@ class ControllerMachine(RuleBasedStateMachine):
         if not hasattr(self, "options"):
             return
         again = SCENARIO.controller(self.options)
-        again.retries = self.retries
+        again.retries, again.lost_instances = self.retries, self.lost_instances
         for operation in self.journal:
             try:
                 operation(again)

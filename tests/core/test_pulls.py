@@ -242,7 +242,7 @@ def test_a_template_in_use_is_never_dropped() -> None:
 
 def test_a_pull_without_room_fails_its_instance() -> None:
     """The message has the numbers of bytes, and the next instance gets the slot."""
-    controller = build_controller(SMALL_DISK.replace("capacity: 4", "capacity: 1"))
+    controller = build_controller("controller: {retries: 0}\n" + SMALL_DISK.replace("capacity: 4", "capacity: 1"))
     too_large = start_instance(controller, "large")
     next_instance = start_instance(controller, "a")
     pass_time(controller, 60)

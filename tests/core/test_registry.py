@@ -141,7 +141,7 @@ def test_an_override_sets_the_state_of_the_registry() -> None:
 
 def test_the_registry_goes_down_at_a_share_of_a_pull() -> None:
     """The pull fails with the progress it had; when the registry is up again, pulls work as before."""
-    controller = build_controller(COLD)
+    controller = build_controller("controller: {retries: 0}\n" + COLD)
     add_fault(controller, "pull", "{registry: down, at: 40%, for: 1m}", times=1)
     instance = start_instance(controller)
 

@@ -53,7 +53,7 @@ REFUSED = {
         ("does", "unknown key, did you mean 'do'?"),
     ),
     "{match: {evnt: pull}, do: {fail: x}}": (("match.evnt", "unknown key, did you mean 'event'?"),),
-    "{match: {event: pull}, do: {fial: x}}": (("do.fial", "unknown key, did you mean 'fail'?"),),
+    "{match: {event: pull}, do: {fial: x}}": (("do.fial", "unknown key, did you mean 'final'?"),),
     "{match: {event: pulls}, do: {fail: x}}": (("match.event", "'pulls' is not known: did you mean 'pull'?"),),
     "{match: {event: xyzzy}, do: {fail: x}}": (("match.event", f"'xyzzy' is not known: {KNOWN_EVENTS}"),),
     "{match: {method: PATCH}, do: {status: 500}}": (
@@ -109,10 +109,13 @@ REFUSED = {
         ),
     ),
     "{match: {event: pull}, do: {fail: x, for: 3s}}": (
-        ("do", "for does not go with fail at event pull; with fail goes at"),
+        ("do", "for does not go with fail at event pull; with fail goes at, final"),
     ),
     "{match: {event: pull}, do: {fail: x, stall: true}}": (
-        ("do", "stall does not go with fail at event pull; with fail goes at"),
+        ("do", "stall does not go with fail at event pull; with fail goes at, final"),
+    ),
+    "{match: {event: schedule}, do: {fail: x, final: true}}": (
+        ("do", "final does not go with fail at event schedule; with fail goes nothing else"),
     ),
     "{match: {event: started}, do: {vanish: true, every: 20s}}": (
         ("do", "every needs a for that is shorter: the instance is shown in between"),
@@ -149,6 +152,9 @@ REFUSED = {
     ),
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
+    ),
+    "{match: {event: pull}, do: {node: drain, lost_instances: error}}": (
+        ("do", "lost_instances goes with node: offline; no other state loses a node"),
     ),
     "{do: {refuse: 3s, delay: 3s}}": (("do", "delay does not go with refuse; with refuse goes nothing else"),),
     "{do: {vanish: true}}": (
@@ -353,6 +359,7 @@ VALUES: dict[str, Any] = {
     "fail": "no luck",
     "bandwidth": "200Mbit/s",
     "node": "offline",
+    "lost_instances": "error",
     "registry": "full",
     "license": "expired",
     "without": ["ip", "host_ip"],

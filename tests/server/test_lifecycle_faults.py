@@ -218,7 +218,7 @@ def the_controller_is_upgraded(client: Client) -> None:
 
 @covers("pull", "fail")
 def a_pull_fails(client: Client) -> None:
-    client.add_fault("pull", {"fail": "no space left on device", "at": "40%"})
+    client.add_fault("pull", {"fail": "no space left on device", "at": "40%", "final": True})
     id = client.start()
 
     assert [("Pulling", 4), ("Error", 3)] == client.phases(id, 7)
@@ -246,7 +246,7 @@ def a_pull_is_slow(client: Client) -> None:
 
 @covers("pull", "node")
 def a_node_goes_offline_in_the_middle_of_a_pull(client: Client) -> None:
-    client.add_fault("pull", {"node": "offline", "at": "50%"})
+    client.add_fault("pull", {"node": "offline", "at": "50%", "lost_instances": "error"})
     id = client.start()
     phases = client.phases(id, 140)
 
@@ -277,7 +277,7 @@ def an_instance_vanishes_while_it_pulls(client: Client) -> None:
 
 @covers("start", "fail")
 def a_start_fails(client: Client) -> None:
-    client.add_fault("start", {"fail": "VM would not boot", "at": "50%"})
+    client.add_fault("start", {"fail": "VM would not boot", "at": "50%", "final": True})
     id = client.start()
 
     assert [("Pulling", 10), ("Scheduling", 10), ("Error", 1)] == client.phases(id, 21)

@@ -16,6 +16,7 @@ import pytest
 import requests
 
 import mockanka
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.testing.anka import Anka
 from tests.testing.controller import (
     SMALL,
@@ -384,6 +385,20 @@ def test_the_seed_of_a_reset_counts_once(anka: Anka) -> None:
     assert (5, 1) == (once, anka.dump()["seed"])
 
 
+def test_the_release_and_the_clock_of_a_reset_count_once(anka: Anka) -> None:
+    """They apply until the next reset; a wrong one changes nothing."""
+    anka.reset(release="1.24.0", clock="step", speed=2, step="3s")
+    during = (anka.dump()["controller"]["release"], anka.clock.mode, anka.clock.speed, anka.clock.step)
+    with pytest.raises(ValueError, match="'sundial' is no clock"):
+        anka.reset(clock="sundial")
+    unchanged = anka.clock.mode
+    anka.reset()
+
+    assert ("1.24.0", "step", 2.0, timedelta(seconds=3)) == during
+    assert "step" == unchanged
+    assert (str(DEFAULT_RELEASE), "manual") == (anka.dump()["controller"]["release"], anka.clock.mode)
+
+
 def test_the_same_seed_gives_the_same_ids(anka: Anka) -> None:
     """A reset gives the ids of the start again, another seed gives others."""
     first = start(anka)
@@ -422,9 +437,21 @@ def test_a_wrong_scenario_changes_nothing(anka: Anka, wrong: Any) -> None:
     assert ["mini-01", "mini-02"] == [node.name for node in anka.nodes.values()]
 
 
+def test_an_instance_that_is_made_to_fail_is_not_tried_again(anka: Anka) -> None:
+    """It is in Error at once, also while it starts, with a message that agents have logged unless one is given."""
+    first, second = start(anka), start(anka)
+    anka.clock.advance("7s")
+    anka.fail(first)
+    anka.fail(second, "boom")
+
+    assert ["Error", "Error"] == [anka.instances[id].state for id in (first, second)]
+    assert anka.instances[first].message.endswith(": failed to start: No child processes")
+    assert "boom" == anka.instances[second].message
+
+
 def test_a_dump_can_be_loaded(anka: Anka) -> None:
     """A dump of a pending start and of faults continues as the controller would have."""
-    anka.faults.add(match={"event": "start"}, do={"fail": "x"}, times=1, skip=1)
+    anka.faults.add(match={"event": "start"}, do={"fail": "x", "final": True}, times=1, skip=1)
     ids = [start(anka) for _ in range(3)]
     anka.clock.advance("7s")
     dumped = anka.dump()

@@ -11,6 +11,7 @@ from tests.core.builders import (
     PAIR,
     WARM,
     build_controller,
+    lose_node,
     node_named,
     node_names,
     pass_time,
@@ -74,15 +75,53 @@ def test_a_full_node_runs_vms_started_by_hand() -> None:
     assert (2, 1) == (full, nodes.running_load(controller, node_named(controller)).vm_count)
 
 
-def test_instances_fail_if_their_node_is_offline_too_long() -> None:
-    """They are in Error when the controller gives up the node; a short absence has no effect."""
-    for lasts, expected in (("30s", "Started"), ("10m", "Error")):
-        controller = build_controller(WARM)
-        instance = started_instance(controller)
-        add_fault(controller, "begin", f"{{node: offline, for: {lasts}}}")
-        pass_time(controller, 700)
+@pytest.mark.parametrize(
+    ("lasts", "policy", "expected"),
+    [
+        ("30s", "error", "Started"),
+        ("10m", "error", "Error"),
+        ("10m", "terminate", "gone"),
+        ("10m", "keep", "Started"),
+    ],
+)
+@pytest.mark.parametrize(
+    "setting", ["", "controller: {lost_instances: keep}\n", "controller: {lost_instances: error}\n"]
+)
+def test_a_rule_says_what_becomes_of_instances_of_an_offline_node(
+    lasts: str, policy: str, expected: str, setting: str
+) -> None:
+    """It wins over the setting of the scenario; a short absence has no effect."""
+    controller = build_controller(setting + WARM)
+    instance = started_instance(controller)
+    add_fault(controller, "begin", f"{{node: offline, for: {lasts}, lost_instances: {policy}}}")
+    pass_time(controller, 700)
 
-        assert (expected, "Active") == (instance.state, shown_state(controller))
+    assert (expected, "Active") == (instance.state, shown_state(controller))
+    assert node_named(controller).lost_instances is None
+
+
+def test_a_rule_speaks_for_one_absence_of_a_node() -> None:
+    """When the node is lost another time, what the scenario or the release says counts again."""
+    controller = build_controller(WARM)
+    add_fault(controller, "begin", "{node: offline, for: 10m, lost_instances: error}")
+    pass_time(controller, 700)
+    instance = started_instance(controller)
+    lose_node(controller)
+    pass_time(controller, 700)
+
+    assert "Started" == instance.state
+
+
+def test_a_rule_says_nothing_about_a_node_that_is_offline_already() -> None:
+    """The instances have been kept when the second rule begins."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    lose_node(controller)
+    pass_time(controller, 200)
+    add_fault(controller, "begin", "{node: offline, for: 10m, lost_instances: error}")
+    pass_time(controller, 700)
+
+    assert ("Started", None) == (instance.state, node_named(controller).lost_instances)
 
 
 def test_a_begin_rule_matches_nodes_by_name_and_group() -> None:

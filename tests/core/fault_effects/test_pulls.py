@@ -22,7 +22,7 @@ from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_a
 def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress: float) -> None:
     """Error comes at that share of the pull, with the message; the progress stays, nothing is cached."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}}}")
+    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}, final: true}}")
     instance = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (seconds, "Error")] == history_after(controller, instance)
@@ -34,7 +34,7 @@ def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress
 def test_after_a_failed_pull_the_next_starts_from_zero() -> None:
     """A failed pull leaves nothing cached, so the next instance pulls everything."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no, at: 90%}", times=1)
+    add_fault(controller, "pull", "{fail: no, at: 90%, final: true}", times=1)
     history_after(controller, start_instance(controller))
     second = start_instance(controller)
 
@@ -101,7 +101,7 @@ def test_a_bandwidth_makes_a_pull_slower() -> None:
     )
 
 
-@pytest.mark.parametrize("do", ["{fail: no, at: 80%}", "{stall: true, at: 80%}", "{stall: true, for: 1m}"])
+@pytest.mark.parametrize("do", ["{fail: no, at: 80%, final: true}", "{stall: true, at: 80%}", "{stall: true, for: 1m}"])
 def test_all_waiters_of_a_pull_end_with_it(do: str) -> None:
     """An instance that joins a pull, and a distribution of the same version, end as the first instance does."""
     controller = build_controller(COLD.replace("capacity: 2", "capacity: 3"))
@@ -125,7 +125,7 @@ def test_all_waiters_of_a_pull_end_with_it(do: str) -> None:
 def test_a_pull_fails_with_the_pull_of_its_shared_layers() -> None:
     """A pull that waits for layers of a failing pull fails at the same time, with the same message."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no base, at: 50%}", tag="base")
+    add_fault(controller, "pull", "{fail: no base, at: 50%, final: true}", tag="base")
     first = start_instance(controller, tag="base")
     pass_time(controller, 2)
     second = start_instance(controller, tag="tools")
@@ -157,7 +157,7 @@ def test_a_pull_stalls_with_the_pull_of_its_shared_layers() -> None:
 def test_a_fault_of_one_pull_does_not_affect_the_pull_of_shared_layers() -> None:
     """The pull of the upper layer fails by itself; that of the lower layer continues."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no tools, at: 50%}", tag="tools")
+    add_fault(controller, "pull", "{fail: no tools, at: 50%, final: true}", tag="tools")
     first = start_instance(controller, tag="base")
     pass_time(controller, 2)
     second = start_instance(controller, tag="tools")
@@ -171,7 +171,7 @@ def test_a_fault_of_one_pull_does_not_affect_the_pull_of_shared_layers() -> None
 @pytest.mark.parametrize(("stall", "seconds"), [("{stall: true, at: 40%}", 100), ("{stall: true, for: 1m}", 30)])
 def test_a_stalled_pull_that_fails_keeps_its_progress(stall: str, seconds: float) -> None:
     """The registry goes down during a stall: the pull fails with the progress that was shown."""
-    controller = build_controller(COLD)
+    controller = build_controller("controller: {retries: 0}\n" + COLD)
     add_fault(controller, "pull", stall)
     instance = start_instance(controller)
     distribution, delivery = start_distribution(controller)
@@ -202,7 +202,7 @@ def test_a_pull_fails_at_its_own_time_though_its_layers_are_stalled() -> None:
     """Its failure does not wait for shared layers that are stalled for good."""
     controller = build_controller(COLD)
     add_fault(controller, "pull", "{stall: true}", tag="base")
-    add_fault(controller, "pull", "{fail: 'no', at: 50%}", tag="tools")
+    add_fault(controller, "pull", "{fail: 'no', at: 50%, final: true}", tag="tools")
     start_instances(controller, tag="base")
     second = start_instance(controller, tag="tools")
 
