@@ -15,7 +15,7 @@ start_goes_through_a_pull() {
     mock_advance_until "$id" Pulling
     is Pulling "$(anka_show "$id" | field instance_state)"
     mock_advance_until "$id" Started
-    is 10.0.0.11 "$(anka_show "$id" | field host_ip)"
+    is 192.0.2.11 "$(anka_show "$id" | field host_ip)"
     # One second until a node takes it, 3:44 for 28 GB at 1 Gbit/s, 20 seconds to boot.
     is 2024-01-01T00:04:05Z "$(mock_now)"
 

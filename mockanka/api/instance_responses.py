@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mockanka.api.envelope import progress_number
 from mockanka.api.field_table import OMIT, FieldTable, Key, omit_empty
 from mockanka.core.controller import Controller
+from mockanka.core.faults import BLANKED_FIELDS
 from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.scripts import ScriptResult
@@ -94,6 +95,17 @@ VM_FIELDS: FieldTable[InstanceVm] = FieldTable(
 )
 
 
+def without_unreported(instance: Instance, rendered: Mapping[str, object]) -> Mapping[str, object]:
+    """Return rendered keys of an instance without those that a fault leaves out; some are blank instead already."""
+    omitted = [key for key in instance.unreported if key not in BLANKED_FIELDS]
+    return {key: value for key, value in rendered.items() if key not in omitted} if omitted else rendered
+
+
+def render_instance(controller: Controller, instance: Instance) -> Mapping[str, object]:
+    """Return an instance as the response to ``?id=`` has it, without the keys that a fault leaves out."""
+    return without_unreported(instance, INSTANCE_FIELDS.render(controller, instance))
+
+
 def _tag(controller: Controller, instance: Instance) -> object:
     # Before 1.24.1 the tag is there only if the request had one (controller-facts A1).
     if instance.request.tag or controller.release.has("tag-filled-in"):
@@ -125,7 +137,7 @@ def _node_id(controller: Controller, instance: Instance) -> object:
 
 def _vm(controller: Controller, instance: Instance) -> object:
     vm = instance.shown_vm
-    return VM_FIELDS.render(controller, InstanceVm(instance, vm)) if vm else OMIT
+    return without_unreported(instance, VM_FIELDS.render(controller, InstanceVm(instance, vm))) if vm else OMIT
 
 
 def _request_id(controller: Controller, instance: Instance) -> object:

@@ -19,6 +19,7 @@ from mockanka.core.instance_record import Instance
 from mockanka.core.license import License
 from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import Node
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.core.save_images import SaveImage
@@ -81,7 +82,11 @@ class Controller:
     faults: FaultRules = field(default_factory=FaultRules)
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
+    awaited_polls: list[AwaitedPolls] = field(default_factory=list)
+    """The events that happen after a number of polls."""
     log: EventLog = field(default_factory=EventLog)
+    down_until: int | None = None
+    """When the controller is up again that a fault has stopped: meanwhile no request is answered."""
     notes: tuple[str, ...] = ()
     """Remarks on what was left out of its scenario because its release does not have it."""
     revision: int = 0
@@ -99,6 +104,13 @@ class Controller:
         """Put an event into the queue, due at a time in nanoseconds."""
         self.queue.put(at, event)
 
+    def schedule_or_await(self, at: int, event: Event, instance: Instance | None = None, polls: int = 0) -> None:
+        """Put an event into the queue or, with a number of polls, have it wait until the instance was looked at."""
+        if polls and instance is not None:
+            self.awaited_polls.append(AwaitedPolls(instance.id, polls, event))
+        else:
+            self.schedule(at, event)
+
     def next_due(self) -> int | None:
         """Return when the next change happens: an event that is not deferred, or a placement; None if none will."""
         if self._takes_waiting_work:
@@ -113,6 +125,11 @@ class Controller:
     @property
     def _takes_waiting_work(self) -> bool:
         return self.placement_due and bool(self.waiting or self.waiting_deliveries)
+
+    @property
+    def has_changes(self) -> bool:
+        """True if anything will happen by itself, but for what a fault repeats for ever."""
+        return (self.placement_due and bool(self.waiting)) or self.queue.has_change(self)
 
     def _advance_to(self, target: int) -> None:
         while True:

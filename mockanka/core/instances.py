@@ -12,7 +12,7 @@ from mockanka.core.failures import fail_instance, fail_script, fail_start, list_
 from mockanka.core.faults import NO_HIT, FaultHit, apply_rules
 from mockanka.core.groups import require_group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import LIVE_STATES, InstanceState
 from mockanka.core.randomness import draw
 from mockanka.core.templates import VersionRef
 from mockanka.core.transitions import forget_instance, free_slot, take_slot, transition, vanish_instance
@@ -201,10 +201,41 @@ class InstanceVanished(Event):
         if not self.lasts:
             vanish_instance(controller, instance, "vanished")
             return
-        instance.hidden = True
-        controller.mark_changed(instance)
-        controller.record("hidden", instance.id)
-        controller.schedule(controller.now + self.lasts, InstanceReappeared(instance.id))
+        _hide(controller, instance, self.lasts)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceVanishedAgain(Event):
+    """The controller does not show an instance for ``lasts`` nanoseconds, and again after ``every`` nanoseconds.
+
+    It goes on until the rule is removed.
+    """
+
+    kind: ClassVar = "instance_vanished_again"
+    repeats: ClassVar = True
+
+    instance_id: str
+    rule_id: str
+    lasts: int
+    every: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return self.instance_id in controller.instances and controller.faults.get(self.rule_id) is not None
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        _hide(controller, controller.instances[self.instance_id], self.lasts)
+        controller.schedule(controller.now + self.every, self)
+
+
+def _hide(controller: Controller, instance: Instance, length: int) -> None:
+    """Do not show an instance for a time in nanoseconds."""
+    instance.hidden = True
+    controller.mark_changed(instance)
+    controller.record("hidden", instance.id)
+    controller.schedule(controller.now + length, InstanceReappeared(instance.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +258,32 @@ class InstanceReappeared(Event):
         instance.hidden = False
         controller.mark_changed(instance)
         controller.record("seen again", instance.id)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedByOthers(Event):
+    """Another client sends DELETE for an instance, whose id, name or external_id is the target.
+
+    Of several the oldest is ended whose termination nobody has requested; if there is none, nothing happens.
+    """
+
+    kind: ClassVar = "instance_ended_by_others"
+
+    target_id: str
+
+    def is_current(self, controller: Controller) -> bool:
+        return True  # the instance may not have been started yet
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return bool(controller.waiting)  # it may free a slot
+
+    def apply(self, controller: Controller) -> None:
+        for instance in controller.instances.values():
+            names = (instance.id, instance.request.name, instance.request.external_id)
+            if self.target_id in names and instance.state in LIVE_STATES and not instance.hidden:
+                controller.record("ended by others", instance.id)
+                terminate_instance(controller, instance.id)
+                return
 
 
 # By state; Scheduling and Pulling have two phases each, which phase_end_event tells apart.
@@ -380,7 +437,11 @@ def begin_started(controller: Controller, instance: Instance) -> None:
     controller.schedule_effects(hit, 0, instance, node)
     if hit.action.stop or hit.action.fail is not None:
         instance.planned_end = PlannedEnd("stop") if hit.action.stop else PlannedEnd("fail", hit.action.fail or "")
-        _begin_phase(controller, instance, hit.action.after)
+        if hit.action.after_polls:
+            event = phase_end_event(instance)
+            controller.schedule_or_await(controller.now, event, instance, hit.action.after_polls)
+        else:
+            _begin_phase(controller, instance, hit.action.after)
     if instance.unreported and instance.unreported_for is not None:
         controller.schedule(controller.now + instance.unreported_for, VmFullyReported(instance.id))
 

@@ -76,3 +76,5 @@ class NodeState(StrEnum):
     UPDATING = "Updating"
     UNHEALTHY = "Unhealthy"
     DRAIN = "Drain Mode"
+    BLANK = ""
+    """A node that has just joined and not reported. Seen before 1.48.0; a fault can force it in any release."""

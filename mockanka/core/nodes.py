@@ -385,6 +385,9 @@ def restore_node(controller: Controller, node_id: str) -> None:
     node.lost_instances = None
     if node.lost_at is None:
         return
+    if controller.down_until is not None:
+        node.timeout_at = None  # it is back when the controller is
+        return
     node.lost_at = node.timeout_at = None
     pulls.resume_pulls(controller, node)
     instances.resume_instances(controller, node)
@@ -448,6 +451,7 @@ STATE_OVERRIDES: dict[str, NodeState] = {
     "unhealthy": NodeState.UNHEALTHY,
     UPDATING: NodeState.UPDATING,
     "unlicensed": NodeState.UNLICENSED,
+    "blank": NodeState.BLANK,
 }
 """The overrides that put a node into a state."""
 

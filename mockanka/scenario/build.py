@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from mockanka.core import fault_effects
+from mockanka.core import fault_effects, release_fit
 from mockanka.core.clock import CLOCK_MODES, Clock, read_system_time
 from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME
 from mockanka.core.license import EXPIRED, License
 from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, release_fit, workloads
+from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, workloads
 from mockanka.scenario.base import Origin
 from mockanka.scenario.inventory import Inventory, refuse_foreign_keys
 from mockanka.scenario.options import Options
@@ -87,6 +87,10 @@ def _origin(scenario: ScenarioSection) -> Origin:
             raise InvalidScenario(
                 ("controller", key), "belongs to a dump; write a fault that sets the state of the registry"
             )
+    if scenario.controller.down_until is not None:
+        raise InvalidScenario(
+            ("controller", "down_until"), "belongs to a dump; write a fault that restarts the controller"
+        )
     return origin
 
 

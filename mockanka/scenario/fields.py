@@ -372,6 +372,16 @@ class Switch(_Field):
         return value or None
 
 
+class TextOrTrue(_Field):
+    """A text that is not empty, or true, which is read as the text ``true``."""
+
+    def read(self, written: Any) -> str:
+        return "true" if written is True else NonEmptyText().read(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return True if value == "true" else value
+
+
 class Percentage(_Field):
     """A share from 0 to 1, written ``40%``."""
 

@@ -11,6 +11,7 @@ from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.overrides import Overrides
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import VersionRef
 from mockanka.scenario.base import Origin
@@ -32,7 +33,8 @@ class DumpedInventory(Inventory):
         set_condition(self.controller, section, node)
         if section.lost is not None:
             node.lost_at = section.lost
-            node.timeout_at = self.controller.now if section.offline is None else section.offline
+            is_down = self.controller.down_until is not None  # then nodes are lost that are not missed yet
+            node.timeout_at = self.controller.now if section.offline is None and not is_down else section.offline
 
     def overrides(self, section: NodeSection, node: Node) -> Overrides:
         """Return the overrides that the dump has."""
@@ -92,4 +94,7 @@ def schedule_pending(controller: Controller, scenario: ScenarioSection) -> None:
             event = read_event(renamed(section) if scenario.format is None else section)
         except ValueError as error:
             raise InvalidScenario(("pending", index, "event"), str(error)) from None
-        controller.schedule(section.at, event)
+        if section.polls is not None and section.polled is not None:
+            controller.awaited_polls.append(AwaitedPolls(section.polled, section.polls, event))
+        else:
+            controller.schedule(section.at, event)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import formatdate
-from itertools import count
+from ipaddress import IPv4Network
 from typing import Any, ClassVar
 
 from mockanka.core import nodes, pulls, randomness, registry
@@ -34,6 +34,13 @@ from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
 YEAR = 365 * 24 * HOUR
+NODE_NETWORKS = tuple(
+    map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4"))
+)
+"""Where the addresses of nodes are from that have none: a client that dials one reaches nobody's machine.
+
+They are those for documentation (RFC 5737) and, if there are more nodes, for benchmarks (RFC 2544) and reserved ones.
+"""
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
@@ -54,7 +61,7 @@ class Inventory(ABC):
         self.references = References(controller)
         self._addresses: set[str] = set()
         """Those that the scenario gives; a node that has none gets one that is not among them."""
-        self._free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
+        self._free_addresses = (str(host) for network in NODE_NETWORKS for host in network.hosts())
 
     @abstractmethod
     def set_state(self, path: Path, section: NodeSection, node: Node) -> None:

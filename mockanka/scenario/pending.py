@@ -36,16 +36,21 @@ class PendingSection(Section[None]):
     until: int | None = key(Moment())
     what: str | None = key(Text())
     lasts: int | None = key(FixedDuration())
+    every: int | None = key(FixedDuration())
+    rule: str | None = key(Text())
+    release: str | None = key(Text())
+    polls: int | None = key(Integer(1))
+    polled: str | None = key(Text())
     lost_instances: str | None = key(Text())
 
 
-_KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
+_KEYS = {"node_id": "node", "template_id": "template", "phase": "step", "rule_id": "rule"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
 _OPTIONAL = ("lost_instances",)
 """Fields of events that may be missing: dumps of earlier versions do not have them."""
 
-_NOT_ENTITIES = ("registry", "license")
+_NOT_ENTITIES = ("registry", "license", "controller")
 """Subjects of events that have no id: the first word of the kind is in its place."""
 
 FORMER_KINDS = {
@@ -89,8 +94,14 @@ EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for ev
 
 
 def describe_events(controller: Controller) -> list[PendingSection]:
-    """Return the events that are due, in the order in which they will happen."""
-    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    """Return the events that are due, in the order in which they will happen, and those that wait for polls."""
+    due = [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    awaited = [
+        replace(describe_event(controller.now, awaited.event), polls=awaited.polls, polled=awaited.instance_id)
+        for awaited in controller.awaited_polls
+        if awaited.event.is_current(controller)
+    ]
+    return due + awaited
 
 
 def describe_event(at: int, event: Event) -> PendingSection:

@@ -93,6 +93,7 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     retries: int | None = key(Integer(0, 100), source="retries", dump=lambda controller: controller.retries or None)
     lost_instances: LostInstances | None = key(Member(LostInstances))
     # in a dump
+    down_until: int | None = key(Moment(), origins=ONLY_DUMPS)
     registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
     registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
     turns: Sequence[OverrideSection] | None = key(

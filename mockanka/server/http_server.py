@@ -153,7 +153,7 @@ class Server:
     """Serves a simulator on one or more listening sockets. A fault can have the first of them refuse connections."""
 
     def __init__(self, simulator: Simulator, *listening: socket.socket) -> None:
-        self.gateway = Gateway(simulator, self.refuse_connections)
+        self.gateway = Gateway(simulator, self.refuse_connections, self.accept_connections)
         config = _config(self.gateway)
         config.load()
         self.listeners = [Listener(sock, config) for sock in listening]

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from mockanka.api.app import create_app
-from mockanka.core import failures, fault_effects, instances, nodes, transitions
+from mockanka.core import failures, fault_effects, instances, nodes, polls, transitions
 from mockanka.core.errors import NotFound
 from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules
@@ -121,6 +121,12 @@ class Simulator:
         fault_effects.remove_rule(self.controller, rule_id)
         for callback in self.after_fault_removed:
             callback(rule_id)
+
+    def count_poll(self, instance_id: str | None) -> None:
+        """Count a GET of an instance or of the list that was answered, for faults that wait for polls."""
+        if self.controller.awaited_polls:
+            polls.count_poll(self.controller, instance_id)
+            self.controller.advance()
 
     def override_node(self, node_id: str, state: str, at_once: bool = False) -> None:
         """Force a node into one of NODE_OVERRIDES; with ``at_once`` one that goes offline is shown so at once."""

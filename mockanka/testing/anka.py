@@ -133,7 +133,7 @@ class Anka:
     # What can be done to it.
 
     def node(self, name: str, state: str, at_once: bool = False) -> views.NodeView:
-        """Make a node ``online``, ``offline``, ``drain``, ``unhealthy``, ``updating``, ``unlicensed`` or ``full``.
+        """Force a node into a state, one of NODE_OVERRIDES, such as ``online``, ``offline``, ``drain`` or ``blank``.
 
         With ``registry-unreachable`` its pulls fail, and it takes only instances whose template it has.
         An offline node is shown as Offline after two minutes without a report, or now with ``at_once``.

@@ -201,7 +201,7 @@ def test_vminfo_has_its_keys_in_order() -> None:
     assert ["guest_port", "host_port", "protocol", "Name"] == list(info["port_forwarding"][0])
     assert tuple(
         info[key] for key in ("status", "cpu_cores", "ram", "node_id", "host_ip", "vnc_port", "vnc_connection_string")
-    ) == ("running", 4, "8G", NODE, "10.0.0.11", 5901, "vnc://:@10.0.0.11:5901")
+    ) == ("running", 4, "8G", NODE, "192.0.2.11", 5901, "vnc://:@192.0.2.11:5901")
 
 
 def test_a_vm_without_port_rules_has_no_such_key() -> None:

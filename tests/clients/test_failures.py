@@ -120,7 +120,7 @@ def test_teamcity_counts_its_instances_by_external_id(anka: Anka, release: str) 
     """It finds an instance by its id in any case; before 1.24 it counts none, and so starts without a limit."""
     client = client_of(TeamCity, anka)
 
-    assert "10.0.0.12:10000" == client.start().address
+    assert "192.0.2.12:10000" == client.start().address
     assert (0 if release in BEFORE_1_24 else 1) == client.count()
 
 
@@ -195,7 +195,7 @@ def test_teamcity_uses_port_0_without_a_rule_for_ssh(anka: Anka) -> None:
     """The address leads nowhere."""
     anka.faults.add(match={"event": "start"}, do={"without": ["port_forwarding"]})
 
-    assert Outcome("works", "10.0.0.12:0") == outcome_of(anka, client_of(TeamCity, anka).start)
+    assert Outcome("works", "192.0.2.12:0") == outcome_of(anka, client_of(TeamCity, anka).start)
 
 
 @at("1.50.1")
@@ -245,9 +245,9 @@ def test_the_gitlab_executor_uses_the_last_rule_for_ssh(anka: Anka) -> None:
         {"name": "screen", "guest_port": 5900},
     ]
     template = {"name": "several", "port_forwarding": rules, "versions": [{"tag": "base", "size": "1GB"}]}
-    anka.load({"templates": [template], "nodes": [{"name": "mini-01", "ip": "10.0.0.11", "cached": ["several"]}]})
+    anka.load({"templates": [template], "nodes": [{"name": "mini-01", "ip": "192.0.2.11", "cached": ["several"]}]})
 
-    assert "10.0.0.11:10001" == client_of(GitlabExecutor, anka, "several").start().address
+    assert "192.0.2.11:10001" == client_of(GitlabExecutor, anka, "several").start().address
 
 
 @at("1.50.1")

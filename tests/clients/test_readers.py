@@ -241,7 +241,7 @@ def test_the_script_fails_without_its_node(anka: Anka, release: str) -> None:
     assert Outcome("fails", "the node has not joined", 0) == outcome_of(anka, client.start)
 
 
-SCREENS = (*["vnc://:@10.0.0.12:5901"] * 2, "vnc://:@10.0.0.12:0", *["no vnc"] * 3)
+SCREENS = (*["vnc://:@192.0.2.12:5901"] * 2, "vnc://:@192.0.2.12:0", *["no vnc"] * 3)
 """Apple silicon has no port of its own for the screen since about 1.24 (controller-facts A2.3)."""
 
 
@@ -286,7 +286,7 @@ def test_cirrus_reads_nodes_and_running_instances(anka: Anka, release: str) -> N
     machine = client.start()
     (waiting,) = requests.post(f"{anka.url}/api/v1/vm", json={"vmid": template}).json()["body"]
 
-    assert [("10.0.0.11", "Active", 1, 2), ("10.0.0.12", "Active", 1, 2)] == client.nodes()
+    assert [("192.0.2.11", "Active", 1, 2), ("192.0.2.12", "Active", 1, 2)] == client.nodes()
     assert machine.id in client.running()
     assert waiting in anka.instances
     assert waiting not in client.running()

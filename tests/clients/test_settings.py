@@ -112,7 +112,7 @@ NOT_JSON = f"not JSON: b'{GATEWAY}'"
 
 ANSWERS: dict[str, tuple[int, str]] = {"201": (201, CREATED), "502": (502, GATEWAY), "401": (401, DENIED)}
 NULL_POINTER = ("crashes", "NullPointerException: HTTP 201 is no answer")
-NIGHTLY = ("works", "10.0.0.11:10000")
+NIGHTLY = ("works", "192.0.2.11:10000")
 
 READ: dict[str, dict[str, tuple[str, str]]] = {
     "jenkins": {"201": NULL_POINTER, "502": ("fails", "HTTP 502"), "401": ("fails", "not authenticated")},

@@ -66,7 +66,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "flower": {"job_limit": 1800},
 }
 
-SSH, FREED = "10.0.0.12:10000", "10.0.0.11:10001"
+SSH, FREED = "192.0.2.12:10000", "192.0.2.11:10001"
 NO_MACHINE = Outcome("works", "Scheduling")
 FOUND = {
     "cached": Outcome("works", SSH),

@@ -16,7 +16,7 @@ from tests.clients.gitlab_executor import GitlabExecutor
 from tests.clients.jenkins import Jenkins
 from tests.clients.teamcity import TeamCity
 
-SSH = "10.0.0.11:10000"
+SSH = "192.0.2.11:10000"
 LOST_BY_TEAMCITY = "NullPointerException: the instance is not in the list"
 SETTINGS: dict[str, dict[str, Any]] = {"missing-tag": {"tag": "nightly"}, "stops-early": {"job_limit": 1800}}
 NO_TAG = '{"status":"FAIL","message":"No such tag nightly"}'
@@ -52,23 +52,23 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
         ("cirrus", "1.50.1"): Outcome("fails", "unexpected state Pulling", 1, 1),
     },
     "ssh-second": {
-        ("drone", "1.8.0"): Outcome("works", "10.0.0.11:10000"),  # that is the screen
-        ("drone", "1.50.1"): Outcome("works", "10.0.0.11:10000"),
-        ("jenkins", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
-        ("teamcity", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
-        ("gitlab-executor", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
-        ("gitlab-runner", "1.50.1"): Outcome("works", "10.0.0.11:10001"),
-        ("mcp", "1.24.0"): Outcome("works", "10.0.0.11:10001"),
-        ("mcp", "1.50.1"): Outcome("works", "10.0.0.11:10000"),  # its own rules replace the template's, since 1.39
+        ("drone", "1.8.0"): Outcome("works", "192.0.2.11:10000"),  # that is the screen
+        ("drone", "1.50.1"): Outcome("works", "192.0.2.11:10000"),
+        ("jenkins", "1.50.1"): Outcome("works", "192.0.2.11:10001"),
+        ("teamcity", "1.50.1"): Outcome("works", "192.0.2.11:10001"),
+        ("gitlab-executor", "1.50.1"): Outcome("works", "192.0.2.11:10001"),
+        ("gitlab-runner", "1.50.1"): Outcome("works", "192.0.2.11:10001"),
+        ("mcp", "1.24.0"): Outcome("works", "192.0.2.11:10001"),
+        ("mcp", "1.50.1"): Outcome("works", "192.0.2.11:10000"),  # its own rules replace the template's, since 1.39
     },
     "lost-answer": {
         ("gitlab-executor", "1.50.1"): Outcome("fails", "http: ContentLength=212 with Body length 0"),
         ("gitlab-runner", "1.50.1"): Outcome("fails", "http: ContentLength=148 with Body length 0"),
         ("actions-2022", "1.50.1"): Outcome("fails", "HTTP request failed: unexpected EOF"),
         ("actions-2026", "1.50.1"): Outcome("fails", "HTTP request failed: unexpected EOF"),
-        ("jenkins", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
-        ("teamcity", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
-        ("drone", "1.50.1"): Outcome("works", "10.0.0.11:10001", 2),
+        ("jenkins", "1.50.1"): Outcome("works", "192.0.2.11:10001", 2),
+        ("teamcity", "1.50.1"): Outcome("works", "192.0.2.11:10001", 2),
+        ("drone", "1.50.1"): Outcome("works", "192.0.2.11:10001", 2),
         ("mcp", "1.50.1"): Outcome("fails", "unexpected EOF"),
     },
     "not-json": {
@@ -198,7 +198,7 @@ def test_drone_starts_again_after_a_failure(anka: Anka, release: str) -> None:
     client = STARTERS["drone"](anka, vmid=anka.templates["14.5-arm64"].id)
 
     ended = 0 if release in BEFORE_1_24 else 1
-    assert Outcome("works", "10.0.0.12:10000", 2, ended) == outcome_of(anka, client.start)
+    assert Outcome("works", "192.0.2.12:10000", 2, ended) == outcome_of(anka, client.start)
 
 
 @pytest.mark.anka(clock="manual", release="1.50.1")

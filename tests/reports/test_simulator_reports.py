@@ -105,7 +105,6 @@ def test_a_start_that_fails_on_one_node_is_tried_on_another(anka: Anka) -> None:
     assert "Started" == anka.instances[id].state
 
 
-@pytest.mark.xfail(strict=True, reason="only the address and the port rules of a VM can be left out")
 def test_one_instance_of_several_may_lack_its_architecture(anka: Anka) -> None:
     """A client read it of each instance (anka-prometheus-exporter 229764c).
 
@@ -124,7 +123,6 @@ BLANK_NODE = {"nodes": [{"name": "joined", "state": ""}, {"name": "mini"}]}
 """A scenario with a node that has just joined, and another one."""
 
 
-@pytest.mark.xfail(strict=True, reason="a node has always a state")
 def test_a_node_that_has_just_joined_has_a_blank_state(anka: Anka) -> None:
     """The release notes of 1.48.0."""
     anka.load(BLANK_NODE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -175,6 +176,44 @@ def an_instance_vanishes_while_it_is_scheduled(client: Client) -> None:
 
     assert [("Pulling", 10), ("Scheduling", 4), ("Not found", 6)] == client.phases(id, 20)
     assert [] == listed_instances(client)
+
+
+@covers("schedule", "end")
+def another_instance_is_ended_while_one_waits(client: Client) -> None:
+    client.add_fault("schedule", {"end": "first", "after": "5s"}, name="second")
+    first = client.start_and_wait(name="first")
+    second = client.start(name="second")
+
+    assert [("Scheduling", 29), ("Started", 1)] == client.phases(second, 30)
+    assert "Terminated" == client.poll(first)["instance_state"]
+
+
+@covers("started", "end")
+def somebody_else_ends_an_instance(client: Client) -> None:
+    client.add_fault("started", {"end": True, "after": "5s"})
+    id = client.start_and_wait()
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "end")
+def an_instance_is_ended_by_its_external_id(client: Client) -> None:
+    id = client.start_and_wait(external_id="job")
+    client.add_fault("begin", {"end": "job", "after": "5s"})
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "restart")
+def the_controller_is_upgraded(client: Client) -> None:
+    id = client.start_and_wait()
+    client.add_fault("begin", {"restart": {"for": "3s", "release": "1.51.2"}})
+    for _ in range(2):
+        with pytest.raises(http.client.RemoteDisconnected):
+            client.poll(id)
+
+    assert "Started" == client.poll(id)["instance_state"]
+    assert client.ask("GET", "status")["body"]["version"].startswith("1.51.2")
 
 
 @covers("pull", "fail")
@@ -518,3 +557,15 @@ def test_the_status_says_that_the_registry_is_down(anka: Anka) -> None:
     anka.clock.advance("2m")
 
     assert ["FAIL", "Running"] == [down, send_request(anka.url, target=STATUS).json["body"]["registry_status"]]
+
+
+def test_a_poll_counts_if_the_controller_has_answered_it(client: Client) -> None:
+    """One that a response fault answers in its place does not count; one whose response is replaced does."""
+    client.add_fault("started", {"stop": True, "after_polls": 2})
+    id = client.start()
+    client.phases(id, 30)
+    for do in ({"status": 503, "body": "{}"}, {"body": "{}"}):
+        send_request(client.url, "POST", "/_mock/faults", {"do": do, "times": 1})
+        client.ask("GET", f"vm?id={id}")
+
+    assert ["Started", "Stopping"] == [client.poll(id)["instance_state"] for _ in range(2)]

@@ -33,6 +33,7 @@ from tests.core.fault_effects.helpers import RELEASE_1_32, SCENARIOS, add_fault,
         ("unlicensed", "Inactive (Invalid License)"),
         ("full", "Active"),
         ("registry-unreachable", "Active"),
+        ("blank", ""),
     ],
 )
 def test_an_override_of_a_node_ends_after_its_duration(what: str, state: str) -> None:

@@ -19,9 +19,12 @@ ACTION_VALUES: dict[str, object] = {
     "final": True,
     "at": "40%",
     "after": "1s",
+    "after_polls": 2,
     "for": "1s",
     "stall": True,
     "bandwidth": "1Mbit/s",
+    "every": "20s",
+    "end": "nightly",
     "without": "ip",
     "exit": 3,
     "timeout": True,
@@ -34,6 +37,7 @@ ACTION_VALUES: dict[str, object] = {
     "lost_instances": "error",
     "registry": "down",
     "license": "expired",
+    "restart": {"for": "10s", "release": "1.51.2"},
 }
 """A value for each key of ``do``."""
 
