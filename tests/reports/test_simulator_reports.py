@@ -23,7 +23,6 @@ def show_vminfo(anka: Anka) -> dict[str, Any]:
     return vminfo
 
 
-@pytest.mark.xfail(strict=True, reason="creation_date is that of the clone")
 @pytest.mark.anka(release="1.44.0")
 def test_the_creation_date_of_a_vm_is_that_of_its_template(anka: Anka) -> None:
     """Four captures: creation_date is 4 to 44 days before cr_time."""
@@ -43,7 +42,6 @@ ORDERS = {
 """Keys of vminfo in their order, by release."""
 
 
-@pytest.mark.xfail(strict=True, reason="the orders of vminfo are not those of the captures")
 @pytest.mark.parametrize(
     "order", [pytest.param(ORDERS[release], marks=pytest.mark.anka(release=release), id=release) for release in ORDERS]
 )
@@ -52,7 +50,6 @@ def test_the_keys_of_vminfo_have_the_order_of_the_captures(anka: Anka, order: st
     assert order.split() == list(show_vminfo(anka))
 
 
-@pytest.mark.xfail(strict=True, reason="the name of a port rule comes first")
 def test_the_keys_of_a_port_rule_have_the_order_of_the_captures(anka: Anka) -> None:
     """All captures: the ports and the protocol, then the name."""
     assert ["guest_port", "host_port", "protocol", "name"] == list(show_vminfo(anka)["port_forwarding"][0])
@@ -75,7 +72,6 @@ def test_a_revert_of_the_only_version_deletes_the_template(anka: Anka) -> None:
     assert template not in list_names(anka, TEMPLATES, "id")
 
 
-@pytest.mark.xfail(strict=True, reason="a node takes starts while it pulls")
 @pytest.mark.anka(
     scenario={
         "templates": [
@@ -95,7 +91,6 @@ def test_a_node_takes_no_start_while_it_pulls(anka: Anka) -> None:
     assert ("Pulling", "Scheduling") == (anka.instances[pulling].state, anka.instances[waiting].state)
 
 
-@pytest.mark.xfail(strict=True, reason="a start that fails is not tried again")
 def test_a_start_that_fails_on_one_node_is_tried_on_another(anka: Anka) -> None:
     """The vendor's pages on Jenkins and on monitoring: the agent gives the start back."""
     anka.faults.add(match={"event": "start"}, do={"fail": "cannot start"}, times=1)
