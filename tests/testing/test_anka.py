@@ -519,8 +519,8 @@ def test_a_dump_of_another_release_is_loaded_with_notes() -> None:
         assert "Active" == older.nodes["mini-01"].state
         older.load("default")
         assert [] == older.notes
-    with mockanka.serve(clock="manual", release="1.12.0") as unknown:
-        assert ["release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one"] == unknown.notes
+    with mockanka.serve(clock="manual", release="1.12.3") as unknown:
+        assert ["release 1.12.3 is not known: 1.12.0 is simulated, the nearest lower one"] == unknown.notes
 
 
 def test_another_server_can_start_from_a_dump(anka: Anka) -> None:
