@@ -19,7 +19,7 @@ from mockanka.api.instance_cache import InstanceCache
 from mockanka.api.instances import instance_routes
 from mockanka.api.nodes import node_routes
 from mockanka.api.registry import registry_routes
-from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks
+from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks, UndecodableRequest
 from mockanka.api.routing import hide_later_operations, known_methods
 from mockanka.api.save_images import image_routes
 from mockanka.api.status import status_routes
@@ -113,7 +113,7 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
     @app.errorhandler(InvalidRequest)
     def handle_invalid_request(error: InvalidRequest) -> Response:
         app.remarks.invalid = str(error)
-        return failure(f"invalid request: {error}")
+        return failure(str(error) if isinstance(error, UndecodableRequest) else f"invalid request: {error}")
 
     @app.errorhandler(404)
     def handle_unknown_path(_: HTTPException) -> Response:

@@ -10,7 +10,6 @@ from marshmallow import post_load
 from mockanka.api.envelope import empty_success, progress_number, success
 from mockanka.api.field_table import FieldTable, Key, omit_empty
 from mockanka.api.request_fields import (
-    IntegerField,
     RequestBody,
     TextField,
     TextListField,
