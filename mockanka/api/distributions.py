@@ -30,7 +30,7 @@ class DistributeBody(RequestBody):
 
     template_id = TextField(required=True)
     tag = TextField()
-    version = IntegerField(attribute="number")
+    version = UnsignedField(attribute="number")
     node_ids = TextListField()
     group_id = TextField()
     group = TextField(metadata=added_with("permission-group"))
