@@ -13,6 +13,7 @@ from mockanka.api.request_fields import (
     RequestBody,
     TextField,
     TextListField,
+    UnsignedField,
     added_with,
     query_parameter,
     read_fields,
