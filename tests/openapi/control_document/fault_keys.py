@@ -7,7 +7,7 @@ from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 ACTION_VALUES: dict[str, object] = {
     "delay": {"uniform": ["0s", "1m30s"]},
     "status": 503,
-    "body": {"a": [1, None]},
+    "body": "no",
     "content_type": "text/html",
     "refuse": "1s",
     "connection": "reset",
@@ -21,7 +21,7 @@ ACTION_VALUES: dict[str, object] = {
     "for": "1s",
     "stall": True,
     "bandwidth": "1Mbit/s",
-    "without": "ip",
+    "without": ["ip"],
     "exit": 3,
     "timeout": True,
     "stdout": "x",
