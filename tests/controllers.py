@@ -70,7 +70,7 @@ def pass_time(controller: Controller, seconds: float) -> None:
 def state_of(controller: Controller) -> dict[str, object]:
     """Return the state of a controller as plain data that can be compared, without its log and its revisions."""
     keys = "now seed release license registry timings scripts saved_size id_counters placement_due waiting".split()
-    keys += "mac_addresses retries notes".split()
+    keys += "waiting_deliveries mac_addresses retries notes down_until awaited_polls".split()
     parts = "nodes templates groups instances distributions save_images".split()
     return {
         **{key: getattr(controller, key) for key in keys},

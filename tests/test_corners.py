@@ -151,7 +151,6 @@ def test_loading_an_empty_body_is_refused() -> None:
 @pytest.mark.parametrize(
     ("change", "to", "message"),
     [
-        ("capacity: 5", "state: Offline", "node mac is Offline, so what was on it is in Error"),
         ("capacity: 5", "lost: 2024-01-01T00:00:00Z", "belongs to a dump"),
         ("capacity: 5", "usb: [{name: a, location: x}, {name: b, location: x}]", "two devices have the same location"),
         ("node: mac}]", "step: 3}]", "belongs to a dump"),

@@ -45,14 +45,14 @@ func TestStartIsSentAgainAfterA503(t *testing.T) {
 	must(t, client.Terminate(id))
 }
 
-func TestStartEndsInAnErrorWhenItsNodeDies(t *testing.T) {
+func TestStartEndsInAnErrorWhenItsPullFails(t *testing.T) {
 	client, mock := begin(t)
-	mock.addFault(`{"match": {"event": "pull"}, "do": {"node": "offline", "at": "50%"}}`)
+	mock.addFault(`{"match": {"event": "pull"}, "do": {"fail": "request canceled", "at": "50%", "final": true}}`)
 
 	id, err := client.Start(template, "job-1")
 	must(t, err)
 	mock.advanceUntil(id, "Error")
-	if message := show(t, client, id).Message; !strings.Contains(message, "offline") {
+	if message := show(t, client, id).Message; !strings.Contains(message, "canceled") {
 		t.Errorf("the message does not contain the reason: %q", message)
 	}
 

@@ -38,14 +38,14 @@ final class AnkaTest {
         client.terminate(id);
     }
 
-    void startEndsInAnErrorWhenItsNodeDies() throws Exception {
+    void startEndsInAnErrorWhenItsPullFails() throws Exception {
         mock.addFault("""
-            {"match": {"event": "pull"}, "do": {"node": "offline", "at": "50%"}}""");
+            {"match": {"event": "pull"}, "do": {"fail": "request canceled", "at": "50%", "final": true}}""");
 
         String id = client.start(TEMPLATE, "job-1");
         mock.advanceUntil(id, "Error");
         String message = client.show(id).message();
-        Check.that(message.contains("offline"), "the message does not contain the reason: " + message);
+        Check.that(message.contains("canceled"), "the message does not contain the reason: " + message);
 
         // An instance in Error still exists and has to be terminated as well.
         client.terminate(id);
@@ -80,7 +80,7 @@ final class AnkaTest {
         Map<String, Test> tests = new LinkedHashMap<>();
         tests.put("start goes through a pull", suite::startGoesThroughAPull);
         tests.put("start is sent again after a 503", suite::startIsSentAgainAfterA503);
-        tests.put("start ends in an error when its node dies", suite::startEndsInAnErrorWhenItsNodeDies);
+        tests.put("start ends in an error when its pull fails", suite::startEndsInAnErrorWhenItsPullFails);
         tests.put("start fails while the controller is away", suite::startFailsWhileTheControllerIsAway);
 
         int number = 0;

@@ -37,12 +37,12 @@ test("start is sent again after a 503", async () => {
   await client.terminate(id);
 });
 
-test("start ends in an error when its node dies", async () => {
-  await mock.addFault({ match: { event: "pull" }, do: { node: "offline", at: "50%" } });
+test("start ends in an error when its pull fails", async () => {
+  await mock.addFault({ match: { event: "pull" }, do: { fail: "request canceled", at: "50%", final: true } });
 
   const id = await client.start(template, "job-1");
   await mock.advanceUntil(id, "Error");
-  assert.match((await client.show(id)).message, /offline/);
+  assert.match((await client.show(id)).message, /canceled/);
 
   // An instance in Error still exists and has to be terminated as well.
   await client.terminate(id);

@@ -19,7 +19,7 @@ from mockanka.api.instance_cache import InstanceCache
 from mockanka.api.instances import instance_routes
 from mockanka.api.nodes import node_routes
 from mockanka.api.registry import registry_routes
-from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks
+from mockanka.api.request_fields import REMARKS_EXTENSION, InvalidRequest, RequestRemarks, UndecodableRequest
 from mockanka.api.routing import hide_later_operations, known_methods
 from mockanka.api.save_images import image_routes
 from mockanka.api.status import status_routes
@@ -113,7 +113,7 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
     @app.errorhandler(InvalidRequest)
     def handle_invalid_request(error: InvalidRequest) -> Response:
         app.remarks.invalid = str(error)
-        return failure(f"invalid request: {error}")
+        return failure(str(error) if isinstance(error, UndecodableRequest) else f"invalid request: {error}")
 
     @app.errorhandler(404)
     def handle_unknown_path(_: HTTPException) -> Response:
@@ -125,8 +125,8 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
         methods = known_methods(controller, request.path)
         if not methods:  # all operations of the path are of later releases
             return handle_unknown_path(NotFound())
-        # The real router sends nothing at all. Allow is an addition, for people and tools that read it.
-        response = Response(b"", 405, {"Allow": ", ".join(methods)})
+        # No Allow, as of gorilla/mux (controller-facts A0.2).
+        response = Response(b"", 405)
         del response.headers["Content-Type"]
         return response
 

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from flask import Blueprint, Response
 from marshmallow import post_load
 
-from mockanka.api.envelope import empty_success, round_progress, success
+from mockanka.api.envelope import empty_success, progress_number, success
 from mockanka.api.field_table import FieldTable, Key, omit_empty
 from mockanka.api.request_fields import (
-    IntegerField,
     RequestBody,
     TextField,
     TextListField,
+    UnsignedField,
     added_with,
     query_parameter,
     read_fields,
@@ -31,7 +31,7 @@ class DistributeBody(RequestBody):
 
     template_id = TextField(required=True)
     tag = TextField()
-    version = IntegerField(attribute="number")
+    version = UnsignedField(attribute="number")
     node_ids = TextListField()
     group_id = TextField()
     group = TextField(metadata=added_with("permission-group"))
@@ -54,7 +54,7 @@ class DeliveryToNode(NamedTuple):
 
 DELIVERY_FIELDS: FieldTable[DeliveryToNode] = FieldTable(
     Key("status", lambda c, item: item.distribution.deliveries[item.node_id].stage is DeliveryStage.DONE),
-    Key("progress", lambda c, item: round_progress(item.distribution.progress(c, item.node_id))),
+    Key("progress", lambda c, item: progress_number(item.distribution.progress(c, item.node_id))),
     Key(
         "error",
         lambda c, item: omit_empty(item.distribution.deliveries[item.node_id].error),

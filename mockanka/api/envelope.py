@@ -63,10 +63,17 @@ def empty_success() -> Response:
     return json_response(EMPTY_SUCCESS)
 
 
-def round_progress(value: float) -> int | float:
-    """Round a number from 0 to 1 down to four decimals, so that 1 means complete; 0 and 1 are ints (B30)."""
-    rounded = int(value * 10_000) / 10_000
-    return int(rounded) if rounded == int(rounded) else rounded
+LARGEST_PART = 0.99999994
+"""Largest single-precision float below 1."""
+SMALLEST_PART = 1e-6
+"""Go writes smaller numbers with an exponent, in a notation of its own."""
+
+
+def progress_number(value: float) -> int | float:
+    """Return a progress from 0 to 1 as Go writes a float32 (controller-facts A0.2); 1 only if it is complete."""
+    if value < SMALLEST_PART:
+        return 0
+    return 1 if value >= 1 else min(LARGEST_PART, shortest_float32(value))
 
 
 def shortest_float32(value: float) -> int | float:

@@ -3,7 +3,7 @@
 A table is the one place where an object's keys differ by release.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -44,10 +44,14 @@ class Key(Generic[Entity]):
 
 
 class FieldTable(Generic[Entity]):
-    """The keys of one kind of object."""
+    """The keys of one kind of object.
 
-    def __init__(self, *keys: Key[Entity]) -> None:
+    ``orders`` are other orders of the keys by the feature that came with each, oldest first.
+    """
+
+    def __init__(self, *keys: Key[Entity], orders: Mapping[str, str] | None = None) -> None:
         self.keys = keys
+        self._orders = {SINCE[feature]: order.split() for feature, order in (orders or {}).items()}
         self._by_release: dict[Release, list[Key[Entity]]] = {}
 
     def render(self, controller: Controller, entity: Entity) -> dict[str, object]:
@@ -55,9 +59,14 @@ class FieldTable(Generic[Entity]):
         release = controller.release
         keys = self._by_release.get(release)
         if keys is None:
-            keys = self._by_release[release] = [key for key in self.keys if key.belongs_to(release)]
+            keys = self._by_release[release] = self._keys_of(release)
         values = ((key.name, key.get(controller, entity)) for key in keys)
         return {name: value for name, value in values if value is not OMIT}
+
+    def _keys_of(self, release: Release) -> list[Key[Entity]]:
+        keys = [key for key in self.keys if key.belongs_to(release)]
+        orders = [order for since, order in self._orders.items() if release >= since]
+        return sorted(keys, key=lambda key: orders[-1].index(key.name)) if orders else keys
 
 
 def omit_empty(value: object) -> object:

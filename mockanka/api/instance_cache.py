@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from mockanka.api.envelope import OK_END, OK_START, encode_json, encode_success
-from mockanka.api.instance_responses import INSTANCE_FIELDS
+from mockanka.api.instance_responses import render_instance, without_unreported
 from mockanka.core.controller import Controller
 from mockanka.core.instance_record import Instance
 
@@ -80,8 +80,8 @@ class InstanceCache:
         kept = self._instances.get(instance.id)
         if kept is not None and kept.revision == instance.revision and controller.now < kept.until:
             return kept
-        bare = encode_json(INSTANCE_FIELDS.render(controller, instance))
-        item = _item_start(instance, controller.release.has("instance-tells-its-names")) + bare + b"}"
+        bare = encode_json(render_instance(controller, instance))
+        item = _render_item(instance, controller.release.has("instance-tells-its-names"), bare)
         until = instance.unchanged_until(controller) or FOREVER
         rendered = RenderedInstance(instance.revision, until, OK_START + bare + OK_END, item)
         self._instances[instance.id] = rendered
@@ -97,9 +97,12 @@ def _join(items: list[bytes]) -> bytes:
     return b",".join(items)
 
 
-def _item_start(instance: Instance, with_nulls: bool) -> bytes:
-    """Return the start of a list item. Its keys are sorted, as those of a Go map; unset ones are null, or left out."""
+def _render_item(instance: Instance, with_nulls: bool, bare: bytes) -> bytes:
+    """Return a list item. Its keys are sorted, as those of a Go map; unset ones are null, or left out."""
     request = instance.request
     names = {"external_id": request.external_id, "instance_id": instance.id, "name": request.name}
     shown = {key: value or None for key, value in names.items() if value or with_nulls}
-    return encode_json(shown)[:-1] + b',"vm":'
+    start = encode_json(without_unreported(instance, shown))[:-1]
+    if "vm" in instance.unreported:
+        return start + b"}"
+    return start + (b',"vm":' if len(start) > 1 else b'"vm":') + bare + b"}"

@@ -18,6 +18,7 @@ from mockanka.api.request_fields import (
     PortField,
     RequestBody,
     TextField,
+    UnsignedField,
     added_with,
     current_remarks,
 )
@@ -79,10 +80,10 @@ class StartBody(RequestBody):
 
     vmid = TextField(required=True)
     tag = TextField()
-    version = IntegerField()
+    version = UnsignedField()
     name = TextField()
     external_id = TextField()
-    count = IntegerField(1, MAX_COUNT, load_default=1)
+    count = UnsignedField(1, MAX_COUNT, load_default=1)
     node_id = TextField()
     startup_script = TextField()
     startup_script_condition = IntegerField(0, 1)

@@ -22,7 +22,6 @@ from mockanka.api.request_fields import (
     read_fields,
 )
 from mockanka.api.routing import OperationRoutes
-from mockanka.api.status import controller_version
 from mockanka.core import groups, nodes, pulls, templates
 from mockanka.core.controller import Controller
 from mockanka.core.nodes import AnkaVersion, Node
@@ -126,7 +125,7 @@ NODE_FIELDS: FieldTable[Node] = FieldTable(
     Key("templates", _templates, added_with="node-templates"),
     Key("last_updated", lambda c, node: format_moment(node.heartbeat(c)), added_with="node-report"),
     Key("timestamp", lambda c, node: node.heartbeat(c) // SECOND, added_with="node-report"),
-    Key("agent_version", lambda c, node: controller_version(c), added_with="node-report"),
+    Key("agent_version", lambda c, node: c.release.version, added_with="node-report"),
 )
 
 

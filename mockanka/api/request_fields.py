@@ -1,8 +1,9 @@
 """Request bodies and queries: read as the real controller reads them, and checked against a schema.
 
 Bodies are JSON whatever the Content-Type says (controller-facts A0.2). Like any Go decoder the controller takes keys
-in any case and null for a value that is not given, and ignores unknown keys. How it refuses a body that is not valid is
-unknown, so the messages are our own.
+in any case and null for a value that is not given, and ignores unknown keys. It says of a body that is no JSON
+what Go says; how it refuses values that do not fit is known for negative numbers only, so the other messages are our
+own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 from flask import current_app, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
+from mockanka.api.json_errors import explain_json_error
 from mockanka.core.release import SINCE, Release
 from mockanka.json_text import parse_json
 
@@ -27,6 +29,7 @@ REMARKS_EXTENSION = "mockanka"
 """The name under which an application keeps its RequestRemarks among its extensions."""
 
 _DISK_SIZE = re.compile("[0-9]{1,9}[TGMK]", re.ASCII)
+_UNMARSHAL = "json: cannot unmarshal"
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -37,6 +40,10 @@ def added_with(feature: str) -> dict[str, Any]:
 
 class InvalidRequest(Exception):
     """A request that breaks the contract; the text says where, and what would be right."""
+
+
+class UndecodableRequest(InvalidRequest):
+    """A request body that Go does not decode; the text is that of Go's decoder."""
 
 
 class RequestRemarks:
@@ -81,18 +88,21 @@ def read_json_object(optional: bool = False) -> dict[str, Any]:
         raise InvalidRequest(f"the body has more than {MAX_BODY} bytes, at most {MAX_BODY} are read")
     if optional and not raw.strip():
         return {}
-    if not raw.strip():
-        raise InvalidRequest("the body is empty, it must be a JSON object")
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
         data = _replace_surrogates(parse_json(raw.decode("utf-8", "replace"), parse_int=_parse_int))
     except RecursionError:
-        raise InvalidRequest("the body is nested too deep") from None
+        raise _describe_broken_body(raw, "the body is nested too deep") from None
     except ValueError as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+        raise _describe_broken_body(raw, f"the body is not valid JSON: {error}") from None
     if not isinstance(data, dict):
         raise InvalidRequest(f"the body must be a JSON object, not {_describe_value(data)}")
     return data
+
+
+def _describe_broken_body(raw: bytes, otherwise: str) -> InvalidRequest:
+    error = explain_json_error(raw)
+    return InvalidRequest(otherwise) if error is None else UndecodableRequest(error)
 
 
 def load_body(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,7 +115,12 @@ def load_body(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
     try:
         loaded: dict[str, Any] = schema.load(known)
     except ValidationError as error:
-        raise InvalidRequest("; ".join(_flatten_messages(error.messages))) from None
+        messages = _flatten_messages(error.messages)
+        # Go's decoder gives up before anything else is checked.
+        undecodable = next((text for text in messages if text.startswith(_UNMARSHAL)), None)
+        if undecodable is not None:
+            raise UndecodableRequest(undecodable) from None
+        raise InvalidRequest("; ".join(messages)) from None
     return loaded
 
 
@@ -204,6 +219,17 @@ class IntegerField(_JsonField):
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+class UnsignedField(IntegerField):
+    """A whole number that is unsigned in Go, whose decoder refuses a negative one (controller-facts A0.4)."""
+
+    def fits(self, value: Any) -> bool:
+        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+            # Guess: the name of the type.
+            struct = f"{type(self.parent).__name__}.{self.name}"
+            raise ValidationError(f"{_UNMARSHAL} number {value} into Go struct field {struct} of type uint")
+        return super().fits(value)
 
 
 class BooleanField(_JsonField):
@@ -349,4 +375,5 @@ def _flatten_messages(messages: object, path: str = "") -> list[str]:
         ]
     if isinstance(messages, list):
         return [text for below in messages for text in _flatten_messages(below, path)]
-    return [f"{path}: {messages}" if path else str(messages)]
+    text = str(messages)
+    return [f"{path}: {text}" if path and not text.startswith(_UNMARSHAL) else text]

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
-
 from flask import Blueprint, Response
 
 from mockanka.api.envelope import success
 from mockanka.api.routing import OperationRoutes
 from mockanka.core.controller import Controller
-
-
-def controller_version(controller: Controller) -> str:
-    """Return the release and eight hex digits, as the real controller reports itself.
-
-    The digits depend on the release alone.
-    """
-    release = str(controller.release)
-    return f"{release}-{blake2b(release.encode(), digest_size=4).hexdigest()}"
 
 
 def status_routes(controller: Controller) -> Blueprint:
@@ -29,7 +18,7 @@ def status_routes(controller: Controller) -> Blueprint:
         return success(
             {
                 "status": "Running",
-                "version": controller_version(controller),
+                "version": controller.release.version,
                 "registry_address": controller.registry.url,
                 # Guess: that a fault which has the registry down shows here too (controller-facts A23).
                 "registry_status": "FAIL" if controller.registry.state == "down" else "Running",

@@ -34,13 +34,13 @@ def _test_case(check_result: CheckResult, seconds: float) -> Any:
     case: Any = TestCase(name, check_result.operation, seconds)
     text = "\n".join(map(str, check_result.findings))
     if check_result.outcome == "failed":
-        failure: Any = Failure(_xml_text(str(check_result.findings[0])), check_result.level.value)
-        failure.text = _xml_text(text)
+        failure: Any = Failure(xml_text(str(check_result.findings[0])), check_result.level.value)
+        failure.text = xml_text(text)
         case.result = [failure]
     elif check_result.outcome == "skipped":
-        case.result = [Skipped(_xml_text(check_result.skip_reason))]
+        case.result = [Skipped(xml_text(check_result.skip_reason))]
     elif text:
-        case.system_out = _xml_text(text)
+        case.system_out = xml_text(text)
     return case
 
 
@@ -50,13 +50,13 @@ def _run_suite(results: Results) -> Any:
     case: Any = TestCase("the run finishes and removes all objects that it created", "the run", 0)
     leftovers = [f"{leftover.kind} {leftover.id}: {leftover.command}" for leftover in results.leftovers]
     lines = [results.broken_off, *leftovers]
-    error: Any = Error(_xml_text(lines[0] or "an object was not removed"), "broken off" if lines[0] else "left behind")
-    error.text = _xml_text("\n".join(line for line in lines if line))
+    error: Any = Error(xml_text(lines[0] or "an object was not removed"), "broken off" if lines[0] else "left behind")
+    error.text = xml_text("\n".join(line for line in lines if line))
     case.result = [error]
     suite.add_testcase(case)
     return suite
 
 
-def _xml_text(text: str) -> str:
+def xml_text(text: str) -> str:
     """Replace the characters that XML cannot contain; a controller may send any."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)

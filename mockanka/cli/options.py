@@ -14,10 +14,13 @@ from mockanka.core.release import DEFAULT_RELEASE, Release
 
 if TYPE_CHECKING:
     from mockanka.remote.client import ClientOptions
+    from mockanka.scenario.options import FaultOption
+    from mockanka.simulator.client_report import Allowance
 
     _HeaderType = click.ParamType[tuple[str, str]]  # older releases of click have no such brackets
+    _FaultType = click.ParamType[list[FaultOption]]
 else:
-    _HeaderType = click.ParamType
+    _HeaderType = _FaultType = click.ParamType
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -70,6 +73,41 @@ def read_finding_kinds(ctx: click.Context, param: click.Parameter, value: str | 
         return None if value is None else parse_finding_kinds(value)
     except ValueError as error:
         raise click.BadParameter(str(error), ctx, param) from None
+
+
+def read_allowances(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> list[Allowance]:
+    """Read findings that do not count; each value is a list separated by commas."""
+    from mockanka.simulator.client_report import parse_allowances
+
+    try:
+        return [allowance for text in value for allowance in parse_allowances(text)]
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
+class _Fault(_FaultType):
+    """A fault rule, or a list of rules, in YAML; ``@FILE`` reads a file. The environment has one on each line."""
+
+    name = "YAML"
+    envvar_list_splitter = "\n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[FaultOption]:
+        from mockanka.scenario import ScenarioError
+        from mockanka.scenario.options import read_fault_options
+
+        try:
+            if not value.startswith("@"):
+                return read_fault_options(value, "fault")
+            return read_fault_options(Path(value[1:]).read_text("utf-8"), value[1:])
+        except (OSError, UnicodeDecodeError) as error:
+            self.fail(f"{value[1:]} cannot be read: {error}", param, ctx)
+        except ScenarioError as error:
+            self.fail(str(error), param, ctx)
+
+
+def join_lists(ctx: click.Context, param: click.Parameter, value: Sequence[list[Any]]) -> tuple[Any, ...]:
+    """Return the items of the lists that a repeated option has."""
+    return tuple(item for items in value for item in items)
 
 
 def port_option(default: int) -> Decorator:
@@ -129,6 +167,15 @@ SERVING_OPTIONS = [
         callback=read_duration,
         envvar="MOCKANKA_STEP",
         help="How far a step clock moves.  [default: the scenario's, else 5s]",
+    ),
+    click.option(
+        "--fault",
+        "faults",
+        type=_Fault(),
+        multiple=True,
+        callback=join_lists,
+        envvar="MOCKANKA_FAULT",
+        help="Fault rule, tried before those of the scenario, or @FILE with rules; repeatable.",
     ),
     click.option(
         "--ready-file",

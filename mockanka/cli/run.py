@@ -6,12 +6,16 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mockanka.cli.common import ReadyFile, bind_or_exit, prepare_simulator, print_greeting
-from mockanka.cli.options import port_option, read_finding_kinds, serving_options
+from mockanka.cli.options import FILE, port_option, read_allowances, read_finding_kinds, serving_options
+from mockanka.cli.run_files import FindingRules, RunFiles
+
+if TYPE_CHECKING:
+    from mockanka.simulator.client_report import Allowance
 
 MISSING_COMMAND = "the command to run goes after --: mockanka run default -- go test ./..."
 
@@ -52,6 +56,17 @@ class _CommandAfterDashes(click.Command):
     envvar="MOCKANKA_STRICT_ON",
     help="Be strict about these findings only, such as leaks,hammering.",
 )
+@click.option(
+    "--allow",
+    metavar="FINDING[:FIELD]",
+    multiple=True,
+    callback=read_allowances,
+    envvar="MOCKANKA_ALLOW",
+    help="Findings that do not count, such as leaks or unknown-fields:vnc; repeatable.",
+)
+@click.option("--journal", type=FILE, envvar="MOCKANKA_JOURNAL", help="File to write all requests to, as JSON lines.")
+@click.option("--report", type=FILE, envvar="MOCKANKA_REPORT", help="File to write the report to, as JSON.")
+@click.option("--junit", type=FILE, envvar="MOCKANKA_JUNIT", help="File to write the findings to, as a JUnit report.")
 @serving_options
 @click.pass_context
 def run_command(
@@ -62,6 +77,10 @@ def run_command(
     port: int,
     strict: bool,
     strict_on: list[str] | None,
+    allow: list[Allowance],
+    journal: Path | None,
+    report: Path | None,
+    junit: Path | None,
     ready_file: Path | None,
     **options: Any,
 ) -> None:
@@ -69,17 +88,20 @@ def run_command(
 
     The command finds the controller at ANKA_CONTROLLER_URL, and the control API at MOCKANKA_URL, which also answers
     while a fault makes the first refuse connections. At the end a report of what the client did wrong, before and
-    after every reset, is printed on standard error.
+    after every reset, is printed on standard error. The files are written however the command ends.
     """
-    from mockanka.server.run_command import run_with_simulator
+    from mockanka.server.run_command import ignore_signals, run_with_simulator
     from mockanka.simulator.client_report import FINDING_KINDS, Report
 
     command = _command_of(ctx)
+    files = RunFiles(journal, report, junit)
+    files.prepare()
     simulator = prepare_simulator(scenario, host, ready_file, options)
     listening = [bind_or_exit(host, port), bind_or_exit(host, 0)]
 
     reports: list[Report] = []
     simulator.before_reset.append(lambda: reports.append(simulator.report()))
+    files.follow(simulator)
     with ReadyFile(ready_file) as announcement:
 
         def ready(url: str, control_url: str) -> None:
@@ -91,15 +113,18 @@ def run_command(
         except OSError as error:
             click.echo(f"cannot run {command[0]}: {error.strerror}", err=True)
             sys.exit(126)
-    report = Report.merge([*reports, simulator.report()])
-    click.echo(str(report), err=True)
-    kinds = strict_on if strict_on is not None else list(FINDING_KINDS) if strict else []
-    findings = report.of_kinds(kinds)
-    if status == 0 and findings:
-        found_kinds = ", ".join(dict.fromkeys(finding.kind for finding in findings))
+    ignore_signals()
+    merged = Report.merge([*reports, simulator.report()])
+    rules = FindingRules(list(FINDING_KINDS) if strict_on is None else strict_on, allow)
+    problem = files.write(simulator, merged, rules, command, status)
+    counted = rules.counted(merged) if strict or strict_on is not None else []
+    click.echo(str(merged), err=True)
+    if status == 0 and counted:
+        found_kinds = ", ".join(dict.fromkeys(finding.kind for finding in counted))
         click.echo(f"mockanka: the command succeeded; ends with 1 for {found_kinds}", err=True)
-        status = 1
-    sys.exit(status)
+    if problem:
+        click.echo(problem, err=True)
+    sys.exit(status or (2 if problem else int(bool(counted))))
 
 
 def _command_of(ctx: click.Context) -> list[str]:

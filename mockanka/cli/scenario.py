@@ -23,7 +23,7 @@ def list_command() -> None:
 
     for name in shipped():
         first_line = resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8").partition("\n")[0]
-        click.echo(f"{name:<13} {first_line.removeprefix('# ')}")
+        click.echo(f"{name:<15} {first_line.removeprefix('# ')}")
 
 
 @scenario_group.command("show")

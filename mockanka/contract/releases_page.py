@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from mockanka.contract.markdown import fact_definitions, fact_references, list_item, wrap_text
-from mockanka.core.release import DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLDEST_RELEASE, Feature
+from mockanka.core.release import BUILDS, DEFAULT_RELEASE, FEATURES, KNOWN_RELEASES, OLDEST_RELEASE, Feature
 
 RELEASES_INTRODUCTION = """\
 # Releases
@@ -18,6 +18,9 @@ RELEASES_INTRODUCTION = """\
 A release that is not in this list is simulated as the nearest lower one, with a note:
 
 {known}
+
+The status and the agents of nodes show a release with its build, `{version}`. No build is on record of
+{unknown}; theirs are made up. (guess)
 
 The differences follow, newest release first, each with the sections of the [controller-facts](controller-facts.md) that
 support it. "Guess" means that it is not on record which release made the change. Whatever is not listed is simulated
@@ -49,8 +52,12 @@ NOT_SIMULATED = (
 def render_releases_page() -> str:
     """Return the page as Markdown."""
     known = wrap_text(", ".join(map(str, KNOWN_RELEASES)) + ".")
+    unknown = ", ".join(str(release) for release, build in BUILDS.items() if not build)
+    version = DEFAULT_RELEASE.version
     parts = [
-        RELEASES_INTRODUCTION.format(oldest=OLDEST_RELEASE, default=DEFAULT_RELEASE, known=known),
+        RELEASES_INTRODUCTION.format(
+            oldest=OLDEST_RELEASE, default=DEFAULT_RELEASE, known=known, version=version, unknown=unknown
+        ),
         "## Not simulated\n",
         _list(NOT_SIMULATED),
     ]

@@ -16,7 +16,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.base import StrictSchema
-from mockanka.scenario.fields import MAX_SPEED, Choice, FixedDuration, Number, Text
+from mockanka.scenario.fields import MAX_SPEED, Boolean, Choice, FixedDuration, Number, Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import Simulator
 
@@ -25,12 +25,18 @@ ADVANCE_FORMS = (
 )
 
 
-class ClockChange(StrictSchema):
-    """The body of PUT clock; what it leaves out stays as it is."""
+class ClockSettings(StrictSchema):
+    """How a clock runs; what is left out stays as it is."""
 
     mode = Choice(*CLOCK_MODES)
     speed = Number(MAX_SPEED, above_zero=True)
     step = FixedDuration()
+
+
+class ClockChange(ClockSettings):
+    """The body of PUT clock; ``keep`` has the clock run so after each reset too."""
+
+    keep = Boolean()
 
 
 class UntilInstance(StrictSchema):
@@ -84,6 +90,8 @@ def add_clock_routes(app: Flask, simulator: Simulator) -> None:
         controller.clock = CLOCK_MODES[changes.get("mode", old.mode)](
             old.now(), changes.get("speed", old.speed), changes.get("step", old.step)
         )
+        if changes.get("keep"):
+            simulator.keep_clock()
         return describe_clock()
 
     @app.post("/_mock/clock/advance")

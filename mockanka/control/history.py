@@ -47,7 +47,7 @@ def add_history_routes(app: Flask, simulator: Simulator) -> None:
     @app.delete("/_mock/requests")
     def forget_requests() -> dict[str, object]:
         allow_parameters()
-        simulator.journal.clear()
+        simulator.clear_journal()
         return {"status": "ok"}
 
     @app.get("/_mock/events")

@@ -7,10 +7,11 @@ import json
 from flask import Flask, Response, request
 from marshmallow import fields
 
+from mockanka.control.clock import ClockSettings
 from mockanka.control.problems import Problem, allow_parameters, read_object_body, read_raw_body
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.base import StrictSchema
-from mockanka.scenario.fields import Integer
+from mockanka.scenario.fields import Integer, ReleaseText
 from mockanka.simulator.simulator import Simulator
 
 
@@ -19,6 +20,8 @@ class Reset(StrictSchema):
 
     scenario = fields.Raw(error_messages={"null": "has no value"})
     seed = Integer(-(2**63), 2**63 - 1)
+    release = ReleaseText()
+    clock = fields.Nested(ClockSettings, error_messages={"null": "has no value"})
 
 
 RESET = Reset()
@@ -29,9 +32,12 @@ def add_state_routes(app: Flask, simulator: Simulator) -> None:
 
     @app.post("/_mock/reset")
     def reset() -> dict[str, object]:
-        options = RESET.load(read_object_body(optional=True))
-        scenario = _find_scenario(options["scenario"]) if "scenario" in options else None
-        simulator.reset(scenario, options.get("seed"))
+        body = RESET.load(read_object_body(optional=True))
+        scenario = _find_scenario(body.pop("scenario")) if "scenario" in body else None
+        clock = body.pop("clock", {})
+        if "mode" in clock:
+            body["clock"] = clock.pop("mode")
+        simulator.reset(scenario, **body, **clock)
         return {"status": "ok", "notes": list(simulator.controller.notes)}
 
     @app.get("/_mock/scenario")

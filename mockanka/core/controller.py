@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mockanka.bounded import BoundedDict
-from mockanka.core import fault_effects, placement, randomness
+from mockanka.core import distributions, fault_effects, placement, randomness
 from mockanka.core.clock import Clock
 from mockanka.core.distributions import Distribution
 from mockanka.core.durations import Timings
@@ -17,7 +17,9 @@ from mockanka.core.faults import NO_HIT, FaultHit, FaultRules
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance
 from mockanka.core.license import License
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import Node
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.core.save_images import SaveImage
@@ -54,8 +56,13 @@ class Controller:
     """The bytes that a saved image adds to its template, give or take 10 %."""
     mac_addresses: int = 0
     """How many MAC addresses the controller can assign; with 0 the nodes choose them."""
-    retries: int = 0
-    """How often an instance that failed to start is tried again before it is in Error."""
+    retries: int = 2
+    """How often an instance that failed to start is tried again before it is in Error.
+
+    Guess: that the real controller tries so often is not published (controller-facts C1).
+    """
+    lost_instances: LostInstances | None = None
+    """The policy for instances of a node that is Offline; None is that of the release."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     templates: dict[str, Template] = field(default_factory=dict)
@@ -67,13 +74,19 @@ class Controller:
     id_counters: dict[str, int] = field(default_factory=dict)
     """How many ids of each kind have been made."""
     placement_due: bool = False
-    """True if something has changed since the last placement that may let a waiting instance find a node."""
+    """True if something has changed since the last placement that may let a node take waiting work."""
     waiting: list[tuple[int, int, str]] = field(default_factory=list)
     """The instances that wait for a node, in order of placement: priority, number and id of each."""
+    waiting_deliveries: list[tuple[int, str, str]] = field(default_factory=list)
+    """The deliveries that wait for their node: when the distribution was requested, its id and the node's, of each."""
     faults: FaultRules = field(default_factory=FaultRules)
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)
+    awaited_polls: list[AwaitedPolls] = field(default_factory=list)
+    """The events that happen after a number of polls."""
     log: EventLog = field(default_factory=EventLog)
+    down_until: int | None = None
+    """When the controller is up again that a fault has stopped: meanwhile no request is answered."""
     notes: tuple[str, ...] = ()
     """Remarks on what was left out of its scenario because its release does not have it."""
     revision: int = 0
@@ -91,16 +104,32 @@ class Controller:
         """Put an event into the queue, due at a time in nanoseconds."""
         self.queue.put(at, event)
 
+    def schedule_or_await(self, at: int, event: Event, instance: Instance | None = None, polls: int = 0) -> None:
+        """Put an event into the queue or, with a number of polls, have it wait until the instance was looked at."""
+        if polls and instance is not None:
+            self.awaited_polls.append(AwaitedPolls(instance.id, polls, event))
+        else:
+            self.schedule(at, event)
+
     def next_due(self) -> int | None:
         """Return when the next change happens: an event that is not deferred, or a placement; None if none will."""
-        if self.placement_due and self.waiting:
+        if self._takes_waiting_work:
             return self.now
         return self.queue.next_active(self)
 
     @property
     def idle(self) -> bool:
         """True if nothing will make progress any more without new capacity: no instance, pull, save or delivery."""
-        return not (self.placement_due and self.waiting) and not self.queue.has_progress(self)
+        return not self._takes_waiting_work and not self.queue.has_progress(self)
+
+    @property
+    def _takes_waiting_work(self) -> bool:
+        return self.placement_due and bool(self.waiting or self.waiting_deliveries)
+
+    @property
+    def has_changes(self) -> bool:
+        """True if anything will happen by itself, but for what a fault repeats for ever."""
+        return (self.placement_due and bool(self.waiting)) or self.queue.has_change(self)
 
     def _advance_to(self, target: int) -> None:
         while True:
@@ -108,6 +137,7 @@ class Controller:
             if self.placement_due and (due is None or due > self.now):
                 # After all events of a moment, so that their order does not decide who gets a slot.
                 self.placement_due = False
+                distributions.take_waiting_deliveries(self)
                 placement.place_waiting_instances(self)
             elif due is not None and due <= target:
                 at, event = self.queue.pop()

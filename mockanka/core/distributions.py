@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from mockanka.core import pulls, templates
+from mockanka.core import placement, pulls, templates
 from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import apply_rules
@@ -34,7 +35,10 @@ class DeliveryStage(StrEnum):
 
 @dataclass
 class Delivery:
-    """The part of a distribution that goes to one node. ``until`` is when its stage ends."""
+    """The part of a distribution that goes to one node.
+
+    ``until`` is when its stage ends; None in the stage ``sent`` if the node is busy with other tasks.
+    """
 
     stage: DeliveryStage
     until: int | None
@@ -84,29 +88,59 @@ class _DeliveryEvent(NodeEvent):
 
 
 class DeliveryTaken(_DeliveryEvent):
-    """The node takes its task, and begins to pull unless it has the version already."""
+    """The node asks for work, and takes its task unless it is busy with others."""
 
     kind: ClassVar = "delivery_taken"
 
     def apply_to(self, controller: Controller, distribution: Distribution, delivery: Delivery) -> None:
-        node = controller.nodes[self.node_id]
-        if not pulls.is_cached(controller, node, distribution.ref) and not templates.is_in_registry(
-            controller, distribution.ref
-        ):
-            _fail_delivery(controller, distribution, self.node_id, str(NoSuchTemplate()))
-            return
-        hit = apply_rules(controller, "distribute", None, node, distribution.ref)
-        needs_no_pull = distribution.ref in node.pulls or pulls.is_cached(controller, node, distribution.ref)
-        if needs_no_pull and hit.action.fail is not None:
-            _fail_delivery(controller, distribution, self.node_id, hit.action.fail)
-            return
-        try:
-            pull = pulls.begin_pull(controller, node, distribution.ref, None, hit if hit.rule_id else None)
-        except (NodeDiskFull, RegistryDown) as refusal:
-            _fail_delivery(controller, distribution, self.node_id, str(refusal))
-            return
-        delivery.stage = DeliveryStage.PULLING
-        _schedule_pull_end(controller, distribution, self.node_id, pull)
+        if placement.explain_busy(controller, controller.nodes[self.node_id]) is None:
+            _take_delivery(controller, distribution, self.node_id)
+        else:
+            delivery.until = None
+            await_node(controller, distribution, self.node_id)
+
+
+def await_node(controller: Controller, distribution: Distribution, node_id: str) -> None:
+    """Let a delivery wait until its node is not busy any more."""
+    insort(controller.waiting_deliveries, _waiting_entry(distribution, node_id))
+
+
+def take_waiting_deliveries(controller: Controller) -> None:
+    """Let nodes that are not busy any more take the deliveries that wait for them, oldest first.
+
+    Guess: that a distribution waits while its node is busy, and that the node takes it before it takes a start.
+    """
+    for entry in list(controller.waiting_deliveries):
+        _, distribution_id, node_id = entry
+        node = controller.nodes[node_id]
+        if node.lost_at is None and placement.explain_busy(controller, node) is None:
+            controller.waiting_deliveries.remove(entry)
+            _take_delivery(controller, controller.distributions[distribution_id], node_id)
+
+
+def _waiting_entry(distribution: Distribution, node_id: str) -> tuple[int, str, str]:
+    return distribution.requested, distribution.id, node_id
+
+
+def _take_delivery(controller: Controller, distribution: Distribution, node_id: str) -> None:
+    """Let a node begin a delivery: it pulls the version, unless it has it already."""
+    node, delivery = controller.nodes[node_id], distribution.deliveries[node_id]
+    is_cached = pulls.is_cached(controller, node, distribution.ref)
+    if not is_cached and not templates.is_in_registry(controller, distribution.ref):
+        _fail_delivery(controller, distribution, node_id, str(NoSuchTemplate()))
+        return
+    hit = apply_rules(controller, "distribute", None, node, distribution.ref)
+    if is_cached and hit.action.fail is not None:
+        _fail_delivery(controller, distribution, node_id, hit.action.fail)
+        return
+    try:
+        pull = pulls.begin_pull(controller, node, distribution.ref, None, hit if hit.rule_id else None)
+    except (NodeDiskFull, RegistryDown) as refusal:
+        # Guess: unlike an instance, a distribution does not wait for room on the disk or for the registry.
+        _fail_delivery(controller, distribution, node_id, str(refusal))
+        return
+    delivery.stage = DeliveryStage.PULLING
+    _schedule_pull_end(controller, distribution, node_id, pull)
 
 
 def _schedule_pull_end(controller: Controller, distribution: Distribution, node_id: str, pull: Pull | None) -> None:
@@ -198,7 +232,7 @@ def create_distribution(
 
 
 def send_to_node(controller: Controller, distribution: Distribution, node_id: str) -> None:
-    """Give a node its task, which it takes when it asks for work the next time."""
+    """Give a node its task, which it takes when it asks for work the next time and is not busy."""
     delivery = distribution.deliveries[node_id]
     wait = controller.timings.schedule.sample(draw(controller.seed, distribution.id, node_id))
     delivery.stage, delivery.until = DeliveryStage.SENT, controller.now + wait
@@ -237,7 +271,7 @@ def cancel_distribution(controller: Controller, distribution_id: str) -> None:
 
 
 def _is_pull_awaited(controller: Controller, node_id: str, ref: VersionRef) -> bool:
-    """Return whether an instance or a distribution waits for a pull of the node."""
+    """Return whether an instance or a distribution waits for a pull of the node, as they may in dumps and snapshots."""
     instances = (controller.instances[id] for id in controller.nodes[node_id].occupants)
     return any(instance.pulling and instance.ref == ref for instance in instances) or any(
         other.ref == ref and node_id in other.deliveries and other.deliveries[node_id].stage is DeliveryStage.PULLING
@@ -272,6 +306,8 @@ def fail_deliveries_to(controller: Controller, node: Node) -> None:
 
 def _fail_delivery(controller: Controller, distribution: Distribution, node_id: str, error: str) -> None:
     delivery = distribution.deliveries[node_id]
+    if (entry := _waiting_entry(distribution, node_id)) in controller.waiting_deliveries:
+        controller.waiting_deliveries.remove(entry)
     delivery.stage = DeliveryStage.FAILED
     delivery.until = None
     delivery.error = error

@@ -4,13 +4,13 @@ Refusal
 ├── NotFound                 an unknown id in the path or the query
 ├── NoSuchTemplate           a start of a template that is not in the registry
 ├── NoSuchTag                a tag that the template does not have
+├── NoVersionsWithTag        a tag to revert that the template does not have
 ├── NoSuchVersion            a version number that the template does not have
 ├── NoSuchNode, NoSuchGroup, NoSuchUsbDevice, NoSuchVlan
 │                            something else that a request refers to and that does not exist
 ├── NoFreeUsbDevice          a restart with a device that is not free on the node
 ├── NotRunning               a save or a restart of an instance that is not Started
 ├── NoSaveTarget             a save without a template to push to
-├── OnlyVersion              a revert that would leave no version
 ├── NodeDiskFull             a pull to a node without room for it
 ├── InvalidMacAddress, MacAddressInUse, NoFreeMacAddress
 │                            a MAC address that is invalid, that another instance has, or that is not left
@@ -51,6 +51,13 @@ class NoSuchTag(Refusal):
 
     def __init__(self, tag: str) -> None:
         super().__init__(f"No such tag {tag}")
+
+
+class NoVersionsWithTag(Refusal):
+    """Unknown tag of a revert, in the words of the registry, whose answer is relayed (controller-facts A0.4)."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(f"Did not find any versions with tag {tag}")
 
 
 class NoSuchVersion(Refusal):
@@ -100,13 +107,6 @@ class NoSaveTarget(Refusal):
 
     def __init__(self) -> None:
         super().__init__("One of target_vm_id and new_template_name is required")
-
-
-class OnlyVersion(Refusal):
-    """Revert of a template's only version. Guess: that it is refused, as controller-facts G proposes."""
-
-    def __init__(self, tag: str) -> None:
-        super().__init__(f"Cannot revert {tag}: it is the template's only version")
 
 
 class NodeDiskFull(Refusal):

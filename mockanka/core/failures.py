@@ -1,4 +1,4 @@
-"""Failures of instances: what is left of the VM in Error, retries, and what a lost or deleted node takes with it."""
+"""Failures of instances: what is left of the VM in Error, retries, and what a deleted node takes with it."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def fail_script(controller: Controller, instance: Instance, code: int) -> None:
     # The text of a timeout is unknown; -1 in the same pattern is a guess (controller-facts C4).
     handler = instance.request.script_fail_handler
     instance.booting = False  # the VM was up, so the transition must not drop it
+    controller.placement_due = True  # its node has a free worker again
     transition(controller, instance, InstanceState.ERROR, f"startup script exit code {code}")
     instance.message = f"startup script exit code {code}"
     if handler == KEEP_FAILED_VM:
@@ -49,12 +50,30 @@ def fail_script(controller: Controller, instance: Instance, code: int) -> None:
     free_slot(controller, instance)
 
 
-def fail_start(controller: Controller, instance: Instance, message: str) -> None:
-    """Put an instance into Error that failed to start, unless it has a retry left on another node.
+NOT_TRIED_AGAIN = "maximum number of running instances exceeded"
+"""The end of a message after which the agent does not give a start back to the queue (controller-facts C1)."""
 
-    Retries do not show (controller-facts C1); the scenario says how many there are.
+
+def explain_failure(instance: Instance) -> str:
+    """Return the message of a failure for which no message was chosen.
+
+    Pulls and starts fail with texts that agents have logged (controller-facts A0.4); of other failures none is known.
     """
-    if len(instance.failed_on) >= controller.retries or not instance.holds_slot:
+    if instance.pulling:
+        return "[Errno 2] No such file or directory: '/storage/img_lib/'"
+    if instance.booting and instance.vm is not None:
+        return f"{instance.vm.uuid}: failed to start: No child processes"
+    return "failed"
+
+
+def fail_start(controller: Controller, instance: Instance, message: str, final: bool = False) -> None:
+    """Put an instance back into Scheduling that failed to start, to be tried again, on another node if there is one.
+
+    It is in Error if no retry is left, or the failure is final or its message is one after which the agent gives
+    nothing back. Retries do not show (controller-facts C1); the scenario says how many there are.
+    """
+    is_final = final or message.endswith(NOT_TRIED_AGAIN) or len(instance.failed_on) >= controller.retries
+    if is_final or not instance.holds_slot:
         fail_instance(controller, instance, message)
         return
     node_id = instance.node_id or ""
@@ -66,12 +85,13 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
         instance.phase += 1
         instance.since = controller.now
         instance.booting = False
-        instance.planned_end = instance.until = instance.vm = None
+        instance.planned_end = instance.until = instance.stall = instance.vm = None
         cause = f"start failed, and is tried again: {message}"
         instance.timeline.append(TimelineEntry(InstanceState.SCHEDULING, controller.now, cause))
     controller.record("start retried", instance.id, node=node_id, message=message)
     free_slot(controller, instance)
-    instance.node_id = None
+    instance.node_id = instance.script = instance.unreported_for = None
+    instance.unreported = ()
     instance.ready = True
     instance.progress_made = 0.0  # the next node pulls from the beginning
     controller.mark_changed(instance)
@@ -79,25 +99,22 @@ def fail_start(controller: Controller, instance: Instance, message: str) -> None
 
 
 def fail_occupants(controller: Controller, node: Node, message: str) -> None:
-    """Put the instances on a node into Error that is Offline or deleted. Those in Terminating continue.
+    """Put the instances on a node into Error that is deleted. Those in Terminating continue.
 
     Those that are in Error already keep their message, and free the slot that they still hold.
     """
     for instance in list_occupants(controller, node):
         if instance.state is InstanceState.ERROR:
-            instance.restarting_until = None
-            free_slot(controller, instance)
-            controller.mark_changed(instance)
+            release_failed_vm(controller, instance)
         elif instance.state is not InstanceState.TERMINATING:
             fail_instance(controller, instance, message, status=None)
 
 
-def has_occupants_to_fail(controller: Controller, node: Node) -> bool:
-    """Return whether any instance on the node would go to Error with it."""
-    return any(
-        instance.state not in (InstanceState.TERMINATING, InstanceState.ERROR)
-        for instance in list_occupants(controller, node)
-    )
+def release_failed_vm(controller: Controller, instance: Instance) -> None:
+    """Free the slot of an instance in Error whose VM its node had kept, or restarted."""
+    instance.restarting_until = None
+    free_slot(controller, instance)
+    controller.mark_changed(instance)
 
 
 def detach_instances(controller: Controller, node: Node) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mockanka.core import distributions, instances, pulls, registry, save_images
-from mockanka.core.faults import FaultHit, FaultRule
-from mockanka.core.instances import InstanceVanished
+from mockanka.core.downtimes import ControllerStopped
+from mockanka.core.faults import SAME_INSTANCE, FaultHit, FaultRule
+from mockanka.core.instances import EndedByOthers, InstanceVanished, InstanceVanishedAgain
 from mockanka.core.license import LicenseExpired
 from mockanka.core.nodes import NodeOverrideBegan
 from mockanka.core.registry import RegistryOverrideBegan
@@ -30,11 +31,21 @@ def schedule_effects(
     action = hit.action
     at, lasts = controller.now + action.after + int(length * action.fraction), action.duration or 0
     if action.node is not None and node is not None:
-        controller.schedule(at, NodeOverrideBegan(node.id, action.node, lasts))
+        node_event = NodeOverrideBegan(node.id, action.node, lasts, action.lost_instances)
+        controller.schedule_or_await(at, node_event, instance, action.after_polls)
     if action.registry is not None:
         controller.schedule(at, RegistryOverrideBegan(action.registry, lasts))
     if action.vanish and instance is not None:
-        controller.schedule(at, InstanceVanished(instance.id, lasts))
+        vanished = InstanceVanished(instance.id, lasts)
+        again = InstanceVanishedAgain(instance.id, hit.rule_id, lasts, action.every or 0)
+        event = vanished if action.every is None else again
+        controller.schedule_or_await(at, event, instance, action.after_polls)
+    if action.end is not None:
+        target = instance.id if instance is not None and action.end == SAME_INSTANCE else action.end
+        controller.schedule_or_await(at, EndedByOthers(target), instance, action.after_polls)
+    if action.restart is not None:
+        release = "" if action.restart.release is None else str(action.restart.release)
+        controller.schedule(at, ControllerStopped(release, action.restart.duration))
     if action.license is not None:
         controller.schedule(at, LicenseExpired(lasts))
 
@@ -61,7 +72,10 @@ def apply_begin_rule(controller: Controller, rule: FaultRule) -> None:
 
 
 def remove_rule(controller: Controller, rule_id: str) -> None:
-    """Remove a rule. What it stalls continues from where it is; what else it has done or scheduled stays."""
+    """Remove a rule. What it stalls continues from where it is, and nothing vanishes again and again by it.
+
+    What else it has done or scheduled stays.
+    """
     controller.faults.remove(rule_id)
     for instance in list(controller.instances.values()):
         if instance.stall is not None and instance.stall.rule_id == rule_id:

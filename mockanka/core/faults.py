@@ -16,7 +16,9 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from mockanka.core.durations import Duration
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.randomness import draw
+from mockanka.core.release import Release
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -41,42 +43,65 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
 }
 """The kinds of response faults, each with the other keys that may go with it."""
 
+_AFTER = frozenset({"after"})
 _AFTER_AND_FOR = frozenset({"after", "for"})
+_AFTER_OR_POLLS = _AFTER | {"after_polls"}
+_VANISHING = _AFTER_OR_POLLS | {"for", "every"}
 _AT_AND_FOR = frozenset({"at", "for"})
+_LOST = frozenset({"lost_instances"})
 
 LIFECYCLE_FAULTS: dict[str, dict[str, frozenset[str]]] = {
-    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _AFTER_AND_FOR},
+    "schedule": {"fail": frozenset(), "stall": frozenset({"for"}), "vanish": _VANISHING, "end": _AFTER_OR_POLLS},
     "pull": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"at", "for"}),
         "bandwidth": frozenset(),
-        "node": _AT_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
         "registry": _AT_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "vanish": _VANISHING,
     },
     "start": {
-        "fail": frozenset({"at"}),
+        "fail": frozenset({"at", "final"}),
         "stall": frozenset({"for"}),
         "without": frozenset({"for"}),
-        "node": _AT_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "node": _AT_AND_FOR | _LOST,
+        "vanish": _VANISHING,
     },
     "script": {"exit": frozenset({"stdout", "stderr"}), "timeout": frozenset({"stdout", "stderr"})},
     "started": {
-        "fail": frozenset({"after"}),
-        "stop": frozenset({"after"}),
-        "node": _AFTER_AND_FOR,
-        "vanish": _AFTER_AND_FOR,
+        "fail": _AFTER_OR_POLLS,
+        "stop": _AFTER_OR_POLLS,
+        "node": _AFTER_AND_FOR | _LOST | {"after_polls"},
+        "vanish": _VANISHING,
+        "end": _AFTER_OR_POLLS,
     },
     "terminate": {"ignore": frozenset(), "stall": frozenset({"for"})},
     "save_image": {"fail": frozenset({"at"}), "stall": frozenset({"for"})},
     "distribute": {"fail": frozenset({"at"}), "stall": frozenset({"at", "for"}), "bandwidth": frozenset()},
-    "begin": {"node": _AFTER_AND_FOR, "registry": _AFTER_AND_FOR, "license": _AFTER_AND_FOR},
+    "begin": {
+        "node": _AFTER_AND_FOR | _LOST,
+        "registry": _AFTER_AND_FOR,
+        "license": _AFTER_AND_FOR,
+        "end": _AFTER,
+        "restart": _AFTER,
+    },
 }
 """The kinds of lifecycle faults by event, each with the other keys that may go with it."""
 
-OMITTABLE_FIELDS = ("ip", "host_ip", "port_forwarding")
-NODE_OVERRIDES = ("online", "offline", "drain", "unhealthy", "updating", "unlicensed", "full")
+OMITTABLE_FIELDS = tuple(
+    """
+    anka_registry arch cr_time external_id group_id inflight_reqid instance_id instance_state mac_address message
+    metadata name node_id progress startup_script tag ts usb_device version vlan vm vmid vminfo
+    access_date cpu_cores creation_date host_ip ip port_forwarding ram start_date status stop_date timestamp uuid
+    vnc_connection_string vnc_password vnc_port
+    """.split()
+)
+"""The keys of an instance in responses, in all releases: of the item of a list, its vm, and its vminfo."""
+BLANKED_FIELDS = ("ip", "host_ip", "port_forwarding")
+"""Of these, the ones that are reported blank, as of a VM that has no address yet; the others are left out."""
+NODE_OVERRIDES = tuple("online offline drain unhealthy updating unlicensed full registry-unreachable blank".split())
+SAME_INSTANCE = "true"
+"""How ``end`` names the instance that the rule matches."""
 REGISTRY_OVERRIDES = ("down", "full")
 """In the order of precedence: a registry that is down does not show that it is full."""
 
@@ -149,12 +174,21 @@ class FaultMatch:
         )
 
 
+class ControllerRestart(NamedTuple):
+    """A restart of the controller: how many nanoseconds it is down, and its release then; None is the same."""
+
+    duration: int
+    release: Release | None = None
+
+
 @dataclass(frozen=True)
 class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
-    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``acts`` says whether
-    the controller carries out the request all the same; None leaves that to the kind of fault.
+    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``after_polls`` counts
+    looks at the instance. ``end`` is the id, name or external_id of an instance, or SAME_INSTANCE for the one that the
+    rule matches. ``acts`` says whether the controller carries out the request all the same; None leaves that to the
+    kind of fault. ``final`` says that a start that fails is not tried again.
     """
 
     delay: Duration | None = None
@@ -168,11 +202,15 @@ class FaultAction:
     stale: bool = False
     acts: bool | None = None
     fail: str | None = None
+    final: bool = False
     at: float | None = None
     after: int = 0
+    after_polls: int = 0
     duration: int | None = None
     stall: bool = False
     bandwidth: int | None = None
+    every: int | None = None
+    end: str | None = None
     without: tuple[str, ...] = ()
     exit: int | None = None
     timeout: bool = False
@@ -182,8 +220,10 @@ class FaultAction:
     vanish: bool = False
     ignore: bool = False
     node: str | None = None
+    lost_instances: LostInstances | None = None
     registry: str | None = None
     license: str | None = None
+    restart: ControllerRestart | None = None
 
     @property
     def fraction(self) -> float:

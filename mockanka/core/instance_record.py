@@ -60,11 +60,15 @@ class TimelineEntry(NamedTuple):
 
 
 class PlannedEnd(NamedTuple):
-    """The end that a fault has decided for a phase: ``fail`` with a message, or ``stop``; a pull's progress then."""
+    """The end that a fault has decided for a phase: ``fail`` with a message, or ``stop``; a pull's progress then.
+
+    After a ``final`` failure a start is not tried again.
+    """
 
     kind: str
     message: str = ""
     progress: float = 0.0
+    final: bool = False
 
 
 class Stall(NamedTuple):
@@ -99,7 +103,7 @@ class Instance:
     """The progress of its pull, 0 to 1, once that has ended; 0 if there was none."""
     message: str = ""
     last_report: int = 0
-    """When its node last reported on it, if that node has been deleted since; otherwise 0."""
+    """When its node last reported on it, if that node was deleted or gave up its start; otherwise 0."""
     waits_for: str = field(default="", compare=False)
     """Why no node took it when it was last tried."""
     vm: Vm | None = None

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import network, pulls, scripts, templates, usb
-from mockanka.core.errors import NodeDiskFull, NoSuchNode, NoSuchTemplate, NotFound, RegistryDown
+from mockanka.core.errors import NoSuchNode, NoSuchTemplate, NotFound
 from mockanka.core.events import Event, NodeEvent
 from mockanka.core.failures import fail_instance, fail_script, fail_start, list_occupants
 from mockanka.core.faults import NO_HIT, FaultHit, apply_rules
 from mockanka.core.groups import require_group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest, TimelineEntry
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import LIVE_STATES, InstanceState
 from mockanka.core.randomness import draw
 from mockanka.core.templates import VersionRef
 from mockanka.core.transitions import forget_instance, free_slot, take_slot, transition, vanish_instance
@@ -107,13 +107,13 @@ class PlannedEndReached(_PhaseEvent):
         return controller.instances[self.instance_id].state is not InstanceState.STARTED
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
-        kind, message, _ = instance.planned_end or PlannedEnd("fail")
-        if kind == "stop":
+        end = instance.planned_end or PlannedEnd("fail")
+        if end.kind == "stop":
             stop_instance(controller, instance.id)
         elif instance.state in (InstanceState.SCHEDULING, InstanceState.PULLING):
-            fail_start(controller, instance, message)
+            fail_start(controller, instance, end.message, end.final)
         else:
-            fail_instance(controller, instance, message)
+            fail_instance(controller, instance, end.message)
 
 
 class Stopped(_ReportedPhaseEvent):
@@ -129,11 +129,19 @@ class Stopped(_ReportedPhaseEvent):
 
 
 class Terminated(_ReportedPhaseEvent):
-    """The node confirms that the VM is deleted."""
+    """The node confirms that the VM is deleted, or that it will not start it, which does not show."""
 
     kind: ClassVar = "instance_terminated"
 
     def apply_to(self, controller: Controller, instance: Instance) -> None:
+        if instance.vm is None:
+            # The instance is Terminating until it is forgotten (controller-facts C1). Guess: when its slot is free.
+            instance.last_report = instance.updated(controller)
+            instance.until = None
+            controller.mark_changed(instance)
+            controller.record("start given up", instance.id, node=instance.node_id)
+            free_slot(controller, instance)
+            return
         transition(controller, instance, InstanceState.TERMINATED, "node confirmed")
         free_slot(controller, instance)
         _schedule_forgetting(controller, instance)
@@ -193,10 +201,41 @@ class InstanceVanished(Event):
         if not self.lasts:
             vanish_instance(controller, instance, "vanished")
             return
-        instance.hidden = True
-        controller.mark_changed(instance)
-        controller.record("hidden", instance.id)
-        controller.schedule(controller.now + self.lasts, InstanceReappeared(instance.id))
+        _hide(controller, instance, self.lasts)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceVanishedAgain(Event):
+    """The controller does not show an instance for ``lasts`` nanoseconds, and again after ``every`` nanoseconds.
+
+    It goes on until the rule is removed.
+    """
+
+    kind: ClassVar = "instance_vanished_again"
+    repeats: ClassVar = True
+
+    instance_id: str
+    rule_id: str
+    lasts: int
+    every: int
+
+    def is_current(self, controller: Controller) -> bool:
+        return self.instance_id in controller.instances and controller.faults.get(self.rule_id) is not None
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+    def apply(self, controller: Controller) -> None:
+        _hide(controller, controller.instances[self.instance_id], self.lasts)
+        controller.schedule(controller.now + self.every, self)
+
+
+def _hide(controller: Controller, instance: Instance, length: int) -> None:
+    """Do not show an instance for a time in nanoseconds."""
+    instance.hidden = True
+    controller.mark_changed(instance)
+    controller.record("hidden", instance.id)
+    controller.schedule(controller.now + length, InstanceReappeared(instance.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +258,32 @@ class InstanceReappeared(Event):
         instance.hidden = False
         controller.mark_changed(instance)
         controller.record("seen again", instance.id)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedByOthers(Event):
+    """Another client sends DELETE for an instance, whose id, name or external_id is the target.
+
+    Of several the oldest is ended whose termination nobody has requested; if there is none, nothing happens.
+    """
+
+    kind: ClassVar = "instance_ended_by_others"
+
+    target_id: str
+
+    def is_current(self, controller: Controller) -> bool:
+        return True  # the instance may not have been started yet
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return bool(controller.waiting)  # it may free a slot
+
+    def apply(self, controller: Controller) -> None:
+        for instance in controller.instances.values():
+            names = (instance.id, instance.request.name, instance.request.external_id)
+            if self.target_id in names and instance.state in LIVE_STATES and not instance.hidden:
+                controller.record("ended by others", instance.id)
+                terminate_instance(controller, instance.id)
+                return
 
 
 # By state; Scheduling and Pulling have two phases each, which phase_end_event tells apart.
@@ -327,8 +392,8 @@ def update_instance(controller: Controller, instance_id: str, changes: dict[str,
 def terminate_instance(controller: Controller, instance_id: str) -> None:
     """Begin to terminate an instance, in any state. Raises NotFound.
 
-    A second request changes nothing (a guess, controller-facts A4). An instance that is on no node is Terminating until
-    it is forgotten, and never Terminated (controller-facts C1).
+    A second request changes nothing (a guess, controller-facts A4). An instance whose VM has not started is Terminating
+    until it is forgotten, and never Terminated (controller-facts C1).
     """
     instance = find_instance(controller, instance_id)
     if instance.state in (InstanceState.TERMINATING, InstanceState.TERMINATED):
@@ -344,6 +409,13 @@ def terminate_instance(controller: Controller, instance_id: str) -> None:
     _schedule_forgetting(controller, instance)
     if node_confirms:
         _schedule_confirmation(controller, instance, hit)
+
+
+def terminate_lost_instance(controller: Controller, instance: Instance, cause: str) -> None:
+    """Terminate an instance because its node is Offline. It is forgotten unless the node is back in time to confirm."""
+    transition(controller, instance, InstanceState.TERMINATING, cause)
+    _schedule_forgetting(controller, instance)
+    _schedule_confirmation(controller, instance)
 
 
 def stop_instance(controller: Controller, instance_id: str) -> None:
@@ -365,7 +437,11 @@ def begin_started(controller: Controller, instance: Instance) -> None:
     controller.schedule_effects(hit, 0, instance, node)
     if hit.action.stop or hit.action.fail is not None:
         instance.planned_end = PlannedEnd("stop") if hit.action.stop else PlannedEnd("fail", hit.action.fail or "")
-        _begin_phase(controller, instance, hit.action.after)
+        if hit.action.after_polls:
+            event = phase_end_event(instance)
+            controller.schedule_or_await(controller.now, event, instance, hit.action.after_polls)
+        else:
+            _begin_phase(controller, instance, hit.action.after)
     if instance.unreported and instance.unreported_for is not None:
         controller.schedule(controller.now + instance.unreported_for, VmFullyReported(instance.id))
 
@@ -397,7 +473,7 @@ def resume_phase(controller: Controller, instance: Instance) -> None:
 
 
 def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
-    """Assign a waiting instance to a node, which pulls its template if it has to, and boots it."""
+    """Assign a waiting instance to a node that can take it, which pulls its template if it has to, and boots it."""
     controller.dequeue(instance)
     take_slot(controller, instance, node)
     if instance.request.usb_device:
@@ -407,11 +483,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
         # Guess (controller-facts C12): the template went away before any node had pulled it.
         fail_instance(controller, instance, str(NoSuchTemplate()))
         return
-    try:
-        pull = pulls.begin_pull(controller, node, instance.ref, instance)
-    except (NodeDiskFull, RegistryDown) as refusal:
-        fail_start(controller, instance, str(refusal))
-        return
+    pull = pulls.begin_pull(controller, node, instance.ref, instance)
     if pull is None:
         boot_vm(controller, instance, node)
     else:
@@ -422,7 +494,7 @@ def assign_to_node(controller: Controller, instance: Instance, node: Node) -> No
 def _schedule_pull_end(controller: Controller, instance: Instance, pull: pulls.Pull) -> None:
     """End the instance's phase when the pull ends, and in the same way."""
     if (failure := pull.failure) is not None:
-        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at))
+        instance.planned_end = PlannedEnd("fail", failure.message, pull.progress(failure.at), failure.final)
     instance.until = pull.expected_end
     if instance.until is not None:
         controller.schedule(instance.until, phase_end_event(instance))
@@ -473,7 +545,7 @@ def release_stalled_instance(controller: Controller, instance: Instance) -> None
 def _begin_phase(controller: Controller, instance: Instance, length: int, hit: FaultHit = NO_HIT) -> None:
     """Schedule the end of a phase of that length; a fault may stall it, lengthen it, or end it in another way."""
     if hit.action.fail is not None:
-        instance.planned_end = PlannedEnd("fail", hit.action.fail)
+        instance.planned_end = PlannedEnd("fail", hit.action.fail, final=hit.action.final)
     if hit.action.stall and hit.action.duration is None:
         instance.stall = Stall(hit.rule_id, length)
         instance.until = None

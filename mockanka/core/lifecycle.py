@@ -59,6 +59,14 @@ def check_transition(before: InstanceState, after: InstanceState) -> None:
         raise IllegalTransition(f"{before} -> {after}")
 
 
+class LostInstances(StrEnum):
+    """Policies for the instances that run on a node when it is Offline: they stay, go to Error, or are terminated."""
+
+    KEEP = "keep"
+    ERROR = "error"
+    TERMINATE = "terminate"
+
+
 class NodeState(StrEnum):
     """The states of a node, as the API names them (controller-facts C5)."""
 
@@ -68,3 +76,5 @@ class NodeState(StrEnum):
     UPDATING = "Updating"
     UNHEALTHY = "Unhealthy"
     DRAIN = "Drain Mode"
+    BLANK = ""
+    """A node that has just joined and not reported. Seen before 1.48.0; a fault can force it in any release."""

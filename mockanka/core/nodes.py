@@ -5,10 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from mockanka.core import distributions, failures, instances, pulls, removals, restarts, save_images
+from mockanka.core import (
+    distributions,
+    failures,
+    instances,
+    lost_nodes,
+    pulls,
+    registry,
+    removals,
+    restarts,
+    save_images,
+)
 from mockanka.core.errors import NoSuchNode, NotFound, UnknownToRelease
 from mockanka.core.events import Event, NodeEvent
-from mockanka.core.lifecycle import NodeState
+from mockanka.core.lifecycle import InstanceState, LostInstances, NodeState
 from mockanka.core.overrides import Overrides, override_end, set_override
 from mockanka.core.pulls import Pull
 from mockanka.core.randomness import draw
@@ -56,6 +66,8 @@ class Node:
     cpus: int = 8
     ram: int = 16
     capacity: int = 2
+    workers: int = 2
+    """How many tasks it works on at once: starts until the VM is up, pulls and distributions (controller-facts C8)."""
     capacity_mode: str = "number"
     vcpu_override: int = 0
     ram_override: int = 0
@@ -76,6 +88,8 @@ class Node:
     """When the controller lost contact with it."""
     timeout_at: int | None = None
     """When a lost node becomes Offline."""
+    lost_instances: LostInstances | None = None
+    """While it is lost, the policy for its instances that a fault has chosen."""
     cached: dict[VersionRef, int] = field(default_factory=dict)
     """The versions on its disk, and when each was used last."""
     pulls: dict[VersionRef, Pull] = field(default_factory=dict)
@@ -98,7 +112,10 @@ class Node:
     Negative if a snapshot saw less load than the running VMs are assumed to cause.
     """
     overrides: Overrides = field(default_factory=dict)
-    """Conditions that faults and operations force: ``offline``, ``full``, and the keys of ``STATE_OVERRIDES``."""
+    """Conditions that faults and operations force.
+
+    They are ``offline``, ``full``, ``registry-unreachable``, and the keys of ``STATE_OVERRIDES``.
+    """
 
     def is_offline(self, now: int) -> bool:
         """Return whether the node has been lost for so long that the controller shows it as Offline."""
@@ -112,6 +129,11 @@ class Node:
     def takes_work(self) -> bool:
         """True if the node asks for work. A lost one does not, even while it is still shown as Active."""
         return self.lost_at is None and self.condition is NodeState.ACTIVE
+
+    @property
+    def reaches_registry(self) -> bool:
+        """True unless a fault cuts the node off from the registry, which the controller still reaches."""
+        return REGISTRY_UNREACHABLE not in self.overrides
 
     def last_contact(self, now: int) -> int:
         """Return the latest time up to which the controller knows about the node: now, or when the node was lost."""
@@ -154,13 +176,12 @@ class NodeTimedOut(Event):
         return node is not None and node.timeout_at == self.until
 
     def makes_progress(self, controller: Controller) -> bool:
-        return failures.has_occupants_to_fail(controller, controller.nodes[self.node_id])
+        return lost_nodes.has_occupants_to_give_up(controller, controller.nodes[self.node_id])
 
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         controller.record("node offline", node.id)
-        # Guess: what the controller does with the instances of a lost node, and the text, are not published.
-        failures.fail_occupants(controller, node, f"node {node.name} is offline")
+        lost_nodes.give_up_occupants(controller, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +216,7 @@ class NodeOverrideBegan(Event):
     node_id: str
     what: str
     lasts: int
+    lost_instances: LostInstances | None = None
 
     def is_current(self, controller: Controller) -> bool:
         return self.node_id in controller.nodes
@@ -204,7 +226,7 @@ class NodeOverrideBegan(Event):
 
     def apply(self, controller: Controller) -> None:
         until = override_end(controller.now, self.lasts)
-        override_node(controller, self.node_id, self.what, until)
+        override_node(controller, self.node_id, self.what, until, lost_instances=self.lost_instances)
         if until is not None:
             controller.schedule(until, NodeOverrideEnded(self.node_id, self.what, until))
 
@@ -231,8 +253,16 @@ class NodeOverrideEnded(Event):
 
 
 def _has_waiting_work(controller: Controller, node_id: str) -> bool:
-    """Return whether instances wait for a node, or are on this one, and may go on when it is available again."""
-    return bool(controller.waiting or controller.nodes[node_id].occupants)
+    """Return whether instances wait for a node, or are on this one, and may go on when it is available again.
+
+    Those that run on a lost node do not: their state stays as it is.
+    """
+    node = controller.nodes[node_id]
+    if controller.waiting or node.lost_at is None:
+        return bool(controller.waiting or node.occupants)
+    occupants = [controller.instances[id] for id in node.occupants]
+    at_rest = (InstanceState.STARTED, InstanceState.ERROR)
+    return any(instance.state not in at_rest or instance.restarting_until is not None for instance in occupants)
 
 
 def find_node(controller: Controller, node_id: str) -> Node:
@@ -309,7 +339,7 @@ def configure_node(controller: Controller, node_id: str, changes: dict[str, obje
 
 
 def delete_node(controller: Controller, node_id: str) -> None:
-    """Remove a node. Its instances go to Error at once, which is a guess, as for a lost node. Raises NotFound."""
+    """Remove a node. Its instances go to Error at once, which is a guess. Raises NotFound."""
     node = find_node(controller, node_id)
     failures.fail_occupants(controller, node, f"node {node.name} was deleted")
     distributions.fail_deliveries_to(controller, node)
@@ -352,7 +382,11 @@ def restore_node(controller: Controller, node_id: str) -> None:
     """Bring a lost node back: it reports what has ended meanwhile. Raises NotFound."""
     node = find_node(controller, node_id)
     node.overrides.pop("offline", None)
+    node.lost_instances = None
     if node.lost_at is None:
+        return
+    if controller.down_until is not None:
+        node.timeout_at = None  # it is back when the controller is
         return
     node.lost_at = node.timeout_at = None
     pulls.resume_pulls(controller, node)
@@ -411,22 +445,31 @@ def require_known_state(controller: Controller, condition: NodeState) -> None:
 
 
 UPDATING = "updating"
+REGISTRY_UNREACHABLE = "registry-unreachable"
 STATE_OVERRIDES: dict[str, NodeState] = {
     "drain": NodeState.DRAIN,
     "unhealthy": NodeState.UNHEALTHY,
     UPDATING: NodeState.UPDATING,
     "unlicensed": NodeState.UNLICENSED,
+    "blank": NodeState.BLANK,
 }
 """The overrides that put a node into a state."""
 
 
 def override_node(
-    controller: Controller, node_id: str, what: str, until: int | None = None, at_once: bool = False
+    controller: Controller,
+    node_id: str,
+    what: str,
+    until: int | None = None,
+    at_once: bool = False,
+    lost_instances: LostInstances | None = None,
 ) -> None:
-    """Override a node until a time, or for good, with ``offline``, ``full``, or a key of ``STATE_OVERRIDES``.
+    """Override a node until a time, or for good, with one of ``NODE_OVERRIDES``.
 
-    ``offline`` loses the node, as ``lose_node`` does; ``full`` fills its free slots with VMs started by hand;
-    ``online`` ends all overrides, whatever set them. Raises NotFound or UnknownToRelease.
+    ``offline`` loses the node, as ``lose_node`` does, with the policy ``lost_instances`` unless it is Offline already;
+    ``full`` fills its free slots with VMs started by hand; ``registry-unreachable`` fails its pulls and pushes, and
+    lets it begin no others; ``online`` ends all overrides, whatever set them. The others put it into a state. Raises
+    NotFound or UnknownToRelease.
     """
     node = find_node(controller, node_id)
     if what == "online":
@@ -441,10 +484,15 @@ def override_node(
         require_known_state(controller, STATE_OVERRIDES[what])
     set_override(node.overrides, what, until)
     if what == "offline":
+        if not node.is_offline(controller.now):
+            node.lost_instances = lost_instances or node.lost_instances
         lose_node(controller, node_id, at_once)
     elif what == "full":
         node.manual_vms = max(1, node.manual_vms, node.capacity - len(node.occupants))
         controller.record("node full", node_id, vms=node.manual_vms)
+    elif what == REGISTRY_UNREACHABLE:
+        controller.record("node cut off from the registry", node_id)
+        registry.fail_transfers(controller, node)
     else:
         _change_state(controller, node, STATE_OVERRIDES[what])
 
@@ -459,6 +507,9 @@ def end_node_override(controller: Controller, node_id: str, what: str) -> None:
         node.manual_vms = 0
         controller.placement_due = True
         controller.record("node free", node_id)
+    elif what == REGISTRY_UNREACHABLE:
+        controller.placement_due = True
+        controller.record("node reaches the registry", node_id)
     else:
         refresh_state(controller, node)
 

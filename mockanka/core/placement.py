@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core import groups, instances, pulls, usb
+from mockanka.core import groups, instances, pulls, templates, usb
 from mockanka.core.templates import VersionRef, get_version
 
 if TYPE_CHECKING:
@@ -110,7 +110,10 @@ def _explain_no_node(controller: Controller, requirements: Requirements) -> str:
 
 
 def explain_refusal(controller: Controller, node: Node, requirements: Requirements) -> str | None:
-    """Return why a node does not take an instance, as a text for people; None if it takes it."""
+    """Return why a node does not take an instance, as a text for people; None if it takes it.
+
+    An instance whose template is gone from the registry is taken, and fails (controller-facts C12).
+    """
     if not node.takes_work:
         return "not reporting" if node.lost_at is not None else f"is {node.condition}"
     if node.manual_vms:
@@ -123,6 +126,25 @@ def explain_refusal(controller: Controller, node: Node, requirements: Requiremen
         return f"no free USB device {requirements.usb_device}"
     if count_free_slots(controller, node, requirements) < 1:
         return "no free slot"
+    if (reason := explain_busy(controller, node)) is not None:
+        return reason
+    if pulls.is_cached(controller, node, requirements.ref) or not templates.is_in_registry(
+        controller, requirements.ref
+    ):
+        return None
+    return pulls.explain_no_pull(controller, node, requirements.ref)
+
+
+def explain_busy(controller: Controller, node: Node) -> str | None:
+    """Return why a node takes no new task of any kind now, as a text for people; None if it takes one.
+
+    It takes none while it pulls, and works on at most ``workers`` at once (controller-facts C8). Guess: terminations,
+    stops, restarts, save image requests and removals of templates are no such tasks, and nothing holds them up.
+    """
+    if node.pulls:
+        return "pulls a template"
+    if sum(controller.instances[id].booting for id in node.occupants) >= node.workers:
+        return "no free worker"
     return None
 
 

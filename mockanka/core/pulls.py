@@ -1,18 +1,18 @@
 """Pulls of versions to nodes, the cached templates of a node, and the room that both take on its disk.
 
-A node stores files, not versions. Versions of a template share files, so a pull fetches only those that are missing,
-and waits for those that another pull of the node is already fetching.
+A node stores files, not versions. Versions of a template share files, so a pull fetches only those that are missing.
+A node that pulls takes no new task (controller-facts C8), so it has one pull at a time, unless a dump or a snapshot has
+more of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mockanka.core.durations import compute_transfer_time
-from mockanka.core.errors import NodeDiskFull
+from mockanka.core.errors import NodeDiskFull, RegistryDown
 from mockanka.core.events import NodeEvent
 from mockanka.core.faults import FaultHit, apply_rules
 from mockanka.core.templates import File, VersionRef, collect_file_sizes, get_version, record_pull
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
 
 
-MIN_REMAINING_TIME = 1_000_000
-"""Nanoseconds that a continued pull still takes at least; in less time its progress would visibly jump."""
+MIN_REMAINING_TIME = 1_000_000_000
+"""Nanoseconds that a continued pull still takes at least, since its progress is shown as a fraction of its time."""
 
 
 class PullStall(NamedTuple):
@@ -36,17 +36,18 @@ class PullStall(NamedTuple):
 
 
 class PullFailure(NamedTuple):
-    """A pull fails at a moment, with a message."""
+    """A pull fails at a moment, with a message. After a ``final`` failure a start that needs it is not tried again."""
 
     at: int
     message: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pull:
     """A version on its way to a node.
 
-    ``files`` are those that this pull fetches itself. ``transfer`` is its course, also the pause that a fault makes.
+    ``files`` are those that it fetches. ``transfer`` is its course, also the pause that a fault makes.
     A ``stall`` holds it at a progress while its transfer only seems to go on; a ``failure`` ends it early.
     """
 
@@ -58,7 +59,7 @@ class Pull:
 
     @property
     def size(self) -> int:
-        """Bytes that this pull fetches itself."""
+        """Bytes that it fetches."""
         return sum(file.size for file in self.files)
 
     @property
@@ -102,6 +103,7 @@ class PullEnded(NodeEvent):
     def apply(self, controller: Controller) -> None:
         node = controller.nodes[self.node_id]
         pull = node.pulls.pop(self.ref)
+        controller.placement_due = True
         version = {"template": self.ref.template_id, "tag": get_version(controller, self.ref).tag}
         if pull.failure is not None:
             controller.record("pull failed", node.id, **version, message=pull.failure.message)
@@ -114,7 +116,7 @@ class PullEnded(NodeEvent):
 def begin_pull(
     controller: Controller, node: Node, ref: VersionRef, instance: Instance | None = None, hit: FaultHit | None = None
 ) -> Pull | None:
-    """Return the pull of a version, a new one if there is none; None if all of its files are on the node.
+    """Begin the pull of a version to a node that pulls nothing, and return it; None if all of its files are there.
 
     ``hit`` is the fault of the distribution that wants it; without one, the rules for pulls are asked. Raises
     NodeDiskFull or RegistryDown, and changes nothing then.
@@ -122,21 +124,15 @@ def begin_pull(
     if is_cached(controller, node, ref):
         node.cached[ref] = controller.now
         return None
-    if ref in node.pulls:
-        return node.pulls[ref]
+    require_registry(controller, node)
     missing = _find_missing_files(controller, node, ref)
     size = sum(file.size for file in missing)
-    if missing:
-        controller.registry.require_reachable()
-    _make_room(controller, node, ref, size)
+    _drop_cached_versions(controller, node, _find_versions_to_drop(controller, node, ref))
     hit = hit or apply_rules(controller, "pull", instance, node, ref)
-    awaited = _find_awaited_pulls(controller, node, ref)
     length = compute_transfer_time(size, hit.action.bandwidth or controller.timings.pull_bandwidth)
-    ends = max([controller.now + length, *(other.transfer.ends for other in awaited)])
-    controller.schedule_effects(hit, ends - controller.now, instance, node)
+    ends = controller.now + length
+    controller.schedule_effects(hit, length, instance, node)
     pull = _apply_hit(Pull(ref, missing, Transfer(controller.now, ends)), hit)
-    for other in awaited:
-        pull = _depend_on(pull, other)
     controller.record("pull began", node.id, template=ref.template_id, bytes=size, until=ends)
     _set_pull(controller, node, pull)
     return pull
@@ -145,7 +141,8 @@ def begin_pull(
 def continue_pull(controller: Controller, node: Node, ref: VersionRef, progress: float) -> Pull | None:
     """Return a pull that goes on from a progress below 1; None if all of its files are on the node.
 
-    Its room on the disk is taken already, and no fault rule is asked.
+    It is for snapshots, in which several instances may wait for a pull: they get the same one. Its room on the disk is
+    taken already, and no fault rule is asked.
     """
     if is_cached(controller, node, ref):
         return None
@@ -154,8 +151,7 @@ def continue_pull(controller: Controller, node: Node, ref: VersionRef, progress:
     now = node.last_contact(controller.now)
     missing = _find_missing_files(controller, node, ref)
     whole = compute_transfer_time(sum(file.size for file in missing), controller.timings.pull_bandwidth)
-    waits = [other.transfer.ends - now for other in _find_awaited_pulls(controller, node, ref)]
-    remaining = max([int(whole * (1 - progress)), MIN_REMAINING_TIME, *waits])
+    remaining = max(int(whole * (1 - progress)), MIN_REMAINING_TIME)
     started = max(0, now - int(remaining * progress / (1 - progress)))
     pull = Pull(ref, missing, Transfer(started, now + remaining))
     _set_pull(controller, node, pull)
@@ -170,17 +166,10 @@ def _set_pull(controller: Controller, node: Node, pull: Pull) -> None:
 
 
 def _find_missing_files(controller: Controller, node: Node, ref: VersionRef) -> tuple[File, ...]:
-    """Return the files of a version that are neither on the node nor on their way to it."""
-    present = _collect_files(controller, node.cached) | collect_file_sizes(pull.files for pull in node.pulls.values())
+    """Return the files of a version that are not on the node."""
+    present = _collect_files(controller, node.cached)
     files = collect_file_sizes([get_version(controller, ref).files])
     return tuple(File(name, size) for name, size in files.items() if name not in present)
-
-
-def _find_awaited_pulls(controller: Controller, node: Node, ref: VersionRef) -> list[Pull]:
-    """Return the pulls of the node that fetch files of a version, and began before its own pull."""
-    files = collect_file_sizes([get_version(controller, ref).files])
-    earlier = takewhile(lambda pull: pull.ref != ref, node.pulls.values())
-    return [pull for pull in earlier if any(file.name in files for file in pull.files)]
 
 
 def _apply_hit(pull: Pull, hit: FaultHit) -> Pull:
@@ -188,21 +177,12 @@ def _apply_hit(pull: Pull, hit: FaultHit) -> Pull:
     action, transfer = hit.action, pull.transfer
     if action.fail is not None:
         fails_at = transfer.started + int((transfer.ends - transfer.started) * action.fraction)
-        return replace(pull, failure=PullFailure(fails_at, action.fail))
+        return replace(pull, failure=PullFailure(fails_at, action.fail, action.final))
     if action.stall and action.duration is None:
         return replace(pull, stall=PullStall(hit.rule_id, action.fraction))
     if action.stall:
         pause = action.duration or 0
         return replace(pull, transfer=Transfer(transfer.started, transfer.ends + pause, action.fraction, pause))
-    return pull
-
-
-def _depend_on(pull: Pull, other: Pull) -> Pull:
-    """Return the pull with the failure or the stall of another pull that it waits for."""
-    if other.failure is not None and (pull.failure is None or other.failure.at < pull.failure.at):
-        return replace(pull, failure=other.failure)
-    if other.stall is not None and pull.stall is None and pull.failure is None:
-        return replace(pull, stall=other.stall)
     return pull
 
 
@@ -213,27 +193,17 @@ def fail_pull(controller: Controller, node: Node, ref: VersionRef, message: str)
 
 
 def cancel_pull(controller: Controller, node: Node, ref: VersionRef) -> None:
-    """Drop a pull that nothing waits for any more, unless another pull of the node needs files that it fetches."""
-    names = {file.name for file in node.pulls[ref].files}
-    others = [other for other in node.pulls if other != ref]
-    if not any(file.name in names for other in others for file in get_version(controller, other).files):
-        del node.pulls[ref]
-        controller.record("pull given up", node.id, template=ref.template_id)
+    """Drop a pull that nothing waits for any more."""
+    del node.pulls[ref]
+    controller.placement_due = True
+    controller.record("pull given up", node.id, template=ref.template_id)
 
 
 def release_stalled_pulls(controller: Controller, node: Node, rule_id: str) -> list[VersionRef]:
-    """Let the pulls go on that a fault rule stalls, and return their versions.
-
-    A pull ends no sooner than those that it waits for.
-    """
+    """Let the pulls go on that a fault rule stalls, and return their versions."""
     stalled = [ref for ref, pull in node.pulls.items() if pull.stall is not None and pull.stall.rule_id == rule_id]
     for ref in stalled:
-        pull = node.pulls[ref].resumed(controller.now)
-        awaited = _find_awaited_pulls(controller, node, ref)
-        delay = max((other.transfer.ends for other in awaited), default=0) - pull.transfer.ends
-        if delay > 0:
-            pull = replace(pull, transfer=pull.transfer.delayed(delay, controller.now))
-        _set_pull(controller, node, pull)
+        _set_pull(controller, node, node.pulls[ref].resumed(controller.now))
         controller.record("let go", node.id, template=ref.template_id)
     return stalled
 
@@ -252,6 +222,26 @@ def compute_disk_usage(controller: Controller, node: Node, now: int) -> int:
     """Return the bytes that Anka's files take on the node; those of a pull grow with its progress."""
     pulling = sum(int(pull.progress(now) * pull.size) for pull in node.pulls.values())
     return max(0, sum(_collect_files(controller, node.cached).values()) + pulling + node.disk_anka)
+
+
+def explain_no_pull(controller: Controller, node: Node, ref: VersionRef) -> str | None:
+    """Return why a node cannot pull a version that it does not have, as a text for people; None if it can."""
+    if not controller.registry.is_reachable:
+        return "the registry is down"
+    if not node.reaches_registry:
+        return "cannot reach the registry"
+    try:
+        _find_versions_to_drop(controller, node, ref)
+    except NodeDiskFull:
+        return "no room on the disk"
+    return None
+
+
+def require_registry(controller: Controller, node: Node | None) -> None:
+    """Raise RegistryDown if the registry is down, or if the node cannot reach it."""
+    controller.registry.require_reachable()
+    if node is not None and not node.reaches_registry:
+        raise RegistryDown
 
 
 def resume_pulls(controller: Controller, node: Node) -> None:
@@ -282,23 +272,32 @@ def _collect_files(controller: Controller, refs: Iterable[VersionRef]) -> dict[s
     return collect_file_sizes(get_version(controller, ref).files for ref in refs)
 
 
-def _make_room(controller: Controller, node: Node, ref: VersionRef, size: int) -> None:
-    """Drop cached templates, least recently used first, until ``size`` bytes fit (controller-facts C6, C11)."""
+def _find_versions_to_drop(controller: Controller, node: Node, ref: VersionRef) -> list[VersionRef]:
+    """Return the cached versions that are dropped for a pull, least recently used first (controller-facts C6, C11).
+
+    Raises NodeDiskFull if even without them there is no room.
+    """
     kept = dict(node.cached)
-    reserved = sum(pull.size for pull in node.pulls.values())
-
-    def free() -> int:
-        cached = sum(_collect_files(controller, kept).values())
-        return node.disk_size - node.disk_other - node.disk_anka - reserved - cached
-
-    dropped: list[VersionRef] = []
+    size = sum(file.size for file in _find_missing_files(controller, node, ref))
     needed = _collect_files(controller, _find_refs_in_use(controller, node) | {ref})
-    while free() < size:
+    dropped: list[VersionRef] = []
+    while (free := _count_free_bytes(controller, node, kept)) < size:
         unused = [old for old in kept if not any(file.name in needed for file in get_version(controller, old).files)]
         if not unused:
-            raise NodeDiskFull(node.name, size, max(0, free()))
+            raise NodeDiskFull(node.name, size, max(0, free))
         dropped.append(min(unused, key=lambda old: (kept[old], old)))
         del kept[dropped[-1]]
-    for old in dropped:
-        del node.cached[old]
-        controller.record("cached template dropped", node.id, template=old.template_id)
+    return dropped
+
+
+def _count_free_bytes(controller: Controller, node: Node, cached: Iterable[VersionRef]) -> int:
+    """Return the free bytes of a node's disk with these versions cached; negative if a scenario has more on it."""
+    reserved = sum(pull.size for pull in node.pulls.values())
+    stored = sum(_collect_files(controller, cached).values())
+    return node.disk_size - node.disk_other - node.disk_anka - reserved - stored
+
+
+def _drop_cached_versions(controller: Controller, node: Node, refs: Iterable[VersionRef]) -> None:
+    for ref in refs:
+        del node.cached[ref]
+        controller.record("cached template dropped", node.id, template=ref.template_id)

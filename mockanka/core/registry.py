@@ -38,10 +38,15 @@ class Registry:
     overrides: Overrides = field(default_factory=dict)
     """The states that faults force: ``down`` and ``full``."""
 
+    @property
+    def is_reachable(self) -> bool:
+        """True unless the registry is down."""
+        return self.state is not RegistryState.DOWN
+
     def require_reachable(self) -> None:
         """Raise RegistryDown if the registry is down."""
         # Guess: at once, though the real controller may answer from its cache for 30 s (controller-facts C6).
-        if self.state is RegistryState.DOWN:
+        if not self.is_reachable:
             raise RegistryDown
 
     def require_writable(self) -> None:
@@ -91,7 +96,7 @@ class RegistryOverrideEnded(Event):
         return controller.registry.overrides.get(self.what) == self.until
 
     def makes_progress(self, controller: Controller) -> bool:
-        return False
+        return bool(controller.waiting)
 
     def apply(self, controller: Controller) -> None:
         del controller.registry.overrides[self.what]
@@ -117,28 +122,35 @@ def _used_space(controller: Controller) -> int:
 def refresh_registry(controller: Controller) -> None:
     """Set the registry's state by its overrides, of which ``down`` outranks ``full``.
 
-    When it goes down, the pulls and pushes that are in progress fail.
+    When it goes down, the pulls and pushes that are in progress fail. While it is down, instances that need a pull wait
+    in Scheduling.
     """
     forced = (state for state in (RegistryState.DOWN, RegistryState.FULL) if state in controller.registry.overrides)
     state = next(forced, RegistryState.UP)
     if state is controller.registry.state:
         return
     controller.registry.state = state
+    controller.placement_due = True
     controller.record("registry", "registry", state=state.value)
     if state is RegistryState.DOWN:
-        _fail_transfers(controller)
+        for node in controller.nodes.values():
+            fail_transfers(controller, node)
 
 
-def _fail_transfers(controller: Controller) -> None:
+def fail_transfers(controller: Controller, node: Node) -> None:
+    """Let the pulls and pushes of a node fail that are in progress, because it cannot reach the registry any more.
+
+    Guess: that they fail, instead of waiting for it, and the text.
+    """
     message = str(RegistryDown())
-    for node in controller.nodes.values():
-        for ref, pull in list(node.pulls.items()):
-            end = pull.expected_end
-            if end is None or end > controller.now:  # a lost node may have finished it already
-                pulls.fail_pull(controller, node, ref, message)
-                reschedule_pull_waiters(controller, node, ref)
+    for ref, pull in list(node.pulls.items()):
+        end = pull.expected_end
+        if end is None or end > controller.now:  # a lost node may have finished it already
+            pulls.fail_pull(controller, node, ref, message)
+            reschedule_pull_waiters(controller, node, ref)
     for save in list(controller.save_images.values()):
-        save_images.fail_push(controller, save, message)
+        if save.node_id == node.id:
+            save_images.fail_push(controller, save, message)
 
 
 def reschedule_pull_waiters(controller: Controller, node: Node, ref: VersionRef) -> None:

@@ -6,6 +6,7 @@ has the same releases as ``x-since`` and ``x-until``; a test compares the two.
 
 import re
 from bisect import bisect_right
+from hashlib import blake2b
 from typing import NamedTuple
 
 
@@ -44,6 +45,14 @@ class Release(NamedTuple):
         """This release if it is one of KNOWN_RELEASES, else the nearest lower one."""
         return KNOWN_RELEASES[bisect_right(KNOWN_RELEASES, self) - 1]
 
+    @property
+    def version(self) -> str:
+        """The release and its build, as the controller and the agents of its nodes report themselves.
+
+        Guess: the build of a release whose build is unknown, which is made up from the release alone.
+        """
+        return f"{self}-{BUILDS.get(self) or blake2b(str(self).encode(), digest_size=4).hexdigest()}"
+
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"
 
@@ -70,6 +79,11 @@ FEATURES: dict[str, Feature] = {
         Release(1, 9, 0),
         "Instances of templates that were pushed stopped get a MAC address from a pool, or the one in `mac_address`.",
         "A1, C16",
+    ),
+    "lost-instances-kept": Feature(
+        Release(1, 13, 0),
+        "Instances that run on a node that is lost stay as they are; before, they are terminated when it is Offline.",
+        "C5",
     ),
     "script-result": Feature(
         Release(1, 15, 0),
@@ -143,7 +157,7 @@ FEATURES: dict[str, Feature] = {
     ),
     "port-rule-name": Feature(
         Release(1, 24, 0),
-        "The name of a port forwarding rule is in `rule_name`; before, in `Name`.",
+        "The name of a port forwarding rule is in `rule_name`, which is blank; before, in `Name`.",
         "B4",
     ),
     "tag-filled-in": Feature(
@@ -237,6 +251,12 @@ FEATURES: dict[str, Feature] = {
         "`access_date` and `timestamp` in vminfo, without `vnc_connection_string`.",
         "A2.3",
     ),
+    "vnc-port-5900": Feature(
+        Release(1, 41, 0),
+        "`vnc_port` of a VM on Apple silicon is 5900; before, it is 0 without a port forwarding rule.",
+        "A2.3",
+        guess=True,
+    ),
     "probes": Feature(
         Release(1, 41, 1),
         "GET `/livez` and `/readyz`.",
@@ -321,11 +341,24 @@ FEATURES: dict[str, Feature] = {
 SINCE: dict[str, Release] = {name: feature.since for name, feature in FEATURES.items()}
 """First release that has a feature, by its name."""
 
-_NAMED_RELEASES = """
-    1.8.0 1.9.0 1.10.0 1.10.1 1.11.0 1.11.1 1.13.0 1.14.0 1.15.0 1.17.0 1.18.0 1.19.0 1.20.0 1.21.2 1.22.0 1.23.0
-    1.24.0 1.24.1 1.25.0 1.27.0 1.28.0 1.29.0 1.30.0 1.31.0 1.32.0 1.33.0 1.34.0 1.35.0 1.36.0 1.37.0 1.38.0 1.39.0
-    1.40.0 1.41.0 1.41.1 1.42.0 1.43.0 1.44.0 1.45.0 1.46.0 1.47.0 1.48.0 1.48.3 1.49.0 1.50.0 1.50.1 1.51.0 1.51.1
-    1.51.2
+_VERSIONS = """
+    1.8.0-91225db0 1.9.0-4a9f310f 1.9.1 1.10.0 1.10.1 1.11.0-59d63cca 1.11.1-1df83172 1.11.2-ae2c9036
+    1.12.0-65cba643 1.13.0-24e848a5 1.14.0-17620328 1.15.0-c69e2600 1.16.0-05de337e 1.17.0-fcb89b75 1.17.1-4aead62f
+    1.18.0-b3bb21bf 1.19.0-7c1c1424 1.20.0-035872f5 1.21.0-bcc26b24 1.21.1-5aebaf69 1.21.2-39f47eee 1.22.0-5dc750f1
+    1.23.0-3523c787 1.24.0-28ac9d95 1.24.1-41a53e49 1.25.0-b2a027a4 1.26.0-7f63ad8a 1.27.0-76c64d00 1.28.0-347c73ea
+    1.29.0-49077f79 1.30.0-66973267 1.30.1-299dcb37 1.31.0-93a0aa2c 1.31.1-ab1c787e 1.32.0-c375584c 1.33.0-5465bb03
+    1.34.0-4cda29d3 1.35.0-525badf3 1.36.0-37d289c1 1.36.1-efbe0727 1.37.0-4e3ffe71 1.38.0-3989ee24 1.39.0-d35842e6
+    1.40.0-95a63938 1.41.0-6a102e20 1.41.1-ac4f02c4 1.42.0-92735895 1.43.0-9f1c073a 1.44.0-19dc773e 1.45.0-8cf8fb10
+    1.46.0-d8fb9604 1.46.1-f1e9637c 1.47.0-4f4a81ff 1.48.0-067b4c29 1.48.1-f78e0361 1.48.2-2d2d57bf 1.48.3-4f324404
+    1.49.0-7d53dd9f 1.49.1-b75b7e88 1.50.0-5908cc18 1.50.1-5e3c3f5b 1.51.0-72cf2b3c 1.51.1-586513d9 1.51.2-184ce875
 """
-KNOWN_RELEASES: list[Release] = sorted({*map(Release.parse, _NAMED_RELEASES.split()), *SINCE.values()})
+# The builds are captured, or named by casks, release notes and pages (controller-facts E); that of three releases is
+# unknown.
+
+BUILDS: dict[Release, str] = {
+    Release.parse(release): build for release, _, build in (version.partition("-") for version in _VERSIONS.split())
+}
+"""Build of each known release, eight hex digits as in its version; blank where it is unknown."""
+
+KNOWN_RELEASES: list[Release] = sorted(BUILDS)
 """Releases that are named by a public source (controller-facts E and the documents it cites), oldest first."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TemplateRemoved(NodeEvent):
-    """A node removes a template from its disk, except for files that its VMs or pulls need."""
+    """A node removes a template from its disk, except for files that its VMs or pulls need.
+
+    Guess: that it does so while it pulls, too, and needs no worker for it.
+    """
 
     kind: ClassVar = "template_removed"
 
@@ -38,6 +41,7 @@ class TemplateRemoved(NodeEvent):
         del node.removals[self.template_id]
         before = len(node.cached)
         pulls.drop_cached_template(controller, node, self.template_id)
+        controller.placement_due = True
         controller.record("template removed", node.id, template=self.template_id, versions=before - len(node.cached))
 
 

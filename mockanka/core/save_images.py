@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from mockanka.core import instances, scripts, templates, transitions
+from mockanka.core import instances, pulls, scripts, templates, transitions
 from mockanka.core.durations import compute_transfer_time
 from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, RegistryDown, RegistryFull
 from mockanka.core.events import NodeEvent
@@ -237,12 +237,13 @@ def _begin_stopping(controller: Controller, save: SaveImage) -> None:
 
 def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     request = save.request
-    problem = _find_push_problem(controller, request)
+    problem = _find_push_problem(controller, request, controller.nodes.get(save.node_id))
     if problem is not None:
         _fail_save(controller, save, SaveError(problem, code=0))
         return
     target = controller.templates.get(request.template_id)
     if target is not None and (serial := _find_revert_serial(target, request)) < len(target.history):
+        # Guess: the template stays, though no version is left, because the push adds one.
         templates.delete_versions_from(controller, target, serial)
     stored = templates.registry_files(controller)
     files = collect_file_sizes([_build_pushed_version(controller, save).files])
@@ -263,11 +264,12 @@ def _begin_pushing(controller: Controller, save: SaveImage) -> None:
     _begin_stage(controller, save, SaveStage.PUSHING, length + (action.duration or 0 if action.stall else 0))
 
 
-def _find_push_problem(controller: Controller, request: SaveRequest) -> str | None:
-    """Return why the push of a request cannot begin, apart from its size, or None."""
+def _find_push_problem(controller: Controller, request: SaveRequest, node: Node | None) -> str | None:
+    """Return why the push of a request from a node cannot begin, apart from its size, or None."""
     if request.template_id and not _is_target(controller, request.template_id):
         return str(NoSuchTemplate())
     try:
+        pulls.require_registry(controller, node)
         controller.registry.require_writable()
     except (RegistryDown, RegistryFull) as refusal:
         return str(refusal)
@@ -326,6 +328,7 @@ def _build_pushed_version(controller: Controller, save: SaveImage) -> Version:
         state_files=(state,) if request.suspend else (),
         port_forwarding=controller.templates[source.ref.template_id].port_rules_for(base),
         pushed=controller.now,
+        created=controller.now,  # guess
     )
 
 

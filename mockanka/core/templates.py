@@ -6,10 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, NoVersionsWithTag
+from mockanka.units import HOUR
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
+
+
+CREATED_BEFORE_PUSH = 7 * 24 * HOUR
+"""Guess: how long before its push the VM of a version was made; in captures it is days to months before a start."""
+
+
+def guess_creation(pushed: int) -> int:
+    """Return when the VM of a version was made, of which only the push is known."""
+    return max(0, pushed - CREATED_BEFORE_PUSH)
 
 
 class File(NamedTuple):
@@ -50,6 +60,13 @@ class Version:
     pushed: int = 0
     pulled: int = 0
     """When a node last finished a pull of it, as ``pushed`` is when it was added; 0 if none has."""
+    created: int = 0
+    """When its VM was made, which the VMs of instances show as their ``creation_date`` (controller-facts A2.3)."""
+
+    @property
+    def created_apart_from_push(self) -> int | None:
+        """When its VM was made, or None if the moment of its push tells that."""
+        return self.created if self.created != guess_creation(self.pushed) else None
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -198,10 +215,13 @@ def delete_template(controller: Controller, template_id: str) -> None:
 
     Running instances and cached copies on nodes stay as they are (controller-facts C12).
     """
-    template = find_template(controller, template_id)
+    _remove_from_registry(controller, find_template(controller, template_id))
+
+
+def _remove_from_registry(controller: Controller, template: Template) -> None:
     template.deleted = True
-    _mark_deleted_from(template, 0)
-    controller.record("template deleted", template_id, name=template.name)
+    _mark_deleted_from(controller, template, 0)
+    controller.record("template deleted", template.id, name=template.name)
 
 
 def revert_template(
@@ -209,23 +229,27 @@ def revert_template(
 ) -> None:
     """Delete the named version and all later ones; the latest only if none is named (controller-facts A13, B2).
 
-    Raises NotFound, NoSuchTag, NoSuchVersion or RegistryDown, and OnlyVersion if the template has one version (G).
-    The first of several may be named: the reference answers ``number=0`` with OK. That this leaves the template without
-    versions is a guess.
+    If no version would be left, the template is deleted, as by ``delete_template``. An unknown tag or
+    version deletes nothing. Raises NotFound, NoVersionsWithTag, NoSuchVersion or RegistryDown.
     """
     template = find_template(controller, template_id)
-    serial = _find_serial(template, tag, number)
-    if len(template.versions) == 1:
-        raise OnlyVersion(template.history[serial].tag)
-    delete_versions_from(controller, template, serial)
+    try:
+        serial = _find_serial(template, tag, number)
+    except NoSuchTag:
+        raise NoVersionsWithTag(tag or "") from None
+    if all(version.deleted for version in template.history[:serial]):
+        _remove_from_registry(controller, template)
+    else:
+        delete_versions_from(controller, template, serial)
 
 
 def delete_versions_from(controller: Controller, template: Template, serial: int) -> None:
-    """Delete the version at a place in the template's history and all later ones."""
-    _mark_deleted_from(template, serial)
+    """Delete the version at a place in the template's history and all later ones; the template stays, even empty."""
+    _mark_deleted_from(controller, template, serial)
     controller.record("template reverted", template.id, versions_left=len(template.versions))
 
 
-def _mark_deleted_from(template: Template, serial: int) -> None:
+def _mark_deleted_from(controller: Controller, template: Template, serial: int) -> None:
+    controller.placement_due = True  # an instance that waits to pull it fails now
     for index in range(serial, len(template.history)):
         template.history[index] = replace(template.history[index], deleted=True)

@@ -88,7 +88,7 @@ def _advance_until(controller: Controller, instance_id: str, state: InstanceStat
             return
         if state not in _find_reachable_states(instance):
             raise Never(f"an instance that is {instance.state} is never {state}{_format_message(instance)}")
-        if not advance_to_next(controller):
+        if not controller.has_changes or not advance_to_next(controller):
             raise Never(f"instance {instance_id} stays {instance.state}: {explain_standstill(controller, instance)}")
 
 

@@ -67,16 +67,3 @@ class Transfer:
     def shifted(self, delay: int) -> Transfer:
         """Return a copy that starts and ends ``delay`` later."""
         return replace(self, started=self.started + delay, ends=self.ends + delay)
-
-    def delayed(self, delay: int, now: int) -> Transfer:
-        """Return a copy that has the same progress at ``now`` and ends ``delay`` later.
-
-        ``now`` is not before the start. A pause that is not over yet gets longer. Without one, a pause begins at
-        ``now``; since there is only one, a pause that is over is left out, and the start is that much later instead.
-        """
-        progress = self.progress(now)
-        # Within a pause, progress may round to above pause_at: then the pause counts as over, and the rest is lost.
-        if self.pause and progress <= self.pause_at:
-            return replace(self, pause=self.pause + delay, ends=self.ends + delay)
-        started = now - self._time_to_move(progress)
-        return Transfer(started, started + self.moving_time + delay, pause_at=progress, pause=delay)

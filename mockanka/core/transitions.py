@@ -20,6 +20,8 @@ def transition(controller: Controller, instance: Instance, state: InstanceState,
     check_transition(instance.state, state)
     if instance.pulling:
         instance.progress_made = instance.progress(controller)
+    if instance.booting:
+        controller.placement_due = True  # its node has a free worker again
     if instance.state is InstanceState.PUSHING and state is not InstanceState.STARTED and instance.save_id:
         controller.save_images[instance.save_id].interrupt(controller, f"instance is {state}")
     if instance.booting and state is not InstanceState.STARTED:

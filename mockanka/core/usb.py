@@ -23,10 +23,10 @@ class UsbDevice(NamedTuple):
 
 
 class UsbAvailability(NamedTuple):
-    """Numbers of free and of claimed devices of a name."""
+    """Numbers of claimed and of free devices of a name, in their order on the wire (controller-facts A22)."""
 
-    available: int
     busy: int
+    available: int
 
 
 def find_claimed_devices(controller: Controller, node: Node) -> set[UsbDevice]:

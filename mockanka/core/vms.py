@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 FIRST_VNC_PORT = 5901
 """First port of a node that leads to the VNC server of a VM."""
 GUEST_VNC_PORT = 5900
+ARM64_VNC_PORT = 5900
+"""VNC port that VMs of Apple silicon show, one like the other, also without a rule for it (controller-facts A2.3)."""
 FIRST_FORWARDED_PORT = 10000
 """First port of a node for port forwarding rules that do not ask for one."""
 
 # macOS gives its guests addresses of 192.168.64.0/24, from .2 to .254.
 FIRST_GUEST_NETWORK = 64
 FIRST_GUEST_HOST, GUEST_HOSTS = 2, 253
+
+SAMPLED_BEFORE = 3 * SECOND
+"""In captures the agent's sample is 2.4 to 4.9 s older than the controller's time (controller-facts C6)."""
 
 VM_NAME_PREFIX = "mgmtManaged-"
 DEFAULT_NAME_TEMPLATE = "$template_name-$ts"
@@ -46,7 +51,8 @@ class PortForward:
 class Vm:
     """The VM of an instance, as its node reports it (controller-facts A2.3).
 
-    ``ram`` is MB. ``created`` is the moment at which the VM was cloned, ``started`` that of its last boot.
+    ``ram`` is MB. ``created`` is the moment at which the VM was cloned, which no response shows, ``started`` that of
+    its last boot.
     """
 
     uuid: str
@@ -61,6 +67,11 @@ class Vm:
     vnc_password: str = ""
     created: int = 0
     started: int = 0
+
+    @property
+    def details_lost(self) -> bool:
+        """True if it has failed, and its node has reported it without its details; every other VM has a name."""
+        return not self.name
 
     def after_failure(self, status: str, keep_details: bool) -> Vm:
         """Return a copy with another status and, unless the details are kept, without name, address and ports."""
@@ -108,7 +119,10 @@ def _forward_ports(rules: Sequence[PortRule], used: set[int]) -> tuple[PortForwa
 
 
 def _choose_vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], used: set[int]) -> int:
-    # On Apple silicon only a port forwarding rule gives a VM one (controller-facts A2.3). Guess: since which release.
+    # On Apple silicon only a port forwarding rule gives a VM one (controller-facts A2.3), 0 was captured at 1.27 to
+    # 1.29. Guess: from 1.24 to 1.40.
+    if arch == "arm64" and controller.release.has("vnc-port-5900"):
+        return ARM64_VNC_PORT
     if arch == "arm64" and controller.release.has("vm-dates"):
         return next((port.host_port for port in ports if port.guest_port == GUEST_VNC_PORT), 0)
     return _next_free_port(FIRST_VNC_PORT, used)

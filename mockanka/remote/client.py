@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import json
 import socket
 import ssl
@@ -76,6 +77,14 @@ def parse_controller_url(url: str, instead: str = "give --token or --header inst
     return parsed
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine, by its name or an address."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class ControllerClient:
     """Sends requests to a controller. Redirects are not followed.
 
@@ -108,6 +117,7 @@ class ControllerClient:
             timeout=timeout,
             limits=httpx.Limits(keepalive_expiry=2.0),
             transport=transport,
+            trust_env=not is_loopback(self.url.host),  # a proxy cannot reach what listens on this machine only
         )
 
     def __enter__(self) -> ControllerClient:

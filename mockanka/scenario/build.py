@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from mockanka.core import fault_effects
+from collections.abc import Collection
+from dataclasses import replace
+
+from mockanka.core import fault_effects, release_fit
 from mockanka.core.clock import CLOCK_MODES, Clock, read_system_time
 from mockanka.core.controller import Controller
 from mockanka.core.durations import END_OF_TIME
 from mockanka.core.license import EXPIRED, License
 from mockanka.core.registry import Registry
 from mockanka.core.release import DEFAULT_RELEASE, Release
-from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, release_fit, workloads
+from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, workloads
 from mockanka.scenario.base import Origin
 from mockanka.scenario.inventory import Inventory, refuse_foreign_keys
 from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.sections import ClockSection, ScenarioSection, overrides_of
+from mockanka.scenario.source import Document
 from mockanka.scenario.workloads import Workloads
 from mockanka.units import SECOND, parse_moment
 
@@ -33,9 +37,11 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     release = options.release or scenario.controller.release or DEFAULT_RELEASE
     controller = _bare_controller(scenario, options, release)
     origin = _origin(scenario)
+    dumped_ids = {section.id for section in scenario.faults if origin is Origin.DUMP}
     new_inventory, new_workloads = LOADERS[origin]
     loaded = new_inventory(controller)
     loaded.load(scenario)
+    _add_fault_options(controller, options, dumped_ids)
     _add_faults(controller, scenario, origin)
     new_workloads(controller).load(scenario)
     loaded.match_observed(scenario)
@@ -43,8 +49,8 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     if origin is Origin.DUMP:
         controller.placement_due = scenario.placement_due or False
         from_dump.schedule_pending(controller, scenario)
-    else:
-        for rule in controller.faults:
+    for rule in controller.faults:
+        if rule.id not in dumped_ids:  # those of a dump have begun
             fault_effects.apply_begin_rule(controller, rule)
     return controller
 
@@ -54,6 +60,7 @@ def _bare_controller(scenario: ScenarioSection, options: Options, release: Relea
         **{
             "clock": _clock(scenario.clock, options),
             **scenario.values(),
+            **({} if scenario.pending is None else {"retries": 0}),
             **scenario.controller.values(),
             **({} if options.seed is None else {"seed": options.seed}),
             "release": release.known,
@@ -80,7 +87,27 @@ def _origin(scenario: ScenarioSection) -> Origin:
             raise InvalidScenario(
                 ("controller", key), "belongs to a dump; write a fault that sets the state of the registry"
             )
+    if scenario.controller.down_until is not None:
+        raise InvalidScenario(
+            ("controller", "down_until"), "belongs to a dump; write a fault that restarts the controller"
+        )
     return origin
+
+
+def _add_fault_options(controller: Controller, options: Options, dumped_ids: Collection[str | None]) -> None:
+    """Add the rules of the options, but those that a dump has already, with their counts.
+
+    Their ids are their own, so that the rules of the scenario, and what is drawn for these, are as without options.
+    """
+    for number, option in enumerate(options.faults, start=1):
+        section = replace(option.section, id=option.section.id or f"option-{number}")
+        if section.id in dumped_ids:
+            continue
+        try:
+            controller.faults.add(fault_rules.read_rule(controller, (), section))
+        except InvalidScenario as error:
+            raise Document(option.source, {}).error([error.problem]) from None
+    controller.faults.added = 0
 
 
 def _add_faults(controller: Controller, scenario: ScenarioSection, origin: Origin) -> None:

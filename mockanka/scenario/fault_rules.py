@@ -19,15 +19,18 @@ from mockanka.core.faults import (
     REGISTRY_OVERRIDES,
     REQUEST_MATCH_KEYS,
     RESPONSE_FAULTS,
+    SAME_INSTANCE,
     Amount,
+    ControllerRestart,
     FaultAction,
     FaultMatch,
     FaultRule,
 )
 from mockanka.core.groups import Group
-from mockanka.core.lifecycle import NodeState
+from mockanka.core.lifecycle import LostInstances, NodeState
 from mockanka.core.nodes import Node, require_known_state
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
+from mockanka.core.release import Release
 from mockanka.core.templates import Template
 from mockanka.scenario.base import ONLY_DUMPS, Section, key, nested, section
 from mockanka.scenario.fields import (
@@ -40,15 +43,18 @@ from mockanka.scenario.fields import (
     FixedDuration,
     Integer,
     JsonValue,
+    Member,
     NonEmptyText,
     Number,
     Percentage,
     Portion,
     PositiveDuration,
     RandomDuration,
+    ReleaseText,
     Switch,
     Text,
     TextMapping,
+    TextOrTrue,
 )
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
@@ -101,6 +107,14 @@ class FaultMatchSection(Section[FaultMatch]):
 
 
 @section
+class RestartSection(Section[ControllerRestart], definition="Restart"):
+    """A restart of the controller."""
+
+    duration: int = key(PositiveDuration(data_key="for", required=True))
+    release: Release | None = key(ReleaseText())
+
+
+@section
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     """The action of a fault rule."""
 
@@ -115,11 +129,15 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     stale: bool | None = key(Switch())
     acts: bool | None = key(Boolean())
     fail: str | None = key(Text())
+    final: bool | None = key(Switch())
     at: float | None = key(Percentage())
     after: int | None = key(FixedDuration())
+    after_polls: int | None = key(Integer(1, 10**6))
     duration: int | None = key(PositiveDuration(data_key="for"))
     stall: bool | None = key(Switch())
     bandwidth: int | None = key(Bandwidth())
+    every: int | None = key(PositiveDuration())
+    end: str | None = key(TextOrTrue())
     without: Sequence[str] | None = key(Choices(*OMITTABLE_FIELDS))
     exit: int | None = key(Integer(-(2**31), 2**31 - 1))
     timeout: bool | None = key(Switch())
@@ -129,8 +147,10 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     vanish: bool | None = key(Switch())
     ignore: bool | None = key(Switch())
     node: str | None = key(Choice(*NODE_OVERRIDES))
+    lost_instances: LostInstances | None = key(Member(LostInstances))
     registry: str | None = key(Choice(*REGISTRY_OVERRIDES))
     license: str | None = key(Choice("expired"))
+    restart: RestartSection | None = key(nested(RestartSection))
 
 
 @section
@@ -159,8 +179,16 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
         if "at" in keys and self.do.connection == "close":
             raise ValidationError({"do": ["at goes with connection: reset; one that is closed has no answer at all"]})
+        if "lost_instances" in keys and self.do.node != "offline":
+            raise ValidationError({"do": ["lost_instances goes with node: offline; no other state loses a node"]})
         if "stale" in keys:
             _require_a_get(self.match)
+        if {"after", "after_polls"} <= {*keys}:
+            raise ValidationError({"do": ["after counts time and after_polls counts polls: give one of them"]})
+        if self.do.every is not None and not 0 < (self.do.duration or 0) < self.do.every:
+            raise ValidationError({"do": ["every needs a for that is shorter: the instance is shown in between"]})
+        if event == "begin" and self.do.end == SAME_INSTANCE:
+            raise ValidationError({"do": ["at event begin there is no instance: end needs the name of one"]})
         if event == "begin" and "node" not in keys and len(self.match.given()) > 1:
             raise ValidationError({"match": ["the action does not concern a node: leave out node and group"]})
 

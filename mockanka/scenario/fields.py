@@ -89,17 +89,24 @@ class Choice(Text):
 
 
 class Member(Choice):
-    """The value of a member of an enumeration, or of some members."""
+    """The value of a member of an enumeration, or of some members, or one of some ``others``, which stay words."""
 
-    def __init__(self, enumeration: type[StrEnum], without: Collection[StrEnum] = (), **options: Any) -> None:
-        super().__init__(*(member.value for member in enumeration if member not in without), **options)
-        self.enumeration = enumeration
+    def __init__(
+        self,
+        enumeration: type[StrEnum],
+        without: Collection[StrEnum] = (),
+        others: Collection[str] = (),
+        **options: Any,
+    ) -> None:
+        super().__init__(*(member.value for member in enumeration if member not in without), *others, **options)
+        self.enumeration, self.others = enumeration, others
 
     def read(self, written: Any) -> Any:
-        return self.enumeration(super().read(written))
+        word = super().read(written)
+        return word if word in self.others else self.enumeration(word)
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return None if value is None else value.value
+        return None if value is None else str(value)
 
 
 class Choices(_Field):
@@ -363,6 +370,16 @@ class Switch(_Field):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return value or None
+
+
+class TextOrTrue(_Field):
+    """A text that is not empty, or true, which is read as the text ``true``."""
+
+    def read(self, written: Any) -> str:
+        return "true" if written is True else NonEmptyText().read(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return True if value == "true" else value
 
 
 class Percentage(_Field):

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from mockanka.core import transitions
 from mockanka.core.controller import Controller
-from mockanka.core.distributions import Distribution
+from mockanka.core.distributions import DeliveryStage, Distribution, await_node
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.overrides import Overrides
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import VersionRef
 from mockanka.scenario.base import Origin
@@ -32,7 +33,8 @@ class DumpedInventory(Inventory):
         set_condition(self.controller, section, node)
         if section.lost is not None:
             node.lost_at = section.lost
-            node.timeout_at = self.controller.now if section.offline is None else section.offline
+            is_down = self.controller.down_until is not None  # then nodes are lost that are not missed yet
+            node.timeout_at = self.controller.now if section.offline is None and not is_down else section.offline
 
     def overrides(self, section: NodeSection, node: Node) -> Overrides:
         """Return the overrides that the dump has."""
@@ -72,7 +74,10 @@ class DumpedWorkloads(Workloads):
             self.controller.enqueue(instance)
 
     def start_delivery(self, distribution: Distribution, node_id: str) -> None:
-        """Begin nothing: what a delivery waits for is pending."""
+        """Let a delivery wait whose node is busy; what any other waits for is pending."""
+        delivery = distribution.deliveries[node_id]
+        if delivery.stage is DeliveryStage.SENT and delivery.until is None:
+            await_node(self.controller, distribution, node_id)
 
     def start_save(self, path: Path, section: SaveImageSection, request: SaveRequest) -> bool:
         """Begin nothing: the request has been accepted before."""
@@ -89,4 +94,7 @@ def schedule_pending(controller: Controller, scenario: ScenarioSection) -> None:
             event = read_event(renamed(section) if scenario.format is None else section)
         except ValueError as error:
             raise InvalidScenario(("pending", index, "event"), str(error)) from None
-        controller.schedule(section.at, event)
+        if section.polls is not None and section.polled is not None:
+            controller.awaited_polls.append(AwaitedPolls(section.polled, section.polls, event))
+        else:
+            controller.schedule(section.at, event)

@@ -54,7 +54,6 @@ class ObservedWorkloads(AuthoredWorkloads):
     def place_instance(self, path: Path, section: InstanceSection, instance: Instance, node: Node | None) -> None:
         """Put an instance where it was observed, without asking for slots, devices or room on the disk."""
         controller = self.controller
-        instance.progress_made = unrounded(instance.progress_made)
         is_new = instance.state is InstanceState.SCHEDULING and node is None and section.since is None
         # A new instance that nothing has happened to shows no time of its own.
         instance.phase = 0 if is_new else 1
@@ -75,7 +74,6 @@ class ObservedWorkloads(AuthoredWorkloads):
         """Continue the pull that was observed, or send the version to the node."""
         node = self.controller.nodes.get(node_id)
         delivery = distribution.deliveries[node_id]
-        delivery.progress_made = unrounded(delivery.progress_made)
         if (
             node is not None
             and delivery.stage is DeliveryStage.PULLING
@@ -99,8 +97,3 @@ class ObservedWorkloads(AuthoredWorkloads):
 
     def check_save(self, path: Path, save: SaveImage) -> None:
         """Take the request as it is."""
-
-
-def unrounded(progress: float) -> float:
-    """Return the middle of what a progress can have been that was rounded down to four decimals."""
-    return progress + 0.00005 if 0 < progress < 1 else progress

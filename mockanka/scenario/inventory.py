@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import formatdate
-from itertools import count
+from ipaddress import IPv4Network
 from typing import Any, ClassVar
 
 from mockanka.core import nodes, pulls, randomness, registry
@@ -15,9 +15,9 @@ from mockanka.core.controller import Controller
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.groups import Group
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import STATE_OVERRIDES, AnkaVersion, Node, require_known_state
+from mockanka.core.nodes import REGISTRY_UNREACHABLE, STATE_OVERRIDES, AnkaVersion, Node, require_known_state
 from mockanka.core.overrides import Overrides
-from mockanka.core.templates import File, Template, Version, VersionRef
+from mockanka.core.templates import File, Template, Version, VersionRef, guess_creation
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.base import Origin, Section
 from mockanka.scenario.references import InvalidScenario, References
@@ -34,6 +34,13 @@ from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
 YEAR = 365 * 24 * HOUR
+NODE_NETWORKS = tuple(
+    map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4"))
+)
+"""Where the addresses of nodes are from that have none: a client that dials one reaches nobody's machine.
+
+They are those for documentation (RFC 5737) and, if there are more nodes, for benchmarks (RFC 2544) and reserved ones.
+"""
 _NUMBER = re.compile(r"\{n(?::0?([1-9]))?\}")
 
 
@@ -54,7 +61,7 @@ class Inventory(ABC):
         self.references = References(controller)
         self._addresses: set[str] = set()
         """Those that the scenario gives; a node that has none gets one that is not among them."""
-        self._free_addresses = (f"10.0.{n // 250}.{n % 250 + 1}" for n in count(1))
+        self._free_addresses = (str(host) for network in NODE_NETWORKS for host in network.hosts())
 
     @abstractmethod
     def set_state(self, path: Path, section: NodeSection, node: Node) -> None:
@@ -109,8 +116,10 @@ class Inventory(ABC):
         number = template.next_version_number() if section.number is None else section.number
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
+        pushed = self.controller.now if section.pushed is None else section.pushed
         values = {
-            "pushed": self.controller.now,
+            "pushed": pushed,
+            "created": guess_creation(pushed),
             **section.values(),
             "number": number,
             "images": self._images(template, section),
@@ -238,6 +247,8 @@ class AuthoredInventory(Inventory):
             forced["offline"] = None
         if node.manual_vms:
             forced["full"] = None
+        if section.state == REGISTRY_UNREACHABLE:
+            forced[REGISTRY_UNREACHABLE] = None
         return forced
 
     def check_disk(self, path: Path, node: Node) -> None:
@@ -254,7 +265,7 @@ def set_condition(controller: Controller, section: NodeSection, node: Node) -> N
         now = controller.now
         reported = now - controller.timings.node_timeout if section.reported is None else section.reported
         node.lost_at, node.timeout_at = min(now, reported), now
-    elif section.state is not None:
+    elif isinstance(section.state, NodeState):
         node.condition = section.state
 
 

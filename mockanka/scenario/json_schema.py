@@ -146,6 +146,11 @@ def _(field: fields.Switch) -> Definition:
 
 
 @_scalar.register
+def _(field: fields.TextOrTrue) -> Definition:
+    return {"anyOf": [{"const": True}, {"type": "string", "minLength": 1}]}
+
+
+@_scalar.register
 def _(field: fields.Percentage) -> Definition:
     return {"type": "string", "pattern": PERCENT, "examples": ["40%"]}
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from marshmallow import ValidationError
+
 from mockanka.core.release import Release
+from mockanka.scenario.fault_rules import FaultSection
+from mockanka.scenario.source import Document, Path, ScenarioProblem, document_from_yaml, problems_in
+
+
+@dataclass(frozen=True)
+class FaultOption:
+    """A fault rule that is given beside a scenario; ``source`` names it in errors."""
+
+    source: str
+    section: FaultSection
 
 
 @dataclass(frozen=True)
@@ -18,3 +31,28 @@ class Options:
     step: int | None = None
     default_clock: str = "real"
     """The clock of scenarios that name none."""
+    faults: Sequence[FaultOption] = ()
+    """Rules that are tried before those of the scenario."""
+
+
+def read_fault_options(text: str, source: str) -> list[FaultOption]:
+    """Return the rules of a YAML text: one rule, a list of rules, or a list under the key ``faults``.
+
+    ``source`` names the text in errors. Raises ScenarioError.
+    """
+    document = document_from_yaml(text, source)
+    data: object = document.data
+    path: Path = ()
+    if isinstance(data, dict) and list(data) == ["faults"]:
+        data, path = data["faults"], ("faults",)
+    if not isinstance(data, list):
+        return [FaultOption(source, _load_section(document, path, data))]
+    return [FaultOption(source, _load_section(document, (*path, index), rule)) for index, rule in enumerate(data)]
+
+
+def _load_section(document: Document, path: Path, data: object) -> FaultSection:
+    try:
+        return FaultSection.load(data)
+    except ValidationError as error:
+        problems = problems_in(error.messages)
+        raise document.error([ScenarioProblem((*path, *problem.path), problem.text) for problem in problems]) from None

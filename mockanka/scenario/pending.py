@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from enum import StrEnum
 from functools import cache
-from typing import Any, get_type_hints
+from types import NoneType
+from typing import Any, get_args, get_type_hints
 
 from mockanka.core.controller import Controller
 from mockanka.core.events import Event
@@ -35,12 +36,21 @@ class PendingSection(Section[None]):
     until: int | None = key(Moment())
     what: str | None = key(Text())
     lasts: int | None = key(FixedDuration())
+    every: int | None = key(FixedDuration())
+    rule: str | None = key(Text())
+    release: str | None = key(Text())
+    polls: int | None = key(Integer(1))
+    polled: str | None = key(Text())
+    lost_instances: str | None = key(Text())
 
 
-_KEYS = {"node_id": "node", "template_id": "template", "phase": "step"}
+_KEYS = {"node_id": "node", "template_id": "template", "phase": "step", "rule_id": "rule"}
 """Fields of events whose keys have other names; a first field that is an id has the key ``id`` in any case."""
 
-_NOT_ENTITIES = ("registry", "license")
+_OPTIONAL = ("lost_instances",)
+"""Fields of events that may be missing: dumps of earlier versions do not have them."""
+
+_NOT_ENTITIES = ("registry", "license", "controller")
 """Subjects of events that have no id: the first word of the kind is in its place."""
 
 FORMER_KINDS = {
@@ -84,8 +94,14 @@ EVENT_CLASSES: Mapping[str, type[Event]] = {event_class.kind: event_class for ev
 
 
 def describe_events(controller: Controller) -> list[PendingSection]:
-    """Return the events that are due, in the order in which they will happen."""
-    return [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    """Return the events that are due, in the order in which they will happen, and those that wait for polls."""
+    due = [describe_event(at, event) for at, event in controller.queue.current_events(controller)]
+    awaited = [
+        replace(describe_event(controller.now, awaited.event), polls=awaited.polls, polled=awaited.instance_id)
+        for awaited in controller.awaited_polls
+        if awaited.event.is_current(controller)
+    ]
+    return due + awaited
 
 
 def describe_event(at: int, event: Event) -> PendingSection:
@@ -106,7 +122,13 @@ def read_event(section: PendingSection) -> Event:
     event_class = EVENT_CLASSES.get(section.event)
     if event_class is None:
         raise ValueError(f"unknown kind {section.event!r}, {nearest(section.event, list(EVENT_CLASSES))}")
-    return event_class(**{name: _read_field(section, of_key, hint) for name, of_key, hint in _fields(event_class)})
+    return event_class(
+        **{
+            name: _read_field(section, of_key, hint)
+            for name, of_key, hint in _fields(event_class)
+            if name not in _OPTIONAL or getattr(section, of_key) is not None
+        }
+    )
 
 
 def _read_field(section: PendingSection, name_of_key: str, field_type: type[Any]) -> Any:
@@ -131,9 +153,13 @@ def renamed(section: PendingSection) -> PendingSection:
 @cache
 def _fields(event_class: type[Event]) -> list[tuple[str, str, type[Any]]]:
     """The fields of an event: the name, the key, and the type of each."""
-    hints = get_type_hints(event_class)
+    hints = {name: _without_none(hint) for name, hint in get_type_hints(event_class).items()}
     names = [field.name for field in fields(event_class)]  # type: ignore[arg-type]
     keys = {name: _KEYS.get(name, name) for name in names}
     if names and names[0].endswith("_id"):
         keys[names[0]] = "id"
     return [(name, keys[name], hints[name]) for name in names]
+
+
+def _without_none(hint: Any) -> Any:
+    return next((part for part in get_args(hint) if part is not NoneType), hint)

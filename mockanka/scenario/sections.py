@@ -19,8 +19,8 @@ from mockanka.core.durations import Duration, Timings
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, PlannedEnd, Stall, StartRequest
 from mockanka.core.license import TIERS, License
-from mockanka.core.lifecycle import InstanceState, NodeState
-from mockanka.core.nodes import AnkaVersion, Node
+from mockanka.core.lifecycle import InstanceState, LostInstances, NodeState
+from mockanka.core.nodes import REGISTRY_UNREACHABLE, AnkaVersion, Node
 from mockanka.core.overrides import Overrides
 from mockanka.core.pulls import Pull, PullFailure, PullStall
 from mockanka.core.registry import Registry, RegistryState
@@ -89,8 +89,11 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     registry_disk: int | None = key(Size(), source="registry.disk_size", always=True)
     registry_free: int | None = key(Size(), dumped=False)
     mac_addresses: int | None = key(Integer(0, 65_536))
-    retries: int | None = key(Integer(0, 100))
+    # A dump without it has no retries: that was the default when dumps left it out.
+    retries: int | None = key(Integer(0, 100), source="retries", dump=lambda controller: controller.retries or None)
+    lost_instances: LostInstances | None = key(Member(LostInstances))
     # in a dump
+    down_until: int | None = key(Moment(), origins=ONLY_DUMPS)
     registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
     registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
     turns: Sequence[OverrideSection] | None = key(
@@ -172,6 +175,7 @@ class VersionSection(Section[Version]):
     own_ports: bool | None = key(Boolean(), dump=lambda version: version.port_forwarding == () or None)
     pushed: int | None = key(Moment(), always=True)
     pulled: int | None = key(Moment())
+    created: int | None = key(Moment(), source="created", dump=lambda version: version.created_apart_from_push)
     # in a dump
     deleted: bool | None = key(Boolean())
 
@@ -243,6 +247,7 @@ class PullSection(Section[Pull], parts={"transfer": Transfer, "stall": PullStall
     message: str | None = key(
         Text(), source="failure.message", dump=lambda pull: (pull.failure and pull.failure.message) or None
     )
+    final: bool | None = key(Boolean(), source="failure.final")
     files: Sequence[FileSection] = key(list_of(FileSection), default=())
 
     def make_pull(self, ref: VersionRef) -> Pull:
@@ -264,6 +269,7 @@ class NodeSection(Section[Node]):
     cpus: int | None = key(Integer(1, 1024), always=True)
     ram: int | None = key(Integer(1, 1024**2), always=True)
     capacity: int | None = key(Integer(0), always=True)
+    workers: int | None = key(Integer(1, 1024))
     capacity_mode: str | None = key(Choice("number", "resource"), always=True)
     vcpu_override: int | None = key(Integer(0))
     ram_override: int | None = key(Integer(0))
@@ -277,7 +283,9 @@ class NodeSection(Section[Node]):
     usb: Sequence[UsbDeviceSection] = key(list_of(UsbDeviceSection), default=(), loaded=False)
     arch: str | None = key(Choice("amd64", "arm64"))
     vlans: Sequence[str] | None = key(TextList())
-    state: NodeState | None = key(Member(NodeState), source="condition", always=True, loaded=False)
+    state: NodeState | str | None = key(
+        Member(NodeState, others=[REGISTRY_UNREACHABLE]), source="condition", always=True, loaded=False
+    )
     by_hand: int | None = key(Integer(0, 10_000), source="manual_vms")
     central_logging: bool | None = key(Boolean())
     cached: Sequence[CachedSection] = key(list_of(CachedSection), default=(), dump=_describe_cache)
@@ -286,6 +294,7 @@ class NodeSection(Section[Node]):
     disk_anka: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), origins=ONLY_DUMPS)
     cpu_load: float | None = key(Number(low=-1, high=1), origins=ONLY_DUMPS)
     offline: int | None = key(Moment(), source="timeout_at", loaded=False, origins=ONLY_DUMPS)
+    lost_instances: LostInstances | None = key(Member(LostInstances), origins=ONLY_DUMPS)
     # or a snapshot
     lost: int | None = key(Moment(), source="lost_at", loaded=False, origins=NOT_AUTHORED)
     # in a dump
@@ -359,6 +368,7 @@ class PlannedEndSection(Section[PlannedEnd], definition="Fate"):
     kind: str = key(Choice("fail", "stop", required=True))
     message: str | None = key(Text(), always=True)
     progress: float | None = key(Number(high=1), always=True)
+    final: bool | None = key(Boolean())
 
 
 @section
@@ -514,7 +524,7 @@ class ScriptSection(Section[ScriptRule]):
 
 def _describe_counters(controller: Controller) -> dict[str, int] | None:
     faults = controller.faults.added
-    return {**controller.id_counters, **({"fault": faults} if faults else {})} or None
+    return {**controller.id_counters, **({"fault": faults} if faults or len(controller.faults) else {})} or None
 
 
 @section

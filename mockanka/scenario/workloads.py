@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from mockanka.core import instances, network, pulls, save_images, scripts, transitions, usb
+from mockanka.core import instances, lost_nodes, network, pulls, save_images, scripts, transitions, usb
 from mockanka.core.controller import Controller
 from mockanka.core.distributions import Delivery, DeliveryStage, Distribution, send_to_node
 from mockanka.core.errors import Refusal
@@ -212,15 +212,12 @@ class AuthoredWorkloads(Workloads):
         instances.resume_phase(self.controller, instance)
 
     def _put_on_node(self, path: Path, section: InstanceSection, instance: Instance, node: Node) -> None:
-        if node.is_offline(self.controller.now):
-            raise InvalidScenario((*path, "node"), f"node {node.name} is Offline, so what was on it is in Error")
+        if node.is_offline(self.controller.now) and not lost_nodes.can_stay(self.controller, node, instance):
+            raise InvalidScenario((*path, "node"), f"node {node.name} is Offline, so nothing on it is {instance.state}")
         if instance.state is not InstanceState.STOPPED:
             self._take_slot(path, instance, node)
         if instance.state is InstanceState.PULLING:
-            if pulls.begin_pull(self.controller, node, instance.ref, instance) is None:
-                raise InvalidScenario(
-                    (*path, "state"), f"node {node.name} has that version cached, so nothing is pulled"
-                )
+            self._begin_pull(path, instance, node)
             return
         node.cached.setdefault(instance.ref, self.controller.now)
         values: dict[str, Any] = {"created": instance.since, "started": instance.since}
@@ -229,6 +226,16 @@ class AuthoredWorkloads(Workloads):
         if section.vm:
             values |= section.vm.values()
         instance.vm = replace(clone_vm(self.controller, instance, node), **values)
+
+    def _begin_pull(self, path: Path, instance: Instance, node: Node) -> None:
+        if node.pulls:
+            raise InvalidScenario((*path, "node"), f"node {node.name} pulls for another instance, and takes no more")
+        try:
+            pull = pulls.begin_pull(self.controller, node, instance.ref, instance)
+        except Refusal as refusal:
+            raise InvalidScenario((*path, "node"), str(refusal)) from None
+        if pull is None:
+            raise InvalidScenario((*path, "state"), f"node {node.name} has that version cached, so nothing is pulled")
 
     def _take_slot(self, path: Path, instance: Instance, node: Node) -> None:
         if node.capacity_mode == "number" and len(node.occupants) >= node.capacity:

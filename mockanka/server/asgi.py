@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -35,6 +36,10 @@ MAX_LAST_RESPONSES = 256
 
 def _refuse_nobody(seconds: float, rule_id: str) -> None:
     """Do nothing: an application without a server has no connections to refuse."""
+
+
+def _accept_anyway() -> None:
+    """Do nothing: an application without a server refuses no connections."""
 
 
 @dataclass(slots=True)
@@ -64,11 +69,18 @@ class Gateway:
     ``refuse_connections`` carries out the response fault of that kind, which only a server can.
     """
 
-    def __init__(self, simulator: Simulator, refuse_connections: RefuseConnections = _refuse_nobody) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        refuse_connections: RefuseConnections = _refuse_nobody,
+        accept_connections: Callable[[], None] = _accept_anyway,
+    ) -> None:
         self.simulator = simulator
         self.control_app = create_control(simulator)
         self.event_streams = EventStreams(simulator)
         self._refuse_connections = refuse_connections
+        self._accept_connections = accept_connections
+        self._refuses_while_down = False
         self._last_responses: BoundedDict[tuple[str, bytes], Response] = BoundedDict(MAX_LAST_RESPONSES)
         self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
@@ -78,6 +90,13 @@ class Gateway:
         """End every event stream and every response that waits."""
         self.event_streams.close()
         self._interruption.set()
+
+    def note_changes(self) -> None:
+        """Tell listeners what has happened, and accept connections again if the controller is up again."""
+        self.event_streams.notify()
+        if self._refuses_while_down and self.simulator.controller.down_until is None:
+            self._refuses_while_down = False
+            self._accept_connections()
 
     def _forget(self) -> None:
         """Interrupt responses that wait, and forget the last ones: they are from before the reset."""
@@ -97,7 +116,7 @@ class Gateway:
         except Exception:
             logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
             raise
-        self.event_streams.notify()
+        self.note_changes()
 
     async def _simulate(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the controller."""
@@ -108,6 +127,9 @@ class Gateway:
             return
         call = self._enter_journal(scope, body, length, polls)
         self._move_clock(call)
+        if self.simulator.controller.down_until is not None:
+            await self._refuse(call, receive, send)
+            return
         fault = None if polls else self._find_fault(call)
         response = self._act(call, fault)
         if fault is not None:
@@ -116,6 +138,29 @@ class Gateway:
             self._record_response(call, response)
             self._remember(call, response)
             await send_response(send, response, self._date_header())
+
+    async def _refuse(self, call: Call, receive: Receive, send: Send) -> None:
+        """Break off a connection while the controller is down.
+
+        By a real clock new ones are refused from then on. Another clock may move only by the next request, or by one to
+        the control API, so that these must be able to come.
+        """
+        controller = self.simulator.controller
+        self._record_outcome(call, "refused")
+        client = self._make_client(receive, send)
+        try:
+            if controller.clock.mode == "real" and controller.down_until is not None:
+                self._refuses_while_down = True
+                client.refuse_connections(controller.down_until - controller.now, "")
+            await client.abort()
+        finally:
+            client.release()
+
+    def _make_client(self, receive: Receive, send: Send) -> ClientConnection:
+        controller = self.simulator.controller
+        return ClientConnection(
+            controller, receive, send, self._date_header, self._interruption, self._refuse_connections
+        )
 
     def _is_plain_poll(self, scope: Any) -> bool:
         """Return whether a request is a GET of instances and no fault is possible. Its body is never looked at."""
@@ -161,11 +206,14 @@ class Gateway:
             raw = simulator.app.instance_cache.find_response(entry.raw_query)
             if raw is not None:
                 simulator.client_monitor.record_poll(entry)
+                simulator.count_poll(entry.query.get("id"))
                 return Response(200, [*POLL_HEADERS, (b"content-length", b"%d" % len(raw))], raw)
         acts, is_faithful = fault is None or fault.acts, fault is None or fault.is_faithful
         response = call_wsgi(simulator.app, call.scope, call.body, call.length) if acts else None
         if call.is_poll:
             simulator.client_monitor.record_poll(entry, answered=acts and is_faithful)
+            if acts:
+                simulator.count_poll(entry.query.get("id") or None)
         if response is not None:
             if entry.path == VM_PATH and entry.method == "POST":
                 entry.instances = ids_of_start(response.content)
@@ -180,10 +228,7 @@ class Gateway:
         response = fault.response(own, self._failure)
         if own is not None and own.content != response.content:
             self._record_outcome(call, fault.outcome_if_replaced)
-        controller = self.simulator.controller
-        client = ClientConnection(
-            controller, receive, send, self._date_header, self._interruption, self._refuse_connections
-        )
+        client = self._make_client(receive, send)
         try:
             await client.wait(fault.delay)
             if not client.is_interrupted:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import re
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from weakref import WeakSet
 
 import httptools
 import uvicorn
@@ -33,12 +37,22 @@ _NOT_FOUND = (
 )
 
 
+_SILENT_LOGGER = logging.Logger("mockanka.server", logging.CRITICAL)
+_SILENT_LOGGER.disabled = True
+"""Logger of uvicorn's protocol. It is not among the loggers of the process, which belong to the suite under test."""
+
+
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, but some odd requests are taken as Go's server takes them.
+    """uvicorn's protocol, but it logs nothing, and some odd requests are taken as Go's server takes them.
 
     Bytes that HTTP does not allow in a request line are part of the path; an offer to upgrade, as Java's client makes
     it, is ignored, where the parser would take the body for another protocol.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.logger = self.access_logger = _SILENT_LOGGER
+        self.access_log = False
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -68,6 +82,7 @@ class Listener:
         self._config = config
         self.state = ServerState()
         self._serving: asyncio.Server | None = None
+        _LISTENERS.add(self)
 
     async def open(self) -> None:
         """Accept connections and answer their requests."""
@@ -76,6 +91,9 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more connections; those that exist stay."""
+        with suppress(OSError):  # it does not listen while connections are refused; macOS knows no such shutdown
+            # Closing alone would leave it listening while another process holds a copy of the socket.
+            self.listening.shutdown(socket.SHUT_RDWR)
         if self._serving is not None:
             self._serving.close()
             self._serving = None
@@ -102,15 +120,40 @@ class Listener:
         for connection in list(self.state.connections):
             connection.transport.abort()
 
+    def leave_to_parent(self) -> None:
+        """Close the sockets of this process, a fork of the one that serves, which goes on with its own.
+
+        Otherwise what the parent closes would stay open for its clients for as long as the fork lives.
+        """
+        sockets = [connection.transport.get_extra_info("socket") for connection in list(self.state.connections)]
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in {sock.fileno() for sock in (self.listening, *sockets) if sock is not None}:
+            if number >= 0:
+                os.dup2(null, number, inheritable=False)  # the number stays taken: objects of the event loop hold it
+        os.close(null)
+
     def _protocol(self) -> asyncio.Protocol:
         return Protocol(config=self._config, server_state=self.state, app_state={})
+
+
+_LISTENERS: WeakSet[Listener] = WeakSet()
+"""All listeners of this process."""
+
+
+def _leave_listeners_to_parent() -> None:
+    for listener in _LISTENERS:
+        listener.leave_to_parent()
+    _LISTENERS.clear()
+
+
+os.register_at_fork(after_in_child=_leave_listeners_to_parent)
 
 
 class Server:
     """Serves a simulator on one or more listening sockets. A fault can have the first of them refuse connections."""
 
     def __init__(self, simulator: Simulator, *listening: socket.socket) -> None:
-        self.gateway = Gateway(simulator, self.refuse_connections)
+        self.gateway = Gateway(simulator, self.refuse_connections, self.accept_connections)
         config = _config(self.gateway)
         config.load()
         self.listeners = [Listener(sock, config) for sock in listening]
@@ -199,7 +242,6 @@ def freeze_imports() -> None:
 
 
 def _config(gateway: Gateway) -> uvicorn.Config:
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     return uvicorn.Config(
         gateway,
         http=Protocol,
@@ -207,7 +249,6 @@ def _config(gateway: Gateway) -> uvicorn.Config:
         lifespan="off",
         interface="asgi3",
         log_config=None,
-        access_log=False,
         proxy_headers=False,
         server_header=False,
         date_header=False,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 from mockanka.server.http_server import Server, freeze_imports
 from mockanka.serving import run_event_loop
 from mockanka.simulator.simulator import Simulator
 
+LOOPBACK = "127.0.0.1"
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
@@ -32,10 +35,28 @@ async def _serve_and_run(server: Server, command: Sequence[str], ready: Callable
     await server.start()
     ready(server.url, server.control_url)
     urls = {"ANKA_CONTROLLER_URL": server.url, "MOCKANKA_URL": server.control_url}
+    exceptions = proxy_exceptions(os.environ, (LOOPBACK, "localhost", urlsplit(server.url).hostname or LOOPBACK))
     try:
-        return await _supervise(command, {**os.environ, **urls})
+        return await _supervise(command, {**os.environ, **exceptions, **urls})
     finally:
         await server.stop()
+
+
+def proxy_exceptions(environment: Mapping[str, str], hosts: Sequence[str]) -> dict[str, str]:
+    """Return NO_PROXY and no_proxy for a command that is to reach some hosts directly; existing values are kept.
+
+    Empty if the environment has no proxy: on macOS, Python takes these variables alone for a setting of its proxies,
+    and ignores those of the system.
+    """
+    if not any(value and name.lower().endswith("_proxy") for name, value in environment.items()):
+        return {}
+    values = {}
+    for name, other in (("NO_PROXY", "no_proxy"), ("no_proxy", "NO_PROXY")):
+        old = environment.get(name) or environment.get(other, "")
+        listed = re.split(r"[,\s]+", old)
+        missing = [host for host in dict.fromkeys(hosts) if host not in listed]
+        values[name] = old if "*" in listed else ",".join([old, *missing] if old else missing)
+    return values
 
 
 async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int:
@@ -53,9 +74,22 @@ async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int
     try:
         status = await process.wait()
     finally:
-        for number in FORWARDED:
-            loop.remove_signal_handler(number)
+        for number in FORWARDED:  # no signal may end this process before its own work is done
+            loop.add_signal_handler(number, _ignore)
     return status if status >= 0 else 128 - status
+
+
+def ignore_signals() -> None:
+    """Ignore the signals that are forwarded to a command, from its end to that of this process.
+
+    Whoever signals twice would otherwise lose the report, or the status.
+    """
+    for number in FORWARDED:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _ignore() -> None:
+    """Do nothing: the command, which signals are for, has ended."""
 
 
 def _forward(process: asyncio.subprocess.Process, number: int, is_delivered: bool) -> None:

@@ -80,7 +80,7 @@ class ThreadedServer:
             done.set_exception(error)
         else:
             done.set_result(result)
-            self.server.gateway.event_streams.notify()
+            self.server.gateway.note_changes()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)

@@ -79,6 +79,8 @@ class ClientMonitor:
         """Instances of which the client was told that they are terminated."""
         self._terminated: set[str] = set()
         """Instances whose termination the client asked for, successfully."""
+        self._unverified: dict[str, int] = {}
+        """Of these, the ones that lived on and were not looked at again, each with the number of the DELETE."""
 
     def record_poll(self, entry: JournalEntry, answered: bool = True) -> None:
         """Look at a GET of instances: of the list, or of an instance by its id.
@@ -94,6 +96,8 @@ class ClientMonitor:
             target.last = now
             if target.ahead > self.rate.burst:
                 self._find_hammering(entry)
+        if answered and self._unverified:
+            self._verify_terminations(entry.query.get("id"))
         if answered and entry.raw_query and (id := entry.query.get("id")):
             instance = self.controller.instances.get(id)
             if instance is None or instance.state is InstanceState.TERMINATED:
@@ -107,15 +111,15 @@ class ClientMonitor:
         ``status`` and ``content`` are the controller's own answer, whatever the client got of it.
         """
         if status in (404, 405):
-            self._find("contract", self._unknown_operation(entry), entry)
+            self._find("contract", self._unknown_operation(entry), entry, field=entry.path)
             return
         fields = _fields_of(body)
         for text in remarks.unknown:
-            self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry)
+            self._find("unknown-fields", f"{entry.method} {entry.path}: {text}", entry, field=_field_of(text))
         for text in remarks.deprecated:
-            self._find("deprecated-fields", f"{entry.method} {entry.path}: {text}", entry)
+            self._find("deprecated-fields", f"{entry.method} {entry.path}: {text}", entry, field=_field_of(text))
         if remarks.invalid is not None:
-            self._find("contract", f"{entry.method} {entry.path}: {remarks.invalid}", entry)
+            self._find("contract", f"{entry.method} {entry.path}: {remarks.invalid}", entry, field=entry.path)
         if entry.path == VM_PATH and entry.method == "POST":
             self._record_start(entry, fields, body)
         self._record_ids(entry, fields, content)
@@ -126,18 +130,19 @@ class ClientMonitor:
             self._lost_starts.append(self._starts[entry.instances[0]])
 
     def report(self, journal: Journal) -> Report:
-        """Return the findings so far, and the leaks there would be if the client ended now."""
+        """Return the findings so far, and those there would be if the client ended now."""
         unused = [rule.id for rule in self.controller.faults if not rule.applied]
         findings = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
-        return Report([*findings, *self._find_leaks()], unused, journal.count, journal.dropped, self._more)
+        unfinished = [*self._find_leaks(), *self._find_unverified_terminations()]
+        return Report([*findings, *unfinished], unused, journal.count, journal.dropped, self._more)
 
     def started_by(self, instance_id: str) -> int | None:
         """Return the number of the request that started an instance, or None."""
         start = self._starts.get(instance_id)
         return start.number if start else None
 
-    def _find(self, kind: str, message: str, entry: JournalEntry, instance: str | None = None) -> None:
-        self._add(ClientFinding(kind, message, instance=instance), entry)
+    def _find(self, kind: str, message: str, entry: JournalEntry, instance: str | None = None, field: str = "") -> None:
+        self._add(ClientFinding(kind, message, instance=instance, field=field), entry)
 
     def _add(self, finding: ClientFinding, entry: JournalEntry) -> None:
         """Count a request for a finding, known or new; beyond the limit new ones are only counted."""
@@ -209,13 +214,32 @@ class ClientMonitor:
         for id, start in self._starts.items():
             instance = self.controller.instances.get(id)
             if instance is not None and self._is_left(instance):
-                external_id = f", external_id {start.external_id!r}" if start.external_id else ""
-                text = f"instance {id}{external_id} is still {instance.state}"
+                text = f"{_instance_in_words(id, start.external_id)} is still {instance.state}"
                 yield ClientFinding("leaks", text, [start.number], id, 1)
+
+    def _find_unverified_terminations(self) -> Iterator[ClientFinding]:
+        for id, number in self._unverified.items():
+            instance = self.controller.instances.get(id)
+            if instance is not None and instance.state in LIVE_STATES:
+                name = _instance_in_words(id, instance.request.external_id)
+                text = f"{name} is still {instance.state} after its termination, and was not looked at again"
+                yield ClientFinding("unverified-terminations", text, [number], id, 1)
+
+    def _verify_terminations(self, id: str | None) -> None:
+        """Note that the client has seen an instance, or with the list every instance."""
+        if id:
+            self._unverified.pop(id, None)
+        else:
+            self._unverified.clear()
 
     def _is_left(self, instance: Instance) -> bool:
         """Return whether an instance lives and the client has not terminated it."""
         return instance.state in LIVE_STATES and instance.id not in self._terminated
+
+    def _is_alive(self, id: str) -> bool:
+        """Return whether an instance lives, though its termination may have been asked for."""
+        instance = self.controller.instances.get(id)
+        return instance is not None and instance.state in LIVE_STATES
 
     def _record_ids(self, entry: JournalEntry, fields: Mapping[str, Any], content: bytes) -> None:
         """Learn the ids of a request that succeeded; find those of one that failed if there never was such an id."""
@@ -226,6 +250,7 @@ class ClientMonitor:
                 self._known_ids |= _created_ids(json.loads(content).get("body"))
             elif entry.method == "DELETE" and entry.path == VM_PATH:
                 self._terminated.update(ids)  # whatever a fault makes of it, the client has done its part
+                self._unverified |= {id: entry.number for id in ids if self._is_alive(id)}
                 ended = {start.number for id in ids if (start := self._starts.get(id))}
                 self._lost_starts = [start for start in self._lost_starts if start.number not in ended]
             return
@@ -234,7 +259,7 @@ class ClientMonitor:
         existing = set(self._existing_ids())
         for id in ids:
             if id not in self._known_ids and id not in existing:
-                self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry)
+                self._find("unknown-ids", f"{entry.method} {entry.path}: there never was a {id!r}", entry, field=id)
 
     def _unknown_operation(self, entry: JournalEntry) -> str:
         known = methods_by_path(self.controller.release)
@@ -255,6 +280,15 @@ def ids_of_start(content: bytes) -> tuple[str, ...]:
     except (ValueError, AttributeError):
         return ()
     return tuple(id for id in body if isinstance(id, str)) if isinstance(body, list) else ()
+
+
+def _instance_in_words(id: str, external_id: str | None) -> str:
+    return f"instance {id}, external_id {external_id!r}" if external_id else f"instance {id}"
+
+
+def _field_of(remark: str) -> str:
+    """Return the field or parameter that a remark on a request is about."""
+    return remark.partition(": ")[0]
 
 
 def _poll_target(entry: JournalEntry) -> bytes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from dataclasses import field as dataclass_field
+from typing import Any, NamedTuple
 
 FINDING_KINDS: dict[str, str] = {
     "leaks": "instances that were started and left behind",
     "double-starts": "one external_id started twice while the first lived",
     "retried-starts": "starts sent again after an answer that was lost, though it had started something",
     "hammering": "polls that come faster than the report's rate",
+    "unverified-terminations": "terminations that had no effect, after which nobody looked at the instance again",
     "terminated-polls": "polls of an instance after they were told that it is terminated",
     "unknown-ids": "calls on ids that never were",
     "unknown-fields": "fields and parameters that the release does not know",
@@ -19,6 +21,9 @@ FINDING_KINDS: dict[str, str] = {
     "contract": "requests that break the contract of the release",
 }
 """The kinds of findings, each with a description."""
+
+FIELD_KINDS = ("unknown-ids", "unknown-fields", "deprecated-fields", "contract")
+"""The kinds whose findings have a field: an id, a field or parameter, or, for the contract, a path."""
 
 MAX_FINDING_REQUESTS = 20
 """Requests that a finding names; more of them are only counted."""
@@ -38,18 +43,48 @@ def parse_finding_kinds(text: str) -> list[str]:
     return words
 
 
+class Allowance(NamedTuple):
+    """Findings that do not count: all of a kind, or those of a kind about one field."""
+
+    kind: str
+    field: str = ""
+
+    def covers(self, finding: ClientFinding) -> bool:
+        """Return whether a finding is allowed."""
+        return finding.kind == self.kind and self.field in ("", finding.field)
+
+
+def parse_allowances(text: str) -> list[Allowance]:
+    """Return the allowances of a list like ``leaks,unknown-fields:vnc``, separated by commas or blanks.
+
+    Raises ValueError if a word is not a kind, or has a field although findings of that kind have none.
+    """
+    allowances = []
+    for word in text.replace(",", " ").split():
+        kind, colon, field_name = word.partition(":")
+        kinds = parse_finding_kinds(kind)
+        if colon and (not field_name or kind == "all"):
+            raise ValueError(f"{word!r}: a kind and a field are written like unknown-fields:vnc")
+        if colon and kinds[0] not in FIELD_KINDS:
+            raise ValueError(f"{word!r}: {kinds[0]} have no field; those that have one are {', '.join(FIELD_KINDS)}")
+        allowances += [Allowance(name, field_name) for name in kinds]
+    return allowances
+
+
 @dataclass
 class ClientFinding:
     """Something that the client did wrong, once or several times.
 
-    ``requests`` are the numbers of the first requests in question; ``count`` is how many there are in all.
+    ``requests`` are the numbers of the first requests in question; ``count`` is how many there are in all. ``field`` is
+    set for FIELD_KINDS.
     """
 
     kind: str
     message: str
-    requests: list[int] = field(default_factory=list)
+    requests: list[int] = dataclass_field(default_factory=list)
     instance: str | None = None
     count: int = 0
+    field: str = ""
 
     def count_request(self, number: int) -> None:
         """Add the request of that number."""
@@ -94,9 +129,13 @@ class Report:
             sum(report.more for report in reports),
         )
 
-    def of_kinds(self, kinds: Collection[str]) -> list[ClientFinding]:
-        """Return the findings of some kinds."""
-        return [finding for finding in self.findings if finding.kind in kinds]
+    def of_kinds(self, kinds: Collection[str], allowances: Sequence[Allowance] = ()) -> list[ClientFinding]:
+        """Return the findings of some kinds, without those that are allowed."""
+        return [
+            finding
+            for finding in self.findings
+            if finding.kind in kinds and not any(allowance.covers(finding) for allowance in allowances)
+        ]
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as the control API shows it."""

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from mockanka.api.app import create_app
-from mockanka.core import failures, fault_effects, instances, nodes, transitions
+from mockanka.core import failures, fault_effects, instances, nodes, polls, transitions
 from mockanka.core.errors import NotFound
 from mockanka.core.faults import FaultRule
 from mockanka.scenario import Options, Scenario, ScenarioError, dump, fault_rules
@@ -38,19 +38,22 @@ class Simulator:
         self.journal = Journal()
         self.client_monitor = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
+        self.before_journal_cleared: list[Callable[[], None]] = []
+        """Called before the entries of the journal are removed, by a reset or by ``clear_journal``."""
         self.after_reset: list[Callable[[], None]] = []
         self.after_fault_removed: list[Callable[[str], None]] = []
         """Called with the id of a fault rule that is no longer in force."""
 
-    def reset(self, scenario: Scenario | None = None, seed: int | None = None, options: Options | None = None) -> None:
+    def reset(self, scenario: Scenario | None = None, options: Options | None = None, **overrides: Any) -> None:
         """Begin again, with the last scenario or another one. Nothing of the state before is left.
 
-        The options of the simulator still apply unless there are others now, which then replace them; ``seed`` applies
-        to this reset only. Raises ScenarioError, and changes nothing, if the scenario is invalid.
+        The options of the simulator still apply unless there are others now, which then replace them; ``overrides`` are
+        fields of Options that apply to this reset only. Raises ScenarioError, and changes nothing, if the scenario is
+        invalid.
         """
         scenario, options = scenario or self.scenario, options or self.options
-        fresh = scenario.controller(options if seed is None else replace(options, seed=seed))
-        for callback in self.before_reset:
+        fresh = scenario.controller(replace(options, **overrides))
+        for callback in (*self.before_journal_cleared, *self.before_reset):
             callback()
         self.scenario, self.options = scenario, options
         self.controller.replace_with(fresh)
@@ -58,6 +61,17 @@ class Simulator:
         self.client_monitor.begin(self._rate())
         for callback in self.after_reset:
             callback()
+
+    def keep_clock(self) -> None:
+        """Make the mode, speed and step of the clock options, so that they apply after each reset too."""
+        clock = self.controller.clock
+        self.options = replace(self.options, clock=clock.mode, speed=clock.speed, step=clock.step)
+
+    def clear_journal(self) -> None:
+        """Remove all entries of the journal; the numbers go on."""
+        for callback in self.before_journal_cleared:
+            callback()
+        self.journal.clear()
 
     def dump(self) -> dict[str, Any]:
         """Return the whole state as a scenario."""
@@ -108,6 +122,12 @@ class Simulator:
         for callback in self.after_fault_removed:
             callback(rule_id)
 
+    def count_poll(self, instance_id: str | None) -> None:
+        """Count a GET of an instance or of the list that was answered, for faults that wait for polls."""
+        if self.controller.awaited_polls:
+            polls.count_poll(self.controller, instance_id)
+            self.controller.advance()
+
     def override_node(self, node_id: str, state: str, at_once: bool = False) -> None:
         """Force a node into one of NODE_OVERRIDES; with ``at_once`` one that goes offline is shown so at once."""
         self.controller.advance()
@@ -117,6 +137,8 @@ class Simulator:
     def act_on_instance(self, instance_id: str, action: str, message: str | None = None) -> None:
         """Have an instance fail, stop or vanish now, one of INSTANCE_ACTIONS.
 
+        A failure is final, also that of a start that has retries left. ``message`` is the failure's.
+
         Raises NotFound if there is no such instance, and IllegalTransition if its state does not allow that.
         """
         self.controller.advance()
@@ -124,7 +146,7 @@ class Simulator:
         if instance is None:
             raise NotFound
         if action == "fail":
-            failures.fail_instance(self.controller, instance, message or "failed")
+            failures.fail_instance(self.controller, instance, message or failures.explain_failure(instance))
         elif action == "stop":
             instances.stop_instance(self.controller, instance_id)
         else:

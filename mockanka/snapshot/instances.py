@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from mockanka import units
 from mockanka.core.lifecycle import REPORTED_STATES, SHOWN_STATES, InstanceState
+from mockanka.core.vms import SAMPLED_BEFORE
 from mockanka.snapshot.commented_yaml import CommentedMap
 from mockanka.snapshot.context import SnapshotContext
 from mockanka.snapshot.reader import JsonObject, JsonReader
-from mockanka.snapshot.templates import read_ram, read_rule_name
+from mockanka.snapshot.templates import KnownTemplate, read_ram, read_rule_name
 
 INSTANCE_LIMITATIONS = (
     "Not returned by the API: priority, pinned_node, vcpu, vram, the startup script and its options, name_template and "
@@ -46,7 +47,8 @@ def _instance_item(context: SnapshotContext, instance: JsonReader, last_report: 
     item.put("inflight_id", instance.text("inflight_reqid"))
     vm = instance.child("vminfo")
     if vm.data:
-        item["vm"] = _vm_item(vm)
+        item["vm"] = _vm_item(vm, instance.moment("ts"))
+        _put_version_date(context, item, template, vm)
     script = instance.child("startup_script")
     if script.data:
         item["script_monitoring"] = True
@@ -86,13 +88,23 @@ def _metadata(item: CommentedMap, instance: JsonReader) -> JsonObject | None:
     return kept or None
 
 
-def _vm_item(vm: JsonReader) -> CommentedMap:
+def _put_version_date(context: SnapshotContext, item: CommentedMap, template: KnownTemplate, vm: JsonReader) -> None:
+    """Give the version of an instance the date that its VM shows, that of the version (controller-facts A2.3)."""
+    created = vm.moment("creation_date")
+    if created is None:
+        return
+    version = template.versions[context.templates.serial(template, item)]
+    text = units.format_moment(created)
+    if version.setdefault("created", text) != text:
+        item.comments.append(f"Its VM shows creation_date {text}, another one of its version {version['created']}.")
+
+
+def _vm_item(vm: JsonReader, reported: int | None) -> CommentedMap:
     item = CommentedMap(uuid=vm.text_or_empty("uuid"), name=vm.text_or_empty("name"), status=vm.text("status"))
-    created, updated = vm.moment("creation_date"), vm.moment("timestamp")
-    # Dates are whole seconds; a VM that was read in its first second has the fraction (controller-facts A2.3).
-    if created is not None and updated is not None and updated - updated % units.SECOND == created:
-        created = updated
-    started = vm.moment("start_date") or vm.moment("access_date")
+    # A VM is not sampled before it exists, so a sample that is younger than usual is as old as the VM.
+    sampled = vm.moment("timestamp")
+    is_young = sampled is not None and reported is not None and sampled > reported - SAMPLED_BEFORE
+    created, started = sampled if is_young else None, vm.moment("start_date")
     item.put("created", None if created is None else units.format_moment(created))
     item.put("started", None if started is None else units.format_moment(started))
     item.put("cpus", vm.integer("cpu_cores", 1, 1024))

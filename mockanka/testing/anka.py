@@ -22,7 +22,7 @@ from mockanka.simulator.simulator import Simulator
 from mockanka.testing import views
 from mockanka.testing.controls import ClockControl, FaultControl
 from mockanka.testing.handle import SimulatorHandle
-from mockanka.testing.options import ScenarioLike, find_scenario, make_options, require_seed
+from mockanka.testing.options import ScenarioLike, find_scenario, make_options
 from mockanka.testing.request_log import Request, Requests
 
 __tracebackhide__ = True  # an error that a test made is shown in the test
@@ -109,7 +109,7 @@ class Anka:
         """The journal: the requests since the last reset, newest last."""
 
         def clear() -> None:
-            self._handle.run(self._simulator.journal.clear)
+            self._handle.run(self._simulator.clear_journal)
 
         requests = self._handle.read(lambda _: [Request.from_entry(entry) for entry in self._simulator.journal])
         return Requests(requests, clear)
@@ -133,8 +133,9 @@ class Anka:
     # What can be done to it.
 
     def node(self, name: str, state: str, at_once: bool = False) -> views.NodeView:
-        """Make a node ``online``, ``offline``, ``drain``, ``unhealthy``, ``updating``, ``unlicensed`` or ``full``.
+        """Force a node into a state, one of NODE_OVERRIDES, such as ``online``, ``offline``, ``drain`` or ``blank``.
 
+        With ``registry-unreachable`` its pulls fail, and it takes only instances whose template it has.
         An offline node is shown as Offline after two minutes without a report, or now with ``at_once``.
         Raises KeyError if there is no such node, ValueError if there is no such state.
         """
@@ -154,8 +155,8 @@ class Anka:
 
         return self.nodes[self._handle.run(override)]
 
-    def fail(self, instance_id: str, message: str = "failed") -> None:
-        """Bring the instance to Error now, with that message."""
+    def fail(self, instance_id: str, message: str | None = None) -> None:
+        """Bring the instance to Error now, with that message; a start that fails so is not tried again."""
         self._end_instance(instance_id, "fail", message)
 
     def shut_down(self, instance_id: str) -> None:
@@ -166,10 +167,24 @@ class Anka:
         """Remove the instance without a trace; the controller does not know it from now on."""
         self._end_instance(instance_id, "vanish")
 
-    def reset(self, seed: int | None = None) -> None:
-        """Begin the scenario anew. Everything since is dropped, faults and journal included."""
-        require_seed(seed)
-        self._handle.run(lambda: self._simulator.reset(seed=seed))
+    def reset(
+        self,
+        seed: int | None = None,
+        *,
+        release: str | None = None,
+        clock: str | None = None,
+        speed: float | None = None,
+        step: str | timedelta | None = None,
+    ) -> None:
+        """Begin the scenario anew. Everything since is dropped, faults and journal included.
+
+        The arguments are those of ``serve``, and apply until the next reset. Raises ValueError for a wrong value,
+        ScenarioError if the scenario is not one for that release; both change nothing.
+        """
+        options = make_options(seed, release, clock, speed, step)
+        names = ("seed", "release", "clock", "speed", "step")
+        overrides = {name: value for name in names if (value := getattr(options, name)) is not None}
+        self._handle.run(lambda: self._simulator.reset(**overrides))
 
     def load(self, scenario: ScenarioLike) -> None:
         """Begin anew with another scenario: a name, a file, or data. Raises ScenarioError, and changes nothing."""

@@ -17,8 +17,9 @@ MARKER = (
 )
 MARKER_KEYS = ("scenario", "clock", "speed", "step", "release", "seed", "strict")
 CONTROLLER_KEY = pytest.StashKey["Anka"]()
-"""Where a test keeps the controller that it uses, whichever fixture gave it."""
+"""Where a test, or a module, keeps the controller that it uses, whichever fixture gave it."""
 PASSED_KEY = pytest.StashKey[bool]()
+"""The outcome of a test, or of all tests until now that use the controller of a module: True if they passed."""
 REQUESTS_SHOWN = 20
 EVENTS_SHOWN = 50
 
@@ -42,7 +43,7 @@ def anka_server() -> Iterator[Anka]:
         yield anka
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anka_scenario(pytestconfig: pytest.Config) -> Any:
     """The scenario that tests begin with. Override it for a module or a suite; a marker takes precedence."""
     return pytestconfig.getini("anka_scenario") or "default"
@@ -51,12 +52,28 @@ def anka_scenario(pytestconfig: pytest.Config) -> Any:
 @pytest.fixture
 def anka(request: pytest.FixtureRequest, anka_server: Anka, anka_scenario: Any) -> Iterator[Anka]:
     """A fresh controller: give ``anka.url`` to the client under test, and use the rest in the test."""
+    yield from _provide(request, anka_server, {"scenario": anka_scenario, **_read_markers(request.node)})
+
+
+@pytest.fixture(scope="module")
+def anka_module(request: pytest.FixtureRequest) -> Iterator[Anka]:
+    """A controller that the tests of a module share, on a server of its own. Markers of the module configure it."""
+    from mockanka.testing.anka import serve
+
     settings = _read_markers(request.node)
+    if "scenario" not in settings:
+        settings["scenario"] = request.getfixturevalue("anka_scenario")
+    with serve("empty", clock="step") as server:
+        yield from _provide(request, server, settings)
+
+
+def _provide(request: pytest.FixtureRequest, server: Anka, settings: dict[str, Any]) -> Iterator[Anka]:
+    """Begin with the settings of markers, yield the controller, and check its report if that is asked for."""
     strict = _strict_kinds(request, settings.pop("strict", None))
-    _begin(request, anka_server, {"scenario": anka_scenario, **settings})
-    request.node.stash[CONTROLLER_KEY] = anka_server
-    with anka_server.collect_reports() as reports:
-        yield anka_server
+    _begin(request, server, settings)
+    request.node.stash[CONTROLLER_KEY] = server
+    with server.collect_reports() as reports:
+        yield server
     # Checked after the fixtures that use this one, since they may clean up. A test that failed already, or was
     # skipped, keeps its own outcome.
     if strict and request.node.stash.get(PASSED_KEY, False):
@@ -104,13 +121,32 @@ def _strict_kinds(request: pytest.FixtureRequest, strict: Any) -> list[str]:
     pytest.fail(f"strict, or anka_strict: {reason}", pytrace=False)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a marker that would have no effect: a controller of the module cannot begin again for one test."""
+    names = getattr(item, "fixturenames", ())
+    if "anka_module" not in names or "anka" in names:
+        return
+    if any(isinstance(node, pytest.Class | pytest.Function) for node, _ in item.iter_markers_with_node("anka")):
+        pytest.fail(
+            "anka_module begins once for the module: set pytestmark = pytest.mark.anka(...) in the module, "
+            "or use the fixture anka",
+            pytrace=False,
+        )
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the last requests and events to the report of a test that failed."""
     report = yield
+    module = item.getparent(pytest.Module) if "anka_module" in getattr(item, "fixturenames", ()) else None
     if report.when == "call":
         item.stash[PASSED_KEY] = report.passed
+        if module is not None:
+            module.stash[PASSED_KEY] = module.stash.get(PASSED_KEY, True) and report.passed
     anka = item.stash.get(CONTROLLER_KEY, None)
+    if anka is None and module is not None:
+        anka = module.stash.get(CONTROLLER_KEY, None)
     if anka is None and "anka" not in getattr(item, "fixturenames", ()):  # its state would be that of an earlier test
         anka = getattr(item, "funcargs", {}).get("anka_server")
     if report.failed and anka is not None:

@@ -74,13 +74,13 @@ def test_a_path_with_doubled_slashes_or_dots_is_redirected(path: str) -> None:
     ("method", "path"), [(method, path) for path, known in PATHS.items() for method in METHODS if method not in known]
 )
 def test_an_unknown_method_is_an_empty_405(method: str, path: str) -> None:
-    """A method that a path does not have, such as HEAD or OPTIONS, is answered with 405 and Allow only."""
+    """A method that a path does not have, such as HEAD or OPTIONS, is answered with an empty 405, without Allow."""
     response = default_api().send(method, path)
 
-    assert (405, b"", ", ".join(sorted(PATHS[path])), None) == (
+    assert (405, b"", None, None) == (
         response.status_code,
         response.data,
-        response.headers["Allow"],
+        response.headers.get("Allow"),
         response.headers.get("Content-Type"),
     )
 

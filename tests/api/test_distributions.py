@@ -50,7 +50,7 @@ def test_the_progress_of_a_distribution_rises_to_one() -> None:
         pass_time(api.controller, seconds)
         statuses.append(api.get("registry/vm/distribute", f"id={created['request_id']}")["distribute_status"])
 
-    expected = [(False, 0), (False, 0), (False, 0.5), (False, 0.9843), (True, 1)]
+    expected = [(False, 0), (False, 0), (False, 0.5), (False, 0.984375), (True, 1)]
     assert [{NODE: {"status": done, "progress": progress}} for done, progress in expected] == statuses
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mockanka.api.envelope import encode_json, round_progress, shortest_float32
+from mockanka.api.envelope import encode_json, progress_number, shortest_float32
 from tests.api.client import INSTANCE, NEW, OLD, RELEASES, TEMPLATE, UNKNOWN_ID, api_of, default_api
 
 
@@ -96,11 +96,11 @@ def test_json_is_compact_and_in_utf_8() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1.0, "1"), (0.42, "0.42"), (0.123456, "0.1234"), (0.99999, "0.9999"), (0.00001, "0")],
+    [(0.0, "0"), (1.0, "1"), (0.42, "0.42"), (0.1293505921, "0.12935059"), (1 - 1e-12, "0.99999994"), (1e-9, "0")],
 )
 def test_progress_is_one_only_when_it_is_complete(value: float, text: str) -> None:
-    """Progress has at most four decimals, is rounded down, and whole numbers have no point."""
-    assert text == json.dumps(round_progress(value))
+    """Progress is a single-precision number, and whole numbers have no point."""
+    assert text == json.dumps(progress_number(value))
 
 
 @pytest.mark.parametrize(

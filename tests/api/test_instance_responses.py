@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mockanka.core import nodes
+from mockanka.core import failures, nodes
+from mockanka.core.lifecycle import LostInstances
 from tests.api.client import (
     INSTANCE,
     NEW,
@@ -38,7 +39,7 @@ STARTED = "instance_state anka_registry vmid vminfo node_id ts cr_time progress"
 ERROR = "instance_state message anka_registry vmid vminfo node_id ts cr_time progress".split()
 
 
-VMINFO = "uuid name status cpu_cores ram node_id host_ip ip vnc_port vnc_connection_string port_forwarding".split()
+VMINFO = "uuid name cpu_cores ram status node_id host_ip ip vnc_port vnc_connection_string port_forwarding".split()
 
 
 def describe_at(api: ApiClient, instance_id: str, *moments: float) -> list[tuple[Any, list[str], Any]]:
@@ -75,9 +76,38 @@ def test_a_pulling_instance_has_its_node_and_progress() -> None:
     assert expected == describe_at(api, instance_id, 0, 1, 16, 50, 30)
 
 
-def test_an_instance_of_a_lost_node_is_in_error_with_a_message() -> None:
-    """When its node is Offline an instance is in Error; the message comes after the state."""
+@pytest.mark.parametrize(
+    ("release", "state"), [("1.11.1", "Terminating"), ("1.13.0", "Started"), ("1.50.1", "Started")]
+)
+def test_an_instance_of_a_lost_node_is_terminated_before_1_13_and_kept_since(release: str, state: str) -> None:
+    """A kept one shows the same as before, to the byte: its ``ts`` stands still."""
+    api = default_api(release)
+    nodes.lose_node(api.controller, NODE)
+    before = api.get("vm", f"id={INSTANCE}")
+    pass_time(api.controller, 130)
+    after = api.get("vm", f"id={INSTANCE}")
+
+    assert state == after["instance_state"]
+    assert (before == after) is (state == "Started")
+
+
+def test_a_start_that_is_tried_again_shows_no_trace_of_it() -> None:
+    """While it waits for another node it shows what it showed before the first attempt, but for ``ts``."""
     api = default_api()
+    instance_id = api.start(vmid=OTHER_TEMPLATE, node_id=NODE)
+    before = api.get("vm", f"id={instance_id}")
+    pass_time(api.controller, 2)
+    nodes.lose_node(api.controller, NODE)
+    pass_time(api.controller, 200)
+    after = api.get("vm", f"id={instance_id}")
+
+    assert {**before, "ts": ""} == {**after, "ts": ""}
+
+
+def test_an_instance_of_a_lost_node_may_be_in_error_with_a_message() -> None:
+    """If the scenario says so, it is in Error when its node is Offline; the message comes after the state."""
+    api = default_api()
+    api.controller.lost_instances = LostInstances.ERROR
     nodes.lose_node(api.controller, NODE)
     ((state, keys, _),) = describe_at(api, INSTANCE, 300)
 
@@ -90,7 +120,7 @@ def test_an_instance_that_fails_before_it_has_a_vm_has_no_vminfo() -> None:
     api = default_api()
     instance_id = api.start(vmid=OTHER_TEMPLATE, node_id=NODE)
     pass_time(api.controller, 2)
-    nodes.lose_node(api.controller, NODE)
+    failures.fail_instance(api.controller, api.controller.instances[instance_id], "no")
     ((state, keys, _),) = describe_at(api, instance_id, 300)
 
     expected = with_request_id([key for key in ERROR if key not in ("vminfo", "node_id")])
@@ -146,11 +176,12 @@ def test_requested_fields_show_in_their_places() -> None:
     assert list(instance["metadata"]) == ["a", "b", "c"]
 
 
-def test_version_zero_is_left_out_as_in_go() -> None:
-    """A version that is zero is left out, as by Go's omitempty."""
+def test_a_requested_version_is_shown_also_if_it_is_zero() -> None:
+    """The version is there only if the request named one."""
     api = default_api()
 
-    assert "version" not in api.get("vm", f"id={api.start(vmid=TEMPLATE, version=0)}")
+    assert 0 == api.get("vm", f"id={api.start(vmid=TEMPLATE, version=0)}")["version"]
+    assert "version" not in api.get("vm", f"id={api.start(vmid=TEMPLATE)}")
 
 
 @pytest.mark.parametrize(("release", "tag"), [(OLD, None), ("1.24.0", None), ("1.24.1", "xcode-15"), (NEW, "xcode-15")])
@@ -166,10 +197,11 @@ def test_vminfo_has_its_keys_in_order() -> None:
     info = default_api().get("vm", f"id={INSTANCE}")["vminfo"]
 
     assert list(info) == VMINFO
-    assert info["port_forwarding"] == [{"Name": "ssh", "guest_port": 22, "host_port": 10000, "protocol": "tcp"}]
+    assert info["port_forwarding"] == [{"guest_port": 22, "host_port": 10000, "protocol": "tcp", "Name": "ssh"}]
+    assert ["guest_port", "host_port", "protocol", "Name"] == list(info["port_forwarding"][0])
     assert tuple(
         info[key] for key in ("status", "cpu_cores", "ram", "node_id", "host_ip", "vnc_port", "vnc_connection_string")
-    ) == ("running", 4, "8G", NODE, "10.0.0.11", 5901, "vnc://:@10.0.0.11:5901")
+    ) == ("running", 4, "8G", NODE, "192.0.2.11", 5901, "vnc://:@192.0.2.11:5901")
 
 
 def test_a_vm_without_port_rules_has_no_such_key() -> None:

@@ -44,30 +44,25 @@ def before(release: Release) -> Release:
 
 @pytest.mark.parametrize(("method", "path"), LATER_OPERATIONS)
 def test_an_operation_is_not_there_before_its_release(method: str, path: str) -> None:
-    """As a path or a method that nobody knows: 404 as plain text, or 405 with what the path takes."""
+    """As a path or a method that nobody knows: 404 as plain text, or an empty 405."""
     api = default_api(str(before(Release.parse(LATER_OPERATIONS[method, path]))))
     for other_method in METHODS:
         response = api.app.test_client().open(path, method=other_method)
         if path not in OTHER_METHODS:
             assert (404, b"404 page not found\n") == (response.status_code, response.data)
         elif other_method not in OTHER_METHODS[path]:
-            assert (405, b"", ", ".join(OTHER_METHODS[path])) == (
-                response.status_code,
-                response.data,
-                response.headers["Allow"],
-            )
+            assert (405, b"") == (response.status_code, response.data)
 
 
 @pytest.mark.parametrize(("method", "path"), LATER_OPERATIONS)
 def test_an_operation_is_there_from_its_release_on(method: str, path: str) -> None:
-    """It is answered, and stands among those that a refused method is told of."""
+    """It is answered, and an unknown method of its path is an empty 405."""
     api = default_api(LATER_OPERATIONS[method, path])
-    taken = sorted([method, *OTHER_METHODS.get(path, [])])
     response = api.app.test_client().open(path, method=method)
     refused = api.app.test_client().open(path, method="PATCH")
 
     assert response.status_code in (200, 400)
-    assert (405, ", ".join(taken)) == (refused.status_code, refused.headers["Allow"])
+    assert (405, b"") == (refused.status_code, refused.data)
 
 
 def test_no_other_operation_has_come_later() -> None:
@@ -339,8 +334,10 @@ def test_a_node_by_id_was_blanked(release: str, version: str) -> None:
 @pytest.mark.parametrize("release", ["1.21.2", "1.22.0"])
 def test_an_instance_that_failed_early_shows_its_node_from_1_22_on(release: str) -> None:
     """It has no VM; where it was to run is told, or not."""
-    api = api_of(SCENARIO, release)
-    instance_id = api.start(vmid=api.get("registry/vm")[1]["id"])
+    fault = "faults: [{match: {event: pull}, do: {fail: broken pipe}}]"
+    api = api_of(SCENARIO.replace("cached: [mac], ", "") + fault, release)
+    api.controller.retries = 0
+    instance_id = api.start(vmid=api.get("registry/vm")[0]["id"])
     pass_time(api.controller, 60)
     instance = api.get("vm", f"id={instance_id}")
 
@@ -374,4 +371,8 @@ def test_an_instance_in_error_keeps_its_vm_from_1_49_on(release: str) -> None:
         assert {**before, "timestamp": ""} == {**after, "timestamp": ""}
     else:
         assert ("deleted", "", 0) == (after["status"], after["ip"], after["vnc_port"])
-        assert set(before) - set(after) == {"name", "port_forwarding"}
+        assert set(before) - set(after) == {
+            *("name", "ram", "node_id", "host_ip", "port_forwarding"),
+            *({"vnc_connection_string"} & set(before)),
+        }
+        assert {"uuid", "cpu_cores", "status", "ip", "vnc_port"} <= set(after)

@@ -17,7 +17,7 @@ def test_devices_are_counted_by_name_in_order_of_name() -> None:
 
     assert (
         response.data
-        == b'{"status":"OK","message":"","body":{"phone":{"available":2,"busy":0},"tablet":{"available":1,"busy":0}}}\n'
+        == b'{"status":"OK","message":"","body":{"phone":{"busy":0,"available":2},"tablet":{"busy":0,"available":1}}}\n'
     )
 
 

@@ -60,7 +60,7 @@ def test_a_scenario_is_clean_read_only(name: str, release: str, bare_headers: bo
     assert {"GET"} == {exchange.method for exchange in simulated.exchanges}
 
 
-@pytest.mark.parametrize(("name", "release", "bare_headers"), cases("empty", "late-in-list"))
+@pytest.mark.parametrize(("name", "release", "bare_headers"), cases("empty", "late-in-list", "out-of-step"))
 def test_a_scenario_is_clean_in_write_mode(name: str, release: str, bare_headers: bool) -> None:
     """There are no failures or notes, and all created objects are removed."""
     simulated = SimulatedController(name, release, bare_headers=bare_headers)

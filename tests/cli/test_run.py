@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import pty
@@ -10,95 +9,30 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryFile
-from unittest.mock import patch
 
 import pytest
 
-from mockanka.cli.main import main
+from mockanka.server.run_command import proxy_exceptions
 from mockanka.serving import listen
-
-PYTHON = sys.executable
-TIMEOUT = 20.0
+from tests.cli.commands import (
+    CLEAN,
+    HAMMER,
+    HTTP,
+    LEAK,
+    PYTHON,
+    TIMEOUT,
+    clean_environment,
+    run,
+    run_process,
+    run_python,
+    running,
+)
 
 # A loop that hangs in this process hears no signal, so a thread must end it.
 pytestmark = pytest.mark.timeout(60, method="thread")
-
-HTTP = """
-import json, os, sys, urllib.request as web
-url, control = os.environ["ANKA_CONTROLLER_URL"], os.environ["MOCKANKA_URL"]
-def ask(path, body=None, method=None, base=url):
-    data = None if body is None else json.dumps(body).encode()
-    with web.urlopen(web.Request(base + path, data, method=method), timeout=5) as answer:
-        return json.load(answer)
-def start(**more):
-    return ask("/api/v1/vm", {"vmid": ask("/api/v1/registry/vm")["body"][0]["id"], **more})["body"]
-"""
-"""The beginning of the Python programs that these tests run."""
-
-LEAK = HTTP + "start(external_id='job-1')"
-CLEAN = HTTP + "id, = start()\nask('/api/v1/vm', {'id': id}, 'DELETE')"
-HAMMER = CLEAN + "\nfor _ in range(25): ask('/api/v1/vm')"
-
-
-def clean_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the tests without MOCKANKA_ variables, but with those of ``env``."""
-    return {**{name: value for name, value in os.environ.items() if not name.startswith("MOCKANKA_")}, **env}
-
-
-def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run ``mockanka run`` in this process, with these arguments, until it ends."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(TemporaryFile("w+")) for _ in range(2)]
-        for number, (stream, file) in enumerate(zip((redirect_stdout, redirect_stderr), files, strict=True), start=1):
-            own = os.dup(number)
-            stack.callback(os.close, own)
-            stack.callback(os.dup2, own, number)
-            os.dup2(file.fileno(), number)
-            stack.enter_context(stream(stack.enter_context(open(number, "w", 1, closefd=False))))
-        stack.enter_context(patch.dict(os.environ, clean_environment(env), clear=True))
-        stack.callback(gc.unfreeze)
-        with pytest.raises(SystemExit) as ended:
-            main.main(["run", *args], "mockanka")
-        for file in files:
-            file.seek(0)
-        return subprocess.CompletedProcess(args, int(str(ended.value.code)), *(file.read() for file in files))
-
-
-def run_process(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run ``mockanka run`` in a process of its own, with these arguments, until it ends."""
-    command = [PYTHON, "-m", "mockanka", "run", *args]
-    return subprocess.run(command, capture_output=True, text=True, env=clean_environment(env), timeout=TIMEOUT)
-
-
-def run_python(
-    code: str, *args: str, run: Callable[..., subprocess.CompletedProcess[str]] = run, **env: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a Python program with a controller whose clock is manual."""
-    return run("--clock", "manual", *args, "--", PYTHON, "-c", code, **env)
-
-
-@contextmanager
-def running(code: str, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """Start ``mockanka run`` with a Python program, and wait for the first line that it prints."""
-    command = [PYTHON, "-m", "mockanka", "run", *args, "--", PYTHON, "-u", "-c", code]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment({})
-    )
-    try:
-        assert process.stdout is not None
-        assert select.select([process.stdout], [], [], TIMEOUT)[0]
-        yield process
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=TIMEOUT)
-
 
 # The command's surroundings.
 
@@ -147,6 +81,43 @@ def test_the_rest_of_the_environment_is_passed_on() -> None:
     done = run_python(code, OTHER="x", ANKA_CONTROLLER_URL="http://elsewhere", MOCKANKA_URL="http://elsewhere")
 
     assert "x False\n" == done.stdout
+
+
+PROXIES = {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+"""Variables of a proxy at which nothing listens."""
+
+
+@pytest.mark.parametrize("env", [{}, {"NO_PROXY": "", "no_proxy": ""}, {"NO_PROXY": "example.com"}])
+def test_the_command_reaches_the_controller_behind_a_proxy(env: dict[str, str]) -> None:
+    """Its proxy is not asked for the controller.
+
+    Seen in localstack/localstack#239 and #244: a client behind a proxy did not reach the mock on its own machine.
+    """
+    program = "import requests; print(requests.get(url + '/api/v1/status', timeout=5).json()['status'])"
+    done = run_python(HTTP + "print(ask('/api/v1/status')['status'])\n" + program, **PROXIES, **env)
+
+    assert "OK\nOK\n" == done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"PATH": "/bin"}, {}),
+        ({"http_proxy": "", "NO_PROXY": ""}, {}),
+        ({"https_proxy": "x"}, {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}),
+        ({"no_proxy": "a.b"}, {"NO_PROXY": "a.b,127.0.0.1,localhost", "no_proxy": "a.b,127.0.0.1,localhost"}),
+        (
+            {"ALL_PROXY": "x", "NO_PROXY": "a b, localhost", "no_proxy": "c"},
+            {"NO_PROXY": "a b, localhost,127.0.0.1", "no_proxy": "c,127.0.0.1,localhost"},
+        ),
+        ({"NO_PROXY": "*"}, {"NO_PROXY": "*", "no_proxy": "*"}),
+    ],
+)
+def test_exceptions_are_added_to_those_of_the_environment(
+    environment: dict[str, str], expected: dict[str, str]
+) -> None:
+    """Existing values stay, and the hosts that are missing are appended; without a proxy nothing is set."""
+    assert expected == proxy_exceptions(environment, ["127.0.0.1", "localhost", "127.0.0.1"])
 
 
 def test_the_command_gets_its_arguments_unchanged() -> None:

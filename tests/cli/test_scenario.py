@@ -38,9 +38,9 @@ def test_validate_accepts_every_scenario_that_ships(name: str) -> None:
 def test_validate_prints_notes_on_standard_error(tmp_path: Path) -> None:
     """A scenario of an unknown release is valid; a note says which release is simulated."""
     file = tmp_path / "old.yaml"
-    file.write_text("controller: {release: 1.12.0}\n")
+    file.write_text("controller: {release: 1.12.3}\n")
     result = call("scenario", "validate", str(file))
-    note = f"{file}: release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one\n"
+    note = f"{file}: release 1.12.3 is not known: 1.12.0 is simulated, the nearest lower one\n"
 
     assert (0, f"{file}: ok\n", note) == (result.exit_code, result.stdout, result.stderr)
 

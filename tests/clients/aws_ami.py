@@ -1,10 +1,14 @@
-"""The script cloud-connect.bash of aws-ec2-mac-amis (controller-facts D8, A16): a node that joins in Drain Mode."""
+"""The script cloud-connect.bash of aws-ec2-mac-amis (controller-facts D8, A16): a node that joins in Drain Mode.
+
+Its function around curl evaluates the command once more, by which bodies lose their quotes and all after the first
+blank.
+"""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.clients.engine import FORM, Call, Client, Fails, Machine
+from tests.clients.engine import FORM, JSON, Call, Client, Fails, Machine
 
 POLL = 10.0
 AUTHENTICATION_REQUIRED = "Authentication Required"
@@ -16,15 +20,10 @@ class AwsAmi(Client):
     CALLS: ClassVar = {
         "status": Call("GET", "/api/v1/status"),
         "nodes": Call("GET", "/api/v1/node"),
-        "distribute": Call(
-            "POST",
-            "/api/v1/registry/vm/distribute",
-            FORM,
-            {"template_id": "<vmid>", "tag": "<tag?>", "node_ids": ["<node_id>"]},
-        ),
+        "distribute": Call("POST", "/api/v1/registry/vm/distribute", FORM, data=b"{template_id:"),
         "distribution": Call("GET", "/api/v1/registry/vm/distribute?id=<request_id>"),
-        "open": Call("POST", "/api/v1/node/config", FORM, {"node_id": "<node_id>", "drain_mode": False}),
-        "leave": Call("DELETE", "/api/v1/node", FORM, {"node_id": "<node_id>"}),
+        "open": Call("POST", "/api/v1/node/config", FORM, data=b"{node_id:"),
+        "leave": Call("DELETE", "/api/v1/node", JSON, {"node_id": "<node_id>"}),
     }
 
     def ask(self, name: str, **values: Any) -> Any:
@@ -49,12 +48,21 @@ class AwsAmi(Client):
         return None
 
     def start(self) -> Machine:
-        """Distribute the template to the node, wait for it, and let the node take instances."""
+        """Distribute the template to the node, wait for it, and let the node take instances: both are refused."""
         self.log.append(f"agent {self.agent_version()}")
         node_id = self.node_id()
         if node_id is None:
             raise Fails("the node has not joined")
-        request_id = self.ask("distribute", node_id=node_id)["body"]["request_id"]
+        answer = self.ask("distribute")
+        if answer["status"] == "OK":
+            self.wait_for_distribution(answer["body"]["request_id"], node_id)
+        self.ask("open")
+        if answer["status"] != "OK":
+            raise Fails("Distribution failed")
+        return Machine(node_id)
+
+    def wait_for_distribution(self, request_id: str, node_id: str) -> None:
+        """Wait until the node has the template of a distribution."""
         self.sleep(2)
         for _ in self.every(POLL):
             statuses = self.ask("distribution", request_id=request_id)["body"]["distribute_status"]
@@ -62,9 +70,7 @@ class AwsAmi(Client):
             if status is None:
                 raise Fails("the distribution does not know the node")
             if status:
-                break
-        self.ask("open", node_id=node_id)
-        return Machine(node_id)
+                return
 
     def end(self, machine: Machine) -> None:
         """Remove the node from the controller."""

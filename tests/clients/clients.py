@@ -20,7 +20,8 @@ from tests.clients.mcp import Mcp
 from tests.clients.mgmtcl import Mgmtcl
 from tests.clients.teamcity import TeamCity
 
-RELEASES = ("1.8.0", "1.24.0", "1.50.1")
+RELEASES = ("1.8.0", "1.13.0", "1.24.0", "1.43.0", "1.50.1", "1.51.2")
+BEFORE_1_24 = RELEASES[:2]
 STARTERS: dict[str, type[Client]] = {
     "jenkins": Jenkins,
     "teamcity": TeamCity,
@@ -37,10 +38,16 @@ STARTERS: dict[str, type[Client]] = {
 """The clients that start instances."""
 
 UNSUPPORTED: dict[tuple[str, str], str] = {
-    ("teamcity", "1.8.0"): "it drops instances without external_id inside vm, which stands beside vm at 1.8.0",
-    ("gitlab-executor", "1.8.0"): "it finds its instance by external_id inside vm, which stands beside vm at 1.8.0",
+    ("gitlab-executor", release): "it finds its instance by external_id inside vm, which stands beside vm before 1.24"
+    for release in BEFORE_1_24
 }
 """Clients that do not work with a release, and the reason."""
+
+CANNOT_END: dict[tuple[str, str], str] = {
+    ("drone", release): "it reads the id of its instance from the instance, which does not tell it before 1.24"
+    for release in BEFORE_1_24
+}
+"""Clients that get their VM on a release and cannot terminate it, and the reason."""
 
 
 class Outcome(NamedTuple):
@@ -70,7 +77,7 @@ def outcome_of(anka: Anka, do: Callable[[], Machine | str | None]) -> Outcome:
     except StillWaiting as error:
         what, text = "waits", str(error)
     started = [id for request in anka.requests.where(method="POST", path="/api/v1/vm") for id in request.instances]
-    ended = {request.body["id"] for request in anka.requests.where(method="DELETE", path="/api/v1/vm")}
+    ended = {request.body["id"] for request in anka.requests.where(method="DELETE", path="/api/v1/vm")} - {""}
     return Outcome(what, text, len(started), len(ended))
 
 

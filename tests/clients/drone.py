@@ -1,22 +1,26 @@
 """The runner drone-runner-aws, which Harness runs too (controller-facts D6).
 
-It always sends Basic authentication and ``disk: {}``, and uses the first port rule.
+It always sends Basic authentication and ``disk: {}``, uses the first port rule, and knows its instance by the id that
+the instance tells of itself.
 """
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, time
-from tests.clients.engine import JSON, Call, Client, Crashes, Fails, Lost, Machine, Undecodable
+from tests.clients.engine import JSON, Call, Crashes, Fails, Lost, Machine, Undecodable
+from tests.clients.golang import GoClient
 
 POLL = 5.0
 PAUSES = (5.0, 10.0)
-"""Seconds between three attempts to start a VM."""
+"""Seconds before a second and a third attempt, if the request of the attempt before has failed."""
 HEADERS = {**JSON, "Authorization": "Basic cm9vdDo="}
 """The user ``root`` without a token; the header is always sent."""
 
 VM = struct(
+    instance_id=string,
     instance_state=string,
     message=string,
     anka_registry=string,
@@ -47,7 +51,7 @@ VM = struct(
 STATUS = struct(status=string, version=string, registry_address=string, registry_status=string, license=string)
 
 
-class Drone(Client):
+class Drone(GoClient):
     """The runner: it starts anew up to three times, and terminates what failed."""
 
     DEFAULTS: ClassVar = {"name": "drone-1", "startup_script": "ZWNobyByZWFkeQ==", "disk": {}}
@@ -90,36 +94,44 @@ class Drone(Client):
         return bool(status.license and status.registry_address) and status.status == "Running"
 
     def start(self) -> Machine:
-        """Start an instance, with three attempts."""
-        last_error = Fails("")
-        for pause in (None, *PAUSES):
-            if pause is not None:
+        """Start an instance, with three attempts; the pauses are between those whose request has failed."""
+        for pause in (*PAUSES, None):
+            try:
+                ids = self.ask("start", many(string))
+            except Fails:
+                if pause is None:
+                    raise
                 self.sleep(pause)
-            try:
-                return self._attempt()
-            except Fails as error:
-                last_error = error
-        raise last_error
+                continue
+            if not ids:
+                raise Crashes("panic: index out of range [0] with length 0")
+            vm = self._wait(ids[0])
+            if vm.instance_state == "Started":
+                return self._machine(vm)
+            self.end(Machine(vm.instance_id))
+            if pause is None:
+                raise Fails(f"{vm.instance_state}: {vm.message}")
+        raise AssertionError
 
-    def _attempt(self) -> Machine:
-        ids = self.ask("start", many(string))
-        if not ids:
-            raise Crashes("panic: index out of range [0] with length 0")
-        for _ in self.every(POLL):
+    def _wait(self, id: str) -> SimpleNamespace:
+        """Return the instance once it is neither Scheduling nor Pulling. A failed poll is repeated without end."""
+        while True:
+            self.sleep(POLL)
             try:
-                vm = self.ask("show", VM, id=ids[0])
-            except (Fails, Undecodable) as error:  # the poll is repeated without end
+                vm: SimpleNamespace = self.ask("show", VM, id=id)
+            except (Fails, Undecodable) as error:
                 self.log.append(str(error))
                 continue
             if vm.instance_state not in ("Scheduling", "Pulling"):
-                break
-        if vm.instance_state != "Started":
-            self.end(Machine(ids[0]))
-            raise Fails(f"{vm.instance_state}: {vm.message}")
+                return vm
+
+    @staticmethod
+    def _machine(vm: SimpleNamespace) -> Machine:
+        """Return the machine with the first port rule; without rules the instance is left alone."""
         ports = vm.vminfo.port_forwarding
         if not ports:
             raise Fails("no port forwarding")
-        return Machine(ids[0], f"{vm.vminfo.host_ip}:{ports[0].host_port}")
+        return Machine(vm.instance_id, f"{vm.vminfo.host_ip}:{ports[0].host_port}")
 
     def end(self, machine: Machine) -> None:
         """Terminate the instance; any 2xx is a success."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import re
+import select
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,6 +18,8 @@ JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 HOUR = 3600.0
 ABSENT = object()
+KEPT_CONNECTIONS: list[http.client.HTTPConnection] = []
+"""The connections that clients have kept; each test closes them at its end."""
 _PLACE = re.compile(r"<(\w+)(\?)?>")
 
 
@@ -28,6 +31,8 @@ class Call:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
+    data: bytes | None = None
+    """Bytes of a body that is no JSON."""
     timeout: float | None = None
     """Seconds that the client waits for this response, if not as long as for others."""
 
@@ -93,6 +98,10 @@ class Refused(Lost):
     """The connection was refused."""
 
 
+class NoResponse(Lost):
+    """The connection was closed before the response began."""
+
+
 class CutShort(Lost):
     """The response ended too early."""
 
@@ -118,6 +127,10 @@ class Client:
     CHARSET: ClassVar[str] = "utf-8"
     TIMEOUT: ClassVar[float | None] = None
     """Seconds that it waits for a response; None means without limit."""
+    KEEPS_CONNECTIONS: ClassVar[bool] = False
+    """True if requests follow each other on one connection; then only a GET on a kept one is repeated."""
+    GET_REPEATS: ClassVar[int] = 0
+    """How often its library sends a GET again whose connection was closed before the response (tests/clients/http)."""
 
     def __init__(self, anka: Anka, **settings: Any) -> None:
         self.anka = anka
@@ -125,6 +138,7 @@ class Client:
         self.began = self.now
         self.job_limit = float(self.settings.get("job_limit", 3 * HOUR))
         self.log: list[str] = []
+        self._kept: http.client.HTTPConnection | None = None
 
     @property
     def now(self) -> datetime:
@@ -154,21 +168,57 @@ class Client:
     def send(self, name: str, **values: Any) -> Reply:
         """Send a request, with the headers of its call and no others than HTTP itself needs."""
         call = self.CALLS[name]
-        values = {**self.settings, **values}
-        data = None
-        if call.body is not None:
-            text = json.dumps(fill(call.body, values), ensure_ascii=False, separators=(",", ":"))
-            data = text.encode(self.CHARSET, "replace")
         sent_at = self.now
-        reply = self._exchange(call.method, fill(call.path, values), fill(call.headers, values), data)
+        reply = self._exchange(
+            call.method, self.filled(call.path, values), self.filled(call.headers, values), self.data_of(name, **values)
+        )
         limit = call.timeout if call.timeout is not None else self.TIMEOUT
         if limit is not None and self.since(sent_at) > limit:
             raise TimedOut(f"no answer within {limit:.0f} s")
         return reply
 
+    def data_of(self, name: str, **values: Any) -> bytes | None:
+        """Return the bytes of the body of a request, or None if it has no body."""
+        call = self.CALLS[name]
+        if call.body is None:
+            return call.data
+        text = json.dumps(self.filled(call.body, values), ensure_ascii=False, separators=(",", ":"))
+        return text.encode(self.CHARSET, "replace")
+
+    def filled(self, template: Any, values: Mapping[str, Any]) -> Any:
+        """Return a part of a call with these values and the client's settings."""
+        return fill(template, {**self.settings, **values})
+
     def _exchange(self, method: str, path: str, headers: Mapping[str, str], data: bytes | None) -> Reply:
+        repeats = self.GET_REPEATS if method == "GET" else 0
+        while True:
+            connection = self._take_connection()
+            is_kept = connection.sock is not None
+            try:
+                return self._exchange_on(connection, method, path, headers, data)
+            except NoResponse:
+                if not repeats or (self.KEEPS_CONNECTIONS and not is_kept):
+                    raise
+                repeats -= 1
+
+    def _take_connection(self) -> http.client.HTTPConnection:
+        """Return the kept connection, if the server has not closed it meanwhile, else a new one."""
+        connection, self._kept = self._kept, None
+        if connection is not None and connection.sock is not None:
+            if not select.select([connection.sock], [], [], 0)[0]:
+                return connection
+            connection.close()
         address = urlsplit(self.anka.url)
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+        return http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
+
+    def _exchange_on(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        data: bytes | None,
+    ) -> Reply:
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for header, value in headers.items():
@@ -177,15 +227,24 @@ class Client:
                 connection.putheader("Content-Length", str(len(data)))
             connection.endheaders(data)
             response = connection.getresponse()
-            return Reply(response.status, response.read())
         except ConnectionRefusedError as error:
             raise Refused(str(error)) from error
+        except ConnectionError as error:
+            connection.close()
+            raise NoResponse(f"{type(error).__name__}") from error
+        try:
+            reply = Reply(response.status, response.read())
+            if self.KEEPS_CONNECTIONS and connection.sock is not None:
+                self._kept = connection
+                KEPT_CONNECTIONS.append(connection)
+            return reply
         except http.client.IncompleteRead as error:
             raise CutShort("unexpected EOF") from error
         except (http.client.HTTPException, OSError) as error:
             raise Lost(f"{type(error).__name__}") from error
         finally:
-            connection.close()
+            if self._kept is not connection:
+                connection.close()
 
     # The steps of every client.
 

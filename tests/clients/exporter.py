@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, envelope, many, pointer, real, string, struct, unsigned
-from tests.clients.engine import Call, Client, Crashes, Fails
+from tests.clients.engine import Call, Crashes, Fails, Lost, Undecodable
+from tests.clients.golang import GoClient
 
-INTERVAL = 15.0
+INTERVAL, PAUSE = 15.0, 10.0
+"""Seconds from a request of a loop to its next one, and after one that has failed."""
+TAGS_AGE = 60.0
+"""Seconds after which the tags of a template are read again."""
 AUTHENTICATION_REQUIRED = "Authentication Required"
 STATES = ("Active", "Offline", "Inactive (Invalid License)", "Updating", "Drain Mode", "")
 """The node states that it has labels for; Unhealthy is not among them."""
@@ -57,8 +62,8 @@ VERSIONS = struct(id=string, name=string, versions=many(struct(number=unsigned, 
 STATUS = struct(status=string, version=string, registry_address=string, registry_status=string, license=string)
 
 
-class Exporter(Client):
-    """The exporter, with the sizes and tags of templates that it has read so far."""
+class Exporter(GoClient):
+    """The exporter: five loops that do not depend on each other, and the sizes and tags of templates it has read."""
 
     CALLS: ClassVar = {
         "status": Call("GET", "/api/v1/status"),
@@ -73,12 +78,15 @@ class Exporter(Client):
         "list": many(ITEM),
         "disk": DISK,
         "templates": many(TEMPLATE),
+        "status": STATUS,
     }
+    """The loops, by their requests."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.sizes: dict[str, int] = {}
         self.tags: dict[str, list[str]] = {}
+        self.tags_read: dict[str, datetime] = {}
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
         """Send a request, and decode the body. The HTTP status is not looked at."""
@@ -101,20 +109,42 @@ class Exporter(Client):
         raise Crashes("panic: nil pointer dereference: there was no error to read")
 
     def scrape(self) -> dict[str, Any]:
-        """Read everything once; the tags of a template are read when its size has changed."""
-        bodies = {name: self.ask(name, body) for name, body in self.BODIES.items()}
-        for template in bodies["templates"] or []:
-            if self.sizes.get(template.id) != template.size:
-                self.sizes[template.id] = template.size
-                versions = self.ask("template", VERSIONS, vmid=template.id).versions
-                self.tags[template.id] = [version.tag for version in versions]
-        bodies["status"] = self.ask("status", STATUS)
-        return bodies
+        """Do one round of each loop, and return the bodies."""
+        return {name: self.read(name) for name in self.BODIES}
 
-    def watch(self) -> Iterator[dict[str, Any]]:
-        """Scrape again and again, every INTERVAL seconds."""
-        for _ in self.every(INTERVAL):
-            yield self.scrape()
+    def read(self, name: str) -> Any:
+        """Do one round of a loop, and return the body."""
+        body = self.ask(name, self.BODIES[name])
+        if name == "nodes" and not all(node.host_arch for node in body or []):
+            raise Crashes("panic: assignment to entry in nil map")
+        for template in (body or []) if name == "templates" else []:
+            if self._tags_are_old(template):
+                versions = self.ask("template", VERSIONS, vmid=template.id).versions
+                self.sizes[template.id] = template.size
+                self.tags[template.id] = [version.tag for version in versions]
+                self.tags_read[template.id] = self.now
+        return body
+
+    def _tags_are_old(self, template: SimpleNamespace) -> bool:
+        """Return whether the tags of a template are to be read: its size has changed, none are known, or it is time."""
+        if self.sizes.get(template.id) != template.size or not self.tags.get(template.id):
+            return True
+        return self.since(self.tags_read[template.id]) >= TAGS_AGE
+
+    def watch(self, seconds: float) -> None:
+        """Run the loops for some time. A loop that fails writes that to the log, and pauses alone."""
+        due = dict.fromkeys(self.BODIES, self.now)
+        end = self.now + timedelta(seconds=seconds)
+        while (name := min(due, key=lambda loop: due[loop])) and due[name] < end:
+            if due[name] > self.now:
+                self.sleep((due[name] - self.now).total_seconds())
+            try:
+                self.read(name)
+                pause = INTERVAL
+            except (Fails, Lost, Undecodable) as error:
+                self.log.append(f"{name}: {error}")
+                pause = PAUSE
+            due[name] = self.now + timedelta(seconds=pause)
 
     @staticmethod
     def states(bodies: dict[str, Any]) -> dict[str, int]:

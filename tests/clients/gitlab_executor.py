@@ -10,22 +10,14 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, unsigned
-from tests.clients.engine import (
-    JSON,
-    Call,
-    Client,
-    Crashes,
-    CutShort,
-    Fails,
-    Lost,
-    Machine,
-    Reply,
-    TimedOut,
-    Undecodable,
-)
+from tests.clients.engine import JSON, Call, Crashes, CutShort, Fails, Lost, Machine, Reply, TimedOut, Undecodable
+from tests.clients.golang import GoClient, SentRequest
 
 POLL = 10.0
-TRIES, FIRST_PAUSE, LONGEST_PAUSE = 3, 5.0, 30.0
+TRIED_AGAIN = ("list", "terminate")
+"""The requests that are tried again after a timeout."""
+PAUSES, CUT_PAUSE = (5.0, 10.0), 5.0
+"""Seconds before further attempts after timeouts, and before the one after an incomplete response."""
 ALIVE = ("Started", "Scheduling", "Pulling")
 SSH = 22
 
@@ -44,7 +36,7 @@ ITEM = struct(instance_id=string, external_id=string, name=string, vm=pointer(VM
 NODE = struct(node_id=string, node_name=string, ip_address=string, capacity=unsigned)
 
 
-class GitlabExecutor(Client):
+class GitlabExecutor(GoClient):
     """The executor: its stages prepare, run and cleanup."""
 
     TIMEOUT = 10.0
@@ -88,24 +80,17 @@ class GitlabExecutor(Client):
         return answer.body
 
     def _send_again(self, name: str, values: dict[str, Any]) -> Reply:
-        """Send a request again after timeouts, and once after an incomplete response if the request had no body."""
-        pause = FIRST_PAUSE
-        for attempt in range(TRIES):
+        """Send a request, again after timeouts if it is of that kind, and once more after an incomplete response."""
+        request = SentRequest(self, name, values)
+        pauses, cut_pauses = list(PAUSES if name in TRIED_AGAIN else ()), [CUT_PAUSE]
+        while True:
             try:
-                return self.send(name, **values)
-            except TimedOut as error:
-                if attempt == TRIES - 1:
-                    raise Fails(str(error)) from error
-                self.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
-            except CutShort as error:
-                self.sleep(5)
-                if self.CALLS[name].body is not None:
-                    raise Fails(f"{error}; the body of the request is used up") from error
-                return self.send(name, **values)
+                return request.send()
             except Lost as error:
-                raise Fails(str(error)) from error
-        raise AssertionError
+                left = pauses if isinstance(error, TimedOut) else cut_pauses if isinstance(error, CutShort) else []
+                if not left:
+                    raise Fails(str(error)) from error
+                self.sleep(left.pop(0))
 
     def template_id(self, template_name: str) -> str:
         """Return the id of the first template with exactly that name."""
@@ -139,15 +124,18 @@ class GitlabExecutor(Client):
         return Machine(ids[0], text=f"{vm.vminfo.name} on {node.node_name}")
 
     def run(self, machine: Machine) -> Machine:
-        """Return the machine with the address for ssh: its node's own."""
+        """Return the machine with the address for ssh: its node's own, and the port of the last rule for ssh."""
         vm = self._find_vm()
         if vm.vminfo is None:
-            raise Crashes("panic: nil pointer dereference: vminfo")
-        for rule in vm.vminfo.port_forwarding or []:
-            if rule.guest_port == SSH and rule.protocol == "tcp":
-                node = self._node(vm.node_id)
-                return Machine(machine.id, f"{node.ip_address}:{rule.host_port}", machine.text)
-        raise Fails("no tcp port leads to ssh")
+            raise Fails("instance has no VM")
+        ports = [
+            rule.host_port
+            for rule in vm.vminfo.port_forwarding or []
+            if rule.guest_port == SSH and rule.protocol == "tcp"
+        ]
+        if not ports:
+            raise Fails("no tcp port leads to ssh")
+        return Machine(machine.id, f"{self._node(vm.node_id).ip_address}:{ports[-1]}", machine.text)
 
     def _node(self, node_id: str) -> SimpleNamespace:
         nodes = self.ask("node", many(NODE), node_id=node_id)

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from tests.clients.decoding import Decoder, boolean, envelope, integer, many, pointer, real, string, struct, time
-from tests.clients.engine import JSON, Call, Client, Fails, Lost, Machine, Undecodable
+from tests.clients.engine import JSON, Call, Fails, Lost, Machine, Undecodable
+from tests.clients.golang import GoClient, SentRequest
 
 POLL = 2.0
 TRIES = 7
@@ -48,7 +49,7 @@ GROUP = struct(id=pointer(string), name=pointer(string))
 NODE = struct(node_id=string, node_name=string, ip_address=string, state=string, drain_mode=boolean)
 
 
-class GitlabRunner(Client):
+class GitlabRunner(GoClient):
     """The runner: it waits for a Started instance, then for its address."""
 
     TIMEOUT = 5.0
@@ -78,10 +79,11 @@ class GitlabRunner(Client):
     }
 
     def ask(self, name: str, body: Decoder, **values: Any) -> Any:
-        """Send a request, and decode the body. It is sent again when the transport fails, after growing pauses."""
+        """Send a request, and decode the body. When the transport fails it tries again, after growing pauses."""
+        request = SentRequest(self, name, values)
         for attempt in range(1, TRIES + 1):
             try:
-                reply = self.send(name, **values)
+                reply = request.send()
                 break
             except Lost as error:
                 if attempt == TRIES:
@@ -93,13 +95,13 @@ class GitlabRunner(Client):
         return answer.body
 
     def group_id(self, id_or_name: str) -> str:
-        """Return the id of the group with that id or name."""
+        """Return the id of the group with that id or name; a text that names no group is returned unchanged."""
         for group in self.ask("groups", many(GROUP)) or []:
             if group.id is None or group.name is None:
                 raise Fails("a group without id or name")
             if id_or_name in (group.id, group.name):
                 return str(group.id)
-        raise Fails(f"no group {id_or_name}")
+        return id_or_name
 
     def start(self) -> Machine:
         """Start an instance, and wait for its address; after a failure it is terminated."""
@@ -117,12 +119,15 @@ class GitlabRunner(Client):
     def _wait(self, id: str) -> Machine:
         vm = self._wait_for_started(id)
         node = self.ask("node", many(NODE), node_id=vm.vminfo.node_id)[0]
+        vm = self.ask("show", VM, id=id)
         started_at = self.now
         while not vm.vminfo.ip:
             if self.since(started_at) > IP_LIMIT:
                 raise Fails("the VM has no address")
             self.sleep(POLL)
             vm = self.ask("show", VM, id=id)
+        if not vm.vminfo.host_ip:
+            raise Fails("Unable to determine SSH Host!")
         for rule in vm.vminfo.port_forwarding or []:
             if rule.guest_port == SSH:
                 return Machine(id, f"{vm.vminfo.host_ip}:{rule.host_port}", node.node_name)

@@ -11,7 +11,7 @@ from typing import ClassVar
 from tests.clients import sdk
 from tests.clients.decoding import JavaObject
 from tests.clients.engine import JSON, Call, Crashes, Fails, Machine, Reply, Undecodable
-from tests.clients.sdk import SSH, Instance, Sdk
+from tests.clients.sdk import SSH, Instance, NotOk, Sdk
 
 POLL = 5.0
 MISSES = 10
@@ -84,14 +84,17 @@ class Jenkins(Sdk):
         return self.tags()
 
     def start(self) -> Machine:
-        """Start an instance, and poll the list until it has an address."""
+        """Start an instance, and poll the list until it has an address.
+
+        A list with FAIL and HTTP status 200 is a miss. A status from 400 on ends the waiting, and not the instance.
+        """
         try:
             self.capacity()
         except (Fails, Undecodable):
             self.log.append("capacity is taken as 1")
         id, created, missed = self.post_start(), self.now, 0
         for _ in self.every(POLL):
-            instance = self.list_all().get(id) or self.list_all(fresh=True).get(id)
+            instance = self._find(id)
             if instance is None:
                 missed += 1
                 if missed == MISSES:
@@ -109,6 +112,14 @@ class Jenkins(Sdk):
                 self.log.append(f"spins in {instance.state}")
                 self.sleep(sdk.CACHE - POLL)
         raise AssertionError
+
+    def _find(self, id: str) -> Instance | None:
+        """Return the instance, or None. One that is missing from the cached list is looked for in a new one."""
+        try:
+            return self.list_all().get(id) or self.list_all(fresh=True).get(id)
+        except NotOk as error:
+            self.log.append(f"not found: {error}")
+            return None
 
     def _give_up(self, id: str, reason: str, instance: Instance | None = None) -> None:
         if instance is None or not instance.ended:
@@ -157,7 +168,10 @@ class Jenkins(Sdk):
             self.terminate(machine.id)
 
     def save_image(self, machine: Machine, new_tag: str, delete_latest: bool = False) -> str:
-        """Save the instance as a new tag, and return the last known status. An error while polling means pending."""
+        """Save the instance as a new tag, and return the last known status. An error while polling means pending.
+
+        The DELETE that follows is refused, since a saved instance is gone; that is only logged.
+        """
         tags = self.tags() if delete_latest else []
         revert = {"revert": True, "revert_tag": tags[-1]} if len(tags) > 1 else {}
         request = self.body_of("save", id=machine.id, new_tag=new_tag, suspend=False, **revert).inner("body")
@@ -168,4 +182,24 @@ class Jenkins(Sdk):
                 status = self.body_of("saved", request_id=request.text("request_id")).inner("body").text("status")
             except (Fails, Undecodable) as error:
                 self.log.append(str(error))
+        if status == "done":
+            try:
+                self.terminate(machine.id)
+            except Fails as error:
+                self.log.append(str(error))
         return status
+
+
+class NewerJenkins(Jenkins):
+    """A version of the plugin after 3.2.0: it reports the job's name and its address in one request."""
+
+    DEFAULTS: ClassVar = {**Jenkins.DEFAULTS, "job_url": "https://jenkins.example/job/app/7/"}
+    CALLS: ClassVar = {
+        **Jenkins.CALLS,
+        "update": Call(
+            "PUT",
+            "/api/v1/vm?id=<id>",
+            JSON,
+            {"metadata": {"jenkins-job-id": "<job>", "jenkins-job-url": "<job_url>"}},
+        ),
+    }

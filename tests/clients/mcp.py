@@ -1,4 +1,4 @@
-"""The MCP server anka-mcp of 2026 (controller-facts D8): it brings its own port rule, and waits for three minutes."""
+"""The MCP server anka-mcp of 2026 (controller-facts D8): it brings its own port rule, and waits in Scheduling only."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Mcp(Client):
         return tags
 
     def start(self) -> Machine:
-        """Start an instance, and wait until it has an address."""
+        """Start an instance, and wait until it has an address. A pull is not waited for: its result is ``pending``."""
         self.templates()
         id, requested_at = self.ask("start")[0], self.now
         for _ in self.every(POLL):
@@ -65,6 +65,8 @@ class Mcp(Client):
             state = instance["instance_state"]
             if state in DEAD:
                 raise Fails(f"{state}: {instance.get('message', '')}")
+            if state == "Pulling":
+                return Machine(id, text="pending")
             address = self._address(instance)
             if state == "Started" and address:
                 return Machine(id, address)

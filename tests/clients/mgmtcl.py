@@ -1,4 +1,4 @@
-"""The tool mgmtcl of 2017 (controller-facts D8, A0.3): HTTP errors come before messages, and it never waits."""
+"""The tool mgmtcl of 2017 (controller-facts D8, A0.3): HTTP errors raise, messages are not read, and it never waits."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ class Mgmtcl(Client):
         "node": Call("GET", "/api/v1/node?id=<node_id>"),
         "templates": Call("GET", "/api/v1/registry/vm"),
         "template": Call("GET", "/api/v1/registry/vm?id=<vmid>"),
-        "start": Call("POST", "/api/v1/vm", JSON, {"vmid": "<vmid>", "tag": "<tag?>", "count": "<count?>"}),
+        "start": Call("POST", "/api/v1/vm", JSON, {"vmid": "<vmid>", "tag": "<tag?>", "count": "<count>"}),
         "show": Call("GET", "/api/v1/vm?id=<id>"),
         "list": Call("GET", "/api/v1/vm"),
         "terminate": Call("DELETE", "/api/v1/vm", JSON, {"id": "<id>"}),
     }
-    MEANINGS: ClassVar = {"VM not in the registry": "no such template", "Not found": "no such thing"}
+    DEFAULTS: ClassVar = {"count": 1}
+    FAILED: ClassVar = {"start": None, "nodes": [], "templates": [], "list": []}
+    """The results of requests that are answered FAIL with status 200; others have ``{}``."""
 
     def ask(self, name: str, **values: Any) -> Any:
-        """Send a request, and return the body. An HTTP error is raised before the message is read."""
+        """Send a request, and return the body, or the result that stands for FAIL. An HTTP error is raised."""
         try:
             reply = self.send(name, **values)
         except Lost as error:
@@ -32,7 +34,7 @@ class Mgmtcl(Client):
             raise Fails(f"HTTPError: {reply.status}")
         answer = reply.json()
         if answer["status"] != "OK":
-            raise Fails(self.MEANINGS.get(answer["message"], answer["message"]))
+            return self.FAILED.get(name, {})
         return answer.get("body")
 
     def tags(self) -> list[tuple[int, str]]:
@@ -42,6 +44,8 @@ class Mgmtcl(Client):
     def start(self) -> Machine:
         """Start instances, and show them once."""
         ids = self.ask("start")
+        if ids is None:
+            return Machine("", text="None")
         instances = [self.ask("show", id=id) for id in ids]
         return Machine(ids[0], ", ".join(instance["instance_state"] for instance in instances))
 

@@ -82,9 +82,17 @@ def decode_item(item: JavaObject, with_external_id: bool) -> Instance:
     )
 
 
-class Sdk(Client):
-    """The SDK's retries, its cached list of instances, and its start that falls back to the latest tag."""
+class NotOk(Fails):
+    """An answer with a status other than OK in its envelope, and with an HTTP status of success."""
 
+
+class Sdk(Client):
+    """The SDK's retries, its cached list of instances, and its start that falls back to the latest tag.
+
+    Each request has an Apache HttpClient 4 of its own, which repeats a GET that has no response.
+    """
+
+    GET_REPEATS = 3
     TIMEOUT = 30.0
     CHARSET = "latin-1"
     TRIES: ClassVar[int]
@@ -124,10 +132,10 @@ class Sdk(Client):
         raise Fails(f"{self.TRIES} tries: {last_error}") from last_error
 
     def body_of(self, name: str, **values: Any) -> JavaObject:
-        """Return the whole answer if it is OK."""
+        """Return the whole answer if it is OK; raises NotOk if it is not, with whatever HTTP status below 400."""
         answer = self.ask(name, **values)
         if answer.text("status") != "OK":
-            raise Fails(answer.text("message"))
+            raise NotOk(answer.text("message"))
         return answer
 
     def post_start(self) -> str:
@@ -145,11 +153,15 @@ class Sdk(Client):
 
     def list_all(self, fresh: bool = False) -> dict[str, Instance]:
         """Return all instances by id, from the cache if it is young."""
-        if fresh or self.listed is None or self.since(self.listed[0]) > CACHE:
-            items = [JavaObject(item, "item") for item in self.body_of("list").array("body")]
-            instances = [decode_item(item, self.READS_EXTERNAL_ID) for item in items]
-            self.listed = (self.now, {instance.id: instance for instance in instances})
+        if fresh or self.listed is None or self.since(self.listed[0]) >= CACHE:
+            self.listed = (self.now, self.decode_list(self.body_of("list")))
         return self.listed[1]
+
+    def decode_list(self, answer: JavaObject) -> dict[str, Instance]:
+        """Return the instances of a list by id."""
+        items = [JavaObject(item, "item") for item in answer.array("body")]
+        instances = [decode_item(item, self.READS_EXTERNAL_ID) for item in items]
+        return {instance.id: instance for instance in instances}
 
     def terminate(self, id: str) -> None:
         """Terminate an instance."""

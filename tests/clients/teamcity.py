@@ -1,21 +1,23 @@
 """The TeamCity plugin 1.10.0 (controller-facts D2).
 
-It has the SDK of Jenkins, other time limits, and finds its instances by external_id.
+It has the SDK of Jenkins, other time limits, and counts its instances by external_id.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from tests.clients import sdk
 from tests.clients.decoding import JavaObject
 from tests.clients.engine import JSON, Call, Crashes, Fails, Lost, Machine, Reply, Undecodable
-from tests.clients.sdk import SSH, Instance, Sdk
+from tests.clients.sdk import SSH, Info, Instance, NotOk, Sdk
 
 POLL = 4.0
 STATUS_POLL = timedelta(seconds=5)
-SCHEDULING_LIMIT, PULLING_LIMIT, BOOTING_LIMIT, IP_LIMIT = 3600.0, 6 * 3600.0, 120.0, 120.0
+SCHEDULING_LIMIT, PULLING_LIMIT, IP_LIMIT = 3600.0, 6 * 3600.0, 120.0
+BOOTING_LOOKS = 30
+"""Number of times that it looks for Started after Pulling, every POLL seconds: 120 s."""
 FINE = ("Scheduling", "Pulling", "Started")
 
 
@@ -90,60 +92,86 @@ class TeamCity(Sdk):
                 self.log.append("groups read so far are all it shows")
         return names
 
+    def list_all(self, fresh: bool = False) -> dict[str, Instance]:
+        """Return all instances by id, from the cache if it is young, or if the list cannot be had.
+
+        A list with FAIL and HTTP status 200, or one with a bad item, is an error that its authors did not expect.
+        """
+        try:
+            return super().list_all(fresh)
+        except NotOk as error:
+            raise Crashes("NullPointerException: the list has no body") from error
+        except Fails as error:
+            self.log.append(f"list: {error}")
+            return self.listed[1] if self.listed is not None else {}
+
+    def count(self) -> int:
+        """Return the number of instances of the profile; only here does external_id matter."""
+        instances = self.list_all(fresh=True).values()
+        return sum(instance.external_id == self.settings["external_id"] for instance in instances)
+
     def find(self, id: str) -> Instance:
-        """Return an instance among those with the profile's external id; a missing one crashes the plugin."""
-        for instance in self.list_all().values():
-            if instance.external_id == self.settings["external_id"] and instance.id == id:
-                return instance
-        raise Crashes("NullPointerException: the instance is not in the list")
+        """Return an instance of the whole list; a missing one crashes the plugin."""
+        instance = self.list_all().get(id)
+        if instance is None:
+            raise Crashes("NullPointerException: the instance is not in the list")
+        return instance
 
     def start(self) -> Machine:
         """Start an instance, and wait for its address, with a limit for each state."""
         id = self.post_start()
-        self.listed = None
-        self._wait(id, ("Scheduling",), SCHEDULING_LIMIT)
-        self._wait(id, ("Pulling",), PULLING_LIMIT)
-        # Since 1.50 a pull is followed by Scheduling, which counts for this limit (controller-facts D2).
-        self._wait(id, ("Scheduling", "Pulling"), BOOTING_LIMIT)
+        self.list_all(fresh=True)
+        instance = self._wait(id, "Scheduling", SCHEDULING_LIMIT)
+        if instance.state not in FINE:
+            self._give_up(id, f"{instance.state}: {instance.message}")
+        self._wait(id, "Pulling", PULLING_LIMIT)
+        self._wait_for_boot(id)
         started_at = self.now
         for _ in self.every(POLL):
             instance = self.find(id)
             if instance.info and instance.info.ip:
-                return Machine(id, self._address(instance))
+                return Machine(id, self._address(instance.info))
             if self.since(started_at) > IP_LIMIT:
                 self._give_up(id, "the VM has no address")
         raise AssertionError
 
-    def _wait(self, id: str, states: tuple[str, ...], limit: float) -> None:
-        """Wait until the instance has left these states; one that cannot become Started is terminated."""
+    def _wait(self, id: str, state: str, limit: float) -> Instance:
+        """Return the instance once it has left the state; it is terminated after a limit."""
         began = self.now
         for _ in self.every(POLL):
             instance = self.find(id)
-            if instance.state not in FINE:
-                self._give_up(id, f"{instance.state}: {instance.message}")
-            if instance.state not in states:
-                return
+            if instance.state != state:
+                return instance
             if self.since(began) > limit:
-                self._give_up(id, f"{instance.state} for more than {limit:.0f} s")
+                self._give_up(id, f"{state} for more than {limit:.0f} s")
+        raise AssertionError
 
-    def _give_up(self, id: str, reason: str) -> None:
+    def _wait_for_boot(self, id: str) -> None:
+        """Wait for Started. Every other state counts as booting: that of a failure, and Scheduling after a pull."""
+        for _ in range(BOOTING_LOOKS):
+            if (instance := self.find(id)).state == "Started":
+                return
+            self.sleep(POLL)
+        self._give_up(id, f"not booted within {BOOTING_LOOKS * POLL:.0f} s: {instance.state}")
+
+    def _give_up(self, id: str, reason: str) -> NoReturn:
         self.terminate(id)
         raise Fails(reason)
 
-    def _address(self, instance: Instance) -> str:
-        assert instance.info is not None
-        for guest, host in instance.info.ports:
-            if guest == SSH:
-                return f"{instance.info.host_ip}:{host}"
-        raise Fails("no port leads to ssh")
+    @staticmethod
+    def _address(info: Info) -> str:
+        """Return the node's address and the port that leads to ssh, or port 0 if none does."""
+        return f"{info.host_ip}:{next((host for guest, host in info.ports if guest == SSH), 0)}"
+
+    def terminate(self, id: str) -> None:
+        """Terminate an instance if it is in the list."""
+        if id in self.list_all(fresh=True):
+            super().terminate(id)
 
     def look(self, machine: Machine) -> str:
-        """Do what the poll of every five seconds does: an instance in Error is terminated."""
-        self.listed = None
-        instance = self.find(machine.id)
-        if instance.state == "Error":
-            self.terminate(machine.id)
-        return instance.state
+        """Return the state, as the poll of every five seconds sees it; it terminates nothing."""
+        self.list_all(fresh=True)
+        return self.find(machine.id).state
 
     def end(self, machine: Machine) -> None:
         """Terminate the instance."""

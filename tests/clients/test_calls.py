@@ -10,7 +10,7 @@ import pytest
 
 from mockanka import Anka
 from mockanka.simulator.client_report import FINDING_KINDS
-from tests.clients.clients import RELEASES, STARTERS, UNSUPPORTED, at, by_client, outcome_of
+from tests.clients.clients import BEFORE_1_24, CANNOT_END, RELEASES, STARTERS, UNSUPPORTED, at, by_client, outcome_of
 
 VM, ID, NODE = "/api/v1/vm", "/api/v1/vm?id", "/api/v1/node?id"
 START, LIST, SHOW, END = f"POST {VM}", f"GET {VM}", f"GET {ID}", f"DELETE {VM}"
@@ -20,7 +20,7 @@ ORDER: dict[str, list[str]] = {
     "jenkins": ["GET /api/v1/node", START, LIST, END],
     "teamcity": [START, LIST, END],
     "gitlab-executor": [START, SHOW, f"GET {NODE}", LIST, f"GET {NODE}", LIST, END],
-    "gitlab-runner": [START, SHOW, f"GET {NODE}", END],
+    "gitlab-runner": [START, SHOW, f"GET {NODE}", SHOW, END],
     "actions-2022": [START, SHOW, LIST, END],
     "actions-2026": [START, SHOW, LIST, END],
     "drone": [START, SHOW, END],
@@ -83,7 +83,7 @@ SENT: dict[str, dict[str, Any]] = {
         "startup_script_condition": 1,
     },
     "flower": {"vmid": TEMPLATE_ID, "tag": "", "name": "", "external_id": "", "startup_script": ""},
-    "mgmtcl": {"vmid": TEMPLATE_ID},
+    "mgmtcl": {"vmid": TEMPLATE_ID, "count": 1},
     "cirrus": {"vmid": TEMPLATE_ID},
 }
 """The body of a start with no optional setting; names, scripts and external ids are the tests' own."""
@@ -98,18 +98,18 @@ OPTIONAL: dict[str, set[str]] = {
     "drone": {"tag", "node_id", "group_id"},
     "mcp": {"tag"},
     "flower": set(),
-    "mgmtcl": {"tag", "count"},
-    "cirrus": {"tag"},
+    "mgmtcl": {"tag"},
+    "cirrus": {"tag", "name_template", "startup_script"},
 }
 """The optional fields of a start."""
 SETTINGS: dict[str, Any] = {
     "tag": "vanilla",
-    "count": 1,
     "node_id": "node",
     "group_id": "group",
     "priority": 10,
     "vcpu": 2,
     "vram": 4096,
+    "name_template": "$ts",
     "startup_script": "amF2YSAtamFyIGFnZW50Lmphcg==",
 }
 
@@ -127,8 +127,8 @@ HEADERS: dict[str, dict[str, str]] = {
     "cirrus": {"start": "", "show": "", "terminate": ""},
 }
 """The Content-Type of its calls (controller-facts D0)."""
-AUTHORIZATION = {"drone": "Basic cm9vdDo=", "cirrus": "Basic cm9vdDp0b2tlbg=="}
-"""The header Authorization of the clients that send it: ``root`` without and with a token."""
+AUTHORIZATION = {"drone": "Basic cm9vdDo=", "cirrus": "<authorization?>"}
+"""The header Authorization of the clients that send it: ``root`` without a token, and what the client is set to."""
 BACKGROUND = {"teamcity": "GET /api/v1/status"}
 """A call that a client repeats all the time, between all others (controller-facts D2)."""
 
@@ -197,13 +197,23 @@ def test_authorization_is_sent_with_every_call_or_none(name: str) -> None:
     assert {AUTHORIZATION.get(name)} == sent
 
 
+@pytest.mark.parametrize("user", [None, "root"])
+@pytest.mark.anka(clock="manual")
+def test_cirrus_sends_authorization_only_if_it_has_a_user(anka: Anka, user: str | None) -> None:
+    """The header is that of Basic authentication."""
+    settings = {"user": user, "password": "token"} if user else {}
+    client = STARTERS["cirrus"](anka, vmid=anka.templates["14.5-arm64"].id, **settings)
+    headers = client.filled(client.CALLS["start"].headers, {})
+
+    assert ({"Authorization": "Basic cm9vdDp0b2tlbg=="} if user else {}) == headers
+    assert "Started" == client.start().text
+
+
+ACTIONS = ("actions-2022", "actions-2026")
 NEWER: dict[tuple[str, str], set[str]] = {
-    ("actions-2022", "1.8.0"): {"script_monitoring", "script_fail_handler"},
-    ("actions-2026", "1.8.0"): {"script_monitoring", "script_fail_handler"},
-    ("drone", "1.8.0"): {"script_monitoring", "script_timeout", "script_fail_handler", "disk"},
+    **{(name, release): {"script_monitoring", "script_fail_handler"} for name in ACTIONS for release in BEFORE_1_24},
     ("drone", "1.24.0"): {"disk"},
-    ("mcp", "1.8.0"): {"port_forwarding_override"},
-    ("mcp", "1.24.0"): {"port_forwarding_override"},
+    **{("mcp", release): {"port_forwarding_override"} for release in (*BEFORE_1_24, "1.24.0")},
 }
 """Fields of a start that are newer than the release it is sent to."""
 
@@ -211,7 +221,7 @@ SUPPORTED = [
     pytest.param(name, release, marks=at(release), id=f"{name}-{release}")
     for name in STARTERS
     for release in RELEASES
-    if (name, release) not in UNSUPPORTED
+    if (name, release) not in {**UNSUPPORTED, **CANNOT_END}
 ]
 
 
@@ -226,3 +236,19 @@ def test_a_client_does_nothing_wrong_on_a_release_that_it_supports(anka: Anka, n
     assert {("unknown-fields", field) for field in newer} == {
         (finding.kind, finding.message.partition(": release")[0]) for finding in found
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "release"), [pytest.param(*key, marks=at(key[1]), id="-".join(key)) for key in CANNOT_END]
+)
+def test_drone_ends_nothing_before_1_24(anka: Anka, name: str, release: str) -> None:
+    """Its DELETE has no id, so the instance is left; the answer is a success to it, as any other 2xx is."""
+    client = STARTERS[name](anka, vmid=anka.templates["14.5-arm64"].id)
+    client.end(client.start())
+    (id,) = anka.requests.where(method="POST")[0].instances
+    (end,) = anka.requests.where(method="DELETE")
+
+    assert {"id": ""} == end.body
+    assert "FAIL" == end.answer["status"]
+    assert "Started" == anka.instances[id].state
+    assert {"leaks", "contract"} == {finding.kind for finding in anka.report().of_kinds(["leaks", "contract"])}

@@ -40,7 +40,7 @@ SEVERAL_PORTS = {
             "versions": [{"tag": "base", "size": "1GB"}],
         }
     ],
-    "nodes": [{"name": "mini-01", "ip": "10.0.0.11", "cached": ["several"]}],
+    "nodes": [{"name": "mini-01", "ip": "192.0.2.11", "cached": ["several"]}],
 }
 """A scenario whose template has ssh first, though neither its name nor its port sorts first."""
 

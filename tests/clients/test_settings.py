@@ -32,13 +32,14 @@ def test_the_gitlab_executor_finds_a_template_by_its_name(anka: Anka, release: s
 @pytest.mark.parametrize("release", by_release())
 @pytest.mark.parametrize("key", ["name", "id"])
 def test_the_gitlab_runner_finds_a_group_by_name_or_id(anka: Anka, release: str, key: str) -> None:
-    """Its start goes to a node of that group."""
+    """Its start goes to a node of that group. One that is not there is sent unchanged, and the controller refuses."""
     (id,) = [group["id"] for group in anka.dump()["groups"] if group["name"] == "spare"]
     client = GitlabRunner(anka, vmid=anka.templates[LATEST].id, group="spare" if key == "name" else id)
 
     assert "mini-01" == client.start().text
     missing = GitlabRunner(anka, vmid=anka.templates[LATEST].id, group="nobody")
-    assert Outcome("fails", "no group nobody", 1) == outcome_of(anka, missing.start)
+    assert Outcome("fails", "No such group nobody", 1) == outcome_of(anka, missing.start)
+    assert "nobody" == anka.requests.where(method="POST")[-1].body["group_id"]
 
 
 @pytest.mark.parametrize("license", ["basic", "enterprise plus"])
@@ -111,7 +112,7 @@ NOT_JSON = f"not JSON: b'{GATEWAY}'"
 
 ANSWERS: dict[str, tuple[int, str]] = {"201": (201, CREATED), "502": (502, GATEWAY), "401": (401, DENIED)}
 NULL_POINTER = ("crashes", "NullPointerException: HTTP 201 is no answer")
-NIGHTLY = ("works", "10.0.0.11:10000")
+NIGHTLY = ("works", "192.0.2.11:10000")
 
 READ: dict[str, dict[str, tuple[str, str]]] = {
     "jenkins": {"201": NULL_POINTER, "502": ("fails", "HTTP 502"), "401": ("fails", "not authenticated")},

@@ -10,7 +10,7 @@ import requests
 import yaml
 
 from mockanka import Anka, resources
-from tests.clients.clients import STARTERS, by_release, outcome_of
+from tests.clients.clients import BEFORE_1_24, STARTERS, by_release, outcome_of
 from tests.clients.engine import Machine
 
 ID = "11111111-2222-4333-4444-555555555555"
@@ -61,7 +61,7 @@ def in_states(text: str, *states: str) -> dict[str, str]:
 DELETE = "DELETE"
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "jenkins": in_states("nothing", "Terminating", "Terminated", "gone"),
-    "teamcity": in_states("HTTP 400: {}", "gone"),
+    "teamcity": in_states("nothing", "gone"),
     "gitlab-executor": in_states(
         "no instance of this job is of use",
         *(state for state in STATES if state not in ("Started", "Scheduling", "Pulling")),
@@ -78,14 +78,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 """The states in which clients do not send DELETE, or fail: their message, or nothing. ``{}`` is the answer."""
 
 AT_200: dict[str, dict[str, str]] = {
-    "teamcity": {"gone": "Failed to terminate VM instance: Not found"},
     "gitlab-executor": in_states("no instance of this job is of use", *STATES),
     "drone": {"gone": DELETE},
     "mcp": {"gone": 'HTTP 200: {"status":"FAIL","message":"Not found"}'},
-    "mgmtcl": {"gone": "no such thing"},
+    "mgmtcl": {"gone": DELETE},
     "cirrus": {"gone": "Not found"},
 }
-"""The differences at 1.8.0: failures have HTTP status 200, and external_id is not inside vm."""
+"""The differences before 1.20 and 1.24: failures have HTTP status 200, and external_id is not inside vm."""
 
 
 @pytest.mark.parametrize("release", by_release())
@@ -103,7 +102,7 @@ def test_the_client_ends_what_it_is_on_record_to_end(anka: Anka, name: str, rele
     expected = {
         **dict.fromkeys(STATES, DELETE),
         **EXCEPTIONS[name],
-        **(AT_200.get(name, {}) if release == "1.8.0" else {}),
+        **(AT_200.get(name, {}) if release in BEFORE_1_24 else {}),
     }
 
     assert {state: result.replace("{}", answer) for state, result in expected.items()} == seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -9,8 +10,11 @@ import pytest
 
 from mockanka import Anka
 from mockanka.testing.request_log import Requests
-from tests.clients.clients import STARTERS, at, outcome_of
-from tests.clients.engine import Client
+from tests.clients.clients import STARTERS, Outcome, at, outcome_of
+from tests.clients.engine import Client, Lost, Refused, Reply
+from tests.clients.gitlab_executor import GitlabExecutor
+from tests.clients.gitlab_runner import GitlabRunner
+from tests.clients.golang import SentRequest
 from tests.clients.jenkins import Jenkins
 from tests.clients.teamcity import TeamCity
 
@@ -36,8 +40,7 @@ POLLS: dict[str, list[float]] = {
     "gitlab-runner": [0, 2, 2, 2],
     "actions-2022": [0, 5, 5, 5],
     "actions-2026": [0, 5, 5, 5],
-    "drone": [0, 5, 5, 5],
-    "mcp": [0, 3, 3, 3],
+    "drone": [5, 5, 5, 5],
     "flower": [0, 5, 5, 5],
 }
 """Seconds from a start to the first poll, and between polls; clients that are not listed poll once."""
@@ -157,10 +160,9 @@ CLOSED = {"connection": "close", "acts": False}
 RETRIES: dict[str, list[float]] = {
     "jenkins": [0] * 9,
     "teamcity": [1, 2, 4, 8, 16, 32],
-    "gitlab-runner": [10, 20, 30, 40, 50, 60],
     "drone": [5, 10],
 }
-"""Seconds from a start without a response to the next; clients that are not listed do not retry."""
+"""Seconds from a start without a response to the next; clients that are not listed send it once."""
 
 
 @pytest.mark.parametrize("name", params(*STARTERS))
@@ -174,9 +176,107 @@ def test_a_client_retries_as_the_record_says(anka: Anka, name: str) -> None:
 
 
 @at("1.50.1")
-def test_the_gitlab_executor_retries_only_after_a_timeout(anka: Anka) -> None:
-    """It takes a response within ten seconds, and sends the start twice more after a later one."""
-    anka.faults.add(match={"method": "POST", "path": VM}, do={"delay": "11s"})
-    outcome_of(anka, STARTERS["gitlab-executor"](anka, vmid=anka.templates[CACHED].id).start)
+def test_mcp_polls_every_three_seconds(anka: Anka) -> None:
+    """It does so while the instance is Scheduling; a pull ends its wait."""
+    STARTERS["mcp"](anka, vmid=anka.templates[CACHED].id).start()
+    asked = Requests([*anka.requests.where(method="POST", path=VM), *anka.requests.where(method="GET", path=VM)])
 
-    assert [11 + 5, 11 + 10] == gaps(anka.requests.where(method="POST", path=VM))
+    assert [0, 3, 3, 3] == gaps(asked)[:4]
+
+
+DRAINED = "http: ContentLength={} with Body length 0"
+"""The message of a request whose body was sent by an attempt before, with the length of that body."""
+
+LOST_STARTS: dict[tuple[str, str], tuple[str, float]] = {
+    ("gitlab-executor", "late"): ("no answer within 10 s", 11),
+    ("gitlab-executor", "cut"): (DRAINED, 5),
+    ("gitlab-executor", "closed"): ("RemoteDisconnected", 0),
+    ("gitlab-runner", "late"): (DRAINED, 11 + 210),
+    ("gitlab-runner", "cut"): (DRAINED, 210),
+    ("gitlab-runner", "closed"): (DRAINED, 210),
+}
+"""The message of a client whose start has no response in time, and the seconds until it gives up."""
+LOSSES: dict[str, dict[str, Any]] = {"late": {"delay": "11s"}, "cut": {"cut": "50%"}, "closed": {"connection": "close"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"), [pytest.param(*key, marks=at("1.50.1"), id="-".join(key)) for key in LOST_STARTS]
+)
+def test_a_body_is_sent_once(anka: Anka, name: str, loss: str) -> None:
+    """Further attempts find no body to send and fail without a request: one POST, one instance, which is left."""
+    anka.faults.add(match={"method": "POST", "path": VM}, do=LOSSES[loss])
+    client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
+    seen = outcome_of(anka, client.start)
+    text, seconds = LOST_STARTS[name, loss]
+    (start,) = anka.requests.where(method="POST", path=VM)
+
+    assert Outcome("fails", text.format(len(json.dumps(start.body, separators=(",", ":")))), 1) == seen
+    assert seconds == client.since(client.began)
+
+
+@at("1.50.1")
+def test_a_refused_connection_leaves_the_body(anka: Anka) -> None:
+    """Nothing has been read from it, so the next attempt sends it."""
+    client = GitlabRunner(anka, vmid=anka.templates[CACHED].id)
+    request, exchange = SentRequest(client, "start", {}), client._exchange
+
+    def refuse(*args: Any) -> Reply:
+        client._exchange = exchange  # type: ignore[method-assign]
+        raise Refused("connection refused")
+
+    client._exchange = refuse  # type: ignore[method-assign]
+    with pytest.raises(Refused):
+        request.send()
+
+    assert 200 == request.send().status
+
+
+@pytest.mark.parametrize("name", params("gitlab-executor", "gitlab-runner"))
+def test_a_delete_is_sent_once(anka: Anka, name: str) -> None:
+    """Its response is late, and what is tried again is a request without its body."""
+    client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
+    machine = client.start()
+    anka.faults.add(match={"method": "DELETE", "path": VM}, do={"delay": "11s"})
+    seen = outcome_of(anka, lambda: client.end(machine))
+
+    assert Outcome("fails", DRAINED.format(len(f'{{"id":"{machine.id}"}}')), 1, 1) == seen
+    assert 1 == len(anka.requests.where(method="DELETE"))
+    assert anka.instances[machine.id].state in ("Terminating", "Terminated", "gone")
+
+
+@at("1.50.1")
+def test_the_gitlab_executor_tries_the_list_again_after_a_timeout(anka: Anka) -> None:
+    """It sends the list twice more, after 5 and 10 s; a look at the instance is not sent again."""
+    client = GitlabExecutor(anka, vmid=anka.templates[CACHED].id)
+    machine = client.prepare()
+    anka.faults.add(match={"method": "GET", "path": VM}, do={"delay": "11s"})
+    anka.requests.clear()
+
+    assert "no answer within 10 s" == client.look(machine)
+    assert [11 + 5, 11 + 10] == gaps(anka.requests.where(method="GET", path=VM))
+    anka.requests.clear()
+    assert "no answer within 10 s" == outcome_of(anka, lambda: client.ask("show", str, id=machine.id)).text
+    assert 1 == len(anka.requests)
+
+
+@pytest.mark.parametrize("name", params("gitlab-executor", "gitlab-runner", "drone"))
+def test_a_lost_get_is_sent_once_more_on_a_kept_connection(anka: Anka, name: str) -> None:
+    """``net/http`` does that by itself, so the client works on; a second loss is on a new connection, and an error."""
+    anka.faults.add(match={"method": "GET", "path": VM}, do={"connection": "close"}, times=1)
+    client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
+    client.start()
+    first, second, *_ = anka.requests.where(method="GET", path=VM)
+
+    assert first.fault is not None
+    assert 0 == (second.at - first.at).total_seconds()
+
+
+@pytest.mark.parametrize("name", params("jenkins", "teamcity", "actions-2022", "mcp", "mgmtcl"))
+def test_the_library_of_the_plugins_sends_a_get_four_times(anka: Anka, name: str) -> None:
+    """Apache HttpClient 4 does that on a new connection too, for each of the plugin's own tries; others do not."""
+    anka.faults.add(match={"method": "GET", "path": VM}, do={"connection": "close"})
+    client = STARTERS[name](anka, vmid=anka.templates[CACHED].id)
+    with pytest.raises(Lost):
+        client.send("list" if "list" in client.CALLS else "show", id="x")
+
+    assert (4 if name in ("jenkins", "teamcity") else 1) == len(anka.requests)

@@ -6,6 +6,7 @@ import pytest
 
 from mockanka.control.clock import ADVANCE_FORMS
 from mockanka.core.instances import terminate_instance
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.nodes import lose_node
 from mockanka.scenario import dump
 from tests.control.client import BEGIN, ControlClient, check_problem
@@ -33,6 +34,43 @@ def test_a_change_of_the_clock_changes_that_and_nothing_else(mode: str, change: 
     assert expected == after == control.send("GET", "clock").get_json()
 
 
+def test_a_change_lasts_until_the_next_reset(control: ControlClient) -> None:
+    """Unless it is kept, a reset brings back the clock of the start."""
+    before = control.send("GET", "clock").get_json()
+    for change in ({"mode": "step", "speed": 60, "step": "1s"}, {"mode": "step", "keep": False}):
+        control.send("PUT", "clock", change)
+        control.send("POST", "reset")
+
+        assert before == control.send("GET", "clock").get_json()
+
+
+def test_a_clock_that_is_kept_runs_so_after_resets_and_loads(control: ControlClient) -> None:
+    """Mode, speed and step as they are then are kept, whether this change or an earlier one set them."""
+    control.send("PUT", "clock", {"step": "1s"})
+    kept = control.send("PUT", "clock", {"mode": "step", "speed": 60, "keep": True}).get_json()
+    clocks = []
+    for method, path, body in (("POST", "reset", {}), ("POST", "reset", {"scenario": "busy"}), ("PUT", "scenario", {})):
+        control.send(method, path, body, content_type="application/json")
+        clocks.append(control.send("GET", "clock").get_json())
+
+    assert {"now": BEGIN, "mode": "step", "speed": 60.0, "step": "1s"} == kept
+    assert [kept] * 3 == clocks
+
+
+def test_a_kept_clock_is_changed_until_the_next_reset_or_kept_anew(control: ControlClient) -> None:
+    """A change that is not kept, or the clock of a reset, does not last; the last one that is kept does."""
+    control.send("PUT", "clock", {"speed": 60, "keep": True})
+    control.send("PUT", "clock", {"speed": 7})
+    control.send("POST", "reset", {"clock": {"speed": 8}})
+    during = control.send("GET", "clock").get_json()["speed"]
+    control.send("POST", "reset")
+    after = control.send("GET", "clock").get_json()["speed"]
+    control.send("PUT", "clock", {"speed": 9, "keep": True})
+    control.send("POST", "reset")
+
+    assert (8, 60, 9) == (during, after, control.send("GET", "clock").get_json()["speed"])
+
+
 @pytest.mark.parametrize(("old", "new"), [("real", "manual"), ("manual", "real"), ("step", "real"), ("real", "real")])
 def test_a_change_of_mode_does_not_jump(old: str, new: str) -> None:
     """Time goes on from where it was, when the clock becomes real or stops being real."""
@@ -58,6 +96,7 @@ def test_a_change_of_mode_does_not_jump(old: str, new: str) -> None:
         ({"step": "-5s"}, "'-5s' is negative: time does not go back"),
         ({"spd": 1}, "unknown key, did you mean 'speed'?"),
         ({"mode": None}, "has no value"),
+        ({"keep": "yes please"}, "keep: 'yes please' is neither true nor false"),
         ([], "the body must be a JSON object"),
         ("5", "the body must be a JSON object"),
         ("", "the body is empty; it must be a JSON object"),
@@ -206,8 +245,18 @@ def test_a_wait_for_an_instance_that_is_forgotten_says_so(control: ControlClient
     assert (409, f"instance {instance_id} is gone without having been Terminated") == check_problem(response)
 
 
-def test_an_instance_on_a_lost_node_goes_to_error(control: ControlClient) -> None:
-    """Waiting for an instance on a lost node ends when it fails, with the reason."""
+def test_a_wait_for_an_instance_on_a_lost_node_says_that_it_does_not_report(control: ControlClient) -> None:
+    """By default the instance is kept."""
+    instance_id = next(iter(control.controller.instances))
+    lose_node(control.controller, control.controller.instances[instance_id].node_id or "")
+    status, message = check_problem(control.advance(until={"instance": instance_id, "state": "Error"}))
+
+    assert (409, f"instance {instance_id} stays Started: node mini-01 does not report") == (status, message)
+
+
+def test_an_instance_on_a_lost_node_may_go_to_error(control: ControlClient) -> None:
+    """Waiting for it ends when it fails, with the reason, if the scenario has lost instances in Error."""
+    control.controller.lost_instances = LostInstances.ERROR
     instance_id = next(iter(control.controller.instances))
     waiting_id = control.start(node_id=control.controller.instances[instance_id].node_id)
     lose_node(control.controller, control.controller.instances[instance_id].node_id or "")

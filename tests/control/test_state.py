@@ -9,7 +9,7 @@ from mockanka.control import create_control
 from mockanka.core.release import Release
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.simulator.simulator import Simulator
-from tests.control.client import ControlClient
+from tests.control.client import BEGIN, ControlClient
 from tests.controllers import state_of
 
 
@@ -75,9 +75,46 @@ def test_a_reset_with_a_seed_makes_other_ids(control: ControlClient) -> None:
     assert first == set(control.controller.nodes)
 
 
+def test_a_reset_with_a_release_and_a_clock_lasts_until_the_next(control: ControlClient) -> None:
+    """Both apply instead of those of the scenario and the options, and the next reset brings these back."""
+    before = dump(control.controller)
+    body = {"release": "1.24.0", "clock": {"mode": "step", "speed": 7, "step": "3s"}}
+    response = control.send("POST", "reset", body)
+    shown = control.send("GET", "clock").get_json()
+    release = control.controller.release
+    control.send("POST", "reset")
+
+    assert ({"status": "ok", "notes": []}, Release(1, 24, 0)) == (response.get_json(), release)
+    assert {"now": BEGIN, "mode": "step", "speed": 7.0, "step": "3s"} == shown
+    assert before == dump(control.controller)
+
+
+def test_the_clock_of_a_reset_may_have_some_settings_only() -> None:
+    """Those that are left out are the options', else the scenario's."""
+    control = ControlClient(clock="step", speed=2.5)
+    control.send("POST", "reset", {"clock": {"step": "3s"}})
+
+    assert {"now": BEGIN, "mode": "step", "speed": 2.5, "step": "3s"} == control.send("GET", "clock").get_json()
+
+
+def test_a_release_that_is_not_known_is_noted(control: ControlClient) -> None:
+    """It is simulated as the nearest lower one, as with the option."""
+    (note,) = control.send("POST", "reset", {"release": "1.24.7"}).get_json()["notes"]
+
+    assert "1.24.7" in note
+    assert Release.parse("1.24.7").known == control.controller.release
+
+
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
+        ({"release": "latest"}, "release: 'latest' is no release: give one like"),
+        ({"release": "1.2"}, "older than 1.8.0"),
+        ({"release": 1.5}, "release: 1.5 is not text"),
+        ({"clock": "manual"}, "clock: must be keys with values"),
+        ({"clock": None}, "clock: has no value"),
+        ({"clock": {"mode": "stp"}}, "clock.mode: 'stp' is not known: did you mean 'step'?"),
+        ({"clock": {"keep": True}}, "clock.keep: unknown key"),
         ({"scenario": "defualt"}, "did you mean 'default'?"),
         ({"scenario": "/etc/passwd"}, "no scenario of that name ships"),
         ({"scenario": "scenarios/default.yaml"}, "no scenario of that name ships"),

@@ -42,6 +42,10 @@ nodes:
 """Two nodes with one slot each, and the template cached."""
 
 
+LOST_IN_ERROR = "controller: {lost_instances: error}\n"
+"""The setting with which the instances of a node go to Error when it is Offline."""
+
+
 def build_controller(text: str, **options: object) -> Controller:
     """Return the controller of a scenario in YAML that has no timings, with ``TIMINGS``."""
     return controller_of(TIMINGS + dedent(text), **options)

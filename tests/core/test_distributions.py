@@ -38,11 +38,26 @@ groups:
 """
 
 
-def send(controller: Controller, *names: str, tag: str | None = None, to: str | None = None) -> Distribution:
+MORE_TEMPLATES = FOUR_NODES.replace(
+    "nodes:\n",
+    """\
+  - {name: one, versions: [{tag: only, size: 2GB}]}
+  - {name: two, versions: [{tag: only, size: 2GB}]}
+nodes:
+""",
+)
+"""Two small templates more."""
+
+
+def send(
+    controller: Controller, *names: str, tag: str | None = None, to: str | None = None, template: str = "mac"
+) -> Distribution:
     """Create a distribution to nodes, and ``to`` a group, by their names."""
     ids = [node_named(controller, name).id for name in names]
     group_id = group_named(controller, to).id if to else None
-    return distributions.create_distribution(controller, template_named(controller).id, tag, None, ids, group_id)
+    return distributions.create_distribution(
+        controller, template_named(controller, template).id, tag, None, ids, group_id
+    )
 
 
 def targets(controller: Controller, distribution: Distribution) -> list[str]:
@@ -201,29 +216,106 @@ def test_a_cached_version_is_done_at_once() -> None:
     assert expected == (stages(controller, distribution), progress(controller, distribution, "gamma"))
 
 
-def test_two_distributions_of_a_version_share_a_pull() -> None:
-    """The second joins the pull of the first, and both are done together."""
+def test_a_second_distribution_of_a_version_waits_for_the_pull_of_the_first() -> None:
+    """The node takes no task while it pulls; afterwards it has the version, so both are done together (a guess)."""
     controller = build_controller(FOUR_NODES)
     first = send(controller, "alpha")
     pass_time(controller, 8)
     second = send(controller, "alpha")
-    pass_time(controller, 8)
-    expected = [{"alpha": "done"}] * 2
+    pass_time(controller, 7.9)
+    before = [stages(controller, distribution) for distribution in (first, second)]
+    pass_time(controller, 0.1)
+    after = [stages(controller, distribution) for distribution in (first, second)]
 
-    assert expected == [stages(controller, instance) for instance in (first, second)]
+    assert ([{"alpha": "pulling"}, {"alpha": "sent"}], [{"alpha": "done"}] * 2) == (before, after)
     assert 1 == count_log_entries(controller, "pull began")
 
 
-def test_an_instance_joins_the_pull_of_a_distribution() -> None:
-    """It waits only for the rest of the pull."""
+def test_distributions_of_other_versions_wait_in_order() -> None:
+    """A node that pulls takes them one by one, the oldest first, before a start that came between them (a guess)."""
+    controller = build_controller(MORE_TEMPLATES)
+    distributions = [send(controller, "alpha", template=name) for name in ("mac", "one")]
+    pass_time(controller, 3)
+    instance = start_instance(controller, "two", on="alpha")
+    pass_time(controller, 3)
+    distributions.append(send(controller, "alpha", template="two"))
+    seen = []
+    for seconds in (9.9, 2, 2, 2):
+        pass_time(controller, seconds)
+        seen.append([delivery["alpha"] for delivery in (stages(controller, item) for item in distributions)])
+
+    assert [["pulling", "sent", "sent"], ["done", "pulling", "sent"], ["done", "done", "pulling"], ["done"] * 3] == seen
+    pass_time(controller, 60)
+    assert [(0.0, "Scheduling"), (37.0, "Started")] == state_history(controller, instance)
+
+
+def test_a_distribution_waits_for_a_worker() -> None:
+    """A node that boots as many VMs as it has workers takes it when the first of them is up."""
+    controller = build_controller(FOUR_NODES)
+    start_instance(controller, on="gamma", tag="base")
+    start_instance(controller, on="gamma", tag="base")
+    pass_time(controller, 5)
+    distribution = send(controller, "gamma")
+    pass_time(controller, 15.9)
+    before = stages(controller, distribution)
+    pass_time(controller, 0.1)
+
+    assert ({"gamma": "sent"}, {"gamma": "pulling"}) == (before, stages(controller, distribution))
+
+
+def test_an_instance_waits_for_the_pull_of_a_distribution() -> None:
+    """It boots when the node has the version, and never is Pulling."""
     controller = build_controller(FOUR_NODES)
     send(controller, "alpha")
     pass_time(controller, 8)
     instance = start_instance(controller, on="alpha")
     pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.0, "Scheduling"), (28.0, "Started")]
+    expected = [(0.0, "Scheduling"), (28.0, "Started")]
 
     assert expected == state_history(controller, instance)
+
+
+@pytest.mark.parametrize("end", ["cancelled", "node deleted", "node lost"])
+def test_a_waiting_delivery_may_end_before_it_is_taken(end: str) -> None:
+    """It fails with its distribution or its node; a lost node takes it when it is back."""
+    controller = build_controller(COLD)
+    alpha = node_named(controller).id
+    send(controller)
+    waiting = send(controller, tag="base")
+    pass_time(controller, 5)
+    if end == "cancelled":
+        distributions.cancel_distribution(controller, waiting.id)
+    elif end == "node deleted":
+        nodes.delete_node(controller, alpha)
+    else:
+        lose_node(controller)
+    pass_time(controller, 60)
+    while_lost = waiting.deliveries[alpha].stage
+    if end == "node lost":
+        restore_node(controller)
+    pass_time(controller, 60)
+    after = waiting.deliveries[alpha]
+    expected = {
+        "cancelled": ("failed", "failed", "request canceled"),
+        "node deleted": ("failed", "failed", "node alpha was deleted"),
+        "node lost": ("sent", "done", ""),
+    }
+
+    assert expected[end] == (while_lost, after.stage, after.error)
+    assert [] == controller.waiting_deliveries
+
+
+def test_a_waiting_delivery_survives_a_dump() -> None:
+    """It is taken at the same moment as without the dump."""
+    controller = build_controller(MORE_TEMPLATES)
+    send(controller, "alpha")
+    later = send(controller, "alpha", template="one")
+    pass_time(controller, 5)
+    loaded = reload(controller)
+
+    assert state_of(controller) == state_of(loaded)
+    pass_time(loaded, 11)
+    assert {"alpha": "pulling"} == stages(loaded, loaded.distributions[later.id])
 
 
 def test_a_node_without_room_fails_alone() -> None:
@@ -361,40 +453,6 @@ def test_cancelling_leaves_finished_deliveries_alone() -> None:
 
     assert (DeliveryStage.DONE, "") == (delivery.stage, delivery.error)
     assert version_ref(controller) in node_named(controller).cached
-
-
-@pytest.mark.parametrize("waiter", ["instance", "distribution"])
-def test_cancelling_leaves_a_pull_that_is_awaited_alone(waiter: str) -> None:
-    """An instance or another distribution that waits for it is done at the same time as before."""
-    controller = build_controller(COLD)
-    distribution = send(controller)
-    pass_time(controller, 2)
-    instance = start_instance(controller) if waiter == "instance" else None
-    other = None if instance else send(controller)
-    pass_time(controller, 5)
-    distributions.cancel_distribution(controller, distribution.id)
-    pass_time(controller, 9)
-
-    assert version_ref(controller) in node_named(controller).cached
-    if instance:
-        pass_time(controller, 20)
-        assert "Started" == instance.state
-    if other:
-        assert [DeliveryStage.DONE] == [delivery.stage for delivery in other.deliveries.values()]
-
-
-def test_cancelling_leaves_a_pull_of_shared_layers_alone() -> None:
-    """The pull of an upper layer waits for it."""
-    controller = build_controller(COLD)
-    distribution = send(controller, tag="base")
-    pass_time(controller, 2)
-    instance = start_instance(controller, tag="tools")
-    pass_time(controller, 2)
-    distributions.cancel_distribution(controller, distribution.id)
-    pass_time(controller, 100)
-
-    assert "Started" == instance.state
-    assert 0 == count_log_entries(controller, "pull given up")
 
 
 def test_an_unknown_distribution_is_not_cancelled() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from mockanka.core import failures, instances, nodes
-from mockanka.core.errors import RegistryDown
-from mockanka.core.instance_record import StartRequest
+from mockanka.core import failures, nodes
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.registry import RegistryState
+from mockanka.scenario import Scenario
+from mockanka.scenario.dump import dump
+from tests.controllers import reload
 from tests.core.builders import (
     COLD,
     PAIR,
@@ -17,14 +17,13 @@ from tests.core.builders import (
     node_names,
     pass_time,
     start_instance,
+    start_instances,
     states,
-    template_named,
 )
 from tests.core.fault_effects.helpers import (
     COLD_PAIR,
     MONITORED,
     ONE_RETRY,
-    REGISTRY_DOWN,
     add_fault,
     history_after,
     start_monitored,
@@ -56,6 +55,105 @@ def test_without_another_node_the_same_node_retries() -> None:
     expected = [(0.0, "Scheduling"), (1.0, "Pulling"), *again, (22.0, "Scheduling"), (42.0, "Started")]
 
     assert expected == history_after(controller, instance)
+
+
+def test_a_start_is_tried_three_times_by_default() -> None:
+    """A rule fails one attempt and is asked again at the next, so it fires three times, on each node that is free."""
+    controller = build_controller(COLD_PAIR)
+    rule = add_fault(controller, "pull", "{fail: broken, at: 40%}")
+    instance = start_instance(controller)
+
+    assert (19.0, "Error") == history_after(controller, instance)[-1]
+    assert (3, "broken") == (rule.applied, instance.message)
+    alpha, beta = node_named(controller).id, node_named(controller, "beta").id
+    assert (alpha, beta) == instance.failed_on
+
+
+@pytest.mark.parametrize(
+    ("times", "skip", "end"), [(1, 0, "Started"), (2, 0, "Started"), (3, 0, "Error"), (1, 1, "Started")]
+)
+def test_times_and_skip_count_attempts(times: int, skip: int, end: str) -> None:
+    """With fewer failures than attempts the instance is Started in the end."""
+    controller = build_controller(PAIR)
+    add_fault(controller, "start", "{fail: no}", times=times).skip = skip
+    instance = start_instance(controller)
+    pass_time(controller, 100)
+
+    assert end == instance.state
+
+
+@pytest.mark.parametrize(
+    "do", ["{fail: no, final: true}", "{fail: '0815: maximum number of running instances exceeded'}"]
+)
+@pytest.mark.parametrize("event", ["pull", "start"])
+def test_a_final_failure_is_not_retried(event: str, do: str) -> None:
+    """That is one of a rule with ``final``, or one after whose message agents do not return the start (C1)."""
+    controller = build_controller(COLD_PAIR)
+    rule = add_fault(controller, event, do)
+    instance = start_instance(controller)
+    pass_time(controller, 100)
+
+    assert ("Error", 1, ()) == (instance.state, rule.applied, instance.failed_on)
+
+
+def test_a_final_failure_of_a_pull_ends_its_instance() -> None:
+    """Also after a dump and a load in its middle; an instance that waits for the node is not affected."""
+    controller = build_controller(COLD)
+    add_fault(controller, "pull", "{fail: no, at: 40%, final: true}", times=1)
+    ids = [instance.id for instance in start_instances(controller, count=2)]
+    pass_time(controller, 3)
+    loaded = reload(controller)
+    for copy in (controller, loaded):
+        pass_time(copy, 10)
+
+        assert ["Error", "Pulling"] == [copy.instances[id].state for id in ids]
+
+
+def test_a_dump_keeps_its_number_of_retries() -> None:
+    """A dump without the key was made when the default was 0."""
+    controller = build_controller(PAIR)
+    data = dump(controller)
+    without = {**data, "controller": {key: value for key, value in data["controller"].items() if key != "retries"}}
+
+    assert (2, 2) == (controller.retries, reload(controller).retries)
+    assert 0 == Scenario.from_data(without).controller().retries
+    controller.retries = 0
+    assert 0 == reload(controller).retries
+
+
+def test_a_failure_without_a_message_has_one_that_agents_logged() -> None:
+    """By what the instance is about (A0.4)."""
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
+    messages = [failures.explain_failure(instance)]
+    pass_time(controller, 2)
+    messages.append(failures.explain_failure(instance))
+    pass_time(controller, 15)
+    messages.append(failures.explain_failure(instance))
+    assert instance.vm is not None
+    expected = [
+        "failed",
+        "[Errno 2] No such file or directory: '/storage/img_lib/'",
+        f"{instance.vm.uuid}: failed to start: No child processes",
+    ]
+
+    assert expected == messages
+
+
+def test_a_retry_drops_what_belonged_to_the_failed_start() -> None:
+    """A stall ends with the attempt, and so do fields that a fault leaves out of the VM's report."""
+    controller = build_controller(PAIR)
+    add_fault(controller, "start", "{without: ip, for: 30s}", times=1)
+    add_fault(controller, "start", "{stall: true}", times=1)
+    first, second = start_instances(controller, count=2)
+    pass_time(controller, 5)
+    assert (first.unreported, second.stall is None) == (("ip",), False)
+    for instance in (first, second):
+        failures.fail_start(controller, instance, "no")
+    pass_time(controller, 30)
+
+    assert ["Started", "Started"] == states(first, second)
+    assert ((), None, None) == (first.unreported, first.unreported_for, second.stall)
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2, 3])
@@ -139,40 +237,11 @@ def test_a_failure_of_scheduling_is_not_retried() -> None:
     assert [(0.0, "Scheduling"), (1.0, "Error")] == history_after(controller, instance)
 
 
-def test_a_registry_that_is_down_uses_up_the_retries() -> None:
-    """Each node finds the registry down and fails; then the instance is in Error, all at one moment."""
-    controller = build_controller(ONE_RETRY + COLD_PAIR)
-    add_fault(controller, "begin", "{registry: down}")
-    pass_time(controller, 1)
-    request = StartRequest(template_named(controller).id)
-    with pytest.raises(RegistryDown):
-        instances.start_instances(controller, request)
-    controller.registry.state = RegistryState.UP
-    instance = start_instance(controller)
-    controller.registry.state = RegistryState.DOWN
-
-    assert [(0.0, "Scheduling"), (1.0, "Error")] == history_after(controller, instance)
-    assert (REGISTRY_DOWN, 1) == (instance.message, count_log_entries(controller, "start retried"))
-
-
 def test_a_failed_script_is_not_retried() -> None:
     """The VM was up: retries are for starts that failed."""
     controller = build_controller(MONITORED.replace("release: 1.32.0", "release: 1.32.0, retries: 3"))
 
     assert [(0.0, "Scheduling"), (25.0, "Error")] == history_after(controller, start_monitored(controller))
-
-
-def test_a_full_disk_uses_up_a_retry() -> None:
-    """With no room on one node, the instance starts on the other."""
-    controller = build_controller(ONE_RETRY + COLD_PAIR.replace("alpha, capacity: 1", "alpha, capacity: 1, disk: 70GB"))
-    instance = start_instance(controller)
-    pass_time(controller, 100)
-
-    assert (["Started"], ["beta"], 1) == (
-        states(instance),
-        node_names(controller, instance),
-        count_log_entries(controller, "start retried"),
-    )
 
 
 def test_a_retry_is_shown_in_the_timeline() -> None:

@@ -73,6 +73,6 @@ def test_nothing_leads_back_from_terminating(state: InstanceState) -> None:
 
 def test_node_states_have_the_names_of_the_api() -> None:
     """They are spelled as the controller spells them (C5)."""
-    expected = ["Active", "Drain Mode", "Inactive (Invalid License)", "Offline", "Unhealthy", "Updating"]
+    expected = ["", "Active", "Drain Mode", "Inactive (Invalid License)", "Offline", "Unhealthy", "Updating"]
 
     assert expected == sorted(NodeState)

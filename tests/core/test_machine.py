@@ -20,6 +20,7 @@ from mockanka.core import (
     groups,
     instances,
     nodes,
+    placement,
     removals,
     restarts,
     save_images,
@@ -28,10 +29,11 @@ from mockanka.core import (
     usb,
 )
 from mockanka.core.controller import Controller
+from mockanka.core.distributions import DeliveryStage
 from mockanka.core.errors import Refusal
-from mockanka.core.events import EventQueue
+from mockanka.core.events import Event, EventQueue
 from mockanka.core.instance_record import Instance, StartRequest
-from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, NodeState
+from mockanka.core.lifecycle import LEGAL_TRANSITIONS, InstanceState, LostInstances, NodeState
 from mockanka.core.placement import determine_requirements
 from mockanka.core.pulls import PullEnded
 from mockanka.core.release import Release
@@ -46,8 +48,9 @@ from tests.controllers import CORNERS, add_rule, reload, state_with_rules
 NODES_WITH_VLANS = CORNERS.replace("{name: single,", "{name: single, vlans: ['7', '12'],").replace(
     "{name: pair,", "{name: pair, arch: amd64, vlans: ['12'],"
 )
+NODES_WITH_WORKERS = NODES_WITH_VLANS.replace("{name: cramped,", "{name: cramped, workers: 1,")
 SCENARIO = Scenario.from_yaml(
-    NODES_WITH_VLANS
+    NODES_WITH_WORKERS
     + """
 controller: {mac_addresses: 12, registry_disk: 90GB}
 instances:
@@ -75,6 +78,7 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "pull"}, "do": {"registry": "down", "at": "50%", "for": "30s"}, "times": 1},
     {"match": {"event": "pull"}, "do": {"node": "offline", "at": "50%", "for": "1m"}, "times": 1},
     {"match": {"event": "start"}, "do": {"fail": "no hypervisor", "at": "50%"}, "times": 2},
+    {"match": {"event": "start"}, "do": {"fail": "no licence", "final": True}, "times": 1},
     {"match": {"event": "start", "template": "layered"}, "do": {"stall": True}, "times": 1},
     {"match": {"event": "start"}, "do": {"without": ["ip", "port_forwarding"], "for": "10s"}},
     {"match": {"event": "start"}, "do": {"vanish": True, "after": "15s", "for": "20s"}, "times": 2},
@@ -89,6 +93,8 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "distribute", "node": "cramped"}, "do": {"stall": True, "at": "40%"}},
     {"match": {"event": "begin", "node": "pair"}, "do": {"node": "full", "after": "5s", "for": "30s"}},
     {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "for": "5m"}},
+    {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "for": "5m", "lost_instances": "error"}},
+    {"match": {"event": "started"}, "do": {"node": "offline", "for": "5m", "lost_instances": "keep"}, "times": 1},
     {"match": {"event": "begin", "node": "counted"}, "do": {"node": "offline", "after": "3s", "for": "1m"}},
     {"match": {"event": "begin"}, "do": {"node": "updating", "for": "2m"}},
     {"match": {"event": "begin", "node": "single"}, "do": {"node": "unhealthy", "after": "10s"}},
@@ -96,6 +102,8 @@ FAULTS: list[dict[str, Any]] = [
     {"match": {"event": "begin"}, "do": {"license": "expired", "after": "30s", "for": "2m"}},
     {"match": {"event": "begin"}, "do": {"registry": "down", "after": "20s", "for": "20s"}},
     {"match": {"event": "begin"}, "do": {"registry": "full", "for": "1m"}},
+    {"match": {"event": "pull"}, "do": {"node": "registry-unreachable", "at": "50%", "for": "30s"}, "times": 1},
+    {"match": {"event": "begin", "node": "pair"}, "do": {"node": "registry-unreachable", "for": "1m"}},
 ]
 """Fault rules of all kinds for this scenario."""
 
@@ -150,11 +158,17 @@ class ControllerMachine(RuleBasedStateMachine):
             self._controller = controller
             self.cache = InstanceCache(controller)
 
-    @initialize(seed=st.integers(0, 3), retries=st.sampled_from([0, 0, 1]), release=st.sampled_from(RELEASES))
-    def choose_scenario(self, seed: int, retries: int, release: str) -> None:
-        self.options, self.retries = Options(clock="manual", seed=seed, release=Release.parse(release)), retries
+    @initialize(
+        seed=st.integers(0, 3),
+        retries=st.sampled_from([2, 0, 1]),
+        lost_instances=st.sampled_from([None, None, *LostInstances]),
+        release=st.sampled_from(RELEASES),
+    )
+    def choose_scenario(self, seed: int, retries: int, lost_instances: LostInstances | None, release: str) -> None:
+        self.options = Options(clock="manual", seed=seed, release=Release.parse(release))
+        self.retries, self.lost_instances = retries, lost_instances
         self.controller = SCENARIO.controller(self.options)
-        self.controller.retries = retries
+        self.controller.retries, self.controller.lost_instances = retries, lost_instances
         self.watch = Watch()
         for instance in self.controller.instances.values():
             self.watch.states[instance.id] = instance.state
@@ -535,6 +549,28 @@ class ControllerMachine(RuleBasedStateMachine):
                 assert sum(need.vram for need in needs) <= node.vram_limit
 
     @invariant()
+    def no_node_works_on_more_tasks_than_it_has_workers(self) -> None:
+        for node in self.controller.nodes.values():
+            booting = [id for id in node.occupants if self.controller.instances[id].booting]
+
+            assert len(node.pulls) <= 1
+            assert len(booting) + len(node.pulls) <= node.workers
+
+    @invariant()
+    def nothing_waits_that_a_node_would_take(self) -> None:
+        c = self.controller
+        if c.placement_due:  # the next advance takes it
+            return
+        for _, _, id in c.waiting:
+            assert placement.choose_node(c, determine_requirements(c, c.instances[id])) is None
+        for _, distribution_id, node_id in c.waiting_deliveries:
+            delivery = c.distributions[distribution_id].deliveries[node_id]
+
+            assert delivery.stage is DeliveryStage.SENT
+            assert delivery.until is None
+            assert c.nodes[node_id].lost_at is not None or placement.explain_busy(c, c.nodes[node_id])
+
+    @invariant()
     def node_counters_equal_what_runs(self) -> None:
         # In Error a VM runs while it restarts before 1.47, or if its failed script leaves it running.
         running = (
@@ -615,12 +651,29 @@ class ControllerMachine(RuleBasedStateMachine):
                 if (end := pull.expected_end) is not None:  # a stalled pull has no end
                     assert end <= c.now or (end, PullEnded(node.id, pull.ref, end)) in queued
         if not lost:
-            assert not [
-                instance for instance in c.instances.values() if instance.until is not None and instance.until < c.now
+            # What ended while a node was lost is due now that it is back.
+            overdue: list[Event] = [
+                *(
+                    instances.phase_end_event(instance)
+                    for instance in c.instances.values()
+                    if instance.until is not None and instance.until < c.now
+                ),
+                *(
+                    restarts.RestartStageEnded(instance.id, until)
+                    for instance in c.instances.values()
+                    if (until := instance.restarting_until) is not None and until < c.now
+                ),
+                *(
+                    removals.TemplateRemoved(node.id, id, until)
+                    for node in c.nodes.values()
+                    for id, until in node.removals.items()
+                    if until < c.now
+                ),
             ]
-            assert not [instance for instance in c.instances.values() if (instance.restarting_until or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if (node.overrides.get("updating") or c.now) < c.now]
-            assert not [node for node in c.nodes.values() if min(node.removals.values(), default=c.now) < c.now]
+            assert [] == [event for event in overdue if (c.now, event) not in queued]
+            for node in c.nodes.values():
+                if (until := node.overrides.get("updating")) is not None and until < c.now:
+                    assert (c.now, nodes.NodeUpdated(node.id, until)) in queued
 
     @invariant()
     def cached_responses_are_fresh(self) -> None:
@@ -710,6 +763,35 @@ class ControllerMachine(RuleBasedStateMachine):
             assert sum(file.size for file in stored) + reserved + node.disk_other <= node.disk_size
 
     @invariant()
+    def an_offline_node_has_the_instances_that_it_may_keep(self) -> None:
+        """Nothing starts there; what runs stays if it is kept, and what terminates in any case."""
+        c = self.controller
+        to_come = {event.node_id for _, event in c.queue.current_events(c) if isinstance(event, nodes.NodeTimedOut)}
+        by_release = LostInstances.KEEP if self.has("lost-instances-kept") else LostInstances.TERMINATE
+        for node in c.nodes.values():
+            if not node.is_offline(c.now) or node.id in to_come:
+                continue
+            found = {c.instances[id].state for id in node.occupants}
+            assert not found & {InstanceState.SCHEDULING, InstanceState.PULLING}
+            if (node.lost_instances or c.lost_instances or by_release) is not LostInstances.KEEP:
+                assert found <= {InstanceState.TERMINATING}
+
+    @invariant()
+    def only_a_lost_node_has_a_policy_of_its_own(self) -> None:
+        for node in self.controller.nodes.values():
+            assert node.lost_instances is None or node.lost_at is not None
+
+    @invariant()
+    def no_start_is_tried_more_often_than_allowed(self) -> None:
+        for instance in self.controller.instances.values():
+            assert len(instance.failed_on) <= self.controller.retries
+
+    @invariant()
+    def only_an_instance_that_had_a_vm_is_terminated(self) -> None:
+        for instance in self.controller.instances.values():
+            assert instance.vm is not None or instance.state is not InstanceState.TERMINATED
+
+    @invariant()
     def pushing_means_a_request_is_pending(self) -> None:
         pending = {save.request.instance_id for save in self.controller.save_images.values() if not save.is_finished}
 
@@ -749,7 +831,7 @@ class ControllerMachine(RuleBasedStateMachine):
         if not hasattr(self, "options"):
             return
         again = SCENARIO.controller(self.options)
-        again.retries = self.retries
+        again.retries, again.lost_instances = self.retries, self.lost_instances
         for operation in self.journal:
             try:
                 operation(again)

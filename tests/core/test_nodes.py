@@ -10,6 +10,7 @@ from mockanka.units import GB, SECOND
 from tests.controllers import reload, state_of
 from tests.core.builders import (
     COLD,
+    LOST_IN_ERROR,
     PAIR,
     WARM,
     build_controller,
@@ -29,7 +30,7 @@ SIZED = """
 templates:
   - {name: mac, cpus: 3, ram: 4G, versions: [{tag: base, size: 10GB}]}
 nodes:
-  - {name: alpha, cpus: 8, ram: 16, capacity: 3, cached: [mac]}
+  - {name: alpha, cpus: 8, ram: 16, capacity: 3, workers: 3, cached: [mac]}
 """
 
 
@@ -256,8 +257,8 @@ def test_a_lost_node_is_offline_two_minutes_after_its_last_heartbeat() -> None:
 
 
 def test_instances_of_an_offline_node_go_to_error_with_a_message() -> None:
-    """They are in Error from the moment at which the node is Offline."""
-    controller = build_controller(WARM)
+    """They are in Error from the moment at which the node is Offline, if the scenario says so."""
+    controller = build_controller(LOST_IN_ERROR + WARM)
     up = started_instance(controller)
     booting = start_instance(controller)
     pass_time(controller, 5)
@@ -377,8 +378,8 @@ def test_progress_does_not_change_while_the_node_is_lost() -> None:
 
 
 def test_a_node_that_was_offline_takes_work_again() -> None:
-    """Its instances stay in Error; it is Active and empty, and takes the next instance."""
-    controller = build_controller(WARM)
+    """Instances that went to Error stay so; the node is Active and empty, and takes the next instance."""
+    controller = build_controller(LOST_IN_ERROR + WARM)
     instance = started_instance(controller)
     lose_node(controller)
     pass_time(controller, 300)

@@ -3,6 +3,7 @@
 import pytest
 
 from mockanka.core import groups, instances, nodes, placement, templates
+from mockanka.core.failures import KEEP_FAILED_VM
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.release import Release
 from tests.core.builders import (
@@ -19,15 +20,28 @@ from tests.core.builders import (
     set_fallback,
     start_instance,
     start_instances,
+    started_instance,
+    state_history,
     states,
     template_named,
 )
+from tests.core.fault_effects.helpers import MONITORED, add_fault, start_monitored
 
 MAC = """
 templates:
   - {name: mac, cpus: 2, ram: 4G, versions: [{tag: base, size: 10GB}]}
   - {name: suspended, cpus: 2, ram: 4G, versions: [{tag: base, size: 10GB, state_size: 1GB}]}
 """
+TWO_TEMPLATES = """
+templates:
+  - {name: big, versions: [{tag: base, size: 50GB}]}
+  - {name: hot, versions: [{tag: base, size: 1GB}]}
+nodes:
+  - {name: alpha, capacity: 9, cached: [hot]}
+"""
+"""One node, which takes 50 s to pull the big template."""
+
+BETA = "  - {name: beta}\n"
 OCCUPANT = "instances: [{template: mac, node: alpha, name: occupant}]\n"
 FULL = WARM.replace("capacity: 2", "capacity: 1") + OCCUPANT
 """One node with one slot, which is occupied."""
@@ -49,8 +63,8 @@ templates:
   - {name: arm, arch: arm64, versions: [{tag: base, size: 10GB}]}
   - {name: intel, arch: amd64, versions: [{tag: base, size: 10GB}]}
 nodes:
-  - {name: a-intel, arch: amd64, capacity: 9}
-  - {name: b-arm, arch: arm64, capacity: 2}
+  - {name: a-intel, arch: amd64, capacity: 9, workers: 9, cached: [intel]}
+  - {name: b-arm, arch: arm64, capacity: 2, cached: [arm]}
   - {name: c-any, capacity: 1}
 """
 
@@ -352,7 +366,9 @@ def test_a_booting_instance_holds_its_slot() -> None:
 )
 def test_in_resource_mode_cores_and_memory_decide(limits: str, expected: int) -> None:
     """A node takes what fits into its vCPUs and RAM, and its capacity does not matter (C7)."""
-    controller = build_controller(MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, {limits}}}]\n")
+    controller = build_controller(
+        MAC + f"nodes: [{{name: alpha, capacity: 1, capacity_mode: resource, workers: 8, {limits}, cached: [mac]}}]\n"
+    )
     batch = start_instances(controller, count=8)
     pass_time(controller, 60)
 
@@ -438,6 +454,186 @@ def test_a_lowered_capacity_may_leave_negative_free_slots() -> None:
         controller, node_named(controller), placement.determine_requirements(controller, instance)
     )
     assert ["Scheduling"] == states(instance)
+
+
+# The tasks of a node.
+
+
+def test_a_node_works_on_as_many_starts_as_it_has_workers() -> None:
+    """It has two by default: the other instances wait, though there are slots, until VMs are up (C8)."""
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 5"))
+    batch = start_instances(controller, count=5)
+    pass_time(controller, 100)
+    histories = [state_history(controller, instance)[-1] for instance in batch]
+
+    assert [(21.0, "Started"), (21.0, "Started"), (41.0, "Started"), (41.0, "Started"), (61.0, "Started")] == histories
+
+
+def test_starts_of_one_moment_go_to_nodes_with_a_free_worker() -> None:
+    """The node with the template cached takes what it has workers for, the other one pulls for a single instance."""
+    controller = build_controller(MAC + "nodes: [{name: a, capacity: 9, cached: [mac]}, {name: b, capacity: 9}]\n")
+    batch = start_instances(controller, count=6)
+    pass_time(controller, 1)
+
+    assert ["a", "a", "b", None, None, None] == node_names(controller, *batch)
+    assert {"no free worker (1 node); pulls a template (1 node)"} == {instance.waits_for for instance in batch[3:]}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_node_has_as_many_workers_as_the_scenario_says(workers: int) -> None:
+    """So many instances boot at once."""
+    controller = build_controller(WARM.replace("capacity: 2", f"capacity: 5, workers: {workers}"))
+    batch = start_instances(controller, count=5)
+    pass_time(controller, 5)
+
+    assert workers == sum(instance.booting for instance in batch)
+
+
+def test_a_node_that_pulls_takes_no_other_start() -> None:
+    """Neither one of another template, though it is cached, nor one of the template that is pulled (C8)."""
+    controller = build_controller(TWO_TEMPLATES)
+    pulling = start_instance(controller, "big")
+    pass_time(controller, 2)
+    cached, same = start_instance(controller, "hot"), start_instance(controller, "big")
+    pass_time(controller, 20)
+
+    assert ["Pulling", "Scheduling", "Scheduling"] == states(pulling, cached, same)
+    assert ["pulls a template (1 node)"] * 2 == [cached.waits_for, same.waits_for]
+    pass_time(controller, 100)
+    assert [(51.0, "Scheduling"), (71.0, "Started")] == state_history(controller, pulling)[2:]
+    assert [(0.0, "Scheduling"), (69.0, "Started")] == state_history(controller, cached)
+    assert [(0.0, "Scheduling"), (89.0, "Started")] == state_history(controller, same)
+
+
+def test_a_start_goes_to_another_node_while_one_pulls() -> None:
+    """The other node pulls the same template, though the first will have it sooner."""
+    controller = build_controller(TWO_TEMPLATES + BETA)
+    start_instance(controller, "big")
+    pass_time(controller, 2)
+    second = start_instance(controller, "big")
+    pass_time(controller, 2)
+
+    assert (["Pulling"], ["beta"]) == (states(second), node_names(controller, second))
+
+
+def test_a_start_that_was_taken_before_a_pull_goes_on_beside_it() -> None:
+    """A node with a free worker takes a start that needs a pull while a VM boots."""
+    controller = build_controller(TWO_TEMPLATES)
+    booting = start_instance(controller, "hot")
+    pass_time(controller, 2)
+    pulling = start_instance(controller, "big")
+    pass_time(controller, 22)
+
+    assert ["Started", "Pulling"] == states(booting, pulling)
+
+
+@pytest.mark.parametrize("end", ["terminate", "fail", "vanish"])
+def test_a_start_that_ends_early_frees_its_worker(end: str) -> None:
+    """The next instance is placed at that moment, in a slot that was free all the time."""
+    controller = build_controller(WARM.replace("capacity: 2", "capacity: 5, workers: 1"))
+    controller.retries = 0
+    if end != "terminate":
+        add_fault(controller, "start", {"fail": "{fail: no, at: 50%}", "vanish": "{vanish: true, after: 10s}"}[end], 1)
+    first, second = start_instances(controller, count=2)
+    pass_time(controller, 10.9)
+    before = second.node_id
+    pass_time(controller, 0.1)
+    if end == "terminate":
+        instances.terminate_instance(controller, first.id)
+    pass_time(controller, 20)
+
+    assert (None, ["Started"]) == (before, states(second))
+
+
+def test_a_failed_script_frees_the_worker_of_its_start() -> None:
+    """Also if the VM is kept, and with it the slot."""
+    text = MONITORED.replace("capacity: 2", "capacity: 2, workers: 1")
+    controller = build_controller(text)
+    failed = start_monitored(controller, script_fail_handler=KEEP_FAILED_VM)
+    second = start_instance(controller)
+    pass_time(controller, 25 + 20)
+
+    assert ["Error", "Started"] == states(failed, second)
+
+
+def test_a_termination_waits_for_no_worker() -> None:
+    """Nor do stops: both end as soon as on a node that does nothing else (a guess)."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "capacity: 9, workers: 1"))
+    ended, stopped = started_instance(controller, "hot"), started_instance(controller, "hot")
+    pulling = start_instance(controller, "big")
+    pass_time(controller, 2)
+    instances.terminate_instance(controller, ended.id)
+    instances.stop_instance(controller, stopped.id)
+    pass_time(controller, 5)
+
+    assert ["Terminated", "Stopped", "Pulling"] == states(ended, stopped, pulling)
+
+
+# Room on the disk, and the registry.
+
+
+def test_an_instance_waits_for_room_on_the_disk() -> None:
+    """It stays in Scheduling, and starts when an instance of another template has left the node."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "capacity: 9, disk: 110GB"))
+    occupant = started_instance(controller, "hot")
+    instance = start_instance(controller, "big")
+    pass_time(controller, 1000)
+    before = (states(instance), instance.waits_for)
+    instances.terminate_instance(controller, occupant.id)
+    pass_time(controller, 5 + 50 + 20)
+
+    assert (["Scheduling"], "no room on the disk (1 node)") == before
+    assert ["Started"] == states(instance)
+
+
+def test_an_instance_that_waits_for_room_fails_if_its_template_is_deleted() -> None:
+    """At that moment, as one whose template was deleted before a node took it (a guess)."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "disk: 70GB"))
+    instance = start_instance(controller, "big")
+    pass_time(controller, 10)
+    before = states(instance)
+    templates.delete_template(controller, template_named(controller, "big").id)
+    pass_time(controller, 0)
+
+    assert (["Scheduling"], ["Error"], "VM not in the registry") == (before, states(instance), instance.message)
+
+
+def test_an_instance_goes_to_a_node_with_room_on_the_disk() -> None:
+    """The node without room is not asked, and no try is counted."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "disk: 70GB") + BETA)
+    instance = start_instance(controller, "big")
+    pass_time(controller, 2)
+
+    assert (["Pulling"], ["beta"], ()) == (states(instance), node_names(controller, instance), instance.failed_on)
+
+
+@pytest.mark.parametrize(
+    ("do", "reason"),
+    [
+        ("{registry: down, for: 10m}", "the registry is down (1 node)"),
+        ("{node: registry-unreachable, for: 10m}", "cannot reach the registry (1 node)"),
+    ],
+)
+def test_an_instance_waits_for_the_registry(do: str, reason: str) -> None:
+    """It stays in Scheduling and is placed as soon as the node can pull; one that needs no pull starts meanwhile."""
+    controller = build_controller(TWO_TEMPLATES)
+    instance, cached = start_instance(controller, "big"), start_instance(controller, "hot")
+    add_fault(controller, "begin", do)
+    pass_time(controller, 599)
+    before = (states(instance, cached), instance.waits_for)
+    pass_time(controller, 1)
+
+    assert (["Scheduling", "Started"], reason) == before
+    assert (["Pulling"], ()) == (states(instance), instance.failed_on)
+
+
+def test_an_instance_goes_to_a_node_that_reaches_the_registry() -> None:
+    """The node that is cut off still takes what it has cached."""
+    controller = build_controller(TWO_TEMPLATES.replace("capacity: 9", "state: registry-unreachable") + BETA)
+    big, hot = start_instance(controller, "big"), start_instance(controller, "hot")
+    pass_time(controller, 2)
+
+    assert ["beta", "alpha"] == node_names(controller, big, hot)
 
 
 # Groups and their fallbacks.

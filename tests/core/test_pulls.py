@@ -2,14 +2,14 @@
 
 import pytest
 
-from mockanka.core import instances, pulls, templates
+from mockanka.core import instances, pulls, removals, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NodeDiskFull
 from mockanka.core.pulls import Pull, PullFailure, PullStall
 from mockanka.core.release import Release
 from mockanka.core.templates import VersionRef
 from mockanka.core.transfers import Transfer
-from mockanka.units import GB, SECOND
+from mockanka.units import GB
 from tests.core.builders import (
     COLD,
     WARM,
@@ -20,7 +20,6 @@ from tests.core.builders import (
     pass_time,
     restore_node,
     start_instance,
-    start_instances,
     state_history,
     states,
     template_named,
@@ -79,23 +78,6 @@ def test_a_pull_leaves_the_template_cached() -> None:
     assert expected == state_history(controller, instance)
 
 
-def test_instances_of_a_template_share_its_pull() -> None:
-    """A second instance on the node waits for the rest of the pull."""
-    controller = build_controller(COLD)
-    first = start_instance(controller)
-    pass_time(controller, 7.5)
-    second = start_instance(controller)
-    pass_time(controller, 1)
-    joined = second.progress(controller)
-    pass_time(controller, 100)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")]
-
-    assert expected == state_history(controller, first)
-    expected = [(0.0, "Scheduling"), (1.0, "Pulling"), (8.5, "Scheduling"), (28.5, "Started")]
-    assert expected == state_history(controller, second)
-    assert (0.5, 1) == (joined, count_log_entries(controller, "pull began"))
-
-
 def test_only_the_missing_layer_is_pulled() -> None:
     """If the lower version is cached, a pull takes only the time of the upper layer."""
     controller = build_controller(WARM.replace("cached: [mac]", 'cached: ["mac:base"]'))
@@ -116,36 +98,6 @@ def test_a_lower_version_needs_no_pull() -> None:
     assert expected == state_history(controller, instance)
 
 
-def test_a_pull_waits_for_layers_that_another_pull_is_fetching() -> None:
-    """A shared layer is not fetched twice, and the later of the two ends is the end of both."""
-    controller = build_controller(COLD)
-    start_instances(controller, tag="base")
-    pass_time(controller, 2)
-    instance = start_instance(controller)
-    pass_time(controller, 1)
-    alpha = node_named(controller)
-    lower, upper = alpha.pulls[version_ref(controller, serial=0)], alpha.pulls[version_ref(controller)]
-    expected = [5 * GB]
-
-    assert lower.transfer.ends == upper.transfer.ends
-    assert expected == [file.size for file in upper.files]
-    assert "Pulling" == instance.state
-
-
-def test_a_pull_may_take_longer_than_the_one_it_waits_for() -> None:
-    """A large layer of its own decides its end."""
-    controller = build_controller(COLD.replace("5GB", "20GB"))
-    start_instances(controller, tag="base")
-    pass_time(controller, 2)
-    start_instance(controller)
-    pass_time(controller, 1)
-    begun = controller.now
-    upper = node_named(controller).pulls[version_ref(controller)]
-    expected = 20 * SECOND
-
-    assert expected == upper.transfer.ends - begun
-
-
 def test_a_cached_version_is_not_pulled() -> None:
     """Its last use is now."""
     controller = build_controller(WARM)
@@ -154,14 +106,6 @@ def test_a_cached_version_is_not_pulled() -> None:
 
     assert pulls.begin_pull(controller, alpha, ref) is None
     assert controller.now == alpha.cached[ref]
-
-
-def test_a_pull_that_is_begun_twice_is_the_same() -> None:
-    """The second begin returns the pull under way."""
-    controller = build_controller(COLD)
-    alpha, ref = node_named(controller), version_ref(controller)
-
-    assert pulls.begin_pull(controller, alpha, ref) is pulls.begin_pull(controller, alpha, ref)
 
 
 def test_a_version_is_cached_if_all_its_files_are() -> None:
@@ -240,26 +184,38 @@ def test_a_template_in_use_is_never_dropped() -> None:
     assert expected == cached_names(controller)
 
 
-def test_a_pull_without_room_fails_its_instance() -> None:
-    """The message has the numbers of bytes, and the next instance gets the slot."""
+def test_an_instance_for_whose_pull_is_no_room_stays_in_scheduling() -> None:
+    """It holds no slot: the next instance gets that (C7)."""
     controller = build_controller(SMALL_DISK.replace("capacity: 4", "capacity: 1"))
     too_large = start_instance(controller, "large")
     next_instance = start_instance(controller, "a")
     pass_time(controller, 60)
-    expected = ["Error", "Started"]
+    expected = ["Scheduling", "Started"]
 
     assert expected == states(too_large, next_instance)
-    assert too_large.message == (
-        "no space left on node alpha: the pull needs 35000000000 bytes, 32000000000 can be freed"
-    )
     assert [next_instance.id] == list(node_named(controller).occupants)
 
 
+def test_an_instance_waits_until_a_template_is_removed_from_the_disk() -> None:
+    """The removal makes room, and the pull begins at that moment."""
+    controller = build_controller(SMALL_DISK.replace("capacity: 4", "capacity: 4, cached: [b]"))
+    alpha = node_named(controller)
+    alpha.disk_anka = 25 * GB
+    instance = start_instance(controller, "a")
+    pass_time(controller, 10)
+    before = states(instance)
+    alpha.disk_anka = 5 * GB
+    removals.request_template_removal(controller, template_named(controller, "b").id)
+    pass_time(controller, 1)
+
+    assert (["Scheduling"], ["Pulling"]) == (before, states(instance))
+
+
 def test_a_pull_that_does_not_fit_changes_nothing() -> None:
-    """Nothing is dropped, and no pull begins."""
+    """Nothing is dropped, and no pull begins; the message has the numbers of bytes."""
     controller = build_controller(SMALL_DISK)
     pull_in_order(controller, "a", "b")
-    with pytest.raises(NodeDiskFull):
+    with pytest.raises(NodeDiskFull, match="node alpha: the pull needs 35000000000 bytes, 32000000000 can be freed"):
         pulls.begin_pull(controller, node_named(controller), version_ref(controller, "large"))
     expected = (["a", "b"], {})
 

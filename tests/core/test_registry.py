@@ -2,12 +2,12 @@
 
 import pytest
 
-from mockanka.core import registry, templates
+from mockanka.core import nodes, registry, templates
 from mockanka.core.errors import RegistryDown, RegistryFull
-from mockanka.core.lifecycle import InstanceState
+from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.registry import Registry, RegistryState
 from mockanka.units import GB
-from tests.controllers import reload
+from tests.controllers import reload, state_with_rules
 from tests.core.builders import (
     COLD,
     WARM,
@@ -18,10 +18,19 @@ from tests.core.builders import (
     save_instance,
     start_instance,
     started_instance,
+    states,
     template_named,
     version_ref,
 )
-from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_after, start_distribution
+from tests.core.fault_effects.helpers import (
+    COLD_PAIR,
+    ONE_RETRY,
+    REGISTRY_DOWN,
+    add_fault,
+    begin_push,
+    history_after,
+    start_distribution,
+)
 
 DISK = """
 controller: {registry_disk: 40GB, saved_size: 4GB}
@@ -141,7 +150,7 @@ def test_an_override_sets_the_state_of_the_registry() -> None:
 
 def test_the_registry_goes_down_at_a_share_of_a_pull() -> None:
     """The pull fails with the progress it had; when the registry is up again, pulls work as before."""
-    controller = build_controller(COLD)
+    controller = build_controller("controller: {retries: 0}\n" + COLD)
     add_fault(controller, "pull", "{registry: down, at: 40%, for: 1m}", times=1)
     instance = start_instance(controller)
 
@@ -151,6 +160,102 @@ def test_the_registry_goes_down_at_a_share_of_a_pull() -> None:
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (16.0, "Scheduling"), (36.0, "Started")] == history_after(
         controller, start_instance(controller)
     )
+
+
+def test_a_start_is_refused_while_the_registry_is_down() -> None:
+    """The template is looked up when the request comes (C7)."""
+    controller = build_controller(COLD)
+    add_fault(controller, "begin", "{registry: down, for: 1m}")
+    pass_time(controller, 1)
+    with pytest.raises(RegistryDown):
+        start_instance(controller)
+
+    assert {} == controller.instances
+
+
+def test_an_instance_whose_pull_failed_waits_until_the_registry_is_up() -> None:
+    """The registry costs it one try, however long it is down."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR)
+    add_fault(controller, "pull", "{registry: down, at: 40%, for: 10m}", times=1)
+    instance = start_instance(controller)
+    pass_time(controller, 600)
+    before = (states(instance), instance.waits_for, len(instance.failed_on))
+
+    assert (["Scheduling"], "the registry is down (2 nodes)", 1) == before
+    assert [(7.0, "Scheduling"), (607.0, "Pulling")] == history_after(controller, instance, 10)[2:]
+
+
+# A node that cannot reach it.
+
+
+def test_a_pull_fails_when_its_node_cannot_reach_the_registry_any_more() -> None:
+    """That of another node goes on, and the instance is tried there or waits (a guess)."""
+    controller = build_controller(ONE_RETRY + COLD_PAIR)
+    first, other = start_instance(controller), start_instance(controller)
+    pass_time(controller, 5)
+    nodes.override_node(controller, node_named(controller).id, "registry-unreachable")
+    pass_time(controller, 1)
+    failed = (states(first, other), first.waits_for, first.failed_on, node_named(controller).pulls)
+    nodes.end_node_override(controller, node_named(controller).id, "registry-unreachable")
+    pass_time(controller, 34.9)
+
+    reason = "cannot reach the registry (1 node); no free slot (1 node)"
+    assert (["Scheduling", "Pulling"], reason, (node_named(controller).id,), {}) == failed
+    assert ["Scheduling", "Started"] == states(first, other)
+    pass_time(controller, 0.1)
+    assert ["Started"] == states(first)
+
+
+def test_a_delivery_to_a_node_that_cannot_reach_the_registry_fails() -> None:
+    """It fails when the node takes its task, or while it pulls (a guess)."""
+    controller = build_controller(COLD)
+    alpha = node_named(controller).id
+    _, pulling = start_distribution(controller)
+    pass_time(controller, 5)
+    nodes.override_node(controller, alpha, "registry-unreachable")
+    pass_time(controller, 0)
+    _, later = start_distribution(controller)
+    pass_time(controller, 2)
+
+    assert [("failed", REGISTRY_DOWN)] * 2 == [(delivery.stage, delivery.error) for delivery in (pulling, later)]
+
+
+@pytest.mark.parametrize("seconds", [1, 7])
+def test_a_push_fails_when_its_node_cannot_reach_the_registry(seconds: float) -> None:
+    """Before it begins, or while it is in progress; the instance is Started again."""
+    controller = build_controller(WARM)
+    instance, save = begin_push(controller, seconds)
+    nodes.override_node(controller, node_named(controller).id, "registry-unreachable")
+    pass_time(controller, 10)
+
+    assert ("error", "Started") == (save.status, instance.state)
+    assert save.error is not None
+    assert REGISTRY_DOWN == save.error.message
+
+
+def test_a_node_that_cannot_reach_the_registry_is_active() -> None:
+    """The controller reaches both, and shows nothing; what ends all overrides ends this one."""
+    controller = build_controller(COLD)
+    alpha = node_named(controller)
+    nodes.override_node(controller, alpha.id, "registry-unreachable")
+    before = (alpha.state(controller.now), alpha.reaches_registry)
+    nodes.override_node(controller, alpha.id, "online")
+
+    assert (NodeState.ACTIVE, False) == before
+    assert alpha.reaches_registry
+
+
+def test_a_node_that_cannot_reach_the_registry_survives_a_dump() -> None:
+    """With the end of the override, after which its instance starts."""
+    controller = build_controller(COLD)
+    instance = start_instance(controller)
+    add_fault(controller, "begin", "{node: registry-unreachable, for: 1m}")
+    pass_time(controller, 30)
+    loaded = reload(controller)
+
+    assert state_with_rules(controller) == state_with_rules(loaded)
+    pass_time(loaded, 70)
+    assert "Started" == loaded.instances[instance.id].state
 
 
 def test_a_full_registry_does_not_affect_a_pull() -> None:

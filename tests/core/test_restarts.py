@@ -9,6 +9,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.durations import Fixed
 from mockanka.core.errors import NeedsLicense, NoFreeUsbDevice, NotFound, NotRunning
 from mockanka.core.instance_record import Instance
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.release import Release
 from mockanka.core.restarts import RESTART_MESSAGE
 from mockanka.core.save_images import SaveRequest
@@ -191,8 +192,9 @@ def test_a_lost_node_reports_the_restart_when_it_is_back(release: str) -> None:
 
 @pytest.mark.parametrize("release", [BEFORE_1_47, FROM_1_47])
 def test_a_restart_ends_when_its_node_times_out(release: str) -> None:
-    """The instance stays Error and has no slot."""
+    """The instance stays Error and has no slot, if lost instances are to be in Error."""
     controller, instance = start_running_instance(release)
+    controller.lost_instances = LostInstances.ERROR
     restarts.restart_vm(controller, instance.id)
     pass_time(controller, 10)
     lose_node(controller)
@@ -201,6 +203,21 @@ def test_a_restart_ends_when_its_node_times_out(release: str) -> None:
     pass_time(controller, 300)
 
     assert (["Error"], None, {}) == (states(instance), instance.restarting_until, node_named(controller).occupants)
+
+
+@pytest.mark.parametrize("release", [BEFORE_1_47, FROM_1_47])
+def test_a_restart_is_finished_when_its_node_is_back(release: str) -> None:
+    """The instance keeps its slot while its node is Offline, and is Started again later."""
+    controller, instance = start_running_instance(release)
+    restarts.restart_vm(controller, instance.id)
+    pass_time(controller, 10)
+    lose_node(controller)
+    pass_time(controller, 300)
+    assert [instance.id] == list(node_named(controller).occupants)
+    restore_node(controller)
+    pass_time(controller, 300)
+
+    assert (["Started"], None) == (states(instance), instance.restarting_until)
 
 
 @pytest.mark.parametrize("release", [BEFORE_1_47, FROM_1_47])

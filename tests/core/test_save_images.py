@@ -8,6 +8,7 @@ from mockanka.core import instances, nodes, save_images, templates
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NoSaveTarget, NoSuchTemplate, NotFound, NotRunning, Refusal
 from mockanka.core.instance_record import Instance
+from mockanka.core.lifecycle import LostInstances
 from mockanka.core.save_images import SaveError, SaveRequest
 from mockanka.core.scripts import ScriptResult
 from mockanka.units import GB, SECOND
@@ -35,7 +36,7 @@ scripts:
   - {match: fail, return_code: 3, stdout: tried, stderr: boom, takes: 30s}
 """
 )
-MANY_SLOTS = ONE_NODE.replace("capacity: 2", "capacity: 500")
+MANY_SLOTS = ONE_NODE.replace("capacity: 2", "capacity: 500, workers: 500")
 
 
 def encode_script(text: str) -> str:
@@ -392,8 +393,9 @@ def test_an_instance_terminated_while_pushing_ends_its_request_in_error() -> Non
 
 
 def test_a_node_lost_for_good_while_pushing_ends_the_request_in_error() -> None:
-    """When the node is Offline, instance and request are in error."""
+    """When the node is Offline, instance and request are in error, if the scenario says so."""
     controller, instance = ready()
+    controller.lost_instances = LostInstances.ERROR
     save = save_instance(controller, instance, tag="fresh")
     pass_time(controller, 10)
     lose_node(controller)
@@ -404,6 +406,20 @@ def test_a_node_lost_for_good_while_pushing_ends_the_request_in_error() -> None:
 
     assert expected == (before, save.status, instance.state)
     assert SaveError("instance is Error", code=0) == save.error
+
+
+def test_a_push_continues_when_a_node_that_was_offline_is_back() -> None:
+    """The request is pending until then, and done at the end."""
+    controller, instance = ready()
+    save = save_instance(controller, instance, tag="fresh")
+    pass_time(controller, 10)
+    lose_node(controller)
+    pass_time(controller, 300)
+    before = (save.status, instance.state)
+    restore_node(controller)
+    pass_time(controller, 300)
+
+    assert (("pending", "Pushing"), "done") == (before, save.status)
 
 
 def test_a_node_deleted_while_pushing_ends_the_request_in_error() -> None:

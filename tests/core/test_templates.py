@@ -4,13 +4,14 @@ import pytest
 
 from mockanka.core import distributions, templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, OnlyVersion, Refusal
+from mockanka.core.errors import NoSuchTag, NoSuchTemplate, NoSuchVersion, NotFound, NoVersionsWithTag, Refusal
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef, collect_file_sizes
 from mockanka.units import GB
-from tests.controllers import state_of
+from tests.controllers import reload, state_of
 from tests.core.builders import (
     WARM,
     build_controller,
+    node_named,
     pass_time,
     save_instance,
     start_instance,
@@ -315,18 +316,66 @@ def test_a_revert_shrinks_the_template() -> None:
     assert expected == template_named(controller).size
 
 
-@pytest.mark.parametrize("tag", [None, "only"])
-def test_the_only_version_is_not_reverted(tag: str | None) -> None:
-    """A revert of the only version is refused and changes nothing (G)."""
+@pytest.mark.parametrize(
+    ("name", "tag", "number"),
+    [("single", None, None), ("single", "only", None), ("single", None, 0), ("mac", None, 0), ("mac", "base", None)],
+)
+def test_a_revert_that_leaves_no_version_deletes_the_template(name: str, tag: str | None, number: int | None) -> None:
+    """That is one of version 0, or of the only version (A13); starts of the template are refused from then on."""
     controller = build_controller(THREE)
-    before = repr(state_of(controller))
-    with pytest.raises(OnlyVersion, match=r"^Cannot revert only: it is the template's only version$"):
-        revert(controller, tag, name="single")
+    template = template_named(controller, name)
+    revert(controller, tag, number, name)
 
-    assert before == repr(state_of(controller))
+    assert ([], True) == (tags(controller, name), template.deleted)
+    assert template not in templates.list_templates(controller)
+    with pytest.raises(NotFound):
+        templates.find_template(controller, template.id)
+    with pytest.raises(NoSuchTemplate):
+        templates.resolve_version(controller, template.id, None, None)
 
 
-@pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoSuchTag), (None, 7, NoSuchVersion)])
+def test_the_first_version_that_is_left_counts_as_the_first() -> None:
+    """The template is deleted with its last version, whatever was deleted before."""
+    controller = build_controller(THREE)
+    for _ in range(2):
+        revert(controller)
+    assert not template_named(controller).deleted
+    revert(controller, "base")
+
+    assert template_named(controller).deleted
+
+
+def test_what_uses_a_template_outlives_a_revert_that_deletes_it() -> None:
+    """A VM runs on, the copy on the disk serves an instance that waits, and the state survives dump and load."""
+    controller = build_controller(WARM)
+    running = started_instance(controller)
+    waiting = start_instance(controller)
+    revert(controller, number=0)
+    pass_time(controller, 30)
+
+    assert ("Started", "Started") == (running.state, waiting.state)
+    assert state_of(controller) == state_of(reload(controller))
+
+
+def test_a_template_deleted_by_a_revert_fails_what_needs_it() -> None:
+    """A start that waits without a copy is in Error, a distribution fails, and so does a save image request."""
+    controller = build_controller(WARM + "  - {name: beta, capacity: 1}\n")
+    source = started_instance(controller, on="alpha")
+    save = save_instance(controller, source)
+    waiting = start_instance(controller, on="beta")
+    distribution = distributions.create_distribution(
+        controller, template_named(controller).id, node_ids=[node_named(controller, "beta").id]
+    )
+    revert(controller, number=0)
+    pass_time(controller, 100)
+
+    assert ("Error", "VM not in the registry") == (waiting.state, waiting.message)
+    assert ["failed"] == [delivery.stage for delivery in distribution.deliveries.values()]
+    assert ("error", "Started") == (save.status, source.state)
+    assert state_of(controller) == state_of(reload(controller))
+
+
+@pytest.mark.parametrize(("tag", "number", "kind"), [("nope", None, NoVersionsWithTag), (None, 7, NoSuchVersion)])
 def test_a_revert_of_an_unknown_version_is_refused(tag: str | None, number: int | None, kind: type[Refusal]) -> None:
     """Nothing is deleted."""
     controller = build_controller(THREE)

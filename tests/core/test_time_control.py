@@ -9,6 +9,7 @@ from mockanka.core.time_control import END_OF_TIME, Never
 from mockanka.units import SECOND
 from tests.core.builders import (
     COLD,
+    LOST_IN_ERROR,
     WARM,
     build_controller,
     lose_node,
@@ -17,6 +18,7 @@ from tests.core.builders import (
     start_instance,
     started_instance,
 )
+from tests.core.fault_effects.helpers import add_fault
 
 FULL = WARM.replace("capacity: 2", "capacity: 0")
 
@@ -110,13 +112,36 @@ def test_settle_does_not_wait_for_capacity() -> None:
 
 
 def test_settle_waits_for_the_timeout_of_a_lost_node() -> None:
-    """Its instances are Error afterwards."""
-    controller = build_controller(WARM)
+    """Its instances are Error afterwards, if the scenario says so."""
+    controller = build_controller(LOST_IN_ERROR + WARM)
     instance = started_instance(controller)
     lose_node(controller)
     time_control.settle(controller)
 
     assert "Error" == instance.state
+
+
+def test_settle_does_not_wait_for_a_lost_node_whose_instances_are_kept() -> None:
+    """They stay as they are, whether the node comes back or not."""
+    controller = build_controller(WARM)
+    started_instance(controller)
+    add_fault(controller, "begin", "{node: offline, for: 10m}")
+    pass_time(controller, 1)
+    begun = controller.now
+    time_control.settle(controller)
+
+    assert begun == controller.now
+
+
+def test_settle_waits_for_a_node_that_comes_back_to_a_start() -> None:
+    """The only node is lost in the middle of a boot: it takes the start again when it is back."""
+    controller = build_controller(WARM)
+    instance = start_instance(controller)
+    pass_time(controller, 5)
+    add_fault(controller, "begin", "{node: offline, for: 10m}")
+    time_control.settle(controller)
+
+    assert "Started" == instance.state
 
 
 def test_time_advances_until_an_instance_has_a_state() -> None:

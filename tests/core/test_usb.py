@@ -97,7 +97,7 @@ def test_devices_are_counted_by_name() -> None:
     controller = build_controller(DEVICES)
     start_instances(controller, usb_device="phone")
     pass_time(controller, 1)
-    expected = {"phone": UsbAvailability(1, 1), "tablet": UsbAvailability(1, 0), "watch": UsbAvailability(1, 0)}
+    expected = {"phone": UsbAvailability(1, 1), "tablet": UsbAvailability(0, 1), "watch": UsbAvailability(0, 1)}
 
     assert expected == usb.count_usb_devices(controller)
     assert sorted(expected) == list(usb.count_usb_devices(controller))

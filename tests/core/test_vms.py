@@ -140,10 +140,10 @@ ARM = PORTS.replace("    cpus: 4", "    arch: arm64\n    cpus: 4")
 
 @pytest.mark.parametrize(
     ("text", "release", "port"),
-    [(ARM, "1.23.0", 5901), (ARM, "1.24.0", 0), (ARM, "1.50.1", 0), (PORTS, "1.50.1", 5901)],
+    [(ARM, "1.23.0", 5901), (ARM, "1.24.0", 0), (ARM, "1.40.0", 0), (ARM, "1.41.0", 5900), (PORTS, "1.50.1", 5901)],
 )
-def test_apple_silicon_has_no_vnc_port(text: str, release: str, port: int) -> None:
-    """It is 0 from 1.24 on (A2.3)."""
+def test_the_vnc_port_of_apple_silicon_depends_on_the_release(text: str, release: str, port: int) -> None:
+    """It is 0 from 1.24 on, and 5900 from 1.41 on (A2.3)."""
     controller = build_controller(text, release=Release.parse(release))
     instance = started_instance(controller, on="alpha", tag="stopped")
 
@@ -153,9 +153,11 @@ def test_apple_silicon_has_no_vnc_port(text: str, release: str, port: int) -> No
 
 def test_apple_silicon_has_the_vnc_port_that_a_rule_forwards() -> None:
     """A rule for port 5900 of the guest gives it one."""
-    (vm,) = start_vms(ARM, ports=(PortRule("vnc", 5900),))
+    controller = build_controller(ARM, release=Release.parse("1.40.0"))
+    instance = started_instance(controller, on="alpha", tag="stopped", ports=(PortRule("vnc", 5900),))
 
-    assert 10000 == vm.vnc_port
+    assert instance.vm
+    assert 10000 == instance.vm.vnc_port
 
 
 def test_a_request_may_have_a_vnc_password() -> None:

@@ -53,14 +53,14 @@ def test_the_go_test_passes(tmp_path: Path) -> None:
     done = run_command(tmp_path, "go", "test", "-count=1", "-v", "./...")
 
     assert 0 == done.returncode, done.stdout + done.stderr
-    assert "--- PASS: TestTheNodeDiesInTheMiddleOfThePull" in done.stdout
+    assert "--- PASS: TestThePullFailsInTheMiddle" in done.stdout
 
 
 def test_the_shell_script_passes(tmp_path: Path) -> None:
-    """The README's script passes, and fails with a node that does not go offline."""
+    """The README's script passes, and fails if the failed start is tried again."""
     (text,) = blocks("README.md", "sh")
     (tmp_path / "test.sh").write_text(text)
-    (tmp_path / "broken.sh").write_text(text.replace('"node": "offline"', '"node": "online"'))
+    (tmp_path / "broken.sh").write_text(text.replace(', "final": true', ""))
     passed, failed = run_command(tmp_path, "sh", "test.sh"), run_command(tmp_path, "sh", "broken.sh")
 
     assert 0 == passed.returncode, passed.stdout + passed.stderr

@@ -23,7 +23,7 @@ TOOLS = {"go": ["go"], "java": ["javac", "java"], "node": ["node"], "shell": ["s
 
 PULL = "start goes through a pull"
 RETRY = "start is sent again after a 503"
-DEATH = "start ends in an error when its node dies"
+DEATH = "start ends in an error when its pull fails"
 AWAY = "start fails while the controller is away"
 CLAIMS = [PULL, RETRY, DEATH, AWAY]
 """The tests that each suite has, by the names that the README gives them."""

@@ -127,7 +127,8 @@ def test_the_contract_imports_of_the_core_only_its_releases(module: str) -> None
     """The contract does not depend on the simulator; only a snapshot imports scenarios and some of the core's terms."""
     allowed = {*CONTRACT, *LAYERS[0], "mockanka.core.release"}
     if module.startswith("mockanka.snapshot"):
-        allowed |= {"mockanka.scenario", "mockanka.core.lifecycle", "mockanka.core.license"}  # it writes scenarios
+        # It writes scenarios.
+        allowed |= {"mockanka.scenario", *(f"mockanka.core.{name}" for name in ("lifecycle", "license", "vms"))}
 
     assert set() == imports(module) - allowed
 

@@ -38,14 +38,6 @@ def with_one_vm_on_the_node(scenario: Scenario) -> None:
     ]
 
 
-def with_a_second_version(scenario: Scenario) -> None:
-    """Add a version: one example shows a template's only version, another reverts it, which is not possible."""
-    (template,) = [
-        template for template in scenario["templates"] if template.get("id") == "00510971-5c37-4a60-a9c6-ea185397d9b4"
-    ]
-    template["versions"].append({"tag": "t2", "size": "1GB"})
-
-
 def without_save_images(scenario: Scenario) -> None:
     """Remove the save image requests: an instance whose request is pending is not Started, and cannot be saved."""
     scenario["save_images"] = []
@@ -393,7 +385,6 @@ EXAMPLES = [
         "revert-latest",
         "DELETE",
         "/api/v1/registry/revert?id=00510971-5c37-4a60-a9c6-ea185397d9b4",
-        adapt=with_a_second_version,
         response=REVERTED,
     ),
     Example(

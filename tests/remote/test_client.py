@@ -19,6 +19,7 @@ from mockanka.remote.client import (
     ControllerError,
     DeadlineExceeded,
     NoResponse,
+    is_loopback,
     parse_header,
 )
 from tests.remote.servers import CERTIFICATE, COMPLETE_RESPONSE, listening
@@ -55,6 +56,32 @@ def test_a_request_returns_an_exchange() -> None:
     assert (400, b"x", "thing") == (exchange.status, exchange.response_content, exchange.headers["x-some"])
     assert ("PUT", "/api/v1/vm", "id=a%20b") == (exchange.method, exchange.path, exchange.query)
     assert b'{"name": "x"}' == exchange.request_content
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_controller_on_this_machine_is_reached_without_a_proxy(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy of the environment is not asked for a loopback address."""
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    with (
+        listening(lambda connection: connection.sendall(COMPLETE_RESPONSE)) as url,
+        ControllerClient(url, timeout=5) as client,
+    ):
+        assert Release(1, 43, 0) == client.release()
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *[(host, True) for host in ("127.0.0.1", "127.8.0.1", "::1", "Localhost")],
+        *[(host, False) for host in ("10.0.0.1", "anka", "localhost.example")],
+    ],
+)
+def test_a_loopback_host_is_recognized(host: str, expected: bool) -> None:
+    """Addresses of 127.0.0.0/8, ::1 and localhost are this machine."""
+    assert expected is is_loopback(host)
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain"])

@@ -11,7 +11,8 @@ from mockanka.core.scripts import ScriptRule
 from mockanka.core.templates import PortRule, VersionRef
 from mockanka.scenario import Options, Scenario
 from mockanka.units import SECOND, parse_moment
-from tests.controllers import state_of
+from tests.controllers import controller_of, reload, state_of
+from tests.scenario.problems import problems_of
 
 EVERYTHING = """
 controller: {release: "1.43.0", license: enterprise plus, registry: "http://anka.registry:8089"}
@@ -118,6 +119,23 @@ def test_nodes_mean_what_they_say(everything: Controller) -> None:
     )
     assert [VersionRef("d792c6f6-198c-470f-9526-9c998efe7ab4", 0)] == list(mini.cached)
     assert 11 == len({node.id for node in nodes})
+
+
+def test_a_node_has_two_workers_unless_it_is_said_to_have_others() -> None:
+    """As ``--num-workers`` of the real agent; at least one."""
+    few, many = controller_of("nodes: [{name: a}, {name: b, workers: 7}]").nodes.values()
+
+    assert (2, 7) == (few.workers, many.workers)
+    assert ["w.yaml:1: nodes[0].workers: 0 is not between 1 and 1024"] == problems_of("nodes: [{name: a, workers: 0}]")
+
+
+def test_a_node_may_be_unable_to_reach_the_registry_from_the_beginning() -> None:
+    """Its state is Active; it stays so until it is made online, also in a dump."""
+    controller = controller_of("nodes: [{name: a, id: N, state: registry-unreachable}]")
+    loaded = reload(controller).nodes["N"]
+
+    assert ("Active", False) == (loaded.state(controller.now), loaded.reaches_registry)
+    assert {"registry-unreachable": None} == loaded.overrides
 
 
 def test_every_node_has_an_address_of_its_own(everything: Controller) -> None:

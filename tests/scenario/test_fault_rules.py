@@ -12,6 +12,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.faults import EVENT_MATCH_KEYS, LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.operations import OPERATION_METHODS, methods_by_path
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError, dump, to_yaml
 from mockanka.scenario.fault_rules import FaultSection, read_rule, restore_rule
@@ -52,7 +53,7 @@ REFUSED = {
         ("does", "unknown key, did you mean 'do'?"),
     ),
     "{match: {evnt: pull}, do: {fail: x}}": (("match.evnt", "unknown key, did you mean 'event'?"),),
-    "{match: {event: pull}, do: {fial: x}}": (("do.fial", "unknown key, did you mean 'fail'?"),),
+    "{match: {event: pull}, do: {fial: x}}": (("do.fial", "unknown key, did you mean 'final'?"),),
     "{match: {event: pulls}, do: {fail: x}}": (("match.event", "'pulls' is not known: did you mean 'pull'?"),),
     "{match: {event: xyzzy}, do: {fail: x}}": (("match.event", f"'xyzzy' is not known: {KNOWN_EVENTS}"),),
     "{match: {method: PATCH}, do: {status: 500}}": (
@@ -61,8 +62,8 @@ REFUSED = {
     "{match: {event: pull}, do: {node: offlin}}": (("do.node", "'offlin' is not known: did you mean 'offline'?"),),
     "{match: {event: pull}, do: {registry: up}}": (("do.registry", "'up' is not known: known are down, full"),),
     "{match: {event: begin}, do: {license: lost}}": (("do.license", "'lost' is not known: known are expired"),),
-    "{match: {event: start}, do: {without: [ip, mac]}}": (
-        ("do.without", "'mac' is not known: known are host_ip, ip, port_forwarding"),
+    "{match: {event: start}, do: {without: [ip, vmids]}}": (
+        ("do.without", "'vmids' is not known: did you mean 'vmid'?"),
     ),
     "{do: {connection: break}}": (("do.connection", "'break' is not known: known are close, reset"),),
     # values
@@ -108,13 +109,52 @@ REFUSED = {
         ),
     ),
     "{match: {event: pull}, do: {fail: x, for: 3s}}": (
-        ("do", "for does not go with fail at event pull; with fail goes at"),
+        ("do", "for does not go with fail at event pull; with fail goes at, final"),
     ),
     "{match: {event: pull}, do: {fail: x, stall: true}}": (
-        ("do", "stall does not go with fail at event pull; with fail goes at"),
+        ("do", "stall does not go with fail at event pull; with fail goes at, final"),
+    ),
+    "{match: {event: schedule}, do: {fail: x, final: true}}": (
+        ("do", "final does not go with fail at event schedule; with fail goes nothing else"),
+    ),
+    "{match: {event: started}, do: {vanish: true, every: 20s}}": (
+        ("do", "every needs a for that is shorter: the instance is shown in between"),
+    ),
+    "{match: {event: started}, do: {vanish: true, every: 20s, for: 20s}}": (
+        ("do", "every needs a for that is shorter: the instance is shown in between"),
+    ),
+    "{match: {event: begin}, do: {end: true}}": (
+        ("do", "at event begin there is no instance: end needs the name of one"),
+    ),
+    "{match: {event: begin}, do: {restart: {release: 1.51.2}}}": (("do.restart.for", "is missing"),),
+    "{match: {event: begin}, do: {restart: {for: 0s}}}": (("do.restart.for", "must be longer than zero"),),
+    "{match: {event: begin}, do: {restart: {for: 1s, release: new}}}": (
+        ("do.restart.release", f"'new' is no release: give one like {DEFAULT_RELEASE}"),
+    ),
+    "{match: {event: begin, node: alpha}, do: {restart: {for: 1s}}}": (
+        ("match", "the action does not concern a node: leave out node and group"),
+    ),
+    "{match: {event: started}, do: {stop: true, after: 1s, after_polls: 2}}": (
+        ("do", "after counts time and after_polls counts polls: give one of them"),
+    ),
+    "{match: {event: started}, do: {stop: true, after_polls: 0}}": (
+        ("do.after_polls", "0 is not between 1 and 1000000"),
+    ),
+    "{match: {event: begin}, do: {end: x, after_polls: 2}}": (
+        ("do", "after_polls does not go with end at event begin; with end goes after"),
+    ),
+    "{match: {event: started}, do: {end: ''}}": (("do.end", "is empty"),),
+    "{match: {event: pull}, do: {end: true}}": (
+        (
+            "do",
+            "end is not an action at event pull; it must have one of fail, stall, bandwidth, node, registry, vanish",
+        ),
     ),
     "{match: {event: terminate}, do: {ignore: true, for: 3s}}": (
         ("do", "for does not go with ignore at event terminate; with ignore goes nothing else"),
+    ),
+    "{match: {event: pull}, do: {node: drain, lost_instances: error}}": (
+        ("do", "lost_instances goes with node: offline; no other state loses a node"),
     ),
     "{do: {refuse: 3s, delay: 3s}}": (("do", "delay does not go with refuse; with refuse goes nothing else"),),
     "{do: {vanish: true}}": (
@@ -311,10 +351,15 @@ def test_no_rule_matches_requests_and_events(event: str, key: str) -> None:
 VALUES: dict[str, Any] = {
     "at": "35%",
     "after": "1m30s",
+    "after_polls": 3,
     "for": "2h",
+    "every": "3h",
+    "end": "nobody",
+    "restart": {"for": "10s"},
     "fail": "no luck",
     "bandwidth": "200Mbit/s",
     "node": "offline",
+    "lost_instances": "error",
     "registry": "full",
     "license": "expired",
     "without": ["ip", "host_ip"],
@@ -333,11 +378,16 @@ VALUES: dict[str, Any] = {
 }
 
 
+NEEDS: dict[str, dict[str, Any]] = {"every": {"for": "2h"}}
+"""By key, other keys that it requires."""
+
+
 def _do(kind: str, others: frozenset[str]) -> list[dict[str, Any]]:
     """A kind alone, with each of what goes with it, and with all of it."""
     values = {key: VALUES.get(key, True) for key in (kind, *sorted(others))}
     alone = {kind: values[kind]}
-    found = [alone, *({**alone, key: values[key]} for key in sorted(others)), values]
+    whole = {key: value for key, value in values.items() if key != "after_polls"}  # it excludes after
+    found = [alone, *({**alone, **NEEDS.get(key, {}), key: values[key]} for key in sorted(others)), whole]
     return found if len(others) > 1 else found[: 1 + len(others)]
 
 
@@ -367,6 +417,9 @@ EVERY = [
     ("script", {"exit": 0}),
     ("script", {"exit": -(2**31)}),
     ("start", {"without": "ip"}),
+    ("begin", {"restart": {"for": "10s", "release": "1.51.2"}, "after": "1m"}),
+    ("schedule", {"end": True}),
+    ("started", {"end": True, "after": "1m"}),
 ]
 
 
@@ -515,7 +568,7 @@ BARE_AND_WHOLE = [
 """Each kind with nothing beside it, and with all: key by key they are dumped above."""
 
 LIFE_RULES = [
-    (event, json.dumps({**do, "for": "45s"} if "for" in do else do))
+    (event, json.dumps({**do, **{key: value for key, value in {"for": "45s", "every": "1m"}.items() if key in do}}))
     for event, do in (EVERY if FULL else BARE_AND_WHOLE)
     if event and do.get("at") != "33.33333333333333%"
 ]

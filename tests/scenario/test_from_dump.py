@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mockanka.core import instances
+from mockanka.core.instance_record import StartRequest
 from mockanka.scenario import Scenario, dump, to_yaml
 from mockanka.scenario.pending import EVENT_CLASSES, FORMER_KINDS
 from mockanka.scenario.sections import DUMP_FORMAT
@@ -26,12 +28,67 @@ def fixture_text(release: str, name: str) -> str:
 @pytest.mark.parametrize("name", ["no-format", *(f"format-{number}" for number in range(1, DUMP_FORMAT + 1))])
 @pytest.mark.parametrize("release", RELEASES)
 def test_a_dump_of_an_earlier_version_is_read(release: str, name: str) -> None:
-    """It loads as the state that was dumped, and goes on as it would have gone on then."""
+    """It loads as the state that was dumped, and goes on from there by the rules of today."""
     simulator = Simulator(Scenario.from_yaml(fixture_text(release, name)))
 
     assert fixture_text(release, f"format-{DUMP_FORMAT}") == to_yaml(simulator.dump())
     pass_time(simulator.controller, HOUR)
     assert fixture_text(release, "after-an-hour") == to_yaml(simulator.dump())
+
+
+@pytest.mark.parametrize("release", ["1.43.0", "1.50.1"])
+def test_two_pulls_on_a_node_end(release: str) -> None:
+    """Earlier versions let a node pull several versions at once: all of them end, and what waits is taken."""
+    simulator = Simulator(Scenario.from_yaml(fixture_text(release, "format-1")))
+    controller = simulator.controller
+    pulls = [len(node.pulls) for node in controller.nodes.values()]
+    pass_time(controller, HOUR)
+
+    assert 2 == max(pulls)
+    assert [] == [node.name for node in controller.nodes.values() if node.pulls]
+    assert [] == [instance.id for instance in controller.instances.values() if instance.pulling]
+    assert ([], []) == (controller.waiting, controller.waiting_deliveries)
+
+
+ONE_NODE = """
+templates: [{name: mac, versions: [{tag: v, size: 10GB}]}]
+nodes: [{name: alpha, capacity: 9, workers: 9}]
+"""
+
+
+def test_instances_that_share_a_pull_start_after_it() -> None:
+    """Earlier versions let an instance wait for the pull of another one; both go on with its end."""
+    controller = controller_of(ONE_NODE)
+    first = instances.start_instances(controller, StartRequest(next(iter(controller.templates))))[0]
+    pass_time(controller, 10)
+    data = dump(controller)
+    data["instances"].append({**data["instances"][0], "id": "second", "number": 2})
+    (end,) = [entry for entry in data["pending"] if entry["event"] == "instance_pulled"]
+    data["pending"].append({**end, "id": "second"})
+    loaded = Scenario.from_data(data).controller()
+    before = [loaded.instances[id].progress(loaded) for id in (first, "second")]
+    pass_time(loaded, HOUR)
+
+    assert before[0] == before[1] > 0
+    assert ["Started", "Started"] == [loaded.instances[id].state for id in (first, "second")]
+
+
+def test_more_starts_than_workers_go_on() -> None:
+    """Earlier versions knew no workers; a node takes nothing new until enough of its VMs are up."""
+    controller = controller_of(ONE_NODE.replace("workers: 9", "workers: 9, cached: [mac]"))
+    request = StartRequest(next(iter(controller.templates)))
+    booting = instances.start_instances(controller, request, 3)
+    pass_time(controller, 5)
+    data = dump(controller)
+    del data["nodes"][0]["workers"]
+    loaded = Scenario.from_data(data).controller()
+    (late,) = instances.start_instances(loaded, request)
+    pass_time(loaded, 10)
+    before = (loaded.instances[late].state, loaded.instances[late].waits_for)
+    pass_time(loaded, HOUR)
+
+    assert ("Scheduling", "no free worker (1 node)") == before
+    assert ["Started"] * 4 == [loaded.instances[id].state for id in (*booting, late)]
 
 
 def test_the_dumps_have_every_kind_of_event() -> None:

@@ -126,3 +126,14 @@ def test_a_version_is_built_on_the_latest_one_that_is_not_deleted() -> None:
     (template,) = controller_of(text).templates.values()
 
     assert [4 * GB, 1 * GB] == [version.size for version in reversed(template.versions)]
+
+
+def test_nodes_without_an_address_have_one_that_nobody_has() -> None:
+    """The first networks are those for documentation; what the scenario gives to a node is not given to another."""
+    named = "{name: named, ip: 192.0.2.2}"
+    controller = controller_of(f"nodes: [{{name: 'n{{n}}', count: 800}}, {named}]")
+    addresses = [node.ip for node in controller.nodes.values()]
+
+    assert ["192.0.2.1", "192.0.2.3"] == addresses[:2]
+    assert ["198.51.100.1", "203.0.113.1", "198.18.0.1"] == [addresses[253], addresses[507], addresses[761]]
+    assert len(addresses) == len(set(addresses))

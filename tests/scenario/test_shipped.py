@@ -1,7 +1,11 @@
 """The scenarios that ship are what their descriptions say."""
 
-import pytest
+from ipaddress import ip_address
 
+import pytest
+import requests
+
+import mockanka
 from mockanka import resources
 from mockanka.core import placement, pulls
 from mockanka.core.controller import Controller
@@ -9,13 +13,14 @@ from mockanka.core.lifecycle import InstanceState
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.core.templates import VersionRef
 from mockanka.scenario import Options, Scenario, shipped
+from mockanka.scenario.inventory import NODE_NETWORKS
 from mockanka.units import format_moment
 from tests import controllers
 
 NAMES = sorted(
     """
-    busy cold-cache default empty fleet late-in-list long-pull lost-answer missing-tag not-json null-in-list reference
-    slow-answer ssh-second stops-early
+    busy busy-then-free cold-cache default empty fleet late-in-list long-pull lost-answer missing-tag not-json
+    null-in-list out-of-step reference slow-answer ssh-second stops-early
     """.split()
 )
 
@@ -40,6 +45,49 @@ def test_each_begins_with_a_line_about_itself(name: str) -> None:
 
     assert first.startswith("# ")
     assert first.endswith(".")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_says_by_which_clock_it_is_meant_to_run(name: str) -> None:
+    """A line of the header names the mode of the clock, or that any will do, and where it matters the speed."""
+    text = resources.find_resource(f"scenarios/{name}.yaml").read_text("utf-8")
+    header = [line for line in text.splitlines()[:5] if line.startswith("#")]
+    (clock,) = [line for line in header if line.startswith("# Clock: ")]
+
+    assert any(word in clock for word in ("any mode", "real", "manual", "step"))
+    assert clock.endswith(".")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "reference"])
+def test_nobody_has_the_addresses_of_the_nodes(name: str) -> None:
+    """They are reserved for documentation, and clients dial what they are told. The reference has its own."""
+    addresses = [ip_address(node.ip) for node in controllers.shipped(name).nodes.values()]
+
+    assert all(any(address in network for network in NODE_NETWORKS[:3]) for address in addresses)
+
+
+@pytest.mark.parametrize("speed", [1, 60])
+def test_busy_then_free_frees_a_slot_after_three_polls(speed: float) -> None:
+    """An instance waits however much time passes, and gets its slot once it has been looked at three times."""
+    with mockanka.serve("busy-then-free", clock="step", step=f"{speed}s") as anka:
+        template = next(iter(anka.templates))
+        (id,) = requests.post(f"{anka.url}/api/v1/vm", json={"vmid": template}, timeout=5).json()["body"]
+        anka.clock.advance("1h")
+        for _ in range(3):
+            answer = requests.get(f"{anka.url}/api/v1/vm", params={"id": id}, timeout=5).json()
+            assert "Scheduling" == answer["body"]["instance_state"]
+
+        assert "Started" == anka.wait(id).state
+
+
+def test_an_instance_comes_and_goes_in_out_of_step() -> None:
+    """By a stepping clock one list of four lacks the instance, which is Not found by its id then."""
+    with mockanka.serve("out-of-step", clock="step", step="5s") as anka:
+        template = next(iter(anka.templates))
+        requests.post(f"{anka.url}/api/v1/vm", json={"vmid": template}, timeout=5)
+        counts = [len(requests.get(f"{anka.url}/api/v1/vm", timeout=5).json()["body"]) for _ in range(12)]
+
+    assert [0, 1, 1, 1] * 3 == counts
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -23,10 +23,12 @@ from mockanka.core.events import Event, LogEntry
 from mockanka.core.faults import LIFECYCLE_FAULTS, REQUEST_MATCH_KEYS, RESPONSE_FAULTS, FaultAction, FaultRule
 from mockanka.core.groups import Group
 from mockanka.core.instance_record import Instance, StartRequest
+from mockanka.core.instances import InstanceVanished
 from mockanka.core.license import License
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.nodes import AnkaVersion, Node, NodeLoad
 from mockanka.core.operations import Operation
+from mockanka.core.polls import AwaitedPolls
 from mockanka.core.registry import Registry
 from mockanka.core.release import Feature, Release
 from mockanka.core.save_images import SaveImage, SaveRequest
@@ -62,6 +64,7 @@ def full_controller() -> Controller:
     save = SaveImage("S", 1, SaveRequest("I"), "vm", "N", save_images.SaveStage.ERROR)
     save.error = save_images.SaveError("no")
     controller.save_images["S"] = save
+    controller.awaited_polls.append(AwaitedPolls("I", 1, InstanceVanished("I", 5)))
     for rule in (
         FaultRule("request", faults.FaultMatch(), FaultAction(status=503)),
         FaultRule("event", faults.FaultMatch(event="pull"), FaultAction(fail="no")),
@@ -190,6 +193,7 @@ PLACES = [
     Place(save_images.SaveError, lambda controller: _save(controller).error, _set(_save, "error")),
     Place(scripts.ScriptResult, lambda controller: _save(controller).script_result, _set(_save, "script_result")),
     Place(instance_record.Stall, lambda controller: _save(controller).stall, _set(_save, "stall")),
+    Place(AwaitedPolls, lambda controller: controller.awaited_polls[0]),
     Place(FaultRule, lambda controller: controller.faults.get("request")),
     Place(
         faults.FaultMatch, lambda c: c.faults.get("request").match, _set_rule("request", "match"), REQUEST_MATCH_KEYS
@@ -214,6 +218,7 @@ NOT_STATE: dict[type[Any], str] = {
     Feature: "an entry of a table in the code",
     Release: "a value; the controller has it in `release`",
     VersionRef: "a value; what has one is tested with it",
+    faults.ControllerRestart: "a value; FaultAction has it in `restart`",
     faults.Amount: "a value; FaultAction has it in `cut`",
     FaultAction: "has a test of its own below, as its fields exclude each other",
     durations.Fixed: "a value; see test_every_distribution_survives",
@@ -226,9 +231,10 @@ NOT_STATE: dict[type[Any], str] = {
 RECORD = "holds records, which have places of their own"
 DERIVED: dict[tuple[type[Any], str], str] = {
     **{(Controller, name): RECORD for name in "clock license registry timings scripts nodes templates groups".split()},
-    **{(Controller, name): RECORD for name in "instances distributions save_images faults queue".split()},
+    **{(Controller, name): RECORD for name in "instances distributions save_images faults queue awaited_polls".split()},
     (Controller, "now"): "the time of the clock",
     (Controller, "waiting"): "the instances that are ready and have no slot",
+    (Controller, "waiting_deliveries"): "the deliveries that are sent, and whose stage has no end",
     (Controller, "log"): "tells the past",
     (Controller, "forgotten"): "tells the past",
     (Controller, "notes"): "what was left out when the scenario was loaded",
@@ -274,6 +280,8 @@ VALUES: dict[tuple[type[Any], str], Any] = {
     (StartRequest, "script_fail_handler"): 1,
     (instance_record.PlannedEnd, "kind"): "stop",
     (Distribution, "ref"): VersionRef("T", 1),
+    (AwaitedPolls, "instance_id"): "J",
+    (AwaitedPolls, "event"): InstanceVanished("I", 7),
     (faults.FaultMatch, "method"): "POST",
     (faults.FaultMatch, "path"): "/api/v1/vm",
     (faults.FaultMatch, "event"): "pull",
@@ -283,11 +291,13 @@ VALUES: dict[tuple[type[Any], str], Any] = {
     (FaultAction, "node"): "offline",
     (FaultAction, "registry"): "down",
     (FaultAction, "license"): "expired",
+    (FaultAction, "restart"): faults.ControllerRestart(7, Release(1, 51, 2)),
 }
 """Values for fields of whose type not every value will do."""
 
 TOGETHER: dict[tuple[type[Any], str], dict[str, Any]] = {
     (Node, "timeout_at"): {"lost_at": 5},
+    (FaultAction, "every"): {"duration": 5},
 }
 """Fields that mean something only beside others."""
 
@@ -489,6 +499,7 @@ def test_every_field_of_an_action_survives(name: str) -> None:
     event, kind = companion(name)
     hints, defaults = get_type_hints(FaultAction), record_fields(FaultAction)
     values = {key: VALUES.get((FaultAction, key)) or make(hints[key], defaults[key]) for key in (kind, name)}
+    values |= TOGETHER.get((FaultAction, name), {})
     controller = controller_of(SCENARIO)
     controller.faults.add(FaultRule("made", faults.FaultMatch(event=event), FaultAction(**values)))
 

@@ -106,6 +106,9 @@ UNFIT = {
     "instances: [{template: os, tag: base, node: maxi, state: Pulling}]": (
         "w.yaml:13: instances[0].state: node maxi has that version cached, so nothing is pulled"
     ),
+    "instances: [{template: os, node: maxi, count: 2, state: Pulling}]": (
+        "w.yaml:13: instances[0].node: node maxi pulls for another instance, and takes no more"
+    ),
     "instances: [{template: os, node: maxi, usb_device: phone}]": (
         "w.yaml:13: instances[0].usb_device: node maxi has no free USB device 'phone'"
     ),
@@ -132,3 +135,20 @@ UNFIT = {
 def test_what_does_not_fit_together_is_refused(text: str) -> None:
     """A scenario whose parts contradict each other is refused where the contradiction stands."""
     assert [UNFIT[text]] == problems_of(INVENTORY + text)
+
+
+@pytest.mark.parametrize(
+    ("node", "problem"),
+    [
+        ("state: registry-unreachable", "the registry cannot be reached"),
+        (
+            "disk: 65GB",
+            "no space left on node n: the pull needs 10000000000 bytes, 5000000000 can be freed",
+        ),
+    ],
+)
+def test_an_instance_cannot_pull_on_a_node_that_cannot(node: str, problem: str) -> None:
+    """Such an instance would be in Scheduling."""
+    text = PLACE.replace("{name: n}", f"{{name: n, {node}}}") + "instances: [{template: os, node: n, state: Pulling}]"
+
+    assert [f"w.yaml:3: instances[0].node: {problem}"] == problems_of(text)

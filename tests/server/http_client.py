@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import multiprocessing
 import socket
+import subprocess
 import time
-from collections.abc import Callable
-from contextlib import closing
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -117,3 +120,27 @@ def clock_seconds(anka: Anka, action: Callable[[], object]) -> float:
     began = anka.clock.now
     action()
     return (anka.clock.now - began).total_seconds()
+
+
+@contextmanager
+def forked_process() -> Iterator[None]:
+    """Let a fork of this process live meanwhile."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: this process has threads
+        process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+@contextmanager
+def subprocess_with_open_files() -> Iterator[None]:
+    """Let another program live meanwhile, which has every file of this process that programs can inherit."""
+    with subprocess.Popen(["sleep", "60"], close_fds=False) as process:
+        try:
+            yield
+        finally:
+            process.kill()

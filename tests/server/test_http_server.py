@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -210,3 +211,26 @@ def test_a_request_that_offers_an_upgrade_keeps_its_body(anka: Anka) -> None:
 
     assert b'{"status":"OK"' in response
     assert [VM] == [request.path for request in anka.requests.where(method="POST")]
+
+
+def test_the_server_writes_no_log_records_into_the_suite(anka: Anka, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither requests nor malformed ones are logged, at any level."""
+    with caplog.at_level(1):
+        requests.get(vm(anka.url), timeout=5)
+        requests.get(f"{anka.url}/nowhere", timeout=5)
+        with closing(open_socket(anka.url)) as connection:
+            connection.sendall(b"no request\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 400")
+
+    assert [] == [record.name for record in caplog.records if not record.name.startswith("urllib3")]
+
+
+def test_the_loggers_of_uvicorn_are_left_to_the_suite(anka: Anka, caplog: pytest.LogCaptureFixture) -> None:
+    """A suite that has servers of its own sees their records."""
+    assert anka.url
+    with caplog.at_level(logging.INFO):
+        for name in ("uvicorn.error", "uvicorn.access"):
+            assert logging.getLogger(name).propagate
+            logging.getLogger(name).info("its own")
+
+    assert ["uvicorn.error", "uvicorn.access"] == [record.name for record in caplog.records]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 import mockanka
-from mockanka.core.faults import LIFECYCLE_FAULTS
+from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES
 from mockanka.testing.anka import Anka
 from tests.server.http_client import (
     STATUS,
@@ -177,9 +178,47 @@ def an_instance_vanishes_while_it_is_scheduled(client: Client) -> None:
     assert [] == listed_instances(client)
 
 
+@covers("schedule", "end")
+def another_instance_is_ended_while_one_waits(client: Client) -> None:
+    client.add_fault("schedule", {"end": "first", "after": "5s"}, name="second")
+    first = client.start_and_wait(name="first")
+    second = client.start(name="second")
+
+    assert [("Scheduling", 29), ("Started", 1)] == client.phases(second, 30)
+    assert "Terminated" == client.poll(first)["instance_state"]
+
+
+@covers("started", "end")
+def somebody_else_ends_an_instance(client: Client) -> None:
+    client.add_fault("started", {"end": True, "after": "5s"})
+    id = client.start_and_wait()
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "end")
+def an_instance_is_ended_by_its_external_id(client: Client) -> None:
+    id = client.start_and_wait(external_id="job")
+    client.add_fault("begin", {"end": "job", "after": "5s"})
+
+    assert [("Started", 4), ("Terminating", 5), ("Terminated", 1)] == client.phases(id, 10)
+
+
+@covers("begin", "restart")
+def the_controller_is_upgraded(client: Client) -> None:
+    id = client.start_and_wait()
+    client.add_fault("begin", {"restart": {"for": "3s", "release": "1.51.2"}})
+    for _ in range(2):
+        with pytest.raises(http.client.RemoteDisconnected):
+            client.poll(id)
+
+    assert "Started" == client.poll(id)["instance_state"]
+    assert client.ask("GET", "status")["body"]["version"].startswith("1.51.2")
+
+
 @covers("pull", "fail")
 def a_pull_fails(client: Client) -> None:
-    client.add_fault("pull", {"fail": "no space left on device", "at": "40%"})
+    client.add_fault("pull", {"fail": "no space left on device", "at": "40%", "final": True})
     id = client.start()
 
     assert [("Pulling", 4), ("Error", 3)] == client.phases(id, 7)
@@ -207,7 +246,7 @@ def a_pull_is_slow(client: Client) -> None:
 
 @covers("pull", "node")
 def a_node_goes_offline_in_the_middle_of_a_pull(client: Client) -> None:
-    client.add_fault("pull", {"node": "offline", "at": "50%"})
+    client.add_fault("pull", {"node": "offline", "at": "50%", "lost_instances": "error"})
     id = client.start()
     phases = client.phases(id, 140)
 
@@ -218,14 +257,14 @@ def a_node_goes_offline_in_the_middle_of_a_pull(client: Client) -> None:
 
 @covers("pull", "registry")
 def the_registry_goes_down_in_the_middle_of_a_pull(client: Client) -> None:
-    client.add_fault("pull", {"registry": "down", "at": "50%", "for": "20s"}, external_id="first")
-    first = client.start(external_id="first")
+    client.add_fault("pull", {"registry": "down", "at": "50%", "for": "20s"})
+    first = client.start()
 
-    assert [("Pulling", 5), ("Error", 1)] == client.phases(first, 6)
-    assert "the registry cannot be reached" == client.message(first)
+    assert [("Pulling", 5), ("Scheduling", 1)] == client.phases(first, 6)
+    client.remove_fault()
     statuses = [client.ask("POST", "vm", {"vmid": client.template})["status"] for _ in range(18)]
     assert ["FAIL"] * 18 == statuses
-    assert [*PULLED, ("Started", 1)] == client.phases(client.start(), 31)
+    assert [("Scheduling", 1), *PULLED, ("Started", 1)] == client.phases(first, 32)
 
 
 @covers("pull", "vanish")
@@ -238,7 +277,7 @@ def an_instance_vanishes_while_it_pulls(client: Client) -> None:
 
 @covers("start", "fail")
 def a_start_fails(client: Client) -> None:
-    client.add_fault("start", {"fail": "VM would not boot", "at": "50%"})
+    client.add_fault("start", {"fail": "VM would not boot", "at": "50%", "final": True})
     id = client.start()
 
     assert [("Pulling", 10), ("Scheduling", 10), ("Error", 1)] == client.phases(id, 21)
@@ -457,6 +496,7 @@ def a_node_is_full_from_the_beginning(client: Client) -> None:
         ("unhealthy", "Unhealthy"),
         ("drain", "Drain Mode"),
         ("full", "Active"),
+        ("registry-unreachable", "Active"),
     ],
 )
 def test_a_client_sees_the_forced_state_of_a_node(client: Client, override: str, state: str) -> None:
@@ -473,7 +513,7 @@ def test_a_client_sees_the_forced_state_of_a_node(client: Client, override: str,
     assert (["Scheduling", "Pulling", "Scheduling", "Started"], "Active") == (names, client.node()["state"])
 
 
-@pytest.mark.parametrize("override", ["updating", "unlicensed", "unhealthy", "drain", "full", "offline"])
+@pytest.mark.parametrize("override", [*NODE_OVERRIDES[1:]])
 def test_a_client_sees_a_node_come_online_by_a_rule(client: Client, override: str) -> None:
     """Online ends a forced state without an end: the instance that waited starts."""
     client.add_fault("begin", {"node": override})
@@ -517,3 +557,15 @@ def test_the_status_says_that_the_registry_is_down(anka: Anka) -> None:
     anka.clock.advance("2m")
 
     assert ["FAIL", "Running"] == [down, send_request(anka.url, target=STATUS).json["body"]["registry_status"]]
+
+
+def test_a_poll_counts_if_the_controller_has_answered_it(client: Client) -> None:
+    """One that a response fault answers in its place does not count; one whose response is replaced does."""
+    client.add_fault("started", {"stop": True, "after_polls": 2})
+    id = client.start()
+    client.phases(id, 30)
+    for do in ({"status": 503, "body": "{}"}, {"body": "{}"}):
+        send_request(client.url, "POST", "/_mock/faults", {"do": do, "times": 1})
+        client.ask("GET", f"vm?id={id}")
+
+    assert ["Started", "Stopping"] == [client.poll(id)["instance_state"] for _ in range(2)]

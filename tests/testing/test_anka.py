@@ -16,6 +16,7 @@ import pytest
 import requests
 
 import mockanka
+from mockanka.core.release import DEFAULT_RELEASE
 from mockanka.testing.anka import Anka
 from tests.testing.controller import (
     SMALL,
@@ -268,6 +269,38 @@ def test_the_state_of_a_node_can_be_overridden() -> None:
         assert "mini-01" == anka.wait(id).node
 
 
+def test_a_node_takes_nothing_while_it_pulls() -> None:
+    """The start of a template that the node has waits in Scheduling, and says why."""
+    scenario = {
+        "templates": [
+            {"name": "big", "versions": [{"tag": "v", "size": "50GB"}]},
+            {"name": "hot", "versions": [{"tag": "v", "size": "1GB"}]},
+        ],
+        "nodes": [{"name": "n", "capacity": 2, "cached": ["hot:v"]}],
+    }
+    with mockanka.serve(scenario, clock="manual") as anka:
+        pulling = start(anka, vmid=anka.templates["big"].id)
+        anka.clock.advance("5s")
+        waiting = start(anka, vmid=anka.templates["hot"].id)
+        anka.clock.advance("1m")
+
+        assert ("Pulling", "Scheduling") == (anka.instances[pulling].state, anka.instances[waiting].state)
+        assert "pulls a template (1 node)" == anka.instances[waiting].waits_for
+
+
+def test_a_node_can_be_cut_off_from_the_registry() -> None:
+    """An instance that would need a pull there waits until the node is online again; the node is Active meanwhile."""
+    with mockanka.serve("cold-cache", clock="manual") as anka:
+        cut_off = [anka.node(name, "registry-unreachable").state for name in ("mini-01", "mini-02")]
+        id = start(anka)
+        with pytest.raises(mockanka.Never, match=r"cannot reach the registry \(2 nodes\)"):
+            anka.wait(id)
+        anka.node("mini-02", "online")
+
+        assert ["Active", "Active"] == cut_off
+        assert "mini-02" == anka.wait(id).node
+
+
 def test_a_node_that_goes_offline_is_shown_as_offline_later(anka: Anka) -> None:
     """For two minutes it is shown as before, though it does not report."""
     gone = anka.node("mini-02", "offline")
@@ -384,6 +417,20 @@ def test_the_seed_of_a_reset_counts_once(anka: Anka) -> None:
     assert (5, 1) == (once, anka.dump()["seed"])
 
 
+def test_the_release_and_the_clock_of_a_reset_count_once(anka: Anka) -> None:
+    """They apply until the next reset; a wrong one changes nothing."""
+    anka.reset(release="1.24.0", clock="step", speed=2, step="3s")
+    during = (anka.dump()["controller"]["release"], anka.clock.mode, anka.clock.speed, anka.clock.step)
+    with pytest.raises(ValueError, match="'sundial' is no clock"):
+        anka.reset(clock="sundial")
+    unchanged = anka.clock.mode
+    anka.reset()
+
+    assert ("1.24.0", "step", 2.0, timedelta(seconds=3)) == during
+    assert "step" == unchanged
+    assert (str(DEFAULT_RELEASE), "manual") == (anka.dump()["controller"]["release"], anka.clock.mode)
+
+
 def test_the_same_seed_gives_the_same_ids(anka: Anka) -> None:
     """A reset gives the ids of the start again, another seed gives others."""
     first = start(anka)
@@ -422,9 +469,21 @@ def test_a_wrong_scenario_changes_nothing(anka: Anka, wrong: Any) -> None:
     assert ["mini-01", "mini-02"] == [node.name for node in anka.nodes.values()]
 
 
+def test_an_instance_that_is_made_to_fail_is_not_tried_again(anka: Anka) -> None:
+    """It is in Error at once, also while it starts, with a message that agents have logged unless one is given."""
+    first, second = start(anka), start(anka)
+    anka.clock.advance("7s")
+    anka.fail(first)
+    anka.fail(second, "boom")
+
+    assert ["Error", "Error"] == [anka.instances[id].state for id in (first, second)]
+    assert anka.instances[first].message.endswith(": failed to start: No child processes")
+    assert "boom" == anka.instances[second].message
+
+
 def test_a_dump_can_be_loaded(anka: Anka) -> None:
     """A dump of a pending start and of faults continues as the controller would have."""
-    anka.faults.add(match={"event": "start"}, do={"fail": "x"}, times=1, skip=1)
+    anka.faults.add(match={"event": "start"}, do={"fail": "x", "final": True}, times=1, skip=1)
     ids = [start(anka) for _ in range(3)]
     anka.clock.advance("7s")
     dumped = anka.dump()
@@ -460,8 +519,8 @@ def test_a_dump_of_another_release_is_loaded_with_notes() -> None:
         assert "Active" == older.nodes["mini-01"].state
         older.load("default")
         assert [] == older.notes
-    with mockanka.serve(clock="manual", release="1.12.0") as unknown:
-        assert ["release 1.12.0 is not known: 1.11.1 is simulated, the nearest lower one"] == unknown.notes
+    with mockanka.serve(clock="manual", release="1.12.3") as unknown:
+        assert ["release 1.12.3 is not known: 1.12.0 is simulated, the nearest lower one"] == unknown.notes
 
 
 def test_another_server_can_start_from_a_dump(anka: Anka) -> None:

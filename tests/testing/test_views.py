@@ -54,7 +54,7 @@ def test_a_view_has_all_values_of_an_instance(anka: Anka) -> None:
         instance.metadata,
     )
     assert ("mini-02", anka.nodes["mini-02"].id) == (instance.node, instance.node_id)
-    assert ("192.168.64.2", "10.0.0.12") == (instance.ip, instance.host_ip)
+    assert ("192.168.64.2", "192.0.2.12") == (instance.ip, instance.host_ip)
     assert [("ssh", 22, "tcp")] == [(port.name, port.guest, port.protocol) for port in instance.ports]
     assert (START, 1, None) == (instance.created, instance.started_by, instance.waits_for)
 

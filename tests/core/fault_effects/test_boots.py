@@ -11,7 +11,7 @@ from tests.core.fault_effects.helpers import add_fault, history_after, remove_fa
 def test_a_boot_fails_at_a_share_of_its_length(at: str, seconds: float) -> None:
     """Error comes at that share of the boot, with the message; no VM was ever shown, and the slot is free."""
     controller = build_controller(WARM)
-    add_fault(controller, "start", f"{{fail: no hypervisor, at: {at}}}")
+    add_fault(controller, "start", f"{{fail: no hypervisor, at: {at}, final: true}}")
     instance = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (seconds, "Error")] == history_after(controller, instance)

@@ -5,6 +5,7 @@ import pytest
 from mockanka.core import fault_effects, instances, nodes
 from tests.core.builders import (
     COLD,
+    LOST_IN_ERROR,
     WARM,
     build_controller,
     lose_node,
@@ -50,7 +51,7 @@ def test_a_stalled_instance_continues_after_its_node_was_lost(event: str, second
 @pytest.mark.parametrize("end", ["lost", "deleted"])
 def test_a_stalled_instance_is_in_error_with_its_node(event: str, end: str) -> None:
     """A node that is offline or deleted ends the stall too; the removal of the rule brings nothing back."""
-    controller = build_controller(SCENARIOS[event])
+    controller = build_controller(LOST_IN_ERROR + SCENARIOS[event])
     rule = add_fault(controller, event, "{stall: true, at: 40%}" if event == "pull" else "{stall: true}")
     instance = start_instance(controller)
     pass_time(controller, 30)

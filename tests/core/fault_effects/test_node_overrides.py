@@ -8,9 +8,11 @@ from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.units import SECOND
 from tests.controllers import reload
 from tests.core.builders import (
+    COLD,
     PAIR,
     WARM,
     build_controller,
+    lose_node,
     node_named,
     node_names,
     pass_time,
@@ -30,11 +32,14 @@ from tests.core.fault_effects.helpers import RELEASE_1_32, SCENARIOS, add_fault,
         ("updating", "Updating"),
         ("unlicensed", "Inactive (Invalid License)"),
         ("full", "Active"),
+        ("registry-unreachable", "Active"),
+        ("blank", ""),
     ],
 )
 def test_an_override_of_a_node_ends_after_its_duration(what: str, state: str) -> None:
     """The node takes no work and is_overridden its state, and takes work again exactly when the duration is over."""
-    controller = build_controller(RELEASE_1_32 + WARM)
+    needs_pull = what == "registry-unreachable"
+    controller = build_controller(RELEASE_1_32 + (COLD if needs_pull else WARM))
     add_fault(controller, "begin", f"{{node: {what}, after: 10s, for: 5m}}")
     pass_time(controller, 10)
     instance = start_instance(controller)
@@ -44,11 +49,11 @@ def test_an_override_of_a_node_ends_after_its_duration(what: str, state: str) ->
     assert instance.waits_for
     pass_time(controller, 0.1)
     assert ("Active", ["alpha"]) == (shown_state(controller), node_names(controller, instance))
-    pass_time(controller, 20)
+    pass_time(controller, 35 if needs_pull else 20)
     assert "Started" == instance.state
 
 
-@pytest.mark.parametrize("what", ["drain", "unhealthy", "updating", "unlicensed", "full"])
+@pytest.mark.parametrize("what", ["drain", "unhealthy", "updating", "unlicensed", "full", "registry-unreachable"])
 def test_vms_keep_running_on_an_overridden_node(what: str) -> None:
     """Only new work is refused; a start that has begun continues."""
     controller = build_controller(RELEASE_1_32 + WARM)
@@ -73,15 +78,53 @@ def test_a_full_node_runs_vms_started_by_hand() -> None:
     assert (2, 1) == (full, nodes.running_load(controller, node_named(controller)).vm_count)
 
 
-def test_instances_fail_if_their_node_is_offline_too_long() -> None:
-    """They are in Error when the controller gives up the node; a short absence has no effect."""
-    for lasts, expected in (("30s", "Started"), ("10m", "Error")):
-        controller = build_controller(WARM)
-        instance = started_instance(controller)
-        add_fault(controller, "begin", f"{{node: offline, for: {lasts}}}")
-        pass_time(controller, 700)
+@pytest.mark.parametrize(
+    ("lasts", "policy", "expected"),
+    [
+        ("30s", "error", "Started"),
+        ("10m", "error", "Error"),
+        ("10m", "terminate", "gone"),
+        ("10m", "keep", "Started"),
+    ],
+)
+@pytest.mark.parametrize(
+    "setting", ["", "controller: {lost_instances: keep}\n", "controller: {lost_instances: error}\n"]
+)
+def test_a_rule_says_what_becomes_of_instances_of_an_offline_node(
+    lasts: str, policy: str, expected: str, setting: str
+) -> None:
+    """It wins over the setting of the scenario; a short absence has no effect."""
+    controller = build_controller(setting + WARM)
+    instance = started_instance(controller)
+    add_fault(controller, "begin", f"{{node: offline, for: {lasts}, lost_instances: {policy}}}")
+    pass_time(controller, 700)
 
-        assert (expected, "Active") == (instance.state, shown_state(controller))
+    assert (expected, "Active") == (instance.state, shown_state(controller))
+    assert node_named(controller).lost_instances is None
+
+
+def test_a_rule_speaks_for_one_absence_of_a_node() -> None:
+    """When the node is lost another time, what the scenario or the release says counts again."""
+    controller = build_controller(WARM)
+    add_fault(controller, "begin", "{node: offline, for: 10m, lost_instances: error}")
+    pass_time(controller, 700)
+    instance = started_instance(controller)
+    lose_node(controller)
+    pass_time(controller, 700)
+
+    assert "Started" == instance.state
+
+
+def test_a_rule_says_nothing_about_a_node_that_is_offline_already() -> None:
+    """The instances have been kept when the second rule begins."""
+    controller = build_controller(WARM)
+    instance = started_instance(controller)
+    lose_node(controller)
+    pass_time(controller, 200)
+    add_fault(controller, "begin", "{node: offline, for: 10m, lost_instances: error}")
+    pass_time(controller, 700)
+
+    assert ("Started", None) == (instance.state, node_named(controller).lost_instances)
 
 
 def test_a_begin_rule_matches_nodes_by_name_and_group() -> None:

@@ -1,10 +1,9 @@
-"""Faults of the event ``pull``: failures, stalls and bandwidths, also of pulls that share layers."""
+"""Faults of the event ``pull``: failures, stalls and bandwidths."""
 
 import pytest
 
 from mockanka.core import pulls
 from mockanka.core.lifecycle import InstanceState
-from mockanka.units import SECOND
 from tests.core.builders import (
     COLD,
     build_controller,
@@ -12,7 +11,6 @@ from tests.core.builders import (
     pass_time,
     start_instance,
     start_instances,
-    state_history,
     states,
 )
 from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_after, remove_fault, start_distribution
@@ -22,7 +20,7 @@ from tests.core.fault_effects.helpers import REGISTRY_DOWN, add_fault, history_a
 def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress: float) -> None:
     """Error comes at that share of the pull, with the message; the progress stays, nothing is cached."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}}}")
+    add_fault(controller, "pull", f"{{fail: broken pipe, at: {at}, final: true}}")
     instance = start_instance(controller)
 
     assert [(0.0, "Scheduling"), (1.0, "Pulling"), (seconds, "Error")] == history_after(controller, instance)
@@ -34,7 +32,7 @@ def test_a_pull_fails_at_a_share_of_its_length(at: str, seconds: float, progress
 def test_after_a_failed_pull_the_next_starts_from_zero() -> None:
     """A failed pull leaves nothing cached, so the next instance pulls everything."""
     controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no, at: 90%}", times=1)
+    add_fault(controller, "pull", "{fail: no, at: 90%, final: true}", times=1)
     history_after(controller, start_instance(controller))
     second = start_instance(controller)
 
@@ -101,112 +99,34 @@ def test_a_bandwidth_makes_a_pull_slower() -> None:
     )
 
 
-@pytest.mark.parametrize("do", ["{fail: no, at: 80%}", "{stall: true, at: 80%}", "{stall: true, for: 1m}"])
-def test_all_waiters_of_a_pull_end_with_it(do: str) -> None:
-    """An instance that joins a pull, and a distribution of the same version, end as the first instance does."""
-    controller = build_controller(COLD.replace("capacity: 2", "capacity: 3"))
-    rule = add_fault(controller, "pull", do)
-    first = start_instance(controller)
-    pass_time(controller, 3)
-    second = start_instance(controller)
-    distribution, delivery = start_distribution(controller)
-    pass_time(controller, 3)
-
-    assert 1 == rule.applied
-    for seconds in (1, 5, 5, 30, 40, 400):
-        pass_time(controller, seconds)
-        assert first.progress(controller) == second.progress(controller)
-        assert first.progress(controller) == distribution.progress(controller, node_named(controller).id)
-        assert (first.state, first.message) == (second.state, second.message)
-        assert ("no" if "fail" in do and first.state is InstanceState.ERROR else "") == delivery.error
-    assert ("Error" if "fail" in do else "Started" if "for" in do else "Pulling") == first.state
-
-
-def test_a_pull_fails_with_the_pull_of_its_shared_layers() -> None:
-    """A pull that waits for layers of a failing pull fails at the same time, with the same message."""
-    controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no base, at: 50%}", tag="base")
-    first = start_instance(controller, tag="base")
-    pass_time(controller, 2)
-    second = start_instance(controller, tag="tools")
-
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Error")] == history_after(controller, first)
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (4.0, "Error")] == state_history(controller, second)
-    assert ("no base", "no base") == (first.message, second.message)
-
-
-def test_a_pull_stalls_with_the_pull_of_its_shared_layers() -> None:
-    """A pull that waits for stalled layers is stalled, continues with them, and never ends before them."""
-    controller = build_controller(COLD)
-    rule = add_fault(controller, "pull", "{stall: true, at: 50%}", tag="base")
-    first = start_instance(controller, tag="base")
-    pass_time(controller, 2)
-    second = start_instance(controller, tag="tools")
-    pass_time(controller, 100)
-    before = [instance.progress(controller) for instance in (first, second)]
-    remove_fault(controller, rule)
-    lower, upper = node_named(controller).pulls.values()
-
-    assert ([0.5, 0.5], before) == (before, [instance.progress(controller) for instance in (first, second)])
-    assert controller.now + 5 * SECOND == lower.transfer.ends
-    assert lower.transfer.ends <= upper.transfer.ends
-    pass_time(controller, 30)
-    assert ["Started", "Started"] == states(first, second)
-
-
-def test_a_fault_of_one_pull_does_not_affect_the_pull_of_shared_layers() -> None:
-    """The pull of the upper layer fails by itself; that of the lower layer continues."""
-    controller = build_controller(COLD)
-    add_fault(controller, "pull", "{fail: no tools, at: 50%}", tag="tools")
-    first = start_instance(controller, tag="base")
-    pass_time(controller, 2)
-    second = start_instance(controller, tag="tools")
-
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (11.0, "Scheduling"), (31.0, "Started")] == history_after(
-        controller, first
-    )
-    assert ("Error", "no tools") == (second.state, second.message)
-
-
 @pytest.mark.parametrize(("stall", "seconds"), [("{stall: true, at: 40%}", 100), ("{stall: true, for: 1m}", 30)])
 def test_a_stalled_pull_that_fails_keeps_its_progress(stall: str, seconds: float) -> None:
     """The registry goes down during a stall: the pull fails with the progress that was shown."""
     controller = build_controller(COLD)
+    controller.retries = 0
     add_fault(controller, "pull", stall)
     instance = start_instance(controller)
-    distribution, delivery = start_distribution(controller)
     pass_time(controller, seconds)
     before = instance.progress(controller)
     add_fault(controller, "begin", "{registry: down}")
     pass_time(controller, 0)
 
     assert ("Error", REGISTRY_DOWN, before) == (instance.state, instance.message, instance.progress(controller))
-    assert (REGISTRY_DOWN, before) == (delivery.error, distribution.progress(controller, node_named(controller).id))
 
 
-def test_progress_never_falls_when_two_rules_affect_one_pull() -> None:
-    """A pull with a stall of its own and stalled layers, released early, continues from its progress."""
+@pytest.mark.parametrize(("stall", "seconds"), [("{stall: true, at: 40%}", 100), ("{stall: true, for: 1m}", 30)])
+def test_a_stalled_delivery_that_fails_keeps_its_progress(stall: str, seconds: float) -> None:
+    """It has the error and the progress of its pull."""
     controller = build_controller(COLD)
-    rule = add_fault(controller, "pull", "{stall: true, at: 40%}", tag="base")
-    add_fault(controller, "pull", "{stall: true, at: 90%, for: 30s}", tag="tools")
-    start_instances(controller, tag="base")
-    second = start_instance(controller, tag="tools")
-    pass_time(controller, 6)
-    before = second.progress(controller)
-    remove_fault(controller, rule)
+    add_fault(controller, "pull", stall)
+    distribution, delivery = start_distribution(controller)
+    pass_time(controller, seconds)
+    alpha = node_named(controller).id
+    before = distribution.progress(controller, alpha)
+    add_fault(controller, "begin", "{registry: down}")
+    pass_time(controller, 0)
 
-    assert before <= second.progress(controller)
-
-
-def test_a_pull_fails_at_its_own_time_though_its_layers_are_stalled() -> None:
-    """Its failure does not wait for shared layers that are stalled for good."""
-    controller = build_controller(COLD)
-    add_fault(controller, "pull", "{stall: true}", tag="base")
-    add_fault(controller, "pull", "{fail: 'no', at: 50%}", tag="tools")
-    start_instances(controller, tag="base")
-    second = start_instance(controller, tag="tools")
-
-    assert [(0.0, "Scheduling"), (1.0, "Pulling"), (6.0, "Error")] == history_after(controller, second)
+    assert (REGISTRY_DOWN, before) == (delivery.error, distribution.progress(controller, alpha))
 
 
 def test_a_stalled_pull_uses_disk_by_its_progress() -> None:

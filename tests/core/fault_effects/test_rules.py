@@ -27,8 +27,8 @@ def test_a_rule_hits_only_matching_instances() -> None:
 def test_the_first_rule_that_fires_decides() -> None:
     """The second rule fires at the next instance."""
     controller = build_controller(WARM)
-    first = add_fault(controller, "start", "{fail: first}", times=1)
-    second = add_fault(controller, "start", "{fail: second}")
+    first = add_fault(controller, "start", "{fail: first, final: true}", times=1)
+    second = add_fault(controller, "start", "{fail: second, final: true}")
     instance, other = start_instances(controller, count=2)
     pass_time(controller, 100)
 

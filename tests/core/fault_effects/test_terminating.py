@@ -82,7 +82,7 @@ def test_a_stalled_instance_can_be_terminated(event: str) -> None:
     remove_fault(controller, rule)
     pass_time(controller, 10)
 
-    assert ("Terminating" if event == "schedule" else "Terminated") == instance.state
+    assert ("Terminating", {}) == (instance.state, node_named(controller).occupants)
     pass_time(controller, 100)
     assert ({}, {}) == (controller.instances, node_named(controller).occupants)
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from mockanka.core import failures, instances
+from mockanka.core import failures, instances, time_control
 from mockanka.core.controller import Controller
 from mockanka.core.errors import NotFound
 from mockanka.core.instance_record import Instance
 from mockanka.core.lifecycle import InstanceState
 from mockanka.units import SECOND
+from tests.controllers import reload
 from tests.core.builders import (
     COLD,
     WARM,
@@ -20,7 +21,7 @@ from tests.core.builders import (
     started_instance,
     state_history,
 )
-from tests.core.fault_effects.helpers import add_fault, history_after
+from tests.core.fault_effects.helpers import add_fault, history_after, remove_fault
 
 VANISH_AT = {
     "schedule": (WARM, 1.0),
@@ -163,3 +164,40 @@ def test_a_hidden_instance_still_stops() -> None:
     expected = [(0.0, "Scheduling"), (21.0, "Started"), (41.0, "Stopping"), (46.0, "Stopped")]
 
     assert expected == history_after(controller, instance)
+
+
+def hidden_seconds(controller: Controller, instance: Instance, seconds: int) -> list[int]:
+    """Let seconds pass one by one, and return those after which the instance is hidden."""
+    hidden = []
+    for second in range(1, seconds + 1):
+        pass_time(controller, 1)
+        if instance.hidden:
+            hidden.append(second)
+    return hidden
+
+
+def test_an_instance_vanishes_again_and_again() -> None:
+    """It is hidden for 2 s every 5 s, as often in the controller that a dump makes, until the rule is removed."""
+    controller = build_controller(WARM)
+    rule = add_fault(controller, "schedule", "{vanish: true, after: 1s, every: 5s, for: 2s}")
+    instance = start_instance(controller)
+    assert [1, 2, 6, 7, 11] == hidden_seconds(controller, instance, 11)
+    restored = reload(controller)
+    expected = [1, 5, 6, 10]
+    assert expected == hidden_seconds(restored, restored.instances[instance.id], 10)
+    assert expected == hidden_seconds(controller, instance, 10)
+    remove_fault(controller, rule)
+
+    assert [1] == hidden_seconds(controller, instance, 20)
+
+
+def test_nobody_waits_for_what_is_repeated() -> None:
+    """``wait`` says why an instance stays in its state, though another one vanishes for ever; ``settle`` ends."""
+    controller = build_controller(WARM)
+    add_fault(controller, "started", "{vanish: true, every: 5s, for: 2s}")
+    add_fault(controller, "schedule", "{stall: true}", name="held")
+    started_instance(controller)
+    held = start_instance(controller, name="held")
+
+    with pytest.raises(time_control.Never, match="held in Scheduling"):
+        time_control.wait_for_state(controller, held.id, InstanceState.STARTED)

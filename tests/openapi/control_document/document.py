@@ -78,11 +78,18 @@ def rule_errors(rule: Any) -> list[str]:
     compatible = schema["x-compatible-keys"][event]
     if not any({kind} <= {*action} <= {kind, *keys} for kind, keys in compatible.items()):
         found.append(f"do: {event} has no fault with the keys {', '.join(sorted(action))}")
-    if action.get("connection") == "close" and "at" in action:
-        found.append("do: at goes with a reset")
-    if event == "begin" and len(match) > 1 and "node" not in action:
-        found.append("match: begin takes a node or a group only if the rule changes the state of a node")
+    found += [text for applies, text in _find_word_errors(event, match, action) if applies]
     return found + [f"{key}: cannot be set" for key in ("seen", "fired") if key in rule]
+
+
+def _find_word_errors(event: str, match: Any, action: Any) -> Iterator[tuple[bool, str]]:
+    """Yield whether a rule breaks what the descriptions say of keys that go together, each with a text."""
+    yield action.get("connection") == "close" and "at" in action, "do: at goes with a reset"
+    yield event == "begin" and len(match) > 1 and "node" not in action, "match: begin takes a node for its state only"
+    yield {"after", "after_polls"} <= {*action}, "do: after and after_polls exclude each other"
+    yield "every" in action and "for" not in action, "do: every needs for"
+    yield "lost_instances" in action and action.get("node") != "offline", "do: lost_instances needs node: offline"
+    yield event == "begin" and action.get("end") in (True, "true"), "do: end at begin needs a name"
 
 
 class Operation(NamedTuple):

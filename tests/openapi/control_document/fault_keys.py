@@ -16,11 +16,15 @@ ACTION_VALUES: dict[str, object] = {
     "stale": True,
     "acts": False,
     "fail": "no",
+    "final": True,
     "at": "40%",
     "after": "1s",
+    "after_polls": 2,
     "for": "1s",
     "stall": True,
     "bandwidth": "1Mbit/s",
+    "every": "20s",
+    "end": "nightly",
     "without": ["ip"],
     "exit": 3,
     "timeout": True,
@@ -30,8 +34,10 @@ ACTION_VALUES: dict[str, object] = {
     "vanish": True,
     "ignore": True,
     "node": "offline",
+    "lost_instances": "error",
     "registry": "down",
     "license": "expired",
+    "restart": {"for": "10s", "release": "1.51.2"},
 }
 """A value for each key of ``do``."""
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mockanka.control import INDEX_LINKS
-from mockanka.control.clock import Advance, ClockChange, UntilInstance
+from mockanka.control.clock import Advance, ClockChange, ClockSettings, UntilInstance
 from mockanka.control.instances import InstanceActionOptions
 from mockanka.control.nodes import NodeOverrideOptions
 from mockanka.control.state import Reset
@@ -49,6 +49,7 @@ def test_the_paths_are_those_of_the_links() -> None:
     ("schema_class", "names"),
     [
         (ClockChange, ["ClockChange"]),
+        (ClockSettings, ["ClockSettings"]),
         (Advance, ["Advance"]),
         (UntilInstance, ["UntilInstance"]),
         (Reset, ["Reset"]),

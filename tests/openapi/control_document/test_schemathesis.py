@@ -44,6 +44,7 @@ UNDESCRIBED_REFUSALS = (
     "takes no",
     "there is another fault",
     "so it would never be applied",
+    "every needs a for that is shorter",
     "only the answer to a GET can be repeated",  # of a path that has one
 )
 """Reasons to refuse what the schemas allow: the document has them in words, no schema can express them."""

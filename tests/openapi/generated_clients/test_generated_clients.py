@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import mockanka
+from tests.installed import INSTALLED, require_installed
 from tests.openapi.control_document.document import DOCUMENT
 
 PROGRAMS = Path(__file__).parent
@@ -30,14 +31,10 @@ OFFLINE = {"GOPROXY": "off", "GOFLAGS": "-mod=mod", "GONOSUMDB": "*", "GOTOOLCHA
 
 
 def find_generators() -> Path:
-    """Return the folder into which ``install`` has put the generators; without it, skip the test, but never in CI."""
-    folder = os.environ.get("MOCKANKA_GENERATORS")
-    if folder:
-        return Path(folder)
-    message = f"the generators are not installed: {PROGRAMS.name}/install FOLDER, then MOCKANKA_GENERATORS=FOLDER"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    """Return the folder into which ``.ci/clients`` has put the generators."""
+    files = ["generators/go/bin/oapi-codegen", "generators/java/lib", "generators/typescript/node_modules"]
+    require_installed("The generators", ["go", "java", "javac", "node"], files)
+    return INSTALLED / "generators"
 
 
 def call(*command: str | Path, cwd: Path) -> str:

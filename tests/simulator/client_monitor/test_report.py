@@ -37,7 +37,7 @@ def test_each_kind_of_finding_has_a_test() -> None:
 
 
 def test_the_control_api_shows_the_same_report(client: Client) -> None:
-    """GET /_mock/report has the findings of Python's report, with kind, message, requests, instance and count."""
+    """GET /_mock/report has the findings of Python's report, each with the same keys."""
     (id,) = client.start(external_id="job-1")
     client.poll(NOBODY)
     client.anka.faults.add(id="idle", match={"path": "/api/v1/usb"}, do={"status": 503})
@@ -47,7 +47,7 @@ def test_the_control_api_shows_the_same_report(client: Client) -> None:
     assert ["unknown-ids", "leaks"] == [finding["kind"] for finding in shown["findings"]]
     assert (2, 0, ["idle"]) == (shown["requests"], shown["dropped"], shown["unused_faults"])
     assert [finding.message for finding in report.findings] == [finding["message"] for finding in shown["findings"]]
-    assert {"kind", "message", "requests", "instance", "count"} == set(shown["findings"][1])
+    assert {"kind", "message", "requests", "instance", "count", "field"} == set(shown["findings"][1])
     assert (id, 1, [1]) == tuple(shown["findings"][1][key] for key in ("instance", "count", "requests"))
 
 

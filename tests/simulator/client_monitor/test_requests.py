@@ -154,3 +154,23 @@ def test_an_unknown_operation_breaks_the_contract(client: Client, method: str, p
 
     assert [message] == [finding.message for finding in client.anka.report().findings]
     assert [("contract", [1])] == client.findings()
+
+
+def test_a_finding_has_the_field_that_may_be_allowed() -> None:
+    """It is a field or parameter, an id, or the path of a request that breaks the contract."""
+    with client_of(release="1.8.0") as client:
+        client.start(script_monitoring=True)
+        client.ask("GET", f"{VM}?uuid=x")
+        client.ask("GET", f"/api/v1/node?id={NOBODY}")
+        client.ask("POST", VM, data="{")
+        client.ask("GET", "/api/v1/vms")
+        fields = [(finding.kind, finding.field) for finding in client.anka.report().findings]
+
+    assert [
+        ("unknown-fields", "script_monitoring"),
+        ("unknown-fields", "uuid"),
+        ("unknown-ids", NOBODY),
+        ("contract", VM),
+        ("contract", "/api/v1/vms"),
+    ] == [field for field in fields if field[0] != "leaks"]
+    assert ("leaks", "") in fields

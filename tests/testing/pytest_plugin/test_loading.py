@@ -86,9 +86,9 @@ def test_it_can_be_switched_off(suite: Suite) -> None:
 
 
 def test_the_fixtures_are_listed_with_a_description(suite: Suite) -> None:
-    """``pytest --fixtures`` prints all three, each with a line."""
+    """``pytest --fixtures`` prints all of them, each with a line."""
     run = suite.run("--fixtures")
 
-    for name in ("anka_server [session scope]", "anka_scenario", "anka"):
+    for name in ("anka_server [session scope]", "anka_scenario [session scope]", "anka", "anka_module [module scope]"):
         assert re.search(rf"^{re.escape(name)} -- .*pytest_plugin\.py:\d+\n    \S+", run.output, re.MULTILINE), name
     assert "no docstring available" not in run.output

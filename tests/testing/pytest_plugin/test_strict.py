@@ -106,3 +106,28 @@ def test_a_strict_test_is_judged_over_its_resets_and_only_if_it_passed(suite: Su
     assert run.counted(passed=1, errors=1, failed=1, skipped=1), run.output
     assert "after reset" not in run.output
     assert "leaks: instance" in run.output
+
+
+def test_a_termination_that_nobody_verified_fails_a_strict_test(suite: Suite) -> None:
+    """A client that never looks again after a DELETE that is ignored fails the test; one that looks passes."""
+    suite.write(
+        "test_it.py",
+        """
+        pytestmark = pytest.mark.anka(strict="unverified-terminations")
+
+        def terminate(anka):
+            anka.faults.add(match={"event": "terminate"}, do={"ignore": True})
+            ask(anka, "DELETE", json={"id": start(anka)})
+
+        def test_trusts(anka):
+            terminate(anka)
+
+        def test_verifies(anka):
+            terminate(anka)
+            ask(anka, "GET")
+        """,
+    )
+    run = suite.run()
+
+    assert run.counted(passed=2, errors=1), run.output
+    assert re.search(r"unverified-terminations: instance \S+ is still Scheduling after its termination", run.output)

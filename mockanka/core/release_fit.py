@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mockanka.core.controller import Controller
-from mockanka.core.instance_record import Instance, StartRequest
+from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import InstanceState, NodeState
-from mockanka.core.nodes import Node, end_node_override
+from mockanka.core.nodes import end_node_override
 from mockanka.core.release import SINCE, Release
+
+if TYPE_CHECKING:
+    from mockanka.core.controller import Controller
+    from mockanka.core.instance_record import Instance
+    from mockanka.core.nodes import Node
 
 REQUESTED: dict[str, tuple[str, ...]] = {
     "mac-addresses": ("mac_address",),

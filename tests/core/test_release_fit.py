@@ -342,7 +342,7 @@ def test_an_error_keeps_what_its_release_left_of_the_vm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "known"), [("1.12.0", "1.11.1"), ("1.50.9", "1.50.1"), ("2.0", str(KNOWN_RELEASES[-1]))]
+    ("asked", "known"), [("1.12.5", "1.12.0"), ("1.50.9", "1.50.1"), ("2.0", str(KNOWN_RELEASES[-1]))]
 )
 def test_an_unknown_release_is_noted(asked: str, known: str) -> None:
     """The nearest lower one is simulated, and the note says so."""

@@ -1,0 +1,3 @@
+module mockanka/httpclient
+
+go 1.19
