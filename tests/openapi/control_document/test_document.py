@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from openapi_spec_validator import OpenAPIV31SpecValidator
+from openapi_spec_validator import OpenAPIV30SpecValidator
 
 import mockanka
 from tests.openapi.control_document.document import (
@@ -22,10 +22,10 @@ from tests.openapi.control_document.document import (
 
 
 def test_the_document_is_valid_openapi() -> None:
-    """The document is valid OpenAPI 3.1."""
-    OpenAPIV31SpecValidator(document()).validate()
+    """The document is valid OpenAPI 3.0."""
+    OpenAPIV30SpecValidator(document()).validate()
 
-    assert document()["openapi"].startswith("3.1.")
+    assert document()["openapi"].startswith("3.0.")
 
 
 def test_the_document_has_the_version_of_the_package() -> None:
