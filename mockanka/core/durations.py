@@ -62,6 +62,13 @@ class Lognormal:
         return round(min(length, MAX_DURATION))
 
 
+@dataclass(frozen=True, slots=True)
+class WallTime:
+    """Length of real time, whatever the controller's clock does."""
+
+    length: int
+
+
 def _normal_quantile(quantile: float) -> float:
     return _STANDARD_NORMAL.inv_cdf(max(quantile, _MIN_QUANTILE))
 

@@ -15,7 +15,7 @@ from fnmatch import translate
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from mockanka.core.durations import Duration
+from mockanka.core.durations import Duration, WallTime
 from mockanka.core.lifecycle import LostInstances
 from mockanka.core.randomness import draw
 from mockanka.core.release import Release
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mockanka.core.nodes import Node
     from mockanka.core.templates import VersionRef
 
-REQUEST_MATCH_KEYS = ("method", "path", "query", "body")
+REQUEST_MATCH_KEYS = ("method", "path", "query", "header", "user_agent", "body", "nth")
 EVENT_MATCH_KEYS = ("event", "instance", "name", "external_id", "template", "tag", "node", "group")
 
 RESPONSE_FAULTS: dict[str, frozenset[str]] = {
@@ -39,6 +39,9 @@ RESPONSE_FAULTS: dict[str, frozenset[str]] = {
     "content_type": frozenset({"delay"}),
     "dribble": frozenset({"delay"}),
     "stale": frozenset({"delay"}),
+    "without": frozenset({"set", "merge_patch", "item", "delay"}),
+    "set": frozenset({"without", "merge_patch", "item", "delay"}),
+    "merge_patch": frozenset({"without", "set", "item", "delay"}),
     "delay": frozenset(),
 }
 """The kinds of response faults, each with the other keys that may go with it."""
@@ -117,17 +120,32 @@ class Amount(NamedTuple):
         return min(whole, self.bytes) if self.bytes is not None else int(whole * self.share)
 
 
+class MatchableRequest(NamedTuple):
+    """A request as rules match it; ``headers`` have names in lower case. What is called is read only if it matters."""
+
+    method: str
+    path: str
+    query: Callable[[], Mapping[str, str]]
+    headers: Callable[[], Mapping[str, str]]
+    body: Callable[[], object]
+
+
 @dataclass(frozen=True)
 class FaultMatch:
     """The requests or events that a rule matches. A field that is None or empty matches anything.
 
-    ``path`` is a glob pattern, in which ``*`` also matches slashes. A request matches ``query`` and ``body`` if it has
-    what these have, whatever else it has. ``template``, ``node`` and ``group`` are names or ids.
+    ``path``, ``user_agent`` and the values of ``header`` are glob patterns, in which ``*`` also matches slashes; names
+    of headers are in lower case. A request matches ``query`` and ``body`` if it has what these have, whatever else it
+    has; a parameter that is None must be absent. ``nth`` is a range of requests, counted from 1 among those that the
+    other fields match. ``template``, ``node`` and ``group`` are names or ids.
     """
 
     method: str | None = None
     path: str | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | None] = field(default_factory=dict)
+    header: Mapping[str, str] = field(default_factory=dict)
+    user_agent: str | None = None
+    nth: tuple[int, int] | None = None
     body: Mapping[str, object] = field(default_factory=dict)
     event: str | None = None
     instance: str | None = None
@@ -138,17 +156,23 @@ class FaultMatch:
     node: str | None = None
     group: str | None = None
 
-    def matches_request(
-        self, method: str, path: str, query: Callable[[], Mapping[str, str]], body: Callable[[], object]
-    ) -> bool:
-        """Return whether the rule matches a request, whose query and body are read only when they matter."""
-        if self.method is not None and self.method != method:
+    def matches_request(self, request: MatchableRequest) -> bool:
+        """Return whether the rule matches a request, of which what does not matter is not read."""
+        if self.method is not None and self.method != request.method:
             return False
-        if self.path is not None and self.path != path and not _compile_path(self.path).match(path):
+        if self.path is not None and self.path != request.path and not _matches_glob(self.path, request.path):
             return False
-        if self.query and not _is_contained(self.query, query()):
+        if self.query and not _has_parameters(self.query, request.query()):
             return False
-        return not self.body or _is_contained(self.body, body())
+        if (self.header or self.user_agent is not None) and not self._matches_headers(request.headers()):
+            return False
+        return not self.body or _is_contained(self.body, request.body())
+
+    def _matches_headers(self, headers: Mapping[str, str]) -> bool:
+        patterns = dict(self.header)
+        if self.user_agent is not None:
+            patterns["user-agent"] = self.user_agent
+        return all(name in headers and _matches_glob(pattern, headers[name]) for name, pattern in patterns.items())
 
     def matches_event(
         self, controller: Controller, event: str, instance: Instance | None, node: Node | None, ref: VersionRef | None
@@ -185,13 +209,15 @@ class ControllerRestart(NamedTuple):
 class FaultAction:
     """The fault that a rule makes: a field for each key of ``do``, where ``for`` is ``duration``.
 
-    Durations are nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``after_polls`` counts
+    ``set`` is ``new_values``, with paths of keys, and ``merge_patch`` a patch of RFC 7396; they and ``without`` change
+    the items of a response that ``item`` selects, by its place in the list or by keys with values. Durations are
+    nanoseconds, ``at`` is a share from 0 to 1, ``bandwidth`` is bits per second. ``after_polls`` counts
     looks at the instance. ``end`` is the id, name or external_id of an instance, or SAME_INSTANCE for the one that the
     rule matches. ``acts`` says whether the controller carries out the request all the same; None leaves that to the
     kind of fault. ``final`` says that a start that fails is not tried again.
     """
 
-    delay: Duration | None = None
+    delay: Duration | WallTime | None = None
     status: int | None = None
     body: str | None = None
     content_type: str | None = None
@@ -212,6 +238,9 @@ class FaultAction:
     every: int | None = None
     end: str | None = None
     without: tuple[str, ...] = ()
+    new_values: Mapping[str, object] = field(default_factory=dict)
+    merge_patch: Mapping[str, object] = field(default_factory=dict)
+    item: int | Mapping[str, object] | None = None
     exit: int | None = None
     timeout: bool = False
     stdout: str = ""
@@ -251,6 +280,8 @@ class FaultRule:
         ``seed`` is the controller's; it decides at a ``probability`` below 1, unless the rule has a seed of its own.
         """
         self.matched += 1
+        if self.match.nth is not None and not self.match.nth[0] <= self.matched <= self.match.nth[1]:
+            return False
         if self.matched <= self.skip or (self.times is not None and self.applied >= self.times):
             return False
         if self.probability < 1.0:
@@ -308,24 +339,15 @@ class FaultRules:
         self.has_lifecycle_rules = any(rule.match.event for rule in self)
         self.has_response_rules = any(not rule.match.event for rule in self)
 
-    def match_request(
-        self,
-        seed: int,
-        method: str,
-        path: str,
-        query: Callable[[], Mapping[str, str]],
-        body: Callable[[], object],
-        can_be_stale: bool = True,
-    ) -> FaultRule | None:
+    def match_request(self, seed: int, request: MatchableRequest, can_be_stale: bool = True) -> FaultRule | None:
         """Return the rule that fires at a request, or None.
 
-        ``query`` and ``body`` are called only if a rule needs them. A rule that repeats an earlier response is skipped
-        unless ``can_be_stale``.
+        A rule that repeats an earlier response is skipped unless ``can_be_stale``.
         """
         for rule in self:
             if rule.match.event or (rule.action.stale and not can_be_stale):
                 continue
-            if rule.match.matches_request(method, path, query, body) and rule.fires(seed):
+            if rule.match.matches_request(request) and rule.fires(seed):
                 return rule
         return None
 
@@ -367,8 +389,16 @@ def _accepts(expected: str | None, *values: object) -> bool:
 
 
 @cache
-def _compile_path(path: str) -> re.Pattern[str]:
-    return re.compile(translate(path))
+def _compile_glob(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
+
+
+def _matches_glob(pattern: str, text: str) -> bool:
+    return _compile_glob(pattern).match(text) is not None
+
+
+def _has_parameters(expected: Mapping[str, str | None], actual: Mapping[str, str]) -> bool:
+    return all(name not in actual if value is None else actual.get(name) == value for name, value in expected.items())
 
 
 def _is_contained(expected: object, actual: object) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from mockanka.core.controller import Controller
-from mockanka.core.durations import Duration
+from mockanka.core.durations import Duration, WallTime
 from mockanka.core.errors import UnknownToRelease
 from mockanka.core.faults import (
     EVENT_MATCH_KEYS,
@@ -40,8 +40,11 @@ from mockanka.scenario.fields import (
     Boolean,
     Choice,
     Choices,
+    CountRange,
     FixedDuration,
+    HeaderPatterns,
     Integer,
+    ItemSelector,
     JsonValue,
     Member,
     NonEmptyText,
@@ -49,17 +52,20 @@ from mockanka.scenario.fields import (
     Percentage,
     Portion,
     PositiveDuration,
-    RandomDuration,
     ReleaseText,
+    ResponseDelay,
     Switch,
     Text,
     TextMapping,
     TextOrTrue,
+    Words,
 )
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
 
 _OPERATIONS = methods_by_path()
+_WRITTEN_KEYS = {"duration": "for", "new_values": "set"}
+"""Keys of ``do`` as they are written, by the names of fields that differ from them."""
 MISSING: dict[str, Any] = {"required": "is missing", "null": "has no value"}
 
 _REQUEST_KEYS = frozenset({"instance", "name", "external_id"})
@@ -77,7 +83,10 @@ class FaultMatchSection(Section[FaultMatch]):
 
     method: str | None = key(Choice(*OPERATION_METHODS))
     path: str | None = key(NonEmptyText())
-    query: Mapping[str, str] | None = key(TextMapping())
+    query: Mapping[str, str | None] | None = key(TextMapping(nullable=True))
+    header: Mapping[str, str] | None = key(HeaderPatterns())
+    user_agent: str | None = key(NonEmptyText())
+    nth: tuple[int, int] | None = key(CountRange())
     body: Mapping[str, object] | None = key(JsonValue(only_objects=True))
     event: str | None = key(Choice(*LIFECYCLE_FAULTS))
     instance: str | None = key(NonEmptyText())
@@ -95,7 +104,6 @@ class FaultMatchSection(Section[FaultMatch]):
             _refuse_first(given, EVENT_MATCH_KEYS, "is matched by lifecycle faults: add event")
             if self.method == "GET":
                 _refuse_first(given, ["body"], "is never sent with a GET")
-            _require_operation(self, _OPERATIONS)
             return
         _refuse_first(
             given,
@@ -118,7 +126,7 @@ class RestartSection(Section[ControllerRestart], definition="Restart"):
 class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     """The action of a fault rule."""
 
-    delay: Duration | None = key(RandomDuration())
+    delay: Duration | WallTime | None = key(ResponseDelay())
     status: int | None = key(Integer(200, 599))
     body: str | None = key(BodyText())
     content_type: str | None = key(AsciiText())
@@ -138,7 +146,10 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     bandwidth: int | None = key(Bandwidth())
     every: int | None = key(PositiveDuration())
     end: str | None = key(TextOrTrue())
-    without: Sequence[str] | None = key(Choices(*OMITTABLE_FIELDS))
+    without: Sequence[str] | None = key(Words())
+    new_values: Mapping[str, object] | None = key(JsonValue(only_objects=True, data_key="set"))
+    merge_patch: Mapping[str, object] | None = key(JsonValue(only_objects=True))
+    item: int | Mapping[str, object] | None = key(ItemSelector())
     exit: int | None = key(Integer(-(2**31), 2**31 - 1))
     timeout: bool | None = key(Switch())
     stdout: str | None = key(Text())
@@ -170,11 +181,15 @@ class FaultSection(Section[FaultRule]):
     def check(self) -> None:
         """Raise ValidationError if the match and the action do not go together."""
         event = self.match.event
-        keys = ["for" if name == "duration" else name for name in self.do.given()]
+        keys = [_WRITTEN_KEYS.get(name, name) for name in self.do.given()]
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         problem = _problem_of_action(keys, kinds, event)
         if problem:
             raise ValidationError({"do": [problem]})
+        if event is None:
+            _require_operation_of(self.match, _OPERATIONS, _brings_response(self.do))
+        if event == "start" and self.do.without:
+            _require_omittable_fields(self.do.without)
         if event == "begin" and self.skip:
             raise ValidationError({"skip": ["a rule begins once: it would never be applied"]})
         if "at" in keys and self.do.connection == "close":
@@ -201,7 +216,7 @@ def read_rule(controller: Controller, path: Path, section: FaultSection) -> Faul
     """
     _refuse_counts(path, section)
     _require_names(controller, (*path, "match"), section.match)
-    _require_known_operation(controller, (*path, "match"), section.match)
+    _require_known_operation(controller, (*path, "match"), section)
     if section.do.node == "drain":
         try:
             require_known_state(controller, NodeState.DRAIN)
@@ -259,10 +274,12 @@ def _matching_paths(pattern: str, known: Iterable[str]) -> list[str]:
     return [path for path in known if fnmatchcase(path, pattern)]
 
 
-def _require_operation(match: FaultMatchSection, known: Mapping[str, Sequence[str]]) -> None:
-    """Raise ValidationError unless a request to one of the known operations can meet the match."""
+def _require_operation(match: FaultMatchSection, known: Mapping[str, Sequence[str]], may_be_unknown: bool) -> None:
+    """Raise ValidationError unless a request to a known operation can meet the match, or its path may be unknown."""
     pattern, method = match.path or "*", match.method
     paths = _matching_paths(pattern, known)
+    if not paths and may_be_unknown:
+        return
     if not paths:
         raise ValidationError({"path": [f"no operation has the path {pattern!r}: {nearest(pattern, list(known))}"]})
     if method and not any(method in known[path] for path in paths):
@@ -270,11 +287,32 @@ def _require_operation(match: FaultMatchSection, known: Mapping[str, Sequence[st
         raise ValidationError({"method": [f"{pattern} takes no {method}, only {', '.join(accepted)}"]})
 
 
-def _require_known_operation(controller: Controller, path: Path, match: FaultMatchSection) -> None:
+def _require_omittable_fields(names: Sequence[str]) -> None:
+    """Raise ValidationError unless all names are keys that an instance can lack."""
+    try:
+        Choices(*OMITTABLE_FIELDS).read(list(names))
+    except ValueError as error:
+        raise ValidationError({"do": {"without": [str(error)]}}) from None
+
+
+def _brings_response(action: FaultActionSection) -> bool:
+    """Return whether an action is a whole response, which needs no operation of the controller."""
+    return action.status is not None or action.body is not None
+
+
+def _require_operation_of(match: FaultMatchSection, known: Mapping[str, Sequence[str]], may_be_unknown: bool) -> None:
+    """Raise ValidationError, below ``match``, unless a request to one of the known operations can meet the match."""
+    try:
+        _require_operation(match, known, may_be_unknown)
+    except ValidationError as error:
+        raise ValidationError({"match": error.messages_dict}) from None
+
+
+def _require_known_operation(controller: Controller, path: Path, section: FaultSection) -> None:
     """Refuse the match of a response fault that no request to the simulated release can meet."""
-    if match.event is None:
+    if section.match.event is None:
         try:
-            _require_operation(match, methods_by_path(controller.release))
+            _require_operation(section.match, methods_by_path(controller.release), _brings_response(section.do))
         except ValidationError as error:
             ((name, (text,)),) = error.messages_dict.items()
             raise InvalidScenario((*path, name), f"{text} (release {controller.release})") from None

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, fields
 
 from mockanka import units
-from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform
+from mockanka.core.durations import Fixed, Lognormal, Normal, Uniform, WallTime
 from mockanka.core.faults import Amount
 from mockanka.core.release import Release
 from mockanka.scenario.source import Scalar, nearest
@@ -107,6 +107,69 @@ class Member(Choice):
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else str(value)
+
+
+class ResponseDelay(_Field):
+    """How late a response is: a duration of the controller's time, or ``wall`` with one of real time."""
+
+    def read(self, written: Any) -> Any:
+        if isinstance(written, Mapping) and "wall" in written:
+            if len(written) != 1:
+                raise ValueError("wall stands alone: write it like {wall: 40s}")
+            return WallTime(FixedDuration().read(written["wall"]))
+        return RandomDuration().read(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if isinstance(value, WallTime):
+            return {"wall": units.format_duration(value.length)}
+        return RandomDuration()._serialize(value, attr, obj, **kwargs)
+
+
+class CountRange(_Field):
+    """A number from 1 on, or a range like 2-5."""
+
+    def read(self, written: Any) -> tuple[int, int]:
+        first, dash, last = str(written).strip().partition("-")
+        if not (first.isascii() and first.isdigit() and (not dash or (last.isascii() and last.isdigit()))):
+            raise ValueError(f"{str(written)[:40]!r} is no count: write it like 3, or 2-5 for a range")
+        low = int(first[:19])
+        high = int(last[:19]) if dash else low
+        if not 1 <= low <= high <= 10**9:
+            raise ValueError(f"{str(written)[:40]!r} is no range of requests, which are counted from 1 to 1000000000")
+        return low, high
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return None
+        low, high = value
+        return low if low == high else f"{low}-{high}"
+
+
+class ItemSelector(_Field):
+    """An item of a list: its place from 0 on, or keys with values that it has."""
+
+    def read(self, written: Any) -> Any:
+        if isinstance(written, Mapping):
+            if not written:
+                raise ValueError("is empty")
+            return JsonValue().read(written)
+        return Integer(0, 10**9).read(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value
+
+
+class Words(_Field):
+    """One or several texts."""
+
+    def read(self, written: Any) -> tuple[str, ...]:
+        words = written if isinstance(written, list) else [written]
+        if not words:
+            raise ValueError("is empty")
+        return tuple(NonEmptyText().read(word) for word in words)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return list(value) if value else None
 
 
 class Choices(_Field):
@@ -480,9 +543,25 @@ class AsciiText(NonEmptyText):
 
 
 class TextMapping(_Field):
-    """Keys with texts."""
+    """Keys with texts; with ``nullable`` a key may have null, which stands for its absence."""
 
-    def read(self, written: Any) -> dict[str, str]:
+    def __init__(self, nullable: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.nullable = nullable
+
+    def read(self, written: Any) -> dict[str, str | None]:
         if not isinstance(written, Mapping):
             raise ValueError("must be keys with values")
-        return {str(key): Text().read(value) for key, value in written.items()}
+        return {str(key): self._read_value(value) for key, value in written.items()}
+
+    def _read_value(self, value: Any) -> str | None:
+        if self.nullable and (value is None or (isinstance(value, Scalar) and value.resolved() is None)):
+            return None
+        return Text().read(value)
+
+
+class HeaderPatterns(TextMapping):
+    """Names of headers, in any case, with patterns of their values."""
+
+    def read(self, written: Any) -> dict[str, str | None]:
+        return {name.lower(): pattern for name, pattern in super().read(written).items()}

@@ -167,7 +167,30 @@ def _(field: fields.JsonValue) -> Definition:
 
 @_scalar.register
 def _(field: fields.TextMapping) -> Definition:
-    return {"type": "object", "additionalProperties": {"type": NUMBER_LIKE}}
+    types = [*NUMBER_LIKE, "null"] if field.nullable else NUMBER_LIKE
+    return {"type": "object", "additionalProperties": {"type": types}}
+
+
+@_scalar.register
+def _(field: fields.ResponseDelay) -> Definition:
+    wall = {"type": "string", "pattern": LENGTH}
+    shape = {"type": "object", "properties": {"wall": wall}, "required": ["wall"], "additionalProperties": False}
+    return {"anyOf": [_scalar(fields.RandomDuration()), shape]}
+
+
+@_scalar.register
+def _(field: fields.CountRange) -> Definition:
+    return {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": r"^\s*\d+(-\d+)?\s*$"}]}
+
+
+@_scalar.register
+def _(field: fields.ItemSelector) -> Definition:
+    return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "object", "minProperties": 1}]}
+
+
+@_scalar.register
+def _(field: fields.Words) -> Definition:
+    return {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 
 
 @_scalar.register

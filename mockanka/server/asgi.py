@@ -18,8 +18,17 @@ from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.bounded import BoundedDict
 from mockanka.control import MAX_CONTROL_BODY, create_control
+from mockanka.core.faults import MatchableRequest
 from mockanka.server.event_stream import EventStreams, wants_event_stream
-from mockanka.server.http_messages import Disconnected, Receive, Response, Send, read_body, send_response
+from mockanka.server.http_messages import (
+    Disconnected,
+    Receive,
+    Response,
+    Send,
+    decode_headers,
+    read_body,
+    send_response,
+)
 from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
 from mockanka.server.wsgi_bridge import call_wsgi
 from mockanka.simulator.client_monitor import ids_of_start
@@ -185,14 +194,14 @@ class Gateway:
         if not controller.faults.has_response_rules:
             return None
         last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
-        rule = controller.faults.match_request(
-            controller.seed,
+        request = MatchableRequest(
             entry.method,
             entry.path,
             lambda: entry.query,
+            lambda: decode_headers(call.scope["headers"]),
             lambda: parse_body_or_none(call.body),
-            can_be_stale=last is not None,
         )
+        rule = controller.faults.match_request(controller.seed, request, can_be_stale=last is not None)
         if rule is None:
             return None
         entry.fault = rule.id
@@ -231,6 +240,7 @@ class Gateway:
         client = self._make_client(receive, send)
         try:
             await client.wait(fault.delay)
+            await client.wait_wall_time(fault.wall_delay)
             if not client.is_interrupted:
                 await self._deliver(fault, call, response, client)
             if client.is_interrupted:

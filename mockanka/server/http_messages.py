@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,15 @@ class Response:
         """Return a copy with another body and its length."""
         others = [pair for pair in self.headers if pair[0] != b"content-length"]
         return Response(self.status, [*others, (b"content-length", b"%d" % len(content))], content)
+
+
+def decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers by name in lower case; the values of those that come several times are joined by commas."""
+    decoded: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
+    return decoded
 
 
 async def send_start(send: Send, response: Response, date: bytes) -> None:

@@ -7,13 +7,17 @@ stands in ``mockanka.core.faults.RESPONSE_FAULTS``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar
 
+from mockanka.api.envelope import encode_json
 from mockanka.core.controller import Controller
+from mockanka.core.durations import WallTime
 from mockanka.core.faults import Amount, FaultAction, FaultRule
 from mockanka.core.randomness import draw
+from mockanka.json_text import parse_json
 from mockanka.server.http_messages import (
     Disconnected,
     Receive,
@@ -83,9 +87,17 @@ class ClientConnection:
             self._controller.advance()
             await asyncio.sleep(0)
             return
+        await self._wait_seconds(self._wall_seconds(length))
+
+    async def wait_wall_time(self, length: int) -> None:
+        """Let so many nanoseconds of real time pass, or less if the client leaves or a reset interrupts."""
+        if length and not self.is_interrupted and not self.is_gone:
+            await self._wait_seconds(length / SECOND)
+
+    async def _wait_seconds(self, seconds: float) -> None:
         interrupted = asyncio.ensure_future(self._interruption.wait())
         ends: set[asyncio.Future[Any]] = {interrupted, self._disconnect}
-        await asyncio.wait(ends, timeout=self._wall_seconds(length), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         interrupted.cancel()
 
     async def send_response(self, response: Response) -> None:
@@ -149,11 +161,13 @@ Failure = Callable[[str], Response]
 class ResponseFault:
     """Effect of a rule on the response to one request. The base class sends the controller's own response.
 
-    ``delay`` is how late the response is sent, in nanoseconds of the controller's time. ``acts`` says whether the
+    ``delay`` is how late the response is sent, in nanoseconds of the controller's time, and ``wall_delay`` how much
+    later, in nanoseconds of real time. ``acts`` says whether the
     controller carries out the request.
     """
 
     delay: int = 0
+    wall_delay: int = 0
     acts: bool = True
 
     has_response: ClassVar[bool] = True
@@ -298,8 +312,102 @@ class ReplaceBody(ResponseFault):
     is_faithful = False
 
     def response(self, own: Response | None, failure: Failure) -> Response:
-        response = super().response(own, failure).with_content(self.body.encode())
+        # Without a response of the controller it is a success, as JSON.
+        response = own or Response(200, [(b"content-type", b"application/json")], b"")
+        response = response.with_content(self.body.encode())
         return response if self.content_type is None else response.with_content_type(self.content_type)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeBody(ResponseFault):
+    """The response is the controller's own, but for some keys of its body or of an item of its list.
+
+    ``without`` are keys that are left out: a name wherever the key stands, a path with dots only there. ``new_values``
+    set at paths with dots, and ``merge_patch`` is a patch of RFC 7396.
+    """
+
+    without: tuple[str, ...] = ()
+    new_values: Mapping[str, object]
+    merge_patch: Mapping[str, object]
+    item: int | Mapping[str, object] | None
+
+    outcome_if_replaced = ""
+
+    def response(self, own: Response | None, failure: Failure) -> Response:
+        response = super().response(own, failure)
+        try:
+            data = parse_json(response.content)
+        except (ValueError, RecursionError):
+            return response
+        if not isinstance(data, dict) or not isinstance(data.get("body"), dict | list):
+            return response
+        if isinstance(data["body"], dict):
+            data["body"] = self._change(data["body"])
+        else:
+            chosen = self._choose(data["body"])
+            data["body"] = [self._change(item) if n in chosen else item for n, item in enumerate(data["body"])]
+        return response.with_content(encode_json(data) + b"\n")
+
+    def _choose(self, items: list[Any]) -> set[int]:
+        """Return the places of the items that are changed: all objects, the one at a place, or the first that fits."""
+        objects = [place for place, item in enumerate(items) if isinstance(item, dict)]
+        if self.item is None:
+            return {*objects}
+        if isinstance(self.item, int):
+            return {self.item} & {*objects}
+        wanted = self.item
+        fitting = (
+            place for place in objects if all(_find(items[place], key) == value for key, value in wanted.items())
+        )
+        return {*islice(fitting, 1)}
+
+    def _change(self, item: dict[str, Any]) -> Any:
+        changed = merge_json(item, self.merge_patch) if self.merge_patch else item
+        for path, value in self.new_values.items():
+            changed = _with_value(changed, path.split("."), value)
+        for path in self.without:
+            changed = _without_path(changed, path.split(".")) if "." in path else _without_key(changed, path)
+        return changed
+
+
+def merge_json(target: Any, patch: Any) -> Any:
+    """Return a JSON value with a merge patch applied (RFC 7396)."""
+    if not isinstance(patch, Mapping):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_json(merged.get(key), value)
+    return merged
+
+
+def _find(value: Any, path: str) -> Any:
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _with_value(value: Any, path: list[str], new: object) -> Any:
+    if not path:
+        return new
+    inner = value if isinstance(value, dict) else {}
+    return {**inner, path[0]: _with_value(inner.get(path[0]), path[1:], new)}
+
+
+def _without_path(value: Any, path: list[str]) -> Any:
+    if not isinstance(value, dict) or path[0] not in value:
+        return value
+    if len(path) == 1:
+        return {key: part for key, part in value.items() if key != path[0]}
+    return {**value, path[0]: _without_path(value[path[0]], path[1:])}
+
+
+def _without_key(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_key(part, name) for key, part in value.items() if key != name}
+    return [_without_key(part, name) for part in value] if isinstance(value, list) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -351,7 +459,8 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
     GET had before; a rule that repeats it needs one.
     """
     do = rule.action
-    common: dict[str, Any] = {"delay": _draw_delay(rule, seed)}
+    wall_delay = do.delay.length if isinstance(do.delay, WallTime) else 0
+    common: dict[str, Any] = {"delay": _draw_delay(rule, seed), "wall_delay": wall_delay}
     if do.acts is not None:
         common["acts"] = do.acts
     match do:
@@ -375,10 +484,14 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
             return Dribble(length=length, **common)
         case FaultAction(stale=True) if last is not None:
             return Stale(last=last, **common)
+    if do.without or do.new_values or do.merge_patch:
+        return ChangeBody(
+            without=do.without, new_values=do.new_values, merge_patch=do.merge_patch, item=do.item, **common
+        )
     return ResponseFault(**common)
 
 
 def _draw_delay(rule: FaultRule, seed: int) -> int:
-    if rule.action.delay is None:
+    if rule.action.delay is None or isinstance(rule.action.delay, WallTime):
         return 0
     return rule.action.delay.sample(draw(seed if rule.seed is None else rule.seed, rule.id, f"delay {rule.applied}"))

@@ -14,6 +14,7 @@ from mockanka.core.faults import (
     FaultMatch,
     FaultRule,
     FaultRules,
+    MatchableRequest,
     apply_rules,
 )
 from tests.core.builders import build_controller, count_log_entries, node_named, start_instance, version_ref
@@ -46,18 +47,29 @@ def faults(*rules: FaultRule) -> FaultRules:
 
 def fired_id(rules: FaultRules, method: str = "GET", path: str = "/api/v1/vm", seed: int = 0) -> str | None:
     """Return the id of the rule that fires at a request without query or body, or None."""
-    rule = rules.match_request(seed, method, path, dict, lambda: None)
+    rule = rules.match_request(seed, MatchableRequest(method, path, dict, dict, lambda: None))
     return rule.id if rule else None
 
 
-def matches(match: FaultMatch, query: Mapping[str, str] | None = None, body: object = None) -> bool:
-    """Return whether a POST with that query and body matches."""
-    return match.matches_request("POST", "/api/v1/vm", lambda: query or {}, lambda: body)
+def matches(
+    match: FaultMatch,
+    query: Mapping[str, str] | None = None,
+    body: object = None,
+    headers: Mapping[str, str] | None = None,
+) -> bool:
+    """Return whether a POST with that query, body and headers matches."""
+    request = MatchableRequest("POST", "/api/v1/vm", lambda: query or {}, lambda: headers or {}, lambda: body)
+    return match.matches_request(request)
 
 
 def never_read() -> NoReturn:
     """Fail: a query or a body was read that was not needed."""
     raise AssertionError("read without need")
+
+
+def unread_request(method: str, path: str = "/") -> MatchableRequest:
+    """Return a request whose query, headers and body must not be read."""
+    return MatchableRequest(method, path, never_read, never_read, never_read)
 
 
 def test_a_rule_without_limits_fires_at_every_match() -> None:
@@ -160,7 +172,7 @@ def test_a_rule_that_does_not_match_counts_nothing() -> None:
 
 def test_without_rules_nothing_fires() -> None:
     """Neither query nor body is read."""
-    assert None is FaultRules().match_request(0, "GET", "/", never_read, never_read)
+    assert None is FaultRules().match_request(0, unread_request("GET"))
 
 
 def test_lifecycle_rules_are_not_tried_at_requests() -> None:
@@ -210,16 +222,54 @@ def test_ids_of_removed_rules_are_not_used_again() -> None:
 )
 def test_a_path_is_a_glob_pattern(pattern: str, path: str, expected: bool) -> None:
     """It matches the whole path, case-sensitively; ``*`` matches slashes too."""
-    assert expected is FaultMatch(path=pattern).matches_request("GET", path, never_read, never_read)
+    assert expected is FaultMatch(path=pattern).matches_request(unread_request("GET", path))
 
 
 def test_query_and_body_are_read_only_if_needed() -> None:
     """A rule without them, or whose method or path does not match, does not read them."""
-    assert FaultMatch(method="POST").matches_request("POST", "/", never_read, never_read)
-    assert not FaultMatch(method="GET", query={"a": "b"}, body={"c": 1}).matches_request(
-        "POST", "/", never_read, never_read
-    )
-    assert not FaultMatch(query={"a": "b"}, body={"c": 1}).matches_request("POST", "/", dict, never_read)
+    request = unread_request("POST")
+    assert FaultMatch(method="POST").matches_request(request)
+    assert not FaultMatch(method="GET", query={"a": "b"}, body={"c": 1}).matches_request(request)
+    assert not FaultMatch(query={"a": "b"}, body={"c": 1}).matches_request(request._replace(query=dict))
+
+
+def test_a_parameter_may_have_to_be_absent() -> None:
+    """A parameter that is None must not be there; a blank one is there."""
+    match = FaultMatch(query={"id": None})
+
+    assert [True, True, False, False] == [matches(match, query) for query in ({}, {"x": "1"}, {"id": "7"}, {"id": ""})]
+
+
+@pytest.mark.parametrize(
+    ("match", "headers", "expected"),
+    [
+        (FaultMatch(header={"x-test": "a*"}), {"x-test": "abc"}, True),
+        (FaultMatch(header={"x-test": "a*"}), {"x-test": "bc"}, False),
+        (FaultMatch(header={"x-test": "*"}), {}, False),
+        (FaultMatch(user_agent="Jenkins*"), {"user-agent": "Jenkins/2.1"}, True),
+        (FaultMatch(user_agent="Jenkins*"), {"user-agent": "curl/8"}, False),
+        (FaultMatch(user_agent="Jenkins*"), {}, False),
+        (FaultMatch(user_agent="J*", header={"accept": "*json"}), {"user-agent": "J", "accept": "text/html"}, False),
+    ],
+)
+def test_headers_are_matched_by_patterns(match: FaultMatch, headers: dict[str, str], expected: bool) -> None:
+    """Each header of the rule must be there, with a value that its pattern matches; ``user_agent`` is one of them."""
+    assert expected is matches(match, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("nth", "expected"),
+    [
+        ((1, 1), [True, False, False, False]),
+        ((3, 3), [False, False, True, False]),
+        ((2, 3), [False, True, True, False]),
+    ],
+)
+def test_a_rule_fires_at_some_of_the_requests_that_it_matches(nth: tuple[int, int], expected: list[bool]) -> None:
+    """They are counted from 1."""
+    rule = make_rule(match=FaultMatch(nth=nth))
+
+    assert expected == [rule.fires(0) for _ in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -363,9 +413,11 @@ def test_an_amount_is_a_share_or_a_number_of_bytes() -> None:
 
 
 def test_the_keys_of_all_kinds_are_fields_of_the_action() -> None:
-    """``for`` is called ``duration`` there."""
+    """``for`` is called ``duration`` there, and ``set`` ``new_values``."""
     fields = set(FaultAction.__dataclass_fields__)
     kinds = [RESPONSE_FAULTS, *LIFECYCLE_FAULTS.values()]
     words = {word for table in kinds for kind, others in table.items() for word in (kind, *others)}
 
-    assert set() == {"duration" if word == "for" else word for word in words} - fields
+    names = {"for": "duration", "set": "new_values"}
+
+    assert set() == {names.get(word, word) for word in words} - fields

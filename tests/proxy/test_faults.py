@@ -26,6 +26,9 @@ from tests.server.http_client import (
 )
 
 FAULTS: list[dict[str, object]] = [
+    {"without": "arch"},
+    {"set": {"vm.vminfo": None}, "item": 0},
+    {"merge_patch": {"instance_id": None}},
     {"status": 503, "body": "busy"},
     {"status": 204},
     {"status": 304},

@@ -161,7 +161,7 @@ REFUSED = {
         (
             "do",
             "vanish is not an action of response faults; it must have one of "
-            "refuse, connection, cut, fail, status, body, content_type, dribble, stale, delay",
+            "refuse, connection, cut, fail, status, body, content_type, dribble, stale, without, set, merge_patch, delay",
         ),
     ),
     # matches that nothing meets
@@ -181,7 +181,7 @@ REFUSED = {
     "{match: {event: begin, node: alpha}, do: {registry: down}}": (
         ("match", "the action does not concern a node: leave out node and group"),
     ),
-    "{match: {path: /api/v1/vms}, do: {status: 500}}": (
+    "{match: {path: /api/v1/vms}, do: {delay: 1s}}": (
         ("match.path", "no operation has the path '/api/v1/vms': did you mean '/api/v1/vm'?"),
     ),
     "{match: {path: /api/v1/status, method: POST}, do: {status: 500}}": (
@@ -302,7 +302,7 @@ def test_drain_is_refused_by_a_release_that_does_not_have_it() -> None:
 
 def test_an_operation_that_came_later_cannot_be_meant() -> None:
     """Nothing would ever meet a rule for what the simulated release does not know."""
-    match = "{match: {path: /api/v1/rpc/vm/restart}, do: {status: 503}}"
+    match = "{match: {path: /api/v1/rpc/vm/restart}, do: {delay: 1s}}"
     refused = problems_of(rule(match), "controller: {release: 1.43.0}\n" + INVENTORY)
 
     assert 1 == len(refused)
@@ -340,7 +340,8 @@ def test_every_operation_can_be_meant(path: str) -> None:
 @pytest.mark.parametrize("key", REQUEST_MATCH_KEYS)
 def test_no_rule_matches_requests_and_events(event: str, key: str) -> None:
     """A request's keys and an event exclude each other."""
-    value = "{a: b}" if key in ("query", "body") else "GET" if key == "method" else "/api/v1/vm"
+    values = {"query": "{a: b}", "header": "{a: b}", "body": "{a: b}", "method": "GET", "nth": "2"}
+    value = values.get(key, "/api/v1/vm")
     (problem,) = problems_of(rule(f"{{match: {{event: {event}, {key}: {value}}}, do: {{fail: x}}}}"))
 
     assert f"match.{key}: is matched by response faults" in problem
@@ -363,6 +364,9 @@ VALUES: dict[str, Any] = {
     "registry": "full",
     "license": "expired",
     "without": ["ip", "host_ip"],
+    "set": {"vm.arch": None, "x": [1, {"y": 2.5}]},
+    "merge_patch": {"vm": {"arch": None}},
+    "item": {"name": "x"},
     "exit": 3,
     "stdout": "out",
     "stderr": "err",
@@ -406,6 +410,8 @@ EVERY = [
     (None, {"delay": "0s"}),
     (None, {"delay": {"lognormal": ["2s", 0.25]}}),
     (None, {"body": ""}),
+    (None, {"delay": {"wall": "40s"}}),
+    (None, {"set": {"a": 1}, "item": 3}),
     (None, {"body": {"a": [1, 1.5, None, True, "x"]}}),
     (None, {"body": "1.50"}),
     (None, {"fail": ""}),
@@ -456,6 +462,8 @@ MATCHES: list[dict[str, Any]] = [
     {},
     {"method": "POST", "path": "/api/v1/vm"},
     {"path": "/api/v1/*", "query": {"id": "7", "empty": ""}},
+    {"query": {"id": None}, "header": {"x-test": "a*"}, "user_agent": "curl*", "nth": 3},
+    {"nth": "2-5"},
     {"body": {"a": 1, "b": True, "c": "1", "d": [1, {"e": None}], "f": 1.5}},
     *({"event": "pull", key: name} for key, name in {"template": "mac", "tag": "base", "node": "N1"}.items()),
     {"event": "start", "group": "mine", "instance": "some id", "name": "1.50", "external_id": "yes"},
@@ -479,7 +487,9 @@ def test_every_key_is_in_the_tables() -> None:
     done = {key for _, do in EVERY for key in do}
     matched = {key for match in MATCHES for key in match}
 
-    assert set(FaultAction.__dataclass_fields__) == {"duration" if key == "for" else key for key in done}
+    assert set(FaultAction.__dataclass_fields__) == {
+        {"for": "duration", "set": "new_values"}.get(key, key) for key in done
+    }
     assert {*REQUEST_MATCH_KEYS, *EVENT_MATCH_KEYS} == matched
 
 

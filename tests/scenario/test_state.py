@@ -210,6 +210,7 @@ NOT_STATE: dict[type[Any], str] = {
     Checkpoint: "a whole state, kept in memory for the length of a call",
     LogEntry: "tells the past",
     instance_record.TimelineEntry: "tells the past",
+    faults.MatchableRequest: "a request while rules are tried",
     faults.FaultHit: "what a rule did, handed from one function to the next",
     NodeLoad: "computed from the VMs of a node",
     placement.Requirements: "computed from a request while a node is looked for",
@@ -221,6 +222,7 @@ NOT_STATE: dict[type[Any], str] = {
     faults.ControllerRestart: "a value; FaultAction has it in `restart`",
     faults.Amount: "a value; FaultAction has it in `cut`",
     FaultAction: "has a test of its own below, as its fields exclude each other",
+    durations.WallTime: "a value; see the tests of fault rules",
     durations.Fixed: "a value; see test_every_distribution_survives",
     durations.Uniform: "a value; see test_every_distribution_survives",
     durations.Normal: "a value; see test_every_distribution_survives",
@@ -285,9 +287,15 @@ VALUES: dict[tuple[type[Any], str], Any] = {
     (faults.FaultMatch, "method"): "POST",
     (faults.FaultMatch, "path"): "/api/v1/vm",
     (faults.FaultMatch, "event"): "pull",
+    (faults.FaultMatch, "query"): {"id": None, "x": "y"},
+    (faults.FaultMatch, "header"): {"x-test": "a*"},
+    (faults.FaultMatch, "nth"): (2, 5),
     (FaultAction, "status"): 503,
     (FaultAction, "connection"): "reset",
     (FaultAction, "without"): ("ip",),
+    (FaultAction, "new_values"): {"vm.arch": None},
+    (FaultAction, "merge_patch"): {"vm": {"arch": None}},
+    (FaultAction, "item"): {"name": "x"},
     (FaultAction, "node"): "offline",
     (FaultAction, "registry"): "down",
     (FaultAction, "license"): "expired",
@@ -485,7 +493,7 @@ def test_every_event_survives(event_class: type[Event]) -> None:
 
 def companion(name: str) -> tuple[str | None, str]:
     """A fault that takes a field of an action: its event, or None for a response fault, and its kind."""
-    key = "for" if name == "duration" else name
+    key = {"duration": "for", "new_values": "set"}.get(name, name)
     for event, kinds in ((None, RESPONSE_FAULTS), *LIFECYCLE_FAULTS.items()):
         for kind, keys in kinds.items():
             if key == kind or key in keys:
@@ -498,6 +506,7 @@ def test_every_field_of_an_action_survives(name: str) -> None:
     """Each field of what a rule does is the same after a dump, beside the field that it goes with."""
     event, kind = companion(name)
     hints, defaults = get_type_hints(FaultAction), record_fields(FaultAction)
+    kind = {"set": "new_values"}.get(kind, kind)
     values = {key: VALUES.get((FaultAction, key)) or make(hints[key], defaults[key]) for key in (kind, name)}
     values |= TOGETHER.get((FaultAction, name), {})
     controller = controller_of(SCENARIO)

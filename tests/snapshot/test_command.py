@@ -45,8 +45,8 @@ def test_a_list_with_nulls_is_read() -> None:
         done = run_snapshot(anka.url)
     (instance,) = Scenario.from_yaml(done.stdout).section.instances
 
-    assert ("Scheduling", "vanilla") == (instance.state, instance.tag)
-    assert [None] * 3 == [instance.vm, instance.external_id, instance.name]
+    assert ("Started", "vanilla", "somebody-else") == (instance.state, instance.tag, instance.name)
+    assert [None] * 2 == [instance.vm, instance.external_id]
 
 
 def closed_port() -> int:

@@ -12,7 +12,7 @@ from mockanka.control.clock import Advance, ClockChange, ClockSettings, UntilIns
 from mockanka.control.instances import InstanceActionOptions
 from mockanka.control.nodes import NodeOverrideOptions
 from mockanka.control.state import Reset
-from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, OMITTABLE_FIELDS, REGISTRY_OVERRIDES, RESPONSE_FAULTS
+from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, REGISTRY_OVERRIDES, RESPONSE_FAULTS
 from mockanka.core.lifecycle import InstanceState, NodeState
 from mockanka.core.operations import OPERATION_METHODS
 from mockanka.scenario.base import StrictSchema
@@ -84,7 +84,6 @@ def test_the_enumerations_are_those_of_the_code() -> None:
     assert {state.value for state in NodeState} == set(component("NodeStatus")["properties"]["state"]["enum"])
     assert list(NODE_OVERRIDES) == component("NodeOverride")["enum"]
     assert list(REGISTRY_OVERRIDES) == do["registry"]["enum"]
-    assert list(OMITTABLE_FIELDS) == component("Unreported")["enum"]
     assert list(LIFECYCLE_FAULTS) == match["event"]["enum"]
     assert list(OPERATION_METHODS) == component("FaultMatch")["properties"]["method"]["enum"]
     assert list(INSTANCE_ACTIONS) == parameters["fate"]["schema"]["enum"]

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from mockanka.core.controller import Controller
+from mockanka.core.durations import WallTime
 from mockanka.core.faults import RESPONSE_FAULTS, Amount, FaultAction, FaultMatch, FaultRule
 from mockanka.server.http_messages import Response
 from mockanka.server.response_faults import (
+    ChangeBody,
     ClientConnection,
     CloseConnection,
     Cut,
@@ -31,6 +33,14 @@ from tests.controllers import controller_of
 OWN = Response(200, [(b"content-type", b"application/json"), (b"content-length", b"10")], b"0123456789")
 LAST = Response(200, [], b"last")
 
+LIST = Response(200, [], b'{"status":"OK","body":[{"a":1,"v":{"a":1,"b":2}},{"a":2,"v":{"a":3},"n":"x"}]}')
+
+
+def change(**fields: Any) -> ChangeBody:
+    """Return a change of a body that has only these fields."""
+    return ChangeBody(**{"new_values": {}, "merge_patch": {}, "item": None, **fields})
+
+
 FAULTS: list[tuple[dict[str, Any], ResponseFault]] = [
     ({"refuse": 5}, Refuse(rule_id="r", length=5)),
     ({"connection": "close"}, CloseConnection()),
@@ -48,6 +58,10 @@ FAULTS: list[tuple[dict[str, Any], ResponseFault]] = [
     ({"content_type": "text/x"}, ReplaceContentType(content_type="text/x")),
     ({"dribble": 7}, Dribble(length=7)),
     ({"stale": True}, Stale(last=LAST)),
+    ({"without": ("a",)}, change(without=("a",))),
+    ({"new_values": {"a": 1}, "item": 2}, change(new_values={"a": 1}, item=2)),
+    ({"merge_patch": {"a": None}}, change(merge_patch={"a": None})),
+    ({"delay": WallTime(9)}, ResponseFault(wall_delay=9)),
     ({"delay": None}, ResponseFault()),
 ]
 
@@ -60,11 +74,15 @@ def test_a_rule_makes_a_fault_of_its_kind(do: dict[str, Any], fault: ResponseFau
     assert fault == make_response_fault(rule, 0, LAST)
 
 
+KEYS = {"new_values": "set"}
+"""Keys of rules by the fields that have other names."""
+
+
 def test_every_kind_makes_a_class_of_its_own() -> None:
     """FAULTS has all kinds, and only a delay is the base class."""
     made: dict[str, set[type]] = {}
     for do, fault in FAULTS:
-        kind = next(kind for kind in RESPONSE_FAULTS if kind in do)
+        kind = next(kind for kind in RESPONSE_FAULTS if kind in {KEYS.get(name, name) for name in do})
         made.setdefault(kind, set()).add(type(fault))
 
     assert set(RESPONSE_FAULTS) == set(made)
@@ -84,7 +102,26 @@ def failure(message: str) -> Response:
         (Fail(message="no", status=500), OWN, 500, b"no"),
         (ReplaceStatus(status=503), OWN, 503, b""),
         (ReplaceBody(body="x"), OWN, 200, b"x"),
-        (ReplaceBody(body="x"), None, 400, b"x"),
+        (ReplaceBody(body="x"), None, 200, b"x"),
+        (change(without=("a",)), LIST, 200, b'{"status":"OK","body":[{"v":{"b":2}},{"v":{},"n":"x"}]}\n'),
+        (change(without=("v.a",)), LIST, 200, b'{"status":"OK","body":[{"a":1,"v":{"b":2}},{"a":2,"v":{},"n":"x"}]}\n'),
+        (change(without=("v",), item=0), LIST, 200, b'{"status":"OK","body":[{"a":1},{"a":2,"v":{"a":3},"n":"x"}]}\n'),
+        (change(without=("v",), item=7), LIST, 200, LIST.content + b"\n"),
+        (
+            change(new_values={"v.c.d": None}, item={"n": "x"}),
+            LIST,
+            200,
+            b'{"status":"OK","body":[{"a":1,"v":{"a":1,"b":2}},{"a":2,"v":{"a":3,"c":{"d":null}},"n":"x"}]}\n',
+        ),
+        (
+            change(merge_patch={"a": None, "v": {"b": 5}}, item={"v.b": 2}),
+            LIST,
+            200,
+            b'{"status":"OK","body":[{"v":{"a":1,"b":5}},{"a":2,"v":{"a":3},"n":"x"}]}\n',
+        ),
+        (change(new_values={"a": 1}), Response(200, [], b'{"body":{"b":2}}'), 200, b'{"body":{"b":2,"a":1}}\n'),
+        (change(without=("a",)), Response(400, [], b'{"status":"FAIL"}'), 400, b'{"status":"FAIL"}'),
+        (change(without=("a",)), OWN, 200, b"0123456789"),
         (ReplaceContentType(content_type="text/x"), OWN, 200, b"0123456789"),
         (Stale(last=LAST), OWN, 200, b"last"),
     ],
