@@ -53,7 +53,8 @@ def find_errors_after_fault(event: str, action: str, keys: Iterable[str]) -> lis
     controller = gateway.simulator.controller
 
     async def send_requests() -> None:
-        rule = {"match": {"event": event}, "do": {key: ACTION_VALUES[key] for key in (action, *keys)}}
+        keys_together = {action, *keys} - {"after_polls"}  # it excludes after
+        rule = {"match": {"event": event}, "do": {key: ACTION_VALUES[key] for key in keys_together}}
         first, second = controller.templates
         script = {"startup_script": SCRIPT, "script_monitoring": True}
         assert 201 == (await send_request(gateway, "POST", "/_mock/faults", rule)).status
