@@ -6,6 +6,7 @@ Evidence: controller-facts A0.1 (keys and their order, no ``body`` on FAIL), A0.
 import json
 import re
 import struct
+from decimal import Decimal
 from typing import Final
 
 from flask import Response
@@ -22,6 +23,11 @@ EMPTY_SUCCESS: Final = b'{"status":"OK","message":""}\n'
 _ESCAPED = re.compile("[<>&\u2028\u2029]")
 _ESCAPES = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
+# A string, or a number below 0.0001, which Python writes with an exponent of two digits.
+_STRING_OR_TINY = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9](?:\.[0-9]+)?e-0([0-9])')
+_LOWEST_POINT = 6
+"""Go writes numbers from 1e-6 on with a point, and smaller ones with an exponent."""
+
 _encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -30,7 +36,15 @@ def encode_json(value: object) -> bytes:
     text = _encoder.encode(value)
     if _ESCAPED.search(text):
         text = text.translate(_ESCAPES)
+    if "e-0" in text:
+        text = _STRING_OR_TINY.sub(_write_tiny, text)
     return text.encode("utf-8", "replace")
+
+
+def _write_tiny(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return match[0]
+    return f"{Decimal(match[0]):f}" if int(match[1]) <= _LOWEST_POINT else match[0].replace("e-0", "e-")
 
 
 def encode_success(payload: object) -> bytes:
@@ -65,14 +79,10 @@ def empty_success() -> Response:
 
 LARGEST_PART = 0.99999994
 """Largest single-precision float below 1."""
-SMALLEST_PART = 1e-6
-"""Go writes smaller numbers with an exponent, in a notation of its own."""
 
 
 def progress_number(value: float) -> int | float:
     """Return a progress from 0 to 1 as Go writes a float32 (controller-facts A0.2); 1 only if it is complete."""
-    if value < SMALLEST_PART:
-        return 0
     return 1 if value >= 1 else min(LARGEST_PART, shortest_float32(value))
 
 

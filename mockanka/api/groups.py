@@ -69,7 +69,7 @@ def group_routes(controller: Controller) -> Blueprint:
     @routes.operation("updateGroup")
     def update_group() -> Response:
         group_id = required_parameter("id")
-        data = read_json_object()
+        data = read_json_object(GROUP_CHANGES_BODY)
         changes = load_body(GROUP_CHANGES_BODY, data)
         if any(key.casefold() == "fallback_group_id" and value is None for key, value in data.items()):
             changes["fallback_id"] = None

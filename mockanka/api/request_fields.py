@@ -1,16 +1,16 @@
 """Request bodies and queries: read as the real controller reads them, and checked against a schema.
 
 Bodies are JSON whatever the Content-Type says (controller-facts A0.2). Like any Go decoder the controller takes keys
-in any case and null for a value that is not given, and ignores unknown keys. It says of a body that is no JSON
-what Go says; how it refuses values that do not fit is known for negative numbers only, so the other messages are our
-own.
+in any case and null for a value that is not given, and ignores unknown keys. It says what Go says of a body that is
+no JSON, and of a value that its type in Go cannot hold. Guess: the names of these types. How it refuses other values is
+unknown, so those messages are our own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import current_app, request
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
@@ -76,11 +76,14 @@ def read_fields(schema: Schema, optional: bool = False) -> dict[str, Any]:
 
     Raises InvalidRequest.
     """
-    return load_body(schema, read_json_object(optional))
+    return load_body(schema, read_json_object(schema, optional))
 
 
-def read_json_object(optional: bool = False) -> dict[str, Any]:
-    """Return the current request's body as it is; an empty one only where it is optional. Raises InvalidRequest."""
+def read_json_object(schema: Schema, optional: bool = False) -> dict[str, Any]:
+    """Return the current request's body as it is; an empty one only where it is optional.
+
+    Raises InvalidRequest, which names the schema if the body is no object.
+    """
     if (request.content_length or 0) > MAX_BODY:
         raise InvalidRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY} are read")
     raw = request.stream.read(MAX_BODY + 1)
@@ -90,13 +93,17 @@ def read_json_object(optional: bool = False) -> dict[str, Any]:
         return {}
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
-        data = _replace_surrogates(parse_json(raw.decode("utf-8", "replace"), parse_int=_parse_int))
+        data = _replace_surrogates(
+            parse_json(raw.decode("utf-8", "replace"), parse_int=_parse_int, parse_float=_Literal)
+        )
     except RecursionError:
         raise _describe_broken_body(raw, "the body is nested too deep") from None
     except ValueError as error:
         raise _describe_broken_body(raw, f"the body is not valid JSON: {error}") from None
+    if data is None:  # guess: Go would take it for an object without keys
+        raise InvalidRequest("the body must be a JSON object, not null")
     if not isinstance(data, dict):
-        raise InvalidRequest(f"the body must be a JSON object, not {_describe_value(data)}")
+        raise UndecodableRequest(f"{_UNMARSHAL} {_kind(data)} into Go value of type {_struct_type(schema)}")
     return data
 
 
@@ -112,21 +119,36 @@ def load_body(schema: Schema, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     remarks = current_remarks()
     known = {key: value for key, value in data.items() if _is_in_release(schema, key, remarks)}
+    if (mismatch := _find_mismatch(schema, known)) is not None:  # Go decodes before anything else is checked
+        raise UndecodableRequest(mismatch)
     try:
         loaded: dict[str, Any] = schema.load(known)
     except ValidationError as error:
-        messages = _flatten_messages(error.messages)
-        # Go's decoder gives up before anything else is checked.
-        undecodable = next((text for text in messages if text.startswith(_UNMARSHAL)), None)
-        if undecodable is not None:
-            raise UndecodableRequest(undecodable) from None
-        raise InvalidRequest("; ".join(messages)) from None
+        raise InvalidRequest("; ".join(_flatten_messages(error.messages))) from None
     return loaded
+
+
+def _find_field(schema: Schema, key: str) -> fields.Field[Any] | None:
+    return next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
+
+
+def _find_mismatch(schema: Schema, data: Mapping[str, Any], path: str = "") -> str | None:
+    """Return Go's error for the first value, in the order of the body, that its field cannot hold, or None.
+
+    ``path`` are the keys around the data, each with a point behind it.
+    """
+    for key, value in data.items():
+        field = _find_field(schema, key)
+        if isinstance(field, _JsonField) and value is not None:
+            mismatch = field.find_mismatch(value, Place(type(schema).__name__, f"{path}{field.name}"))
+            if mismatch is not None:
+                return mismatch
+    return None
 
 
 def _is_in_release(schema: Schema, key: str, remarks: RequestRemarks) -> bool:
     """Return False if the release lacks the field of a key; add a remark on a key that no field has."""
-    field = next((field for name, field in schema.fields.items() if name.casefold() == key.casefold()), None)
+    field = _find_field(schema, key)
     if field is None:
         remarks.unknown.append(f"{key}: no such field")
         return True
@@ -179,10 +201,36 @@ class RequestBody(Schema):
         return in_any_case | {key: value for key, value in values.items() if key in self.fields}
 
 
+class Place(NamedTuple):
+    """Place of a value in a body as Go names it: a struct, and the keys that lead to the value."""
+
+    struct: str
+    path: str
+
+    def describe_mismatch(self, found: str, go_type: str) -> str:
+        """Return Go's error for a value at this place whose type does not fit."""
+        return f"{_UNMARSHAL} {found} into Go struct field {self.struct}.{self.path} of type {go_type}"
+
+
+class _Literal(float):
+    """A number that is kept as it is written, since Go repeats it in errors."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __new__(cls, text: str) -> _Literal:
+        return super().__new__(cls, text)
+
+
 class _JsonField(fields.Field[Any]):
-    """Base of the fields, each of which takes one JSON type; ``expected`` describes the values that fit."""
+    """Base of the fields, each of which takes one JSON type; ``expected`` describes the values that fit.
+
+    ``kind`` is that JSON type, and ``go_type`` the type in Go, as Go's errors name them.
+    """
 
     expected = ""
+    kind = "string"
+    go_type = "string"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -191,6 +239,11 @@ class _JsonField(fields.Field[Any]):
     def fits(self, value: Any) -> bool:
         """Return whether the field takes a value. Raises ValidationError if a message can say more than that."""
         raise NotImplementedError
+
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        """Return Go's error for a value that the field's type in Go cannot hold, or None; null is none."""
+        found = _kind(value)
+        return None if found == self.kind else place.describe_mismatch(found, self.go_type)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not self.fits(value):
@@ -212,6 +265,10 @@ class TextField(_JsonField):
 class IntegerField(_JsonField):
     """A whole number from ``low`` to ``high``; neither true nor 1.0 is one."""
 
+    kind = "number"
+    go_type = "int"
+    go_range = range(MIN_INT, MAX_INT + 1)
+
     def __init__(self, low: int = 0, high: int = MAX_INT, **options: Any) -> None:
         super().__init__(**options)
         self.low, self.high = low, high
@@ -220,22 +277,27 @@ class IntegerField(_JsonField):
     def fits(self, value: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        if isinstance(value, _Literal):
+            return place.describe_mismatch(f"number {value.text}", self.go_type)
+        if _kind(value) == self.kind and value not in self.go_range:
+            return place.describe_mismatch(f"number {value}", self.go_type)
+        return super().find_mismatch(value, place)
+
 
 class UnsignedField(IntegerField):
     """A whole number that is unsigned in Go, whose decoder refuses a negative one (controller-facts A0.4)."""
 
-    def fits(self, value: Any) -> bool:
-        if isinstance(value, int) and not isinstance(value, bool) and value < 0:
-            # Guess: the name of the type.
-            struct = f"{type(self.parent).__name__}.{self.name}"
-            raise ValidationError(f"{_UNMARSHAL} number {value} into Go struct field {struct} of type uint")
-        return super().fits(value)
+    go_type = "uint"
+    go_range = range(2**64)
 
 
 class BooleanField(_JsonField):
     """true or false."""
 
     expected = "true or false"
+    kind = "bool"
+    go_type = "bool"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, bool)
@@ -257,9 +319,17 @@ class TextListField(_JsonField):
     """A list of strings."""
 
     expected = "a list of strings"
+    kind = "array"
+    go_type = "[]string"
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        if not isinstance(value, list):
+            return super().find_mismatch(value, place)
+        found = next((_kind(item) for item in value if item is not None and not isinstance(item, str)), None)
+        return None if found is None else place.describe_mismatch(found, "string")
 
 
 class PortField(_JsonField):
@@ -287,13 +357,20 @@ class ObjectField(_JsonField):
     """An object that a schema of its own loads."""
 
     expected = "an object"
+    kind = "object"
 
     def __init__(self, schema: type[Schema], **options: Any) -> None:
         super().__init__(**options)
         self.schema = schema()
+        self.go_type = _struct_type(self.schema)
 
     def fits(self, value: Any) -> bool:
         return isinstance(value, dict)
+
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        if isinstance(value, dict):
+            return _find_mismatch(self.schema, value, f"{place.path}.")
+        return super().find_mismatch(value, place)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         return self.schema.load(super()._deserialize(value, attr, data, **kwargs))
@@ -307,6 +384,12 @@ class ObjectListField(ObjectField):
     def fits(self, value: Any) -> bool:
         return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        if not isinstance(value, list):
+            return place.describe_mismatch(_kind(value), f"[]{self.go_type}")
+        mismatches = (super(ObjectListField, self).find_mismatch(item, place) for item in value if item is not None)
+        return next((mismatch for mismatch in mismatches if mismatch is not None), None)
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         items = _JsonField._deserialize(self, value, attr, data, **kwargs)
         return self.schema.load(items, many=True)
@@ -316,6 +399,8 @@ class MetadataField(_JsonField):
     """An object whose values are strings, whole numbers or booleans (controller-facts A1)."""
 
     expected = "an object with strings, whole numbers or booleans as values"
+    kind = "object"
+    go_type = "map[string]interface {}"
 
     def fits(self, value: Any) -> bool:
         if not isinstance(value, dict):
@@ -331,6 +416,25 @@ class IdBody(RequestBody):
     """A body that has an id."""
 
     id = TextField(required=True)
+
+
+def _struct_type(schema: Schema) -> str:
+    """Return the type of a body in Go. Guess: its name and its package."""
+    return f"main.{type(schema).__name__}"
+
+
+def _kind(value: object) -> str:
+    """Return the JSON type of a value other than null, as Go's errors name it."""
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int() | float():
+            return "number"
+        case list():
+            return "array"
+    return "object"
 
 
 def _describe_value(value: object) -> str:
@@ -361,8 +465,8 @@ def _replace_surrogates(value: Any) -> Any:
 
 
 def _parse_int(digits: str) -> int | float:
-    # Python refuses to convert more than 4300 digits; no field takes an infinite number.
-    return int(digits) if len(digits) <= 4000 else float("inf")
+    # Python refuses to convert more than 4300 digits; no field takes such a number.
+    return int(digits) if len(digits) <= 4000 else _Literal(digits)
 
 
 def _flatten_messages(messages: object, path: str = "") -> list[str]:
@@ -376,4 +480,4 @@ def _flatten_messages(messages: object, path: str = "") -> list[str]:
     if isinstance(messages, list):
         return [text for below in messages for text in _flatten_messages(below, path)]
     text = str(messages)
-    return [f"{path}: {text}" if path and not text.startswith(_UNMARSHAL) else text]
+    return [f"{path}: {text}" if path else text]

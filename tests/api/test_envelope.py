@@ -96,11 +96,27 @@ def test_json_is_compact_and_in_utf_8() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (1.0, "1"), (0.42, "0.42"), (0.1293505921, "0.12935059"), (1 - 1e-12, "0.99999994"), (1e-9, "0")],
+    [(0.0, "0"), (1.0, "1"), (0.42, "0.42"), (0.1293505921, "0.12935059"), (1 - 1e-12, "0.99999994")],
 )
 def test_progress_is_one_only_when_it_is_complete(value: float, text: str) -> None:
     """Progress is a single-precision number, and whole numbers have no point."""
     assert text == json.dumps(progress_number(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        *((0.0001, "0.0001"), (0.00009, "0.00009"), (1 / 30_000, "0.000033333334")),
+        *((1.2e-6, "0.0000012"), (1e-6, "0.000001"), (9.9e-7, "9.9e-7"), (1e-9, "1e-9"), (1e-10, "1e-10")),
+    ],
+)
+def test_a_tiny_number_is_written_as_by_go(value: float, text: str) -> None:
+    """It has a point from a millionth on, and below an exponent without a leading zero; strings stay as they are."""
+    label = 'e-05 "1e-05" \\'
+
+    assert json.dumps([label]).replace(", ", ",")[:-1].encode() + f",{text}]".encode() == encode_json(
+        [label, progress_number(value)]
+    )
 
 
 @pytest.mark.parametrize(

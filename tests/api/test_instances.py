@@ -122,7 +122,10 @@ IMPOSSIBLE_RESTARTS = [
     ({"instance_id": UNKNOWN_ID}, "Not found"),
     ({}, "invalid request: instance_id: is required"),
     ({"instance_id": INSTANCE, "usb_device": "toaster"}, "No free USB device toaster"),
-    ({"instance_id": INSTANCE, "usb_device": 1}, "invalid request: usb_device: must be"),
+    (
+        {"instance_id": INSTANCE, "usb_device": 1},
+        "json: cannot unmarshal number into Go struct field RestartBody.usb_device of",
+    ),
 ]
 
 

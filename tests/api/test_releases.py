@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -376,3 +377,107 @@ def test_an_instance_in_error_keeps_its_vm_from_1_49_on(release: str) -> None:
             *({"vnc_connection_string"} & set(before)),
         }
         assert {"uuid", "cpu_cores", "status", "ip", "vnc_port"} <= set(after)
+
+
+OLD_VMINFO = "uuid name cpu_cores ram status node_id host_ip ip vnc_port vnc_connection_string port_forwarding"
+ORDERS_OF_VMINFO = {
+    "1.23.0": OLD_VMINFO,
+    "1.24.0": f"{OLD_VMINFO} creation_date stop_date version",
+    "1.40.0": f"{OLD_VMINFO} creation_date stop_date version",
+    "1.41.0": "uuid name status version creation_date access_date cpu_cores ram node_id host_ip ip vnc_port "
+    "port_forwarding stop_date timestamp",
+    "1.43.0": "uuid name status version creation_date access_date cpu_cores ram node_id host_ip ip vnc_port "
+    "port_forwarding stop_date timestamp",
+    "1.44.0": "uuid name status version creation_date access_date start_date cpu_cores ram node_id host_ip ip vnc_port "
+    "port_forwarding stop_date timestamp",
+}
+
+
+def started_instance(release: str, **fields: Any) -> tuple[ApiClient, dict[str, Any]]:
+    """Return a client of SCENARIO, and a Started instance as the response to ``?id=`` has it."""
+    api = api_of(SCENARIO, release)
+    instance_id = api.start(vmid=api.get("registry/vm")[0]["id"], **fields)
+    pass_time(api.controller, 60)
+    instance: dict[str, Any] = api.get("vm", f"id={instance_id}")
+    assert "Started" == instance["instance_state"]
+    return api, instance
+
+
+@pytest.mark.parametrize("release", ORDERS_OF_VMINFO)
+def test_the_keys_of_vminfo_have_the_order_of_the_release(release: str) -> None:
+    """It changes with 1.24 and with 1.41; start_date came with 1.44."""
+    _, instance = started_instance(release)
+
+    assert ORDERS_OF_VMINFO[release].split() == list(instance["vminfo"])
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("1.23.0", ("Name", "ssh")),
+        ("1.24.0", ("rule_name", "")),
+        ("1.38.0", ("rule_name", "")),
+        ("1.39.0", ("name", "ssh")),
+    ],
+)
+def test_a_port_rule_ends_with_its_name(release: str, name: tuple[str, str]) -> None:
+    """It is blank from 1.24 to 1.38."""
+    (rule,) = started_instance(release)[1]["vminfo"]["port_forwarding"]
+
+    assert ["guest_port", "host_port", "protocol"] == list(rule)[:3]
+    assert name == list(rule.items())[-1]
+    assert 4 == len(rule)
+
+
+@pytest.mark.parametrize("release", ["1.26.0", "1.27.0"])
+def test_a_started_instance_shows_its_request_from_1_27_on(release: str) -> None:
+    """Before, the id of the request is there only until the instance has a VM."""
+    assert (release == "1.27.0") is ("inflight_reqid" in started_instance(release)[1])
+
+
+@pytest.mark.parametrize("release", ["1.24.0", "1.40.0", "1.41.0", "1.51.2"])
+def test_the_creation_date_is_that_of_the_version(release: str) -> None:
+    """It is older than the instance, and two instances of a version have the same."""
+    api, instance = started_instance(release)
+    pass_time(api.controller, 60)
+    later = api.get("vm", f"id={api.start(vmid=instance['vmid'])}")
+    pass_time(api.controller, 60)
+    later_vminfo = api.get("vm", f"id={later['instance_id']}")["vminfo"]
+
+    assert instance["vminfo"]["creation_date"] < instance["cr_time"] < later["cr_time"]
+    assert instance["vminfo"]["creation_date"] == later_vminfo["creation_date"]
+
+
+@pytest.mark.parametrize("release", ["1.41.0", "1.51.2"])
+def test_the_access_date_moves_with_the_reports(release: str) -> None:
+    """It is the timestamp, cut to the second in UTC."""
+    api, instance = started_instance(release)
+    pass_time(api.controller, 300)
+    after = api.get("vm", f"id={instance['instance_id']}")["vminfo"]
+
+    assert instance["vminfo"]["access_date"] < after["access_date"]
+    for vminfo in (instance["vminfo"], after):
+        assert f"{vminfo['timestamp'].removesuffix('Z')[:19]}Z" == vminfo["access_date"]
+
+
+@pytest.mark.parametrize("release", KNOWN_RELEASES, ids=str)
+def test_the_status_and_the_agents_show_one_version(release: Release) -> None:
+    """The version is the release and eight hex digits, at every known release."""
+    api = default_api(str(release))
+    version = api.get("status")["version"]
+
+    assert re.fullmatch(rf"{release}-[0-9a-f]{{8}}", version)
+    assert {version} == {node.get("agent_version", version) for node in api.get("node")}
+    assert all(("agent_version" in node) is (release >= Release(1, 43, 0)) for node in api.get("node"))
+
+
+@pytest.mark.parametrize(
+    ("release", "version"),
+    [
+        *(("1.8.0", "1.8.0-91225db0"), ("1.11.2", "1.11.2-ae2c9036"), ("1.12.0", "1.12.0-65cba643")),
+        *(("1.24.1", "1.24.1-41a53e49"), ("1.48.3", "1.48.3-4f324404"), ("1.51.2", "1.51.2-184ce875")),
+    ],
+)
+def test_the_status_shows_the_build_on_record(release: str, version: str) -> None:
+    """These builds are known; those that are made up for others depend on the release alone."""
+    assert version == default_api(release).get("status")["version"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +14,7 @@ from mockanka.check.results import Results
 from mockanka.check.runner import CheckPlan, check_controller
 from mockanka.check.session import Pace
 from mockanka.check.write_checks import find_write_target
+from mockanka.contract.exchange import Exchange
 from mockanka.remote.client import ControllerClient
 from mockanka.scenario import shipped
 from tests.check.proxied import plain_proxy
@@ -39,6 +42,12 @@ def summary(results: Results) -> tuple[int, list[str], list[str], list[str]]:
     return results.exit_status, failures(results), notes, results.remarks
 
 
+def without_state_file(exchange: Exchange) -> Exchange:
+    """Return an exchange whose template versions lack `state_file`, as examples of the vendor do."""
+    content = re.sub(rb',"state_file":"[^"]*"', b"", exchange.response_content)
+    return replace(exchange, response_content=content)
+
+
 CLEAN: tuple[int, list[str], list[str], list[str]] = (0, [], [], [])
 
 
@@ -49,6 +58,19 @@ def cases(*excluded: str) -> list[tuple[str, str, bool]]:
     names = sorted((name for name in shipped() if name not in excluded), key="default".__ne__)
     rows = [(name, release) for release, name in crossing([(release,) for release in reversed(RELEASES)], names)]
     return [*((*row, False) for row in rows), *((*row, True) for row in rows if FULL or row[0] == "default")]
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_a_version_without_its_state_file_is_clean(release: str) -> None:
+    """The controller may leave `state_file` out."""
+    simulated = SimulatedController(release=release, alter=without_state_file)
+
+    assert CLEAN == summary(check_simulated(simulated))
+    contents = [exchange.response_content for exchange in simulated.exchanges]
+    assert any(b'"state_file":' in content for content in contents)
+    assert not any(
+        b'"state_file":' in without_state_file(exchange).response_content for exchange in simulated.exchanges
+    )
 
 
 @pytest.mark.parametrize(("name", "release", "bare_headers"), cases())

@@ -203,9 +203,6 @@ def wrong_templates(release: str) -> Iterator[tuple[str, str, Any]]:
         find_example(spec, "listTemplates", single_schema),
     )
     yield "template list for ?id=", single_schema, listed
-    without_state_file = deepcopy(single)
-    del without_state_file["body"]["versions"][0]["state_file"]
-    yield "template version without state_file", single_schema, without_state_file
     for part in (single["body"], single["body"]["versions"][0], listed["body"][0]):
         for key, since in {"size": "1.22.0", "arch": "1.22.0", "last_pull": "1.43.0", "last_push": "1.43.0"}.items():
             if key == "size" and part is not single["body"]:
