@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex, overload
@@ -18,6 +18,20 @@ COMPARED = 200
 """How many requests are aligned with a list after the first that does not match."""
 
 
+class HeaderValues(dict[str, str]):
+    """Headers by name, in any case of letters."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a header, or ``default``."""
+        return super().get(name.lower(), default)
+
+
 @dataclass(frozen=True)
 class Request:
     """A request to the controller. ``at`` is the time of its clock, ``wall`` the time of the wall.
@@ -25,6 +39,8 @@ class Request:
     ``body`` is parsed JSON, or text; ``status`` is None if no response was sent; ``fault`` is the id of the rule that
     fired; ``outcome`` describes a response that did not reach the client as it was made; ``seconds`` is the time that
     the response took.
+    ``headers`` and ``response_headers`` ignore the case of names, and have no secrets unless these are kept. ``client``
+    is the client's address and port, ``connection`` the number of its connection.
     """
 
     number: int
@@ -41,6 +57,11 @@ class Request:
     instances: tuple[str, ...]
     seconds: float
     line: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""
+    user_agent: str = ""
+    connection: int = 0
 
     @classmethod
     def from_entry(cls, entry: JournalEntry) -> Request:
@@ -60,6 +81,11 @@ class Request:
             instances=entry.concerned_instances,
             seconds=entry.took / 1e9,
             line=str(entry),
+            headers=HeaderValues(entry.headers),
+            response_headers=HeaderValues(entry.response_headers),
+            client=entry.client,
+            user_agent=entry.user_agent,
+            connection=entry.connection,
         )
 
     def __str__(self) -> str:
@@ -70,7 +96,7 @@ class Request:
 
 
 _MISSING = object()
-REQUEST_KEYS = tuple(field.name for field in fields(Request) if field.name not in ("line", "seconds", "wall"))
+REQUEST_KEYS = tuple(item.name for item in fields(Request) if item.name not in ("line", "seconds", "wall"))
 
 
 class Requests(list[Any]):  # of Request; Any, since type checkers else refuse to look for a mapping in it
