@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from flask import Flask, Response
 
@@ -23,7 +24,9 @@ def add_fault_routes(app: Flask, simulator: Simulator) -> None:
     @app.post("/_mock/faults")
     def add_faults() -> Response:
         data = parse_body(read_raw_body())
-        rules = simulator.add_faults(data if isinstance(data, list) else [data])
+        rules = simulator.add_faults(
+            [_without_empty_keys(rule) for rule in (data if isinstance(data, list) else [data])]
+        )
         added = [fault_rules.written(rule) for rule in rules]
         text = json.dumps(added if isinstance(data, list) else added[0], separators=(",", ":"))
         return Response(text + "\n", 201, content_type="application/json")
@@ -41,3 +44,18 @@ def add_fault_routes(app: Flask, simulator: Simulator) -> None:
             raise Problem(404, f"there is no fault {rule_id!r}: {nearest(rule_id, known)}")
         simulator.remove_fault(rule_id)
         return {"status": "ok"}
+
+
+_ANY_VALUE = ("body",)
+"""Keys in whose values an empty list or object means something."""
+
+
+def _without_empty_keys(rule: Any) -> Any:
+    """Return a rule without the keys in it whose value is an empty list or object.
+
+    Generated clients send them for lists and objects that were not given.
+    """
+    if not isinstance(rule, dict):
+        return rule
+    kept = {key: value if key in _ANY_VALUE else _without_empty_keys(value) for key, value in rule.items()}
+    return {key: value for key, value in kept.items() if value not in ([], {}) or key in (*_ANY_VALUE, "match", "do")}

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
+from openapi_schema_validator import OAS30Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = ROOT / "openapi" / "control.yaml"
@@ -31,7 +30,7 @@ def document() -> dict[str, Any]:
 
 @cache
 def _registry() -> Registry[Any]:
-    registry: Registry[Any] = Registry().with_resource(BASE, DRAFT202012.create_resource(document()))
+    registry: Registry[Any] = Registry().with_resource(BASE, Resource(document(), DRAFT4))
     return registry
 
 
@@ -51,19 +50,10 @@ def schema_errors(schema: Any, value: Any) -> list[str]:
     return [f"{error.json_path}: {error.message[:300]}" for error in found]
 
 
-def _is_integer(_: object, value: object) -> bool:
-    """Return whether a value is written as an integer, which 5.0 is not."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
-
-
 @cache
 def _validator(schema: str) -> Any:
     absolute = _with_absolute_references(json.loads(schema))
-    return StrictValidator(absolute, registry=_registry(), format_checker=StrictValidator.FORMAT_CHECKER)
+    return OAS30Validator(absolute, registry=_registry(), format_checker=OAS30Validator.FORMAT_CHECKER)
 
 
 def _with_absolute_references(schema: Any) -> Any:
@@ -72,6 +62,34 @@ def _with_absolute_references(schema: Any) -> Any:
             key: BASE + value if key == "$ref" else _with_absolute_references(value) for key, value in schema.items()
         }
     return [_with_absolute_references(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def rule_errors(rule: Any) -> list[str]:
+    """Return what is wrong with a fault rule that is to be added, by its schema and by the tables beside the schema.
+
+    A schema with these tables would be one that generators of clients do not understand.
+    """
+    schema = component("FaultRule")
+    if found := schema_errors(schema, rule):
+        return found
+    match, action = rule.get("match", {}), rule["do"]
+    event = match.get("event", "request")
+    found = [f"match: {event} takes no {key}" for key in {*match} - {"event", *schema["x-match-keys"][event]}]
+    compatible = schema["x-compatible-keys"][event]
+    if not any({kind} <= {*action} <= {kind, *keys} for kind, keys in compatible.items()):
+        found.append(f"do: {event} has no fault with the keys {', '.join(sorted(action))}")
+    found += [text for applies, text in _find_word_errors(event, match, action) if applies]
+    return found + [f"{key}: cannot be set" for key in ("seen", "fired") if key in rule]
+
+
+def _find_word_errors(event: str, match: Any, action: Any) -> Iterator[tuple[bool, str]]:
+    """Yield whether a rule breaks what the descriptions say of keys that go together, each with a text."""
+    yield action.get("connection") == "close" and "at" in action, "do: at goes with a reset"
+    yield event == "begin" and len(match) > 1 and "node" not in action, "match: begin takes a node for its state only"
+    yield {"after", "after_polls"} <= {*action}, "do: after and after_polls exclude each other"
+    yield "every" in action and "for" not in action, "do: every needs for"
+    yield "lost_instances" in action and action.get("node") != "offline", "do: lost_instances needs node: offline"
+    yield event == "begin" and action.get("end") in (True, "true"), "do: end at begin needs a name"
 
 
 class Operation(NamedTuple):
@@ -143,8 +161,8 @@ def _all_examples() -> Iterator[tuple[str, Any, Any]]:
             for name, value in examples_of(part).items():
                 yield f"{label}-{name}", part["schema"], value
     for name, schema in document()["components"]["schemas"].items():
-        for number, value in enumerate(schema.get("examples", [])):
-            yield f"{name}-{number}", {"$ref": f"#/components/schemas/{name}"}, value
+        if "example" in schema:
+            yield name, {"$ref": f"#/components/schemas/{name}"}, schema["example"]
 
 
 EXAMPLES = list(_all_examples())

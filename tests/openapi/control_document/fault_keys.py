@@ -7,7 +7,7 @@ from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
 ACTION_VALUES: dict[str, object] = {
     "delay": {"uniform": ["0s", "1m30s"]},
     "status": 503,
-    "body": {"a": [1, None]},
+    "body": "no",
     "content_type": "text/html",
     "refuse": "1s",
     "connection": "reset",
@@ -25,7 +25,7 @@ ACTION_VALUES: dict[str, object] = {
     "bandwidth": "1Mbit/s",
     "every": "20s",
     "end": "nightly",
-    "without": "ip",
+    "without": ["ip"],
     "exit": 3,
     "timeout": True,
     "stdout": "x",

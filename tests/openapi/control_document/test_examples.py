@@ -108,22 +108,22 @@ REFUSALS: list[tuple[str, int, str, str, object]] = [
     ("listRequests", 400, "word", "requests?status=OK", None),
     ("listEvents", 400, "misspelt", "events?sinse=3", None),
     ("listEvents", 400, "word", "events?since=yesterday", None),
-    ("addFaults", 400, "nowhere", "faults", {"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "no"}}),
-    ("addFaults", 400, "idle", "faults", {"match": {"path": "/api/v1/vm"}}),
+    ("addFault", 400, "nowhere", "faults", {"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "no"}}),
+    ("addFault", 400, "idle", "faults", {"match": {"path": "/api/v1/vm"}}),
     ("removeFault", 404, "misspelt", "faults/flaky-pul", None),
-    ("turnNode", 400, "misspelt", "nodes/mini-01/offline", {"atonce": True}),
-    ("turnNode", 404, "nowhere", "nodes/mini-1/offline", None),
-    ("turnNode", 404, "misspelt", "nodes/mini-01/of-line", None),
-    ("turnNode", 409, "drain", "nodes/mini-01/drain", None),
+    ("setNodeState", 400, "misspelt", "nodes/mini-01/offline", {"atonce": True}),
+    ("setNodeState", 404, "nowhere", "nodes/mini-1/offline", None),
+    ("setNodeState", 404, "misspelt", "nodes/mini-01/of-line", None),
+    ("setNodeState", 409, "drain", "nodes/mini-01/drain", None),
     ("showInstance", 404, "nobody", "instances/nobody", None),
-    ("strikeInstance", 400, "misspelt", f"instances/{FIRST_ID}/fail", {"mesage": "x"}),
-    ("strikeInstance", 404, "nobody", "instances/nobody/fail", None),
-    ("strikeInstance", 404, "misspelt", f"instances/{FIRST_ID}/vansh", None),
-    ("strikeInstance", 409, "early", f"instances/{SECOND_ID}/stop", None),
+    ("actOnInstance", 400, "misspelt", f"instances/{FIRST_ID}/fail", {"mesage": "x"}),
+    ("actOnInstance", 404, "nobody", "instances/nobody/fail", None),
+    ("actOnInstance", 404, "misspelt", f"instances/{FIRST_ID}/vansh", None),
+    ("actOnInstance", 409, "early", f"instances/{SECOND_ID}/stop", None),
 ]
 """The request of each example of a refusal."""
 
-OLDER_RELEASES = {("turnNode", "drain"): Release(1, 31, 0)}
+OLDER_RELEASES = {("setNodeState", "drain"): Release(1, 31, 0)}
 """Releases that refuse what later ones accept."""
 
 
