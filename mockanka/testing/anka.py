@@ -250,8 +250,8 @@ def serve(
 ) -> Anka:
     """Serve a controller in this process, by default on a free port, until ``stop`` or the end of a ``with`` block.
 
-    Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers of
-    ``requests``, which else are redacted. Raises ScenarioError, ValueError or OSError.
+    Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers
+    of ``requests``, which else are redacted. Raises ScenarioError, ValueError or OSError.
     """
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"{port!r} is no port: there are 0, for any that is free, to 65535")
