@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from mockanka.json_text import parse_json
 from mockanka.redaction import redact_value
+from mockanka.simulator.request_patterns import differences
 from mockanka.units import SECOND, format_moment
 
 VM_PATH = "/api/v1/vm"
@@ -100,6 +101,11 @@ class JournalEntry:
     def body(self) -> Any:
         """The body of the request: the value of its JSON, else its text; None if it is empty."""
         return _content(self.raw_body, self.body_length)
+
+    @property
+    def body_text(self) -> str:
+        """The body of the request as text, as far as it is kept."""
+        return self.raw_body.decode("utf-8", "replace")
 
     @property
     def answer(self) -> Any:
@@ -200,11 +206,12 @@ class Journal:
         status: int | None = None,
         since: int = 0,
         limit: int | None = None,
+        pattern: Mapping[str, Any] | None = None,
     ) -> list[JournalEntry]:
         """Return the entries that match, oldest first.
 
         ``path`` may have ``*`` for anything; entries up to the number ``since`` are left out; of more than ``limit``
-        the newest are taken.
+        the newest are taken. ``pattern`` has further conditions, as ``request_patterns`` has them.
         """
         matches = [
             entry
@@ -213,6 +220,7 @@ class Journal:
             and (method is None or entry.method == method.upper())
             and (path is None or fnmatchcase(entry.path, path))
             and (status is None or entry.status == status)
+            and not (pattern and differences(pattern, entry))
         ]
         return matches if limit is None else matches[-limit:] if limit else []
 

@@ -563,3 +563,45 @@ def test_headers_are_bounded() -> None:
     assert {"x-a": "a"} == entry.headers
     assert {"x-a": "1, 2"} == small[0].headers
     assert small[0].raw_headers is small[1].raw_headers
+
+
+@pytest.mark.parametrize(
+    ("query", "pattern", "found"),
+    [
+        ("external_id=job-1", {"external_id": "job-1"}, [1]),
+        ("header=x-job", {"header": "X-Job"}, [1, 3]),
+        ("header=X-Job:%207*", {"header": "X-Job: 7*"}, [1]),
+        ("header=x-job&header=x-other", {"header": {"x-job": "8", "X-Other": "*"}}, [3]),
+        ("user_agent=ci/*", {"user_agent": "ci/*"}, [3]),
+        ("fault=down", {"fault": "down"}, [2]),
+        ("fault=d*&user_agent=ci/*", {"fault": "d*", "user_agent": "ci/*"}, []),
+        (r"body~=external_id%22:\s*%22job", {"body_matches": r'external_id":\s*"job'}, [1]),
+    ],
+)
+def test_requests_are_filtered(anka: Anka, query: str, pattern: dict[str, Any], found: list[int]) -> None:
+    """Each filter finds the same requests by HTTP and in Python."""
+    body = {"vmid": next(iter(anka.templates)), "external_id": "job-1"}
+    ask(anka, "POST", VM, json=body, headers={"X-Job": "77"})
+    anka.faults.add(match={"path": VM, "method": "GET"}, do={"status": 503}, times=1, id="down")
+    ask(anka, "GET", VM)
+    ask(anka, "GET", VM, headers={"X-Job": "8", "X-Other": "a", "User-Agent": "ci/1"})
+
+    assert found == numbers(anka, f"?{query}")
+    assert found == [request.number for request in anka.requests.where(**pattern)]
+
+
+def test_requests_about_an_instance_are_filtered(anka: Anka) -> None:
+    """``instance`` finds the start and the requests that name the instance."""
+    first, _ = start(anka, count=2)
+    ask(anka, "GET", f"{VM}?id={first}")
+    ask(anka, "GET", VM)
+
+    assert [1, 2] == numbers(anka, f"?instance={first}")
+    assert [1, 2] == [request.number for request in anka.requests.where(instance=first)]
+
+
+def test_an_expectation_with_a_filter_names_what_the_nearest_request_has(anka: Anka) -> None:
+    """The message of an expectation that fails shows the value that the filter looked at."""
+    ask(anka, "GET", VM, headers={"User-Agent": "ci/1"})
+    with pytest.raises(AssertionError, match=r"user_agent: 'ci/1', wanted 'go/\*'"):
+        anka.requests.expect(user_agent="go/*")

@@ -106,6 +106,7 @@ REFUSALS: list[tuple[str, int, str, str, object]] = [
     ("loadScenario", 400, "empty", "scenario", ""),
     ("listRequests", 400, "misspelt", "requests?metod=GET", None),
     ("listRequests", 400, "word", "requests?status=OK", None),
+    ("listRequests", 400, "expression", "requests?body~=(", None),
     ("listEvents", 400, "misspelt", "events?sinse=3", None),
     ("listEvents", 400, "word", "events?since=yesterday", None),
     ("addFault", 400, "nowhere", "faults", {"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "no"}}),
