@@ -26,8 +26,10 @@ INDEX_LINKS = {
     "events": "/_mock/events",
     "faults": "/_mock/faults",
     "report": "/_mock/report",
+    "instances": "/_mock/instances",
     "instance": "/_mock/instances/{id}",
     "fate": "/_mock/instances/{id}/{fate}",
+    "nodes": "/_mock/nodes",
     "node": "/_mock/nodes/{id}/{state}",
 }
 
