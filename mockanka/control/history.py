@@ -81,7 +81,9 @@ def add_history_routes(app: Flask, simulator: Simulator) -> None:
 
     @app.get("/_mock/events")
     def list_events() -> dict[str, object]:
-        allow_parameters("since")
+        allow_parameters("since", "requests")
+        if request.args.get("requests", "false") not in ("true", "false"):
+            raise Problem(400, f"requests must be true or false, not {request.args['requests']!r}")
         controller.advance()
         return {"events": [event_to_json(entry) for entry in controller.log.since(number_parameter("since") or 0)]}
 

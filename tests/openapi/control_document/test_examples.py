@@ -112,6 +112,7 @@ REFUSALS: list[tuple[str, int, str, str, object]] = [
     ("waitForState", 404, "nobody", "wait", {"instance": "nobody", "state": "Started"}),
     ("waitForState", 409, "never", "wait", {"instance": FIRST_ID, "state": "Pulling"}),
     ("listEvents", 400, "misspelt", "events?sinse=3", None),
+    ("listEvents", 400, "flag", "events?requests=yes", None),
     ("listEvents", 400, "word", "events?since=yesterday", None),
     ("addFault", 400, "nowhere", "faults", {"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "no"}}),
     ("addFault", 400, "idle", "faults", {"match": {"path": "/api/v1/vm"}}),
