@@ -109,6 +109,7 @@ REFUSALS: list[tuple[str, int, str, str, object]] = [
     ("listRequests", 400, "expression", "requests?body~=(", None),
     ("expectRequests", 400, "expression", "requests/expect", {"body~": "("}),
     ("expectRequests", 409, "later", "requests/expect", {"since": 99}),
+    ("waitForState", 400, "incomplete", "wait", {"instance": FIRST_ID}),
     ("waitForState", 404, "nobody", "wait", {"instance": "nobody", "state": "Started"}),
     ("waitForState", 409, "never", "wait", {"instance": FIRST_ID, "state": "Pulling"}),
     ("listEvents", 400, "misspelt", "events?sinse=3", None),
