@@ -178,6 +178,12 @@ SERVING_OPTIONS = [
         help="Fault rule, tried before those of the scenario, or @FILE with rules; repeatable.",
     ),
     click.option(
+        "--keep-secrets",
+        is_flag=True,
+        envvar="MOCKANKA_KEEP_SECRETS",
+        help="Show cookies, tokens and the like in the journal; without it such headers are redacted.",
+    ),
+    click.option(
         "--ready-file",
         type=click.Path(dir_okay=False, path_type=Path),
         envvar="MOCKANKA_READY_FILE",

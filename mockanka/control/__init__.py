@@ -6,6 +6,7 @@ from flask import Flask
 
 from mockanka import __version__
 from mockanka.control.clock import add_clock_routes
+from mockanka.control.expectations import add_expectation_routes
 from mockanka.control.faults import add_fault_routes
 from mockanka.control.history import add_history_routes, event_to_json
 from mockanka.control.instances import add_instance_routes
@@ -23,11 +24,16 @@ INDEX_LINKS = {
     "reset": "/_mock/reset",
     "scenario": "/_mock/scenario",
     "requests": "/_mock/requests",
+    "expect": "/_mock/requests/expect",
+    "wait": "/_mock/wait",
+    "settle": "/_mock/settle",
     "events": "/_mock/events",
     "faults": "/_mock/faults",
     "report": "/_mock/report",
+    "instances": "/_mock/instances",
     "instance": "/_mock/instances/{id}",
     "fate": "/_mock/instances/{id}/{fate}",
+    "nodes": "/_mock/nodes",
     "node": "/_mock/nodes/{id}/{state}",
 }
 
@@ -40,6 +46,7 @@ def create_control(simulator: Simulator) -> Flask:
     add_clock_routes(app, simulator)
     add_state_routes(app, simulator)
     add_history_routes(app, simulator)
+    add_expectation_routes(app, simulator)
     add_fault_routes(app, simulator)
     add_node_routes(app, simulator)
     add_instance_routes(app, simulator)

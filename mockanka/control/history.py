@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from flask import Flask, request
 
 from mockanka import units
-from mockanka.control.problems import allow_parameters, number_parameter
+from mockanka.control.problems import Problem, allow_parameters, number_parameter
 from mockanka.core.events import LogEntry
+from mockanka.simulator.request_patterns import FILTERS
 from mockanka.simulator.simulator import Simulator
 
 MOMENT_DETAILS = ("until",)
@@ -23,13 +27,37 @@ def event_to_json(entry: LogEntry) -> dict[str, object]:
     return {"number": entry.number, "at": at, "event": entry.what, "subject": entry.subject, **detail}
 
 
+FILTER_PARAMETERS = {"body~" if key == "body_matches" else key: key for key in FILTERS}
+"""Filters of requests by their query parameters; ``header`` may occur several times."""
+
+
+def _filters_of_query() -> dict[str, Any]:
+    """Return the filters in the query of the current request, as a pattern. Raises Problem."""
+    pattern: dict[str, Any] = {
+        key: request.args.getlist(name) if key == "header" else request.args[name]
+        for name, key in FILTER_PARAMETERS.items()
+        if name in request.args
+    }
+    if "body_matches" in pattern:
+        pattern["body_matches"] = compile_expression(pattern["body_matches"])
+    return pattern
+
+
+def compile_expression(text: str) -> re.Pattern[str]:
+    """Return the regular expression of ``body~``. Raises Problem if it is invalid."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise Problem(400, f"body~ must be a regular expression: {error}") from None
+
+
 def add_history_routes(app: Flask, simulator: Simulator) -> None:
     """Add the routes that show the journal, the events and the client report."""
     controller = simulator.controller
 
     @app.get("/_mock/requests")
     def list_requests() -> dict[str, object]:
-        allow_parameters("method", "path", "status", "since", "limit")
+        allow_parameters("method", "path", "status", "since", "limit", *FILTER_PARAMETERS)
         journal = simulator.journal
         selected = journal.select(
             request.args.get("method"),
@@ -37,6 +65,7 @@ def add_history_routes(app: Flask, simulator: Simulator) -> None:
             number_parameter("status"),
             number_parameter("since") or 0,
             number_parameter("limit"),
+            _filters_of_query(),
         )
         return {
             "requests": [entry.as_json() for entry in selected],
@@ -52,7 +81,9 @@ def add_history_routes(app: Flask, simulator: Simulator) -> None:
 
     @app.get("/_mock/events")
     def list_events() -> dict[str, object]:
-        allow_parameters("since")
+        allow_parameters("since", "requests")
+        if request.args.get("requests", "false") not in ("true", "false"):
+            raise Problem(400, f"requests must be true or false, not {request.args['requests']!r}")
         controller.advance()
         return {"events": [event_to_json(entry) for entry in controller.log.since(number_parameter("since") or 0)]}
 

@@ -1,4 +1,4 @@
-"""/_mock/instances: the timeline of an instance, and failures that are forced on it."""
+"""/_mock/instances: all instances, the timeline of an instance, and failures that are forced on it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Text
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import INSTANCE_ACTIONS, Simulator
+from mockanka.simulator.timeline import summarize_instance
 
 
 class InstanceActionOptions(StrictSchema):
@@ -24,7 +25,14 @@ INSTANCE_ACTION_OPTIONS = InstanceActionOptions()
 
 
 def add_instance_routes(app: Flask, simulator: Simulator) -> None:
-    """Add the routes that show an instance with its timeline, and make it fail, stop or vanish."""
+    """Add the routes that list instances, show one with its timeline, and make it fail, stop or vanish."""
+
+    @app.get("/_mock/instances")
+    def list_instances() -> dict[str, Any]:
+        allow_parameters()
+        controller = simulator.controller
+        controller.advance()
+        return {"instances": [summarize_instance(controller, instance) for instance in controller.instances.values()]}
 
     @app.get("/_mock/instances/<instance_id>")
     def show_instance(instance_id: str) -> dict[str, Any]:

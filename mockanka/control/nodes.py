@@ -1,4 +1,4 @@
-"""/_mock/nodes: states that nodes are forced into."""
+"""/_mock/nodes: all nodes, and states that nodes are forced into."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 
 from mockanka import units
-from mockanka.control.problems import Problem, read_object_body
+from mockanka.control.problems import Problem, allow_parameters, read_object_body
 from mockanka.core import nodes
 from mockanka.core.errors import NoSuchNode, UnknownToRelease
 from mockanka.core.faults import NODE_OVERRIDES
@@ -28,8 +28,14 @@ NODE_OVERRIDE_OPTIONS = NodeOverrideOptions()
 
 
 def add_node_routes(app: Flask, simulator: Simulator) -> None:
-    """Add the route that forces a node into a state."""
+    """Add the routes that list nodes and force one into a state."""
     controller = simulator.controller
+
+    @app.get("/_mock/nodes")
+    def list_nodes() -> dict[str, Any]:
+        allow_parameters()
+        controller.advance()
+        return {"nodes": [_describe_node(node, controller.now) for node in controller.nodes.values()]}
 
     @app.post("/_mock/nodes/<node_id>/<state>")
     def override_node(node_id: str, state: str) -> dict[str, Any]:

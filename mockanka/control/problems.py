@@ -20,11 +20,11 @@ MAX_CONTROL_BODY = 256 * 1024 * 1024
 
 
 class Problem(Exception):
-    """A refusal of the control API: an HTTP status, and the detail that says why."""
+    """A refusal of the control API: an HTTP status, the detail that says why, and further keys."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, **extra: object) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.extra = status, extra
 
 
 def read_raw_body() -> bytes:
@@ -84,7 +84,7 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def handle_problem(problem: Problem) -> Response:
-        return problem_response(problem.status, HTTPStatus(problem.status).phrase, str(problem))
+        return problem_response(problem.status, HTTPStatus(problem.status).phrase, str(problem), **problem.extra)
 
     @app.errorhandler(ScenarioError)
     def handle_scenario_error(error: ScenarioError) -> Response:

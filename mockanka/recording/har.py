@@ -11,7 +11,6 @@ import base64
 import binascii
 import json
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -27,10 +26,8 @@ from mockanka.contract.exchange import Exchange, Headers
 from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange, join_headers
+from mockanka.redaction import redact_value
 
-REDACTED_VALUE = "redacted"
-SECRET_HEADER = re.compile(r"auth|cookie|token|secret|session|credential|passw|api-?key", re.IGNORECASE)
-"""Names of headers whose values are redacted."""
 _HEADERS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
@@ -181,10 +178,7 @@ def _response_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str
 
 
 def _headers_to_har(headers: Headers, keep_secrets: bool) -> list[dict[str, str]]:
-    return [
-        {"name": name, "value": value if keep_secrets or not SECRET_HEADER.search(name) else REDACTED_VALUE}
-        for name, value in headers
-    ]
+    return [{"name": name, "value": redact_value(name, value, keep_secrets)} for name, value in headers]
 
 
 def _body_to_har(content: bytes, encoding_key: str) -> dict[str, str]:

@@ -33,6 +33,8 @@ class Options:
     """The clock of scenarios that name none."""
     faults: Sequence[FaultOption] = ()
     """Rules that are tried before those of the scenario."""
+    keep_secrets: bool = False
+    """True to show secrets in headers of the journal."""
 
 
 def read_fault_options(text: str, source: str) -> list[FaultOption]:

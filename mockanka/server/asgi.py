@@ -37,6 +37,7 @@ from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
 POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+_NO_STATE: dict[str, int] = {}
 MAX_READ = 64 * MAX_BODY
 """Bytes of a body that are read, though not kept, so that the client gets the refusal of a body that is too long."""
 MAX_LAST_RESPONSES = 256
@@ -178,7 +179,16 @@ class Gateway:
 
     def _enter_journal(self, scope: Any, body: bytes, length: int, is_plain_poll: bool) -> Call:
         began = time.perf_counter_ns()
-        entry = self.simulator.journal.add(scope["method"], scope["path"], scope["query_string"], body, length)
+        entry = self.simulator.journal.add(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            body,
+            length,
+            scope["headers"],
+            scope.get("client"),
+            scope.get("state", _NO_STATE).get("connection", 0),
+        )
         return Call(scope, body, length, entry, began, is_plain_poll)
 
     def _move_clock(self, call: Call) -> None:
@@ -270,6 +280,7 @@ class Gateway:
         entry, content = call.entry, response.content
         entry.status = response.status
         entry.raw_response, entry.response_length = content[:MAX_ENTRY_RESPONSE], len(content)
+        entry.raw_response_headers = response.headers
         entry.took = time.perf_counter_ns() - call.began
 
     def _record_outcome(self, call: Call, outcome: str) -> None:
@@ -279,6 +290,7 @@ class Gateway:
             self.simulator.client_monitor.record_lost_response(call.entry)
         if outcome == "closed":
             call.entry.status = None
+            call.entry.raw_response_headers = ()
 
     def _remember(self, call: Call, response: Response) -> None:
         """Keep the last response to a GET, so that a fault can repeat it."""

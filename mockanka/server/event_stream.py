@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
 from mockanka.control import event_to_json
 from mockanka.server.http_messages import Receive, Send, wait_for_disconnect
+from mockanka.simulator.journal import JournalEntry
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
+
+KEEP_ALIVE_SECONDS = 15.0
+"""Seconds of wall time after which a stream without news sends a comment, so that proxies do not close it."""
+_PARAMETERS = {"since", "requests"}
 
 
 class EventStreams:
@@ -34,6 +40,8 @@ class EventStreams:
     async def serve(self, scope: Any, receive: Receive, send: Send, date: bytes) -> None:
         """Send events as they happen, until the client leaves or the server stops."""
         last, log = _requested_start(scope) or 0, self.simulator.controller.log
+        last_request = self.simulator.journal.count if _wants_requests(scope) else None
+        journal, pending = self.simulator.journal, list[JournalEntry]()
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store"), (b"date", date)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         disconnect, news = asyncio.ensure_future(wait_for_disconnect(receive)), asyncio.Event()
@@ -44,25 +52,40 @@ class EventStreams:
                 self.simulator.controller.advance()
                 if log is not self.simulator.controller.log:  # a reset begins the log anew
                     last, log = 0, self.simulator.controller.log
+                if journal is not self.simulator.journal:
+                    journal, last_request = self.simulator.journal, None if last_request is None else 0
+                    pending = []
                 events = list(log.since(last))
                 last = events[-1].number if events else last
                 chunk += b"".join(_frame(event.number, event_to_json(event)) for event in events)
+                if last_request is not None:
+                    if journal.count > last_request:
+                        pending += journal.select(since=last_request)
+                        last_request = journal.count
+                    chunk += b"".join(_request_frame(entry) for entry in pending if _is_answered(entry))
+                    pending = [entry for entry in pending if not _is_answered(entry)]
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                chunk = b""
-                await self._wait_for_news(disconnect, news)
+                has_news = await self._wait_for_news(disconnect, news)
+                chunk = b"" if has_news else b": keep-alive\n\n"
         finally:
             self._news.discard(news)
             disconnect.cancel()
         if self._closing:
             await send({"type": "http.response.body", "body": b""})
 
-    async def _wait_for_news(self, disconnect: asyncio.Future[None], news: asyncio.Event) -> None:
-        """Wait for a request, for the next event's time if the clock runs by itself, or for an end."""
+    async def _wait_for_news(self, disconnect: asyncio.Future[None], news: asyncio.Event) -> bool:
+        """Wait for a request, for the next event's time if the clock runs by itself, or for an end.
+
+        Returns False if there was none of them for KEEP_ALIVE_SECONDS.
+        """
+        next_event = self._seconds_to_next_event()
+        timeout = KEEP_ALIVE_SECONDS if next_event is None else min(next_event, KEEP_ALIVE_SECONDS)
         notified: asyncio.Future[Any] = asyncio.ensure_future(news.wait())
         ends: set[asyncio.Future[Any]] = {notified, disconnect}
         try:
-            await asyncio.wait(ends, timeout=self._seconds_to_next_event(), return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            return bool(done) or timeout < KEEP_ALIVE_SECONDS
         finally:
             notified.cancel()
             news.clear()
@@ -89,13 +112,36 @@ def _requested_start(scope: Any) -> int | None:
 
     Clients say it in Last-Event-ID, as browsers send it, or in ``?since=``.
     """
-    query = scope["query_string"]
-    if query and not query.startswith(b"since="):
+    query = _stream_parameters(scope)
+    if query is None:
         return None
-    text = dict(scope["headers"]).get(b"last-event-id") or query[len(b"since=") :]
+    text = dict(scope["headers"]).get(b"last-event-id") or query.get("since", "").encode()
     if not text:
-        return None if query else 0
+        return None if "since" in query else 0
     return int(text) if text.isdigit() and len(text) < 20 else None
+
+
+def _stream_parameters(scope: Any) -> dict[str, str] | None:
+    """Return the parameters of the query, or None if they are not those of a stream."""
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    if query.keys() - _PARAMETERS or query.get("requests", "true") not in ("true", "false"):
+        return None
+    return query
+
+
+def _wants_requests(scope: Any) -> bool:
+    query = _stream_parameters(scope)
+    return query is not None and query.get("requests") == "true"
+
+
+def _is_answered(entry: JournalEntry) -> bool:
+    """Return whether it is known what became of the response; a fault may delay one that it has replaced."""
+    return entry.status is not None or entry.outcome not in ("", "replaced", "stale")
+
+
+def _request_frame(entry: JournalEntry) -> bytes:
+    """Return the frame of a request. It has no id: that is the number of an event, at which a client goes on."""
+    return f"event: request\ndata: {json.dumps(entry.as_json())}\n\n".encode()
 
 
 def _frame(number: int, data: dict[str, object]) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import re
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -74,9 +75,10 @@ class Protocol(HttpToolsProtocol):
 
 
 class Listener:
-    """An address that is served: its socket, and the connections that it accepted."""
+    """An address that is served: its socket, and the connections that it accepted, with their numbers."""
 
-    def __init__(self, listening: socket.socket, config: uvicorn.Config) -> None:
+    def __init__(self, listening: socket.socket, config: uvicorn.Config, numbers: Iterator[int]) -> None:
+        self._numbers = numbers
         self.listening = listening
         self.url = url_of(listening)
         self._config = config
@@ -133,7 +135,7 @@ class Listener:
         os.close(null)
 
     def _protocol(self) -> asyncio.Protocol:
-        return Protocol(config=self._config, server_state=self.state, app_state={})
+        return Protocol(config=self._config, server_state=self.state, app_state={"connection": next(self._numbers)})
 
 
 _LISTENERS: WeakSet[Listener] = WeakSet()
@@ -156,7 +158,8 @@ class Server:
         self.gateway = Gateway(simulator, self.refuse_connections, self.accept_connections)
         config = _config(self.gateway)
         config.load()
-        self.listeners = [Listener(sock, config) for sock in listening]
+        connection_numbers = itertools.count(1)
+        self.listeners = [Listener(sock, config, connection_numbers) for sock in listening]
         self._refusing_rule = ""
         self._refusal_end: asyncio.TimerHandle | None = None
         self._reopening: asyncio.Task[None] | None = None

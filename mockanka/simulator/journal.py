@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockanka.json_text import parse_json
+from mockanka.redaction import redact_value
+from mockanka.simulator.request_patterns import differences
 from mockanka.units import SECOND, format_moment
 
 VM_PATH = "/api/v1/vm"
@@ -21,8 +23,14 @@ MAX_ENTRY_BODY = 64 * 1024
 """Bytes of a request's body that are kept."""
 MAX_ENTRY_RESPONSE = 4 * 1024
 """Bytes of a response's body that are kept."""
+MAX_ENTRY_HEADERS = 8 * 1024
+"""Bytes of the names and values of a message's headers that are kept; the last headers go first."""
 MAX_BRACKETS = 500
 """A body with more of them is shown as text: it may be nested too deeply to be written as JSON again."""
+
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+"""Headers as ASGI has them: names in lower case."""
 
 
 @dataclass(slots=True)
@@ -33,6 +41,8 @@ class JournalEntry:
     the wall's time when it came. Both are in nanoseconds since 1970, ``took`` in nanoseconds. ``status`` is None if no
     response was sent. ``fault`` is the id of the rule that fired; ``outcome`` is what became of the response if the
     client did not get it as the controller made it. ``instances`` are the ids of those that a POST vm started.
+    ``peer`` is the client's host and port, and ``connection`` the number of its connection, counted from 1; None and 0
+    if they are not known.
     """
 
     number: int
@@ -50,6 +60,34 @@ class JournalEntry:
     fault: str = ""
     outcome: str = ""
     instances: tuple[str, ...] = ()
+    raw_headers: RawHeaders = ()
+    raw_response_headers: RawHeaders = ()
+    peer: tuple[str, int] | None = None
+    connection: int = 0
+    keep_secrets: bool = False
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the request, names in lower case, without secrets unless these are kept."""
+        return _decode_headers(self.raw_headers, self.keep_secrets)
+
+    @property
+    def response_headers(self) -> dict[str, str]:
+        """The headers of the response, likewise; without its Date, which is ``at``."""
+        return _decode_headers(self.raw_response_headers, self.keep_secrets)
+
+    @property
+    def user_agent(self) -> str:
+        """The User-Agent of the client, empty if it sent none."""
+        return self.headers.get("user-agent", "")
+
+    @property
+    def client(self) -> str:
+        """The address of the client, ``127.0.0.1:50123``; empty if it is not known."""
+        if self.peer is None:
+            return ""
+        host, port = self.peer[0], self.peer[1]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     @property
     def query(self) -> dict[str, str]:
@@ -63,6 +101,11 @@ class JournalEntry:
     def body(self) -> Any:
         """The body of the request: the value of its JSON, else its text; None if it is empty."""
         return _content(self.raw_body, self.body_length)
+
+    @property
+    def body_text(self) -> str:
+        """The body of the request as text, as far as it is kept."""
+        return self.raw_body.decode("utf-8", "replace")
 
     @property
     def answer(self) -> Any:
@@ -97,6 +140,11 @@ class JournalEntry:
             "fault": self.fault or None,
             "outcome": self.outcome or None,
             "instances": list(self.concerned_instances),
+            "headers": self.headers,
+            "response_headers": self.response_headers,
+            "client": self.client or None,
+            "user_agent": self.user_agent or None,
+            "connection": self.connection or None,
         }
 
     def __str__(self) -> str:
@@ -111,20 +159,37 @@ class JournalEntry:
 
 
 class Journal:
-    """The last requests, newest last."""
+    """The last requests, newest last. With ``keep_secrets`` they are shown with the secrets in their headers."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_secrets: bool = False) -> None:
+        self._keep_secrets = keep_secrets
+        self._last_headers: RawHeaders = ()
+        """The headers of the last request; clients repeat them, and equal ones are kept once."""
         self._entries: deque[JournalEntry] = deque(maxlen=MAX_ENTRIES)
         self.count = 0
         """How many requests there were; the newest has this number."""
         self.dropped = 0
         """How many are no longer kept because of newer ones."""
 
-    def add(self, method: str, path: str, query: bytes, body: bytes, length: int) -> JournalEntry:
+    def add(
+        self,
+        method: str,
+        path: str,
+        query: bytes,
+        body: bytes,
+        length: int,
+        headers: RawHeaders = (),
+        peer: tuple[str, int] | None = None,
+        connection: int = 0,
+    ) -> JournalEntry:
         """Add the entry of a request that has come; ``length`` is that of its body."""
+        if headers != self._last_headers:
+            self._last_headers = limit_headers(headers)
         self.count += 1
         self.dropped += len(self._entries) == self._entries.maxlen
         entry = JournalEntry(self.count, 0, time.time_ns(), method, path, query, body[:MAX_ENTRY_BODY], length)
+        entry.raw_headers, entry.peer, entry.connection = self._last_headers, peer, connection
+        entry.keep_secrets = self._keep_secrets
         self._entries.append(entry)
         return entry
 
@@ -141,11 +206,12 @@ class Journal:
         status: int | None = None,
         since: int = 0,
         limit: int | None = None,
+        pattern: Mapping[str, Any] | None = None,
     ) -> list[JournalEntry]:
         """Return the entries that match, oldest first.
 
         ``path`` may have ``*`` for anything; entries up to the number ``since`` are left out; of more than ``limit``
-        the newest are taken.
+        the newest are taken. ``pattern`` has further conditions, as ``request_patterns`` has them.
         """
         matches = [
             entry
@@ -154,12 +220,33 @@ class Journal:
             and (method is None or entry.method == method.upper())
             and (path is None or fnmatchcase(entry.path, path))
             and (status is None or entry.status == status)
+            and not (pattern and differences(pattern, entry))
         ]
         return matches if limit is None else matches[-limit:] if limit else []
 
     def clear(self) -> None:
         """Remove all entries; the numbers go on."""
         self._entries.clear()
+
+
+def limit_headers(headers: RawHeaders) -> RawHeaders:
+    """Return the first headers that have at most MAX_ENTRY_HEADERS bytes together."""
+    length = 0
+    for index, (name, value) in enumerate(headers):
+        length += len(name) + len(value)
+        if length > MAX_ENTRY_HEADERS:
+            return headers[:index]
+    return headers
+
+
+def _decode_headers(headers: RawHeaders, keep_secrets: bool) -> dict[str, str]:
+    """Return headers by name; values of the same name are joined by commas."""
+    values: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name = raw_name.decode("latin-1").lower()
+        value = redact_value(name, raw_value.decode("latin-1"), keep_secrets)
+        values[name] = f"{values[name]}, {value}" if name in values else value
+    return values
 
 
 def parse_body_or_none(raw: bytes) -> Any:

@@ -35,7 +35,7 @@ class Simulator:
         self.scenario = scenario
         self.controller = scenario.controller(self.options)
         self.app = create_app(self.controller)
-        self.journal = Journal()
+        self.journal = Journal(self.options.keep_secrets)
         self.client_monitor = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
         self.before_journal_cleared: list[Callable[[], None]] = []
@@ -57,7 +57,7 @@ class Simulator:
             callback()
         self.scenario, self.options = scenario, options
         self.controller.replace_with(fresh)
-        self.journal = Journal()
+        self.journal = Journal(self.options.keep_secrets)
         self.client_monitor.begin(self._rate())
         for callback in self.after_reset:
             callback()

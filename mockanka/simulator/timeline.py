@@ -54,6 +54,22 @@ def describe_instance(
     }
 
 
+def summarize_instance(controller: Controller, instance: Instance) -> dict[str, Any]:
+    """Return what lists of instances in the control API show of an instance."""
+    node = controller.nodes.get(instance.node_id or "")
+    return {
+        "id": instance.id,
+        "name": instance.request.name,
+        "external_id": instance.request.external_id,
+        "state": instance.state.value,
+        "message": instance.message or None,
+        "template": controller.templates[instance.ref.template_id].name,
+        "tag": get_version(controller, instance.ref).tag,
+        "node": node.name if node else None,
+        "waits_for": waiting_reason(controller, instance),
+    }
+
+
 def states_with_ends(instance: Instance) -> list[tuple[TimelineEntry, int | None]]:
     """Return the states of an instance, oldest first, each with its end; the last has none."""
     ends = [entry.since for _, entry in pairwise(instance.timeline)]

@@ -246,14 +246,18 @@ def serve(
     step: str | timedelta | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
+    keep_secrets: bool = False,
 ) -> Anka:
     """Serve a controller in this process, by default on a free port, until ``stop`` or the end of a ``with`` block.
 
-    Arguments take precedence over the scenario and survive resets. Raises ScenarioError, ValueError or OSError.
+    Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers
+    of ``requests``, which else are redacted. Raises ScenarioError, ValueError or OSError.
     """
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"{port!r} is no port: there are 0, for any that is free, to 65535")
-    return Anka(find_scenario(scenario), make_options(seed, release, clock, speed, step), host, port)
+    return Anka(
+        find_scenario(scenario), make_options(seed, release, clock, speed, step, keep_secrets=keep_secrets), host, port
+    )
 
 
 __all__ = ["Anka", "Report", "Request", "Requests", "ScenarioError", "serve"]

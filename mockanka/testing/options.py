@@ -50,6 +50,7 @@ def make_options(
     speed: float | None = None,
     step: str | timedelta | None = None,
     default_clock: str = "real",
+    keep_secrets: bool = False,
 ) -> Options:
     """Return the options of a controller. Raises ValueError for a wrong value."""
     require_seed(seed)
@@ -64,6 +65,7 @@ def make_options(
         speed=speed,
         step=None if step is None else nanoseconds(step),
         default_clock=default_clock,
+        keep_secrets=keep_secrets,
     )
 
 

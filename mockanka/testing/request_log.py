@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, SupportsIndex, overload
 
 from mockanka.simulator.journal import JournalEntry
+from mockanka.simulator.request_patterns import FILTERS, describe_count, differences, distance, nearest_requests
 from mockanka.testing.views import to_datetime
 
 __tracebackhide__ = True  # an error that a test made is shown in the test
@@ -18,6 +18,20 @@ COMPARED = 200
 """How many requests are aligned with a list after the first that does not match."""
 
 
+class HeaderValues(dict[str, str]):
+    """Headers by name, in any case of letters."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the value of a header, or ``default``."""
+        return super().get(name.lower(), default)
+
+
 @dataclass(frozen=True)
 class Request:
     """A request to the controller. ``at`` is the time of its clock, ``wall`` the time of the wall.
@@ -25,6 +39,8 @@ class Request:
     ``body`` is parsed JSON, or text; ``status`` is None if no response was sent; ``fault`` is the id of the rule that
     fired; ``outcome`` describes a response that did not reach the client as it was made; ``seconds`` is the time that
     the response took.
+    ``headers`` and ``response_headers`` ignore the case of names, and have no secrets unless these are kept. ``client``
+    is the client's address and port, ``connection`` the number of its connection.
     """
 
     number: int
@@ -41,6 +57,17 @@ class Request:
     instances: tuple[str, ...]
     seconds: float
     line: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    client: str = ""
+    user_agent: str = ""
+    connection: int = 0
+    body_text: str = ""
+
+    @property
+    def concerned_instances(self) -> tuple[str, ...]:
+        """The ids of the instances that the request started, or that it names."""
+        return self.instances
 
     @classmethod
     def from_entry(cls, entry: JournalEntry) -> Request:
@@ -60,6 +87,12 @@ class Request:
             instances=entry.concerned_instances,
             seconds=entry.took / 1e9,
             line=str(entry),
+            headers=HeaderValues(entry.headers),
+            response_headers=HeaderValues(entry.response_headers),
+            client=entry.client,
+            user_agent=entry.user_agent,
+            connection=entry.connection,
+            body_text=entry.body_text,
         )
 
     def __str__(self) -> str:
@@ -69,13 +102,14 @@ class Request:
         return f"<{self.line}>"
 
 
-_MISSING = object()
-REQUEST_KEYS = tuple(field.name for field in fields(Request) if field.name not in ("line", "seconds", "wall"))
+_VALUE_KEYS = [item.name for item in fields(Request) if item.name not in ("line", "seconds", "wall", "body_text")]
+REQUEST_KEYS = tuple(dict.fromkeys([*_VALUE_KEYS, *FILTERS]))
+"""Keys of patterns: attributes of requests, and filters."""
 
 
 class Requests(list[Any]):  # of Request; Any, since type checkers else refuse to look for a mapping in it
     """Requests, oldest first. ``{"method": "POST", "body": {"tag": "x"}} in requests`` is true if a request matches:
-    it has all that the pattern names, and may have more; a path may contain ``*``."""
+    it has all that the pattern names, and may have more; a path may contain ``*``. For all keys see ``where``."""
 
     def __init__(self, requests: Iterable[Request] = (), clear: Callable[[], None] | None = None) -> None:
         super().__init__(requests)
@@ -95,7 +129,12 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         return request
 
     def where(self, **pattern: Any) -> Requests:
-        """Return the requests that match: ``where(method="POST", path="/api/v1/vm", body={"tag": "x"})``."""
+        """Return the requests that match: ``where(method="POST", path="/api/v1/vm", body={"tag": "x"})``.
+
+        Besides attributes there are filters: ``external_id`` that the request sent, ``instance`` that it is about,
+        ``header="NAME"``, ``"NAME: VALUE"`` or a mapping, and ``body_matches``, a regular expression that is found in
+        the body. ``path``, ``user_agent``, ``fault`` and values of ``header`` may have ``*`` for anything.
+        """
         _require_known_keys(pattern)
         return Requests(request for request in self if not differences(pattern, request))
 
@@ -108,14 +147,13 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         matching = self.where(**pattern)
         if len(matching) == times or (times is None and matching):
             return matching
-        raise AssertionError("\n".join([_describe_count(len(matching), times, pattern), *self.nearest(pattern)]))
+        raise AssertionError("\n".join([describe_count(len(matching), times, pattern), *self.nearest(pattern)]))
 
     def nearest(self, pattern: Mapping[str, Any]) -> list[str]:
         """Return lines on the requests that are nearest to the pattern, nearest first, each with its differences."""
         if not self:
             return ["there were no requests at all"]
-        ranked = sorted(((distance(pattern, request), request) for request in self), key=lambda pair: pair[0])
-        best = [request for far, request in ranked if far == ranked[0][0]][:NEAREST_SHOWN]
+        best = nearest_requests(pattern, self, NEAREST_SHOWN)
         lines: list[str] = []
         for request in best:
             lines += [f"  {request}", *(f"      {text}" for text in differences(pattern, request))]
@@ -151,26 +189,6 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
 
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "no requests"
-
-
-def differences(pattern: Mapping[str, Any], request: Request) -> list[str]:
-    """Return in words how a request differs from a pattern."""
-    texts: list[str] = []
-    for key, expected, actual in _values_to_compare(pattern, request):
-        texts += _value_differences(key, expected, actual)
-    return texts
-
-
-def distance(pattern: Mapping[str, Any], request: Request) -> int:
-    """Count the values of a pattern that a request has otherwise or lacks; one without a body lacks all keys of it."""
-    return sum(_count_wrong(expected, actual) for _, expected, actual in _values_to_compare(pattern, request))
-
-
-def _values_to_compare(pattern: Mapping[str, Any], request: Request) -> Iterator[tuple[str, Any, Any]]:
-    for key, expected in pattern.items():
-        actual = getattr(request, key)
-        if not (key == "path" and isinstance(expected, str) and fnmatchcase(actual, expected)):
-            yield key, expected, actual
 
 
 def explain(op: str, left: object, right: object) -> list[str] | None:
@@ -259,33 +277,3 @@ def _require_known_keys(pattern: Mapping[str, Any]) -> None:
     for key in pattern:
         if key not in REQUEST_KEYS:
             raise TypeError(f"a request has no {key!r}, it has {', '.join(REQUEST_KEYS)}")
-
-
-def _value_differences(path: str, expected: Any, actual: Any) -> list[str]:
-    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
-        texts: list[str] = []
-        for key, value in expected.items():
-            place = f"{path}.{key}"
-            texts += (
-                _value_differences(place, value, actual[key])
-                if key in actual
-                else [f"{place}: missing, wanted {value!r}"]
-            )
-        return texts
-    return [] if expected == actual else [f"{path}: {actual!r}, wanted {expected!r}"]
-
-
-def _count_wrong(expected: Any, actual: Any) -> int:
-    """Count the values of ``expected`` that ``actual`` has otherwise or lacks."""
-    if not isinstance(expected, Mapping):
-        return int(expected != actual)
-    values = actual if isinstance(actual, Mapping) else {}
-    wrong = sum(_count_wrong(value, values.get(key, _MISSING)) for key, value in expected.items())
-    return wrong if isinstance(actual, Mapping) else max(1, wrong)
-
-
-def _describe_count(count: int, times: int | None, pattern: Mapping[str, Any]) -> str:
-    wanted = ", ".join(f"{key}={value!r}" for key, value in pattern.items())
-    if times is None:
-        return f"no request fits {wanted}; the nearest are"
-    return f"{count} request{' fits' if count == 1 else 's fit'} {wanted}, where {times} are expected; the nearest are"

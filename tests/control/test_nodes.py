@@ -11,3 +11,13 @@ def test_a_lost_node_can_still_be_shown_offline_at_once(control: ControlClient) 
     response = control.send("POST", "nodes/mini-01/offline", {"at_once": True})
 
     assert "Offline" == response.get_json()["state"]
+
+
+def test_nodes_are_listed(control: ControlClient) -> None:
+    """The list shows each node as its change of state does."""
+    node = next(iter(control.controller.nodes.values()))
+    changed = control.send("POST", f"nodes/{node.id}/offline", {"at_once": True}).get_json()
+    listed = control.send("GET", "nodes").get_json()["nodes"]
+
+    assert changed in listed
+    assert [node.name for node in control.controller.nodes.values()] == [node["name"] for node in listed]

@@ -19,7 +19,15 @@ FILES = {
 }
 CORE = [name for name in FILES if name.startswith("mockanka.core.")]
 LAYERS = [
-    ["mockanka", "mockanka.bounded", "mockanka.json_text", "mockanka.resources", "mockanka.serving", "mockanka.units"],
+    [
+        "mockanka",
+        "mockanka.bounded",
+        "mockanka.json_text",
+        "mockanka.redaction",
+        "mockanka.resources",
+        "mockanka.serving",
+        "mockanka.units",
+    ],
     ["mockanka.core"],
     ["mockanka.scenario"],
     ["mockanka.api"],

@@ -20,7 +20,6 @@ from mockanka.contract.exchange import Exchange
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import IncompleteReason, RecordedExchange, find_violations
 from mockanka.recording.har import (
-    REDACTED_VALUE,
     HarWriter,
     InvalidHar,
     Recording,
@@ -28,6 +27,7 @@ from mockanka.recording.har import (
     read_har,
     to_har_entry,
 )
+from mockanka.redaction import REDACTED_VALUE
 from tests.proxy.harness import GET, connect_through_proxy, receive_exactly, response_bytes, run_proxy_thread
 from tests.server.http_client import STATUS, VM, receive_all, request_bytes, send_request
 

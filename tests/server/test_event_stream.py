@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mockanka.server import event_stream
 from mockanka.server.asgi import Gateway
 from tests.server.asgi_client import (
     Headers,
@@ -289,3 +290,40 @@ def test_without_the_accept_header_events_are_a_list() -> None:
 
     assert (200, {"events": []}) == (response.status, response.json)
     assert "application/json" == response.header("content-type")
+
+
+def test_a_stream_carries_requests_when_asked() -> None:
+    """Requests that are answered after the stream has begun are frames of their own kind, without an id."""
+    gateway = gateway_of()
+
+    async def converse() -> tuple[str, str]:
+        await send_request(gateway, "GET", "/api/v1/status")
+        stream, plain = StreamClient(gateway, "/_mock/events?requests=true&since=0"), StreamClient(gateway)
+        await let_others_run()
+        await send_request(gateway, "GET", "/api/v1/vm")
+        await let_others_run()
+        await stream.disconnect()
+        await plain.disconnect()
+        return stream.text, plain.text
+
+    text, plain_text = run_coroutine(converse)
+    frames = [frame for frame in text.split("\n\n") if frame.startswith("event: request\n")]
+
+    assert [2] == [json.loads(frame.partition("data: ")[2])["number"] for frame in frames]
+    assert "/api/v1/vm" in frames[0]
+    assert "event: request" not in plain_text
+
+
+def test_a_stream_without_news_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing happens for a while the stream sends a comment."""
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.01)
+    gateway = gateway_of()
+
+    async def converse() -> str:
+        stream = StreamClient(gateway)
+        while ": keep-alive" not in stream.text:
+            await asyncio.sleep(0.01)
+        await stream.disconnect()
+        return stream.text
+
+    assert ": listening\n\n: keep-alive\n\n" in run_coroutine(converse)

@@ -15,14 +15,33 @@ import pytest
 import requests
 
 import mockanka
-from mockanka.simulator.journal import MAX_ENTRIES, MAX_ENTRY_BODY, MAX_ENTRY_RESPONSE, Journal
+from mockanka.simulator.journal import MAX_ENTRIES, MAX_ENTRY_BODY, MAX_ENTRY_HEADERS, MAX_ENTRY_RESPONSE, Journal
 from mockanka.testing.anka import Anka
 from mockanka.units import format_moment
 
 VM = "/api/v1/vm"
 BEGIN = "2024-01-01T00:00:00Z"
 TIMEOUT = 5.0
-KEYS = "number at wall method path query body status answer seconds fault outcome instances".split()
+KEYS = [
+    "number",
+    "at",
+    "wall",
+    "method",
+    "path",
+    "query",
+    "body",
+    "status",
+    "answer",
+    "seconds",
+    "fault",
+    "outcome",
+    "instances",
+    "headers",
+    "response_headers",
+    "client",
+    "user_agent",
+    "connection",
+]
 
 
 @pytest.fixture
@@ -493,3 +512,96 @@ def test_simultaneous_requests_have_numbers_of_their_own(anka: Anka) -> None:
         list(pool.map(lambda _: ask(anka, "GET", VM), range(80)))
 
     assert list(range(1, 81)) == numbers(anka)
+
+
+SECRETS = {"Authorization": "Bearer s3cr3t", "Cookie": "id=s3cr3t", "X-Api-Key": "s3cr3t", "X-Job": "7"}
+
+
+def test_headers_are_kept_without_their_secrets(anka: Anka) -> None:
+    """The headers of a request and its response are shown; secrets are redacted by the names of their headers."""
+    ask(anka, "GET", VM, headers=SECRETS)
+    (entry,) = journal(anka)
+
+    assert ["redacted", "redacted", "redacted", "7"] == [entry["headers"][name.lower()] for name in SECRETS]
+    assert "application/json" == entry["response_headers"]["content-type"]
+    assert entry["user_agent"] == entry["headers"]["user-agent"]
+    assert entry["user_agent"].startswith("python-requests/")
+    assert "s3cr3t" not in json.dumps(entry) + repr(anka.requests[0].headers)
+
+
+def test_secrets_are_kept_when_asked_for() -> None:
+    """With ``keep_secrets`` the headers are shown as they came, also after a reset."""
+    with mockanka.serve(keep_secrets=True) as anka:
+        anka.reset()
+        ask(anka, "GET", VM, headers=SECRETS)
+
+        assert SECRETS == {name: anka.requests[0].headers[name] for name in SECRETS}
+
+
+def test_requests_of_one_connection_have_its_number(anka: Anka) -> None:
+    """A session has one address and one connection; another client has others."""
+    with requests.Session() as session:
+        session.get(anka.url + VM, timeout=TIMEOUT)
+        session.get(anka.url + VM, timeout=TIMEOUT)
+    ask(anka, "GET", VM)
+    first, second, other = anka.requests
+
+    assert first.connection > 0
+    assert (first.client, first.connection) == (second.client, second.connection)
+    assert other.connection == first.connection + 1
+    assert first.client != other.client
+    assert first.client.startswith("127.0.0.1:")
+
+
+def test_headers_are_bounded() -> None:
+    """Headers beyond MAX_ENTRY_HEADERS are left out, and equal ones of following requests are kept once."""
+    journal = Journal()
+    headers = [(b"x-a", b"a"), (b"x-b", b"b" * MAX_ENTRY_HEADERS), (b"x-c", b"c")]
+    entry = journal.add("GET", VM, b"", b"", 0, headers)
+    small = [journal.add("GET", VM, b"", b"", 0, [(b"x-a", b"1"), (b"x-a", b"2")]) for _ in range(2)]
+
+    assert {"x-a": "a"} == entry.headers
+    assert {"x-a": "1, 2"} == small[0].headers
+    assert small[0].raw_headers is small[1].raw_headers
+
+
+@pytest.mark.parametrize(
+    ("query", "pattern", "found"),
+    [
+        ("external_id=job-1", {"external_id": "job-1"}, [1]),
+        ("header=x-job", {"header": "X-Job"}, [1, 3]),
+        ("header=X-Job:%207*", {"header": "X-Job: 7*"}, [1]),
+        ("header=x-job&header=x-other", {"header": {"x-job": "8", "X-Other": "*"}}, [3]),
+        ("user_agent=ci/*", {"user_agent": "ci/*"}, [3]),
+        ("fault=down", {"fault": "down"}, [2]),
+        ("fault=d*&user_agent=ci/*", {"fault": "d*", "user_agent": "ci/*"}, []),
+        (r"body~=external_id%22:\s*%22job", {"body_matches": r'external_id":\s*"job'}, [1]),
+    ],
+)
+def test_requests_are_filtered(anka: Anka, query: str, pattern: dict[str, Any], found: list[int]) -> None:
+    """Each filter finds the same requests by HTTP and in Python."""
+    body = {"vmid": next(iter(anka.templates)), "external_id": "job-1"}
+    ask(anka, "POST", VM, json=body, headers={"X-Job": "77"})
+    anka.faults.add(match={"path": VM, "method": "GET"}, do={"status": 503}, times=1, id="down")
+    ask(anka, "GET", VM)
+    ask(anka, "GET", VM, headers={"X-Job": "8", "X-Other": "a", "User-Agent": "ci/1"})
+
+    assert found == numbers(anka, f"?{query}")
+    assert found == [request.number for request in anka.requests.where(**pattern)]
+
+
+def test_requests_about_an_instance_are_filtered(anka: Anka) -> None:
+    """``instance`` finds the start and the requests that name the instance."""
+    first, _ = start(anka, count=2)
+    ask(anka, "GET", f"{VM}?id={first}")
+    ask(anka, "GET", VM)
+
+    assert [1, 2] == numbers(anka, f"?instance={first}")
+    assert [1, 2] == [request.number for request in anka.requests.where(instance=first)]
+
+
+def test_an_expectation_with_a_filter_names_what_the_nearest_request_has(anka: Anka) -> None:
+    """The message of an expectation that fails shows the value that the filter looked at."""
+    ask(anka, "GET", VM, headers={"User-Agent": "ci/1"})
+    with pytest.raises(AssertionError, match=r"user_agent: 'ci/1', wanted 'go/\*'"):
+        anka.requests.expect(user_agent="go/*")

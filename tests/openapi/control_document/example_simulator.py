@@ -72,7 +72,9 @@ async def send_example_requests(gateway: Gateway) -> None:
     await send_request(gateway, "POST", "/api/v1/vm", start)
     await send_request(gateway, "POST", "/_mock/clock/advance", {"by": "30s"})
     await send_request(gateway, "GET", "/api/v1/vm?id=nobody")
-    await send_request(gateway, "POST", "/api/v1/vm", {"vmid": second, "name": "build-8", "external_id": "job-8"})
+    headers = [(b"user-agent", b"build-client/1.0"), (b"authorization", b"Bearer 1234")]
+    start = {"vmid": second, "name": "build-8", "external_id": "job-8"}
+    await send_request(gateway, "POST", "/api/v1/vm", start, headers)
     assert [FIRST_ID, SECOND_ID] == list(gateway.simulator.controller.instances)[1:]
 
 

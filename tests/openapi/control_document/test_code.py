@@ -9,6 +9,7 @@ import pytest
 
 from mockanka.control import INDEX_LINKS
 from mockanka.control.clock import Advance, ClockChange, ClockSettings, UntilInstance
+from mockanka.control.expectations import Expectation
 from mockanka.control.instances import InstanceActionOptions
 from mockanka.control.nodes import NodeOverrideOptions
 from mockanka.control.state import Reset
@@ -52,6 +53,7 @@ def test_the_paths_are_those_of_the_links() -> None:
         (ClockSettings, ["ClockSettings"]),
         (Advance, ["Advance"]),
         (UntilInstance, ["UntilInstance"]),
+        (Expectation, ["Expectation"]),
         (Reset, ["Reset"]),
         (InstanceActionOptions, ["InstanceActionOptions"]),
         (NodeOverrideOptions, ["NodeOverrideOptions"]),
