@@ -161,7 +161,8 @@ REFUSED = {
         (
             "do",
             "vanish is not an action of response faults; it must have one of "
-            "refuse, connection, cut, fail, status, body, content_type, dribble, stale, without, set, merge_patch, delay",
+            "refuse, connection, cut, fail, status, body, content_type, dribble, stale, without, set, merge_patch, "
+            "delay",
         ),
     ),
     # matches that nothing meets

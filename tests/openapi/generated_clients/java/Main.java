@@ -68,7 +68,9 @@ public class Main {
 
         String body = "{\"vmid\": \"" + template + "\"}";
         send(HttpRequest.newBuilder(URI.create(url + "/api/v1/vm")).POST(HttpRequest.BodyPublishers.ofString(body)));
-        List<JournalEntry> journal = records.listRequests(null, "/api/v1/*", null, null, null).getRequests();
+        String path = "/api/v1/*";
+        List<JournalEntry> journal =
+            records.listRequests(null, path, null, null, null, null, null, null, null, null, null).getRequests();
         JournalEntry newest = journal.get(journal.size() - 1);
         String instance = newest.getInstances().get(0);
         System.out.println("requests " + journal.size() + " " + newest.getMethod() + " " + newest.getStatus()
