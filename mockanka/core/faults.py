@@ -225,7 +225,7 @@ class FaultAction:
     connection: str | None = None
     cut: Amount | None = None
     dribble: int | None = None
-    stale: bool = False
+    stale: bool | int = False
     acts: bool | None = None
     fail: str | None = None
     final: bool = False
@@ -253,6 +253,11 @@ class FaultAction:
     registry: str | None = None
     license: str | None = None
     restart: ControllerRestart | None = None
+
+    @property
+    def stale_age(self) -> int:
+        """How old a repeated response is at least, in nanoseconds; 0 for the last one."""
+        return 0 if self.stale is True else int(self.stale)
 
     @property
     def fraction(self) -> float:
@@ -301,6 +306,8 @@ class FaultRules:
         """How many rules were ever added; new ids continue from it."""
         self.has_lifecycle_rules = False
         self.has_response_rules = False
+        self.longest_stale_age = 0
+        """The greatest age of a response that a rule repeats, in nanoseconds."""
 
     def __iter__(self) -> Iterator[FaultRule]:
         return iter(self._rules.values())
@@ -338,14 +345,17 @@ class FaultRules:
     def _update_flags(self) -> None:
         self.has_lifecycle_rules = any(rule.match.event for rule in self)
         self.has_response_rules = any(not rule.match.event for rule in self)
+        self.longest_stale_age = max((rule.action.stale_age for rule in self), default=0)
 
-    def match_request(self, seed: int, request: MatchableRequest, can_be_stale: bool = True) -> FaultRule | None:
+    def match_request(
+        self, seed: int, request: MatchableRequest, can_be_stale: Callable[[int], bool] = lambda age: True
+    ) -> FaultRule | None:
         """Return the rule that fires at a request, or None.
 
-        A rule that repeats an earlier response is skipped unless ``can_be_stale``.
+        A rule that repeats an earlier response is skipped unless ``can_be_stale``, which is asked with its age.
         """
         for rule in self:
-            if rule.match.event or (rule.action.stale and not can_be_stale):
+            if rule.match.event or (rule.action.stale and not can_be_stale(rule.action.stale_age)):
                 continue
             if rule.match.matches_request(request) and rule.fires(seed):
                 return rule

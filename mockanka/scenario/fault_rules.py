@@ -55,6 +55,7 @@ from mockanka.scenario.fields import (
     ReleaseText,
     ResponseDelay,
     Switch,
+    SwitchOrDuration,
     Text,
     TextMapping,
     TextOrTrue,
@@ -134,7 +135,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     connection: str | None = key(Choice("close", "reset"))
     cut: Amount | None = key(Portion())
     dribble: int | None = key(PositiveDuration())
-    stale: bool | None = key(Switch())
+    stale: bool | int | None = key(SwitchOrDuration())
     acts: bool | None = key(Boolean())
     fail: str | None = key(Text())
     final: bool | None = key(Switch())

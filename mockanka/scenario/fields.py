@@ -435,6 +435,18 @@ class Switch(_Field):
         return value or None
 
 
+class SwitchOrDuration(_Field):
+    """True, or a duration that is longer than zero."""
+
+    def read(self, written: Any) -> bool | int:
+        if written is True or str(written).strip().lower() in ("true", "yes", "on"):
+            return True
+        return PositiveDuration().read(written)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return value if value is True else units.format_duration(value) if value else None
+
+
 class TextOrTrue(_Field):
     """A text that is not empty, or true, which is read as the text ``true``."""
 

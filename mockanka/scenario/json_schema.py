@@ -146,6 +146,11 @@ def _(field: fields.Switch) -> Definition:
 
 
 @_scalar.register
+def _(field: fields.SwitchOrDuration) -> Definition:
+    return {"anyOf": [{"const": True}, {"type": "string", "pattern": LENGTH}]}
+
+
+@_scalar.register
 def _(field: fields.TextOrTrue) -> Definition:
     return {"anyOf": [{"const": True}, {"type": "string", "minLength": 1}]}
 

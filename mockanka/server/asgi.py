@@ -16,9 +16,9 @@ from typing import Any
 
 from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
-from mockanka.bounded import BoundedDict
 from mockanka.control import MAX_CONTROL_BODY, create_control
 from mockanka.core.faults import MatchableRequest
+from mockanka.server.earlier_responses import EarlierResponses
 from mockanka.server.event_stream import EventStreams, wants_event_stream
 from mockanka.server.http_messages import (
     Disconnected,
@@ -40,8 +40,6 @@ POLL_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-
 _NO_STATE: dict[str, int] = {}
 MAX_READ = 64 * MAX_BODY
 """Bytes of a body that are read, though not kept, so that the client gets the refusal of a body that is too long."""
-MAX_LAST_RESPONSES = 256
-"""Responses that are kept, one for each path and query, so that a fault can repeat them."""
 
 
 def _refuse_nobody(seconds: float, rule_id: str) -> None:
@@ -91,7 +89,7 @@ class Gateway:
         self._refuse_connections = refuse_connections
         self._accept_connections = accept_connections
         self._refuses_while_down = False
-        self._last_responses: BoundedDict[tuple[str, bytes], Response] = BoundedDict(MAX_LAST_RESPONSES)
+        self._earlier_responses = EarlierResponses()
         self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
         simulator.after_reset.append(self._forget)
@@ -110,7 +108,7 @@ class Gateway:
 
     def _forget(self) -> None:
         """Interrupt responses that wait, and forget the last ones: they are from before the reset."""
-        self._last_responses.clear()
+        self._earlier_responses.clear()
         self._interruption.set()
         self._interruption = asyncio.Event()
 
@@ -203,7 +201,6 @@ class Gateway:
         controller, entry = self.simulator.controller, call.entry
         if not controller.faults.has_response_rules:
             return None
-        last = self._last_responses.get((entry.path, entry.raw_query)) if entry.method == "GET" else None
         request = MatchableRequest(
             entry.method,
             entry.path,
@@ -211,12 +208,22 @@ class Gateway:
             lambda: decode_headers(call.scope["headers"]),
             lambda: parse_body_or_none(call.body),
         )
-        rule = controller.faults.match_request(controller.seed, request, can_be_stale=last is not None)
+        rule = controller.faults.match_request(
+            controller.seed, request, lambda age: self._find_earlier_response(call, age) is not None
+        )
         if rule is None:
             return None
         entry.fault = rule.id
         controller.record("fault", rule.id, request=entry.number)
-        return make_response_fault(rule, controller.seed, last)
+        earlier = self._find_earlier_response(call, rule.action.stale_age) if rule.action.stale else None
+        return make_response_fault(rule, controller.seed, earlier)
+
+    def _find_earlier_response(self, call: Call, age: int) -> Response | None:
+        """Return the response that the same GET had so many nanoseconds ago, or the last one; None without one."""
+        entry = call.entry
+        if entry.method != "GET":
+            return None
+        return self._earlier_responses.find((entry.path, entry.raw_query), entry.at, age)
 
     def _act(self, call: Call, fault: ResponseFault | None) -> Response | None:
         """Return what the controller answers, or None if a fault has it not carry out the request."""
@@ -247,6 +254,8 @@ class Gateway:
         response = fault.response(own, self._failure)
         if own is not None and own.content != response.content:
             self._record_outcome(call, fault.outcome_if_replaced)
+        if own is not None and fault.keeps_own_response:
+            self._remember(call, own)
         client = self._make_client(receive, send)
         try:
             await client.wait(fault.delay)
@@ -293,10 +302,11 @@ class Gateway:
             call.entry.raw_response_headers = ()
 
     def _remember(self, call: Call, response: Response) -> None:
-        """Keep the last response to a GET, so that a fault can repeat it."""
+        """Keep a response to a GET, so that a fault can repeat it."""
         entry = call.entry
         if entry.method == "GET":
-            self._last_responses[entry.path, entry.raw_query] = response
+            age = self.simulator.controller.faults.longest_stale_age
+            self._earlier_responses.add((entry.path, entry.raw_query), entry.at, response, age)
 
     def _failure(self, message: str) -> Response:
         headers = [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]

@@ -177,6 +177,11 @@ class ResponseFault:
     outcome_if_replaced: ClassVar[str] = "replaced"
     """The outcome if the controller carries out the request and the client gets another body."""
 
+    @property
+    def keeps_own_response(self) -> bool:
+        """True if a later fault may repeat what the controller has answered, although the client does not get it."""
+        return False
+
     def response(self, own: Response | None, failure: Failure) -> Response:
         """Return the response as it would be if all of it were sent.
 
@@ -441,12 +446,17 @@ class Dribble(ResponseFault):
 
 @dataclass(frozen=True, kw_only=True)
 class Stale(ResponseFault):
-    """The client gets the response that the same GET had before."""
+    """The client gets a response that the same GET had before."""
 
     last: Response
+    by_age: bool = False
 
     is_faithful = False
     outcome_if_replaced = "stale"
+
+    @property
+    def keeps_own_response(self) -> bool:
+        return self.by_age
 
     def response(self, own: Response | None, failure: Failure) -> Response:
         return self.last
@@ -456,7 +466,7 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
     """Make the fault of a rule that has matched a request.
 
     Delays are drawn by the seed of the controller, unless the rule has its own. ``last`` is the response that the same
-    GET had before; a rule that repeats it needs one.
+    GET had before, for a rule that repeats one.
     """
     do = rule.action
     wall_delay = do.delay.length if isinstance(do.delay, WallTime) else 0
@@ -482,8 +492,8 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
             return ReplaceContentType(content_type=content_type, **common)
         case FaultAction(dribble=int(length)):
             return Dribble(length=length, **common)
-        case FaultAction(stale=True) if last is not None:
-            return Stale(last=last, **common)
+        case FaultAction() if do.stale and last is not None:
+            return Stale(last=last, by_age=do.stale_age > 0, **common)
     if do.without or do.new_values or do.merge_patch:
         return ChangeBody(
             without=do.without, new_values=do.new_values, merge_patch=do.merge_patch, item=do.item, **common

@@ -84,8 +84,8 @@ TRIPS: dict[str, dict[tuple[str, str], Outcome]] = {
     "busy": {("mcp", "1.50.1"): Outcome("fails", "not ready within 180 s, last seen Scheduling")},
     "cold-cache": {("cirrus", "1.50.1"): Outcome("fails", "unexpected state Pulling", 1, 1)},
     "slow-answer": {
-        ("jenkins", "1.50.1"): Outcome("fails", "10 tries: no answer within 30 s", 10),
-        ("teamcity", "1.50.1"): Outcome("fails", "7 tries: no answer within 30 s", 7),
+        ("jenkins", "1.50.1"): Outcome("works", "192.0.2.11:10001", 2),
+        ("teamcity", "1.50.1"): Outcome("works", "192.0.2.11:10001", 2),
         ("gitlab-executor", "1.50.1"): Outcome("fails", "no answer within 10 s", 1),
         ("gitlab-runner", "1.50.1"): Outcome("fails", "http: ContentLength=148 with Body length 0", 1),
         ("drone", "1.50.1"): Outcome("works", SSH),

@@ -413,6 +413,7 @@ EVERY = [
     (None, {"body": ""}),
     (None, {"delay": {"wall": "40s"}}),
     (None, {"set": {"a": 1}, "item": 3}),
+    (None, {"stale": "10s"}),
     (None, {"body": {"a": [1, 1.5, None, True, "x"]}}),
     (None, {"body": "1.50"}),
     (None, {"fail": ""}),

@@ -27,6 +27,18 @@ def test_a_stale_response_repeats_the_last_one(anka: Anka) -> None:
     assert 2 == count_instances(anka.url)
 
 
+def test_a_response_of_an_age_is_repeated(anka: Anka) -> None:
+    """The list is the newest one that is ten seconds old, also as time goes on; before that it is the present one."""
+    anka.faults.add(match={"method": "GET", "path": VM}, do={"stale": "10s"})
+    counts = []
+    for _ in range(8):
+        counts.append(count_instances(anka.url))
+        start_instance(anka.url)
+        anka.clock.advance("4s")
+
+    assert [1, 2, 3, 1, 2, 3, 4, 5] == counts
+
+
 def test_the_first_response_is_never_stale(anka: Anka) -> None:
     """The first request for a path gets the present state; the second gets the same again."""
     anka.faults.add(match={"method": "GET", "path": VM}, do={"stale": True})
