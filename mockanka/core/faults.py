@@ -31,6 +31,7 @@ EVENT_MATCH_KEYS = ("event", "instance", "name", "external_id", "template", "tag
 
 RESPONSE_FAULTS: dict[str, frozenset[str]] = {
     "refuse": frozenset(),
+    "unreachable": frozenset(),
     "connection": frozenset({"at", "acts", "delay"}),
     "cut": frozenset({"acts", "delay"}),
     "fail": frozenset({"status", "acts", "delay"}),
@@ -222,6 +223,7 @@ class FaultAction:
     body: str | None = None
     content_type: str | None = None
     refuse: int | None = None
+    unreachable: int | None = None
     connection: str | None = None
     cut: Amount | None = None
     dribble: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -132,6 +133,7 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     body: str | None = key(BodyText())
     content_type: str | None = key(AsciiText())
     refuse: int | None = key(PositiveDuration())
+    unreachable: int | None = key(PositiveDuration())
     connection: str | None = key(Choice("close", "reset"))
     cut: Amount | None = key(Portion())
     dribble: int | None = key(PositiveDuration())
@@ -187,6 +189,10 @@ class FaultSection(Section[FaultRule]):
         problem = _problem_of_action(keys, kinds, event)
         if problem:
             raise ValidationError({"do": [problem]})
+        if "unreachable" in keys and sys.platform != "linux":
+            raise ValidationError(
+                {"do": ["unreachable needs Linux, whose full listen queues drop connections: use refuse"]}
+            )
         if event is None:
             _require_operation_of(self.match, _OPERATIONS, _brings_response(self.do))
         if event == "start" and self.do.without:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Any
 
@@ -18,6 +18,7 @@ from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
 from mockanka.control import MAX_CONTROL_BODY, create_control
 from mockanka.core.faults import MatchableRequest
+from mockanka.core.operations import methods_by_path
 from mockanka.server.earlier_responses import EarlierResponses
 from mockanka.server.event_stream import EventStreams, wants_event_stream
 from mockanka.server.http_messages import (
@@ -42,7 +43,7 @@ MAX_READ = 64 * MAX_BODY
 """Bytes of a body that are read, though not kept, so that the client gets the refusal of a body that is too long."""
 
 
-def _refuse_nobody(seconds: float, rule_id: str) -> None:
+def _refuse_nobody(seconds: float, rule_id: str, silently: bool) -> None:
     """Do nothing: an application without a server has no connections to refuse."""
 
 
@@ -216,7 +217,10 @@ class Gateway:
         entry.fault = rule.id
         controller.record("fault", rule.id, request=entry.number)
         earlier = self._find_earlier_response(call, rule.action.stale_age) if rule.action.stale else None
-        return make_response_fault(rule, controller.seed, earlier)
+        fault = make_response_fault(rule, controller.seed, earlier)
+        # A path that no operation has gets the body alone, not the status of the 404 that the controller would send.
+        is_simulated = entry.path in methods_by_path(controller.release)
+        return fault if is_simulated or rule.action.body is None else replace(fault, acts=False)
 
     def _find_earlier_response(self, call: Call, age: int) -> Response | None:
         """Return the response that the same GET had so many nanoseconds ago, or the last one; None without one."""

@@ -74,6 +74,10 @@ class Protocol(HttpToolsProtocol):
             super().send_400_response(msg)
 
 
+FILLING_CONNECTIONS = 3
+"""Connections that are more than a queue of length 0 takes."""
+
+
 class Listener:
     """An address that is served: its socket, and the connections that it accepted, with their numbers."""
 
@@ -84,6 +88,8 @@ class Listener:
         self._config = config
         self.state = ServerState()
         self._serving: asyncio.Server | None = None
+        self._filling: list[socket.socket] = []
+        """Connections that fill the queue while attempts to connect get no answer."""
         _LISTENERS.add(self)
 
     async def open(self) -> None:
@@ -93,6 +99,7 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more connections; those that exist stay."""
+        self._drop_filling()
         with suppress(OSError):  # it does not listen while connections are refused; macOS knows no such shutdown
             # Closing alone would leave it listening while another process holds a copy of the socket.
             self.listening.shutdown(socket.SHUT_RDWR)
@@ -112,10 +119,28 @@ class Listener:
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         self.abort_connections()
 
+    def ignore(self) -> None:
+        """Leave attempts to connect without an answer, after ``refuse``: the queue of the socket is full.
+
+        Linux drops what does not fit into a queue of connections that are not accepted.
+        """
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listening.listen(0)
+        for _ in range(FILLING_CONNECTIONS):
+            filling = socket.socket(self.listening.family, socket.SOCK_STREAM)
+            filling.setblocking(False)
+            filling.connect_ex(self.listening.getsockname())
+            self._filling.append(filling)
+
     def listen(self) -> None:
         """End the refusal: connections are accepted again, and wait until ``open`` has their requests answered."""
+        self._drop_filling()
         self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.listening.listen(BACKLOG)
+
+    def _drop_filling(self) -> None:
+        while self._filling:
+            self._filling.pop().close()
 
     def abort_connections(self) -> None:
         """Abort every connection."""
@@ -181,12 +206,17 @@ class Server:
         for listener in self.listeners:
             await listener.open()
 
-    def refuse_connections(self, seconds: float, rule_id: str) -> None:
-        """Refuse connections for so many seconds of wall time, by a fault rule; those that exist are aborted."""
+    def refuse_connections(self, seconds: float, rule_id: str, silently: bool) -> None:
+        """Refuse connections for so many seconds of wall time, by a fault rule; those that exist are aborted.
+
+        With ``silently`` attempts to connect get no answer. A refusal that is on goes on as it is.
+        """
         if self._reopening is not None:
             self._reopening.cancel()  # it has not begun yet, or it is over
         if self._refusal_end is None:
             self.listeners[0].refuse()
+            if silently:
+                self.listeners[0].ignore()
         else:
             self._refusal_end.cancel()
         self._refusing_rule = rule_id

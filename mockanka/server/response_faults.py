@@ -37,8 +37,11 @@ DRIBBLE_PIECES = 20
 CLOSING_TIME = 1.0
 """Seconds that a broken connection may take to be gone."""
 
-RefuseConnections = Callable[[float, str], None]
-"""Refuses new connections and breaks off those that exist, for so many seconds of wall time, by the rule of that id."""
+RefuseConnections = Callable[[float, str, bool], None]
+"""Refuses new connections and breaks off those that exist, for so many seconds of wall time, by the rule of that id.
+
+With True attempts to connect are not refused but get no answer.
+"""
 
 
 class ClientConnection:
@@ -135,9 +138,9 @@ class ClientConnection:
             reset_connection(transport)
             await self._closed()
 
-    def refuse_connections(self, length: int, rule_id: str) -> None:
-        """Have the server refuse connections for so many nanoseconds of the controller's time."""
-        self._refuse_connections(self._wall_seconds(length), rule_id)
+    def refuse_connections(self, length: int, rule_id: str, silently: bool = False) -> None:
+        """Have the server refuse connections, or not answer them, for so many nanoseconds of the controller's time."""
+        self._refuse_connections(self._wall_seconds(length), rule_id, silently)
 
     async def _closed(self) -> None:
         await asyncio.wait([self._disconnect], timeout=CLOSING_TIME)
@@ -214,6 +217,15 @@ class Refuse(ResponseFault):
 
     async def send(self, response: Response, client: ClientConnection) -> None:
         client.refuse_connections(self.length, self.rule_id)
+        await client.abort()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BeUnreachable(Refuse):
+    """Attempts to connect get no answer for a time, so that they time out; the request gets no response."""
+
+    async def send(self, response: Response, client: ClientConnection) -> None:
+        client.refuse_connections(self.length, self.rule_id, silently=True)
         await client.abort()
 
 
@@ -476,6 +488,8 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
     match do:
         case FaultAction(refuse=int(length)):
             return Refuse(rule_id=rule.id, length=length)
+        case FaultAction(unreachable=int(length)):
+            return BeUnreachable(rule_id=rule.id, length=length)
         case FaultAction(connection="close"):
             return CloseConnection(**common)
         case FaultAction(connection="reset"):

@@ -81,8 +81,8 @@ def test_a_fault_is_the_same_in_annotated_responses(anka: Anka, fault: dict[str,
 
 
 def test_every_response_fault_is_tested() -> None:
-    """No kind is missing above; ``acts`` only goes with others, and ``refuse`` has a test of its own."""
-    assert set(RESPONSE_FAULTS) - {key for fault in FAULTS for key in fault} <= {"acts", "refuse"}
+    """No kind is missing above; ``acts`` only goes with others, and refusals concern the connection of the proxy."""
+    assert set(RESPONSE_FAULTS) - {key for fault in FAULTS for key in fault} <= {"acts", "refuse", "unreachable"}
 
 
 def test_a_dribbled_response_is_forwarded_in_pieces() -> None:

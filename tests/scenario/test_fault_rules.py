@@ -161,8 +161,8 @@ REFUSED = {
         (
             "do",
             "vanish is not an action of response faults; it must have one of "
-            "refuse, connection, cut, fail, status, body, content_type, dribble, stale, without, set, merge_patch, "
-            "delay",
+            "refuse, unreachable, connection, cut, fail, status, body, content_type, dribble, stale, without, set, "
+            "merge_patch, delay",
         ),
     ),
     # matches that nothing meets
@@ -377,6 +377,7 @@ VALUES: dict[str, Any] = {
     "body": '{"a": 1}',
     "content_type": "text/html",
     "refuse": "5s",
+    "unreachable": "5s",
     "connection": "reset",
     "cut": "40%",
     "dribble": "3s",

@@ -10,6 +10,7 @@ ACTION_VALUES: dict[str, object] = {
     "body": "no",
     "content_type": "text/html",
     "refuse": "1s",
+    "unreachable": "1s",
     "connection": "reset",
     "cut": 40,
     "dribble": "1s",

@@ -35,6 +35,7 @@ ACTS: list[tuple[dict[str, object], bool]] = [
     ({"cut": "50%"}, True),
     ({"cut": "50%", "acts": False}, False),
     ({"refuse": "1h"}, False),
+    ({"unreachable": "1h"}, False),
     ({"delay": "1s"}, True),
     ({"dribble": "1s"}, True),
     ({"without": "arch"}, True),

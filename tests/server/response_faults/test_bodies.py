@@ -115,3 +115,14 @@ def test_a_response_with_fewer_bytes_than_pieces_dribbles_whole(anka: Anka) -> N
         b'{"status":"OK","message":""}\n'
         == send_request(anka.url, "DELETE", VM, {"id": next(iter(anka.instances))}).body
     )
+
+
+@pytest.mark.parametrize(("do", "status"), [({"body": {"a": 1}}, 200), ({"status": 501, "body": {"a": 1}}, 501)])
+def test_a_rule_brings_the_response_of_a_path_that_no_operation_has(
+    anka: Anka, do: dict[str, object], status: int
+) -> None:
+    """A body alone has the status 200, not that of the 404 that the path has without the rule."""
+    anka.faults.add(match={"path": "/api/v2/*"}, do=do, times=1)
+    first, second = (send_request(anka.url, target="/api/v2/vm") for _ in range(2))
+
+    assert (status, {"a": 1}, 404) == (first.status, first.json, second.status)

@@ -12,6 +12,7 @@ from mockanka.core.durations import WallTime
 from mockanka.core.faults import RESPONSE_FAULTS, Amount, FaultAction, FaultMatch, FaultRule
 from mockanka.server.http_messages import Response
 from mockanka.server.response_faults import (
+    BeUnreachable,
     ChangeBody,
     ClientConnection,
     CloseConnection,
@@ -43,6 +44,7 @@ def change(**fields: Any) -> ChangeBody:
 
 FAULTS: list[tuple[dict[str, Any], ResponseFault]] = [
     ({"refuse": 5}, Refuse(rule_id="r", length=5)),
+    ({"unreachable": 5}, BeUnreachable(rule_id="r", length=5)),
     ({"connection": "close"}, CloseConnection()),
     ({"connection": "close", "acts": False}, CloseConnection(acts=False)),
     ({"connection": "reset"}, ResetConnection(at=0.5)),

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+import mockanka
 from mockanka.scenario import Options, Scenario
 from mockanka.server.http_server import Server
 from mockanka.simulator.simulator import Simulator
@@ -194,11 +196,54 @@ def test_a_second_refusal_replaces_the_end_of_the_first() -> None:
         simulator = Simulator(Scenario.named("default"), Options(clock="manual"))
         server = Server(simulator, socket.create_server(("127.0.0.1", 0)))
         await server.start()
-        server.refuse_connections(0.05, "first")
-        server.refuse_connections(60, "second")
+        server.refuse_connections(0.05, "first", False)
+        server.refuse_connections(60, "second", False)
         await asyncio.sleep(0.2)
         refused = refuses_connections(server.url)
         await server.stop()
         return refused
 
     assert asyncio.run(refuse_twice())
+
+
+def connects(url: str) -> bool:
+    """Return whether a connection comes about within 300 ms; one that is refused raises ConnectionRefusedError."""
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=0.3).close()
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what a full listen queue does not take")
+def test_a_controller_is_unreachable_for_a_time() -> None:
+    """Attempts to connect get no answer until the time is over; then requests are answered as before."""
+    with mockanka.serve("default", clock="real") as anka:
+        anka.faults.add(do={"unreachable": "1s"}, times=1)
+        lose_response(anka.url)
+        found = [connects(anka.url), connects(anka.url)]
+        wait_until(lambda: connects(anka.url))
+
+        assert [False, False] == found
+        assert 200 == requests.get(anka.url + STATUS, timeout=5).status_code
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops what a full listen queue does not take")
+def test_removing_the_rule_makes_a_controller_reachable() -> None:
+    """The end of the time is not waited for."""
+    with mockanka.serve("default", clock="real") as anka:
+        anka.faults.add(id="r", do={"unreachable": "1h"}, times=1)
+        lose_response(anka.url)
+
+        assert not connects(anka.url)
+        anka.faults.remove("r")
+        wait_until(lambda: connects(anka.url))
+
+
+def test_elsewhere_than_on_linux_the_rule_is_refused(anka: Anka, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal names the fault that works there."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    with pytest.raises(mockanka.ScenarioError, match=r"unreachable needs Linux.*use refuse"):
+        anka.faults.add(do={"unreachable": "1s"})
