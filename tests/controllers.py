@@ -70,10 +70,12 @@ def pass_time(controller: Controller, seconds: float) -> None:
 def state_of(controller: Controller) -> dict[str, object]:
     """Return the state of a controller as plain data that can be compared, without its log and its revisions."""
     keys = "now seed release license registry timings scripts saved_size id_counters placement_due waiting".split()
-    keys += "waiting_deliveries mac_addresses retries notes down_until awaited_polls".split()
+    keys += "waiting_deliveries mac_addresses retries notes down_until".split()
     parts = "nodes templates groups instances distributions save_images".split()
     return {
         **{key: getattr(controller, key) for key in keys},
+        # What can never strike any more is dropped at the next poll, and is in no dump.
+        "awaited_polls": [awaited for awaited in controller.awaited_polls if awaited.event.is_current(controller)],
         **{part: list(getattr(controller, part).items()) for part in parts},
         "clock": (controller.clock.now(), controller.clock.mode, controller.clock.speed, controller.clock.step),
         "queue": controller.queue.current_events(controller),
