@@ -260,7 +260,7 @@ class Session:
             ),
             "log": controller.log.count,
             "watch": {key: value for key, value in vars(monitor).items() if key != "controller"},
-            "older": dict(self.gateway._last_responses),
+            "older": dict(self.gateway._earlier_responses._histories),
             "options": self.simulator.options,
         }
 

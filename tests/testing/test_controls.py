@@ -145,7 +145,7 @@ def test_an_unknown_rule_is_a_key_error(anka: Anka) -> None:
         ),
         ({"do": {"status": 503}, "time": 1}, "fault: time: unknown key, did you mean 'times'?"),
         ({"do": {"status": 503}, "id": "taken"}, "fault: id: there is another fault 'taken'"),
-        ({"do": {}}, "fault: do: it must have one of refuse, connection"),
+        ({"do": {}}, "fault: do: it must have one of refuse, unreachable"),
         ({"match": {"event": "pull", "node": "mini-1"}, "do": {"fail": "x"}}, "fault: match.node: "),
         ({"do": {"status": 503}, "times": 1, "fired": 1}, "fault: fired: is counted by the controller"),
         ({"match": 5, "do": {"status": 503}}, "fault: match: must be keys with values"),
