@@ -205,6 +205,8 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"do": ["lost_instances goes with node: offline; no other state loses a node"]})
         if "stale" in keys:
             _require_a_get(self.match)
+        if self.match.nth is not None and (self.skip or 0) >= self.match.nth[1]:
+            raise ValidationError({"skip": ["nth counts the skipped requests as well, so it would never be applied"]})
         if {"after", "after_polls"} <= {*keys}:
             raise ValidationError({"do": ["after counts time and after_polls counts polls: give one of them"]})
         if self.do.every is not None and not 0 < (self.do.duration or 0) < self.do.every:
@@ -286,12 +288,24 @@ def _require_operation(match: FaultMatchSection, known: Mapping[str, Sequence[st
     pattern, method = match.path or "*", match.method
     paths = _matching_paths(pattern, known)
     if not paths and may_be_unknown:
+        _require_possible_path(pattern)
         return
     if not paths:
         raise ValidationError({"path": [f"no operation has the path {pattern!r}: {nearest(pattern, list(known))}"]})
     if method and not any(method in known[path] for path in paths):
         accepted = sorted({other for path in paths for other in known[path]})
         raise ValidationError({"method": [f"{pattern} takes no {method}, only {', '.join(accepted)}"]})
+
+
+def _require_possible_path(pattern: str) -> None:
+    """Raise ValidationError if no request that rules are tried at can have a path of this pattern."""
+    if pattern == "/_mock" or pattern.startswith("/_mock/"):
+        raise ValidationError({"path": ["requests to the control API are never matched"]})
+    if pattern[0] not in "/*?[":
+        raise ValidationError({"path": [f"a path begins with a slash: write it like {'/' + pattern!r}"]})
+    path, question_mark, parameters = pattern.partition("?")
+    if question_mark and "=" in parameters:
+        raise ValidationError({"path": [f"parameters are matched by query: leave {path!r} as path"]})
 
 
 def _require_omittable_fields(names: Sequence[str]) -> None:

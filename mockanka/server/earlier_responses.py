@@ -8,7 +8,7 @@ from mockanka.server.http_messages import Response
 MAX_REQUESTS = 256
 """Requests whose responses are kept."""
 MAX_RESPONSES = 1000
-"""Responses that are kept of each."""
+"""Responses that are kept of each; one that is the same as the last is kept once."""
 
 RequestKey = tuple[str, bytes]
 """A path and a query."""
@@ -30,7 +30,8 @@ class EarlierResponses:
         if history is None:
             self._histories[key] = [(at, response)]
             return
-        history.append((at, response))
+        if history[-1][1] != response:
+            history.append((at, response))
         while len(history) > MAX_RESPONSES or (len(history) > 1 and history[1][0] <= at - age):
             del history[0]
 

@@ -339,6 +339,7 @@ class ReplaceBody(ResponseFault):
 class ChangeBody(ResponseFault):
     """The response is the controller's own, but for some keys of its body or of an item of its list.
 
+    ``item`` selects an item by its place in a list, or an object by the values that it has; None is all of them.
     ``without`` are keys that are left out: a name wherever the key stands, a path with dots only there. ``new_values``
     set at paths with dots, and ``merge_patch`` is a patch of RFC 7396.
     """
@@ -359,7 +360,8 @@ class ChangeBody(ResponseFault):
         if not isinstance(data, dict) or not isinstance(data.get("body"), dict | list):
             return response
         if isinstance(data["body"], dict):
-            data["body"] = self._change(data["body"])
+            if self.item is None or (not isinstance(self.item, int) and _has_values(data["body"], self.item)):
+                data["body"] = self._change(data["body"])
         else:
             chosen = self._choose(data["body"])
             data["body"] = [self._change(item) if n in chosen else item for n, item in enumerate(data["body"])]
@@ -373,10 +375,7 @@ class ChangeBody(ResponseFault):
         if isinstance(self.item, int):
             return {self.item} & {*objects}
         wanted = self.item
-        fitting = (
-            place for place in objects if all(_find(items[place], key) == value for key, value in wanted.items())
-        )
-        return {*islice(fitting, 1)}
+        return {*islice((place for place in objects if _has_values(items[place], wanted)), 1)}
 
     def _change(self, item: dict[str, Any]) -> Any:
         changed = merge_json(item, self.merge_patch) if self.merge_patch else item
@@ -398,6 +397,10 @@ def merge_json(target: Any, patch: Any) -> Any:
         else:
             merged[key] = merge_json(merged.get(key), value)
     return merged
+
+
+def _has_values(item: dict[str, Any], values: Mapping[str, object]) -> bool:
+    return all(_find(item, path) == value for path, value in values.items())
 
 
 def _find(value: Any, path: str) -> Any:

@@ -185,6 +185,18 @@ REFUSED = {
     "{match: {path: /api/v1/vms}, do: {delay: 1s}}": (
         ("match.path", "no operation has the path '/api/v1/vms': did you mean '/api/v1/vm'?"),
     ),
+    "{match: {path: /_mock/health}, do: {status: 500}}": (
+        ("match.path", "requests to the control API are never matched"),
+    ),
+    "{match: {path: api/v2/vm}, do: {status: 500}}": (
+        ("match.path", "a path begins with a slash: write it like '/api/v2/vm'"),
+    ),
+    "{match: {path: '/api/v1/vm?id=x'}, do: {body: x}}": (
+        ("match.path", "parameters are matched by query: leave '/api/v1/vm' as path"),
+    ),
+    "{match: {nth: 2-5}, skip: 5, do: {status: 500}}": (
+        ("skip", "nth counts the skipped requests as well, so it would never be applied"),
+    ),
     "{match: {path: /api/v1/status, method: POST}, do: {status: 500}}": (
         ("match.method", "/api/v1/status takes no POST, only GET"),
     ),
