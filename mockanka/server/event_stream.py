@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,7 +15,7 @@ from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
 KEEP_ALIVE_SECONDS = 15.0
-"""Seconds of wall time after which a stream without news sends a comment, so that proxies do not close it."""
+"""Seconds of wall time after which a stream that has sent nothing sends a comment, so that proxies do not close it."""
 _PARAMETERS = {"since", "requests"}
 
 
@@ -46,7 +47,7 @@ class EventStreams:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         disconnect, news = asyncio.ensure_future(wait_for_disconnect(receive)), asyncio.Event()
         self._news.add(news)
-        chunk = b": listening\n\n"
+        chunk, sent_at = b": listening\n\n", time.monotonic()
         try:
             while not (disconnect.done() or self._closing):
                 self.simulator.controller.advance()
@@ -64,28 +65,29 @@ class EventStreams:
                         last_request = journal.count
                     chunk += b"".join(_request_frame(entry) for entry in pending if _is_answered(entry))
                     pending = [entry for entry in pending if not _is_answered(entry)]
+                if not chunk and time.monotonic() - sent_at >= KEEP_ALIVE_SECONDS:
+                    chunk = b": keep-alive\n\n"
                 if chunk:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                has_news = await self._wait_for_news(disconnect, news)
-                chunk = b"" if has_news else b": keep-alive\n\n"
+                    chunk, sent_at = b"", time.monotonic()
+                await self._wait_for_news(disconnect, news, sent_at + KEEP_ALIVE_SECONDS - time.monotonic())
         finally:
             self._news.discard(news)
             disconnect.cancel()
         if self._closing:
             await send({"type": "http.response.body", "body": b""})
 
-    async def _wait_for_news(self, disconnect: asyncio.Future[None], news: asyncio.Event) -> bool:
+    async def _wait_for_news(self, disconnect: asyncio.Future[None], news: asyncio.Event, longest: float) -> None:
         """Wait for a request, for the next event's time if the clock runs by itself, or for an end.
 
-        Returns False if there was none of them for KEEP_ALIVE_SECONDS.
+        ``longest`` is the seconds of wall time after which the wait ends anyway.
         """
         next_event = self._seconds_to_next_event()
-        timeout = KEEP_ALIVE_SECONDS if next_event is None else min(next_event, KEEP_ALIVE_SECONDS)
+        timeout = max(0.0, longest if next_event is None else min(next_event, longest))
         notified: asyncio.Future[Any] = asyncio.ensure_future(news.wait())
         ends: set[asyncio.Future[Any]] = {notified, disconnect}
         try:
-            done, _ = await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            return bool(done) or timeout < KEEP_ALIVE_SECONDS
+            await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
             notified.cancel()
             news.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -327,3 +328,19 @@ def test_a_stream_without_news_sends_comments(monkeypatch: pytest.MonkeyPatch) -
         return stream.text
 
     assert ": listening\n\n: keep-alive\n\n" in run_coroutine(converse)
+
+
+def test_requests_that_a_stream_does_not_carry_hold_up_no_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that has nothing to send of the requests that come meanwhile sends its comments nevertheless."""
+    monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.05)
+    gateway = gateway_of()
+
+    async def converse() -> str:
+        stream, began = StreamClient(gateway), time.monotonic()
+        while ": keep-alive" not in stream.text and time.monotonic() - began < 5:
+            await send_request(gateway, "GET", "/api/v1/vm")
+            await asyncio.sleep(0.005)
+        await stream.disconnect()
+        return stream.text
+
+    assert ": listening\n\n: keep-alive\n\n" == run_coroutine(converse)
