@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask
 
 from mockanka.control.clock import UNTIL_INSTANCE
-from mockanka.control.history import compile_expression
+from mockanka.control.history import check_expression
 from mockanka.control.problems import Problem, allow_parameters, read_object_body
 from mockanka.core import time_control
 from mockanka.core.errors import NotFound
@@ -54,16 +54,15 @@ def add_expectation_routes(app: Flask, simulator: Simulator) -> None:
         times, since = pattern.pop("times", None), pattern.pop("since", None) or 0
         if "method" in pattern:
             pattern["method"] = pattern["method"].upper()
-        shown = {"body~" if key == "body_matches" else key: value for key, value in pattern.items()}
         if "body_matches" in pattern:
-            pattern["body_matches"] = compile_expression(pattern["body_matches"])
+            pattern["body~"] = check_expression(pattern.pop("body_matches"))
         candidates = simulator.journal.select(since=since)
         matching = [entry for entry in candidates if not differences(pattern, entry)]
         if len(matching) == times or (times is None and matching):
             return {"requests": [entry.as_json() for entry in matching]}
         best = nearest_requests(pattern, candidates, NEAREST_LISTED) if candidates else []
         nearest = [{"request": entry.as_json(), "differences": differences(pattern, entry)} for entry in best]
-        text = describe_count(len(matching), times, shown) if candidates else "there were no requests at all"
+        text = describe_count(len(matching), times, pattern) if candidates else "there were no requests at all"
         raise Problem(409, text, nearest=nearest)
 
     @app.post("/_mock/wait")

@@ -27,26 +27,26 @@ def event_to_json(entry: LogEntry) -> dict[str, object]:
     return {"number": entry.number, "at": at, "event": entry.what, "subject": entry.subject, **detail}
 
 
-FILTER_PARAMETERS = {"body~" if key == "body_matches" else key: key for key in FILTERS}
-"""Filters of requests by their query parameters; ``header`` may occur several times."""
+FILTER_PARAMETERS = tuple(key for key in FILTERS if key != "body_matches")
+"""Filters of requests that are parameters of queries; ``header`` may occur several times."""
 
 
 def _filters_of_query() -> dict[str, Any]:
     """Return the filters in the query of the current request, as a pattern. Raises Problem."""
     pattern: dict[str, Any] = {
-        key: request.args.getlist(name) if key == "header" else request.args[name]
-        for name, key in FILTER_PARAMETERS.items()
-        if name in request.args
+        key: request.args.getlist(key) if key == "header" else request.args[key]
+        for key in FILTER_PARAMETERS
+        if key in request.args
     }
-    if "body_matches" in pattern:
-        pattern["body_matches"] = compile_expression(pattern["body_matches"])
+    check_expression(pattern.get("body~", ""))
     return pattern
 
 
-def compile_expression(text: str) -> re.Pattern[str]:
-    """Return the regular expression of ``body~``. Raises Problem if it is invalid."""
+def check_expression(text: str) -> str:
+    """Return a regular expression of ``body~`` as it is. Raises Problem if it is invalid."""
     try:
-        return re.compile(text)
+        re.compile(text)
+        return text
     except re.error as error:
         raise Problem(400, f"body~ must be a regular expression: {error}") from None
 

@@ -76,17 +76,23 @@ FILTERS: dict[str, Callable[[MatchableRequest, Any], tuple[bool, Any]]] = {
     "user_agent": _user_agent,
     "fault": _fault,
     "body_matches": _body_matches,
+    "body~": _body_matches,
 }
-"""Filters of requests by their keys in a pattern: each returns whether a request matches, and what it has instead."""
+"""Filters of requests by their keys in a pattern: each returns whether a request matches, and what it has instead.
+
+``body~`` is the name of ``body_matches`` in the control API; Python has no such keyword.
+"""
 
 
 def differences(pattern: Mapping[str, Any], request: MatchableRequest) -> list[str]:
     """Return in words how a request differs from a pattern."""
     texts: list[str] = []
     for key, expected, actual in _values_to_compare(pattern, request):
-        texts += (
-            [f"{key}: {actual!r}, wanted {expected!r}"] if key in FILTERS else _value_differences(key, expected, actual)
-        )
+        if key in FILTERS:
+            wanted = expected.pattern if isinstance(expected, re.Pattern) else expected
+            texts.append(f"{key}: {actual!r}, wanted {wanted!r}")
+        else:
+            texts += _value_differences(key, expected, actual)
     return texts
 
 

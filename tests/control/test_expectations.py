@@ -44,6 +44,18 @@ def test_an_expectation_that_is_not_met_names_the_nearest_requests(control: Cont
     ]
 
 
+def test_differences_have_the_names_of_the_control_api(control: ControlClient) -> None:
+    """A regular expression that is not found in the body is named as it was sent; an invalid one is refused."""
+    add_request(control, "POST", tag="a")
+    problem = control.send("POST", "requests/expect", {"body~": "b\\d"}).get_json(force=True)
+    status, detail = control.refused("POST", "requests/expect", {"body~": "("})
+
+    assert "no request fits body~='b\\\\d'; the nearest are" == problem["detail"]
+    assert ["body~: '{\"tag\": \"a\"}', wanted 'b\\\\d'"] == problem["nearest"][0]["differences"]
+    assert 400 == status
+    assert detail.startswith("body~ must be a regular expression")
+
+
 def test_a_wrong_number_of_requests_is_not_met(control: ControlClient) -> None:
     """With ``times`` exactly so many requests must match, of those after ``since``."""
     add_request(control, "POST")
