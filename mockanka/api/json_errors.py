@@ -6,32 +6,143 @@ Guess: that a body is decoded as a whole, as ``json.Unmarshal`` does it, so what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from enum import Enum, auto
 
 UNEXPECTED_END = "unexpected end of JSON input"
 MAX_DEPTH = 10_000
 """Depth from which on Go refuses objects and arrays."""
 
-_SPACE, _DIGITS, _NONZERO = b" \t\r\n", b"0123456789", b"123456789"
-_HEX = b"0123456789abcdefABCDEF"
+_SPACE = re.compile(rb"[ \t\r\n]*")
+_STRING_PART = re.compile(rb'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*')
+_HEX_DIGITS = re.compile(rb"[0-9a-fA-F]{0,4}")
+_INTEGER, _DIGITS = re.compile(rb"0|[1-9][0-9]*"), re.compile(rb"[0-9]+")
+_WORDS = {b"t": b"true", b"f": b"false", b"n": b"null"}
 _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r", 39: "\\'", 92: "\\\\"}
 
-Step = Callable[[int], None]
+
+class _Next(Enum):
+    """What may come next, besides white space."""
+
+    VALUE = auto()
+    VALUE_OR_END = auto()
+    KEY = auto()
+    KEY_OR_END = auto()
+    COLON = auto()
+    COMMA_OR_END = auto()
 
 
-class _SyntaxError(Exception):
-    """A character that cannot stand where it stands."""
+class _JsonError(Exception):
+    """An error of Go; the text is its message."""
 
 
-def explain_json_error(data: bytes) -> str | None:
+def explain_json_error(body: bytes) -> str | None:
     """Return the error that Go reports for a body, or None if it takes the body as JSON."""
-    scanner = _Scanner()
+    text = body + b" "  # Go meets a space at the end
+    opened: list[bytes] = []
     try:
-        for char in data:
-            scanner.step(char)
-        return scanner.finish()
-    except _SyntaxError as error:
+        following, position = _Next.VALUE, 0
+        while (position := _end_of(_SPACE, text, position)) < len(text):
+            following, position = _read_token(text, position, following, opened)
+    except _JsonError as error:
         return str(error)
+    return UNEXPECTED_END if opened or following is not _Next.COMMA_OR_END else None
+
+
+def _read_token(text: bytes, position: int, expected: _Next, opened: list[bytes]) -> tuple[_Next, int]:
+    """Return what may come after the token at a position, and where that ends; ``opened`` are the open brackets."""
+    char = text[position : position + 1]
+    match expected, char:
+        case (_Next.KEY_OR_END, b"}") | (_Next.VALUE_OR_END, b"]"):
+            opened.pop()
+        case ((_Next.KEY | _Next.KEY_OR_END), b'"'):
+            return _Next.COLON, _end_of_string(text, position)
+        case ((_Next.KEY | _Next.KEY_OR_END), _):
+            raise _unexpected(text, position, "looking for beginning of object key string")
+        case _Next.COLON, b":":
+            return _Next.VALUE, position + 1
+        case _Next.COLON, _:
+            raise _unexpected(text, position, "after object key")
+        case _Next.COMMA_OR_END, _:
+            if not opened:
+                raise _unexpected(text, position, "after top-level value")
+            in_object = opened[-1] == b"{"
+            if char == b",":
+                return _Next.KEY if in_object else _Next.VALUE, position + 1
+            if char != (b"}" if in_object else b"]"):
+                raise _unexpected(text, position, "after object key:value pair" if in_object else "after array element")
+            opened.pop()
+        case _, (b"{" | b"["):
+            opened.append(char)
+            if len(opened) > MAX_DEPTH:
+                raise _unexpected(text, position, "exceeded max depth")
+            return _Next.KEY_OR_END if char == b"{" else _Next.VALUE_OR_END, position + 1
+        case _:
+            return _Next.COMMA_OR_END, _end_of_scalar(text, position, char)
+    return _Next.COMMA_OR_END, position + 1
+
+
+def _end_of_scalar(text: bytes, position: int, char: bytes) -> int:
+    """Return where the string, number or word ends that begins at a position."""
+    if char == b'"':
+        return _end_of_string(text, position)
+    if char in _WORDS:
+        return _end_of_word(text, position, _WORDS[char])
+    if char == b"-" or char.isdigit():
+        return _end_of_number(text, position)
+    raise _unexpected(text, position, "looking for beginning of value")
+
+
+def _end_of_string(text: bytes, position: int) -> int:
+    position = _end_of(_STRING_PART, text, position + 1)
+    match text[position : position + 1], text[position + 1 : position + 2]:
+        case b'"', _:
+            return position + 1
+        case b"", _:
+            raise _JsonError(UNEXPECTED_END)
+        case b"\\", b"u":
+            digits_end = _end_of(_HEX_DIGITS, text, position + 2)
+            raise _unexpected(text, digits_end, "in \\u hexadecimal character escape")
+        case b"\\", _:
+            raise _unexpected(text, position + 1, "in string escape code")
+    raise _unexpected(text, position, "in string literal")
+
+
+def _end_of_number(text: bytes, position: int) -> int:
+    position += text.startswith(b"-", position)
+    position = _require(_INTEGER, text, position, "in numeric literal")
+    if text.startswith(b".", position):
+        position = _require(_DIGITS, text, position + 1, "after decimal point in numeric literal")
+    if text.startswith((b"e", b"E"), position):
+        position += 1 + text.startswith((b"+", b"-"), position + 1)
+        position = _require(_DIGITS, text, position, "in exponent of numeric literal")
+    return position
+
+
+def _end_of_word(text: bytes, position: int, word: bytes) -> int:
+    for offset, expected in enumerate(word):
+        if text[position + offset : position + offset + 1] != bytes([expected]):
+            context = f"in literal {word.decode()} (expecting {_quote(expected)})"
+            raise _unexpected(text, position + offset, context)
+    return position + len(word)
+
+
+def _end_of(pattern: re.Pattern[bytes], text: bytes, position: int) -> int:
+    """Return where a match at a position ends; the pattern matches nothing too."""
+    found = pattern.match(text, position)
+    return found.end() if found else position
+
+
+def _require(pattern: re.Pattern[bytes], text: bytes, position: int, context: str) -> int:
+    """Return where the match at a position ends; without one the character there is an error."""
+    found = pattern.match(text, position)
+    if found is None:
+        raise _unexpected(text, position, context)
+    return found.end()
+
+
+def _unexpected(text: bytes, position: int, context: str) -> _JsonError:
+    return _JsonError(f"invalid character {_quote(text[position])} {context}")
 
 
 def _quote(char: int) -> str:
@@ -42,184 +153,3 @@ def _quote(char: int) -> str:
     if text.isprintable():
         return f"'{text}'"
     return f"'\\x{char:02x}'" if char < 0x80 else f"'\\u{char:04x}'"
-
-
-class _Scanner:
-    """The states of Go's scanner: ``step`` takes the next byte, and is another method after it."""
-
-    def __init__(self) -> None:
-        self.step: Step = self._begin_value
-        self._open: list[str] = []
-        """Kinds of what is not closed yet: ``key`` and ``value`` of an object, or ``array``."""
-
-    def finish(self) -> str | None:
-        """Return the error that the end of the text is, or None."""
-        if self.step != self._end_top:
-            self.step(_SPACE[0])  # ends a number
-        return None if self.step == self._end_top else UNEXPECTED_END
-
-    def _fail(self, char: int, context: str) -> None:
-        raise _SyntaxError(f"invalid character {_quote(char)} {context}")
-
-    def _push(self, char: int, kind: str, step: Step) -> None:
-        self._open.append(kind)
-        if len(self._open) > MAX_DEPTH:
-            self._fail(char, "exceeded max depth")
-        self.step = step
-
-    def _pop(self) -> None:
-        self._open.pop()
-        self.step = self._end_value if self._open else self._end_top
-
-    def _begin_value_or_end(self, char: int) -> None:
-        if char in _SPACE:
-            return
-        if char == ord("]"):
-            self._end_value(char)
-        else:
-            self._begin_value(char)
-
-    def _begin_value(self, char: int) -> None:
-        if char in _SPACE:
-            return
-        match chr(char):
-            case "{":
-                self._push(char, "key", self._begin_key_or_end)
-            case "[":
-                self._push(char, "array", self._begin_value_or_end)
-            case '"':
-                self.step = self._in_string
-            case "-":
-                self.step = self._negative
-            case "0":
-                self.step = self._after_zero
-            case "t" | "f" | "n" as letter:
-                word = {"t": "true", "f": "false", "n": "null"}[letter]
-                self.step = self._in_word(word, 1)
-            case _ if char in _NONZERO:
-                self.step = self._in_integer
-            case _:
-                self._fail(char, "looking for beginning of value")
-
-    def _begin_key_or_end(self, char: int) -> None:
-        if char in _SPACE:
-            return
-        if char == ord("}"):
-            self._open[-1] = "value"
-            self._end_value(char)
-        else:
-            self._begin_key(char)
-
-    def _begin_key(self, char: int) -> None:
-        if char in _SPACE:
-            return
-        if char != ord('"'):
-            self._fail(char, "looking for beginning of object key string")
-        self.step = self._in_string
-
-    def _end_value(self, char: int) -> None:
-        if not self._open:
-            self.step = self._end_top
-            self._end_top(char)
-            return
-        if char in _SPACE:
-            self.step = self._end_value
-            return
-        match self._open[-1], chr(char):
-            case "key", ":":
-                self._open[-1] = "value"
-                self.step = self._begin_value
-            case "key", _:
-                self._fail(char, "after object key")
-            case "value", ",":
-                self._open[-1] = "key"
-                self.step = self._begin_key
-            case ("value", "}") | ("array", "]"):
-                self._pop()
-            case "value", _:
-                self._fail(char, "after object key:value pair")
-            case _, ",":
-                self.step = self._begin_value
-            case _:
-                self._fail(char, "after array element")
-
-    def _end_top(self, char: int) -> None:
-        if char not in _SPACE:
-            self._fail(char, "after top-level value")
-
-    def _in_string(self, char: int) -> None:
-        if char == ord('"'):
-            self.step = self._end_value
-        elif char == ord("\\"):
-            self.step = self._in_escape
-        elif char < 0x20:
-            self._fail(char, "in string literal")
-
-    def _in_escape(self, char: int) -> None:
-        if char in b'bfnrt\\/"':
-            self.step = self._in_string
-        elif char == ord("u"):
-            self.step = self._in_hex(4)
-        else:
-            self._fail(char, "in string escape code")
-
-    def _in_hex(self, left: int) -> Step:
-        def step(char: int) -> None:
-            if char not in _HEX:
-                self._fail(char, "in \\u hexadecimal character escape")
-            self.step = self._in_hex(left - 1) if left > 1 else self._in_string
-
-        return step
-
-    def _negative(self, char: int) -> None:
-        if char == ord("0"):
-            self.step = self._after_zero
-        elif char in _NONZERO:
-            self.step = self._in_integer
-        else:
-            self._fail(char, "in numeric literal")
-
-    def _in_integer(self, char: int) -> None:
-        if char not in _DIGITS:
-            self._after_zero(char)
-
-    def _after_zero(self, char: int) -> None:
-        if char == ord("."):
-            self.step = self._after_point
-        elif char in b"eE":
-            self.step = self._after_exponent
-        else:
-            self._end_value(char)
-
-    def _after_point(self, char: int) -> None:
-        if char not in _DIGITS:
-            self._fail(char, "after decimal point in numeric literal")
-        self.step = self._in_fraction
-
-    def _in_fraction(self, char: int) -> None:
-        if char in b"eE":
-            self.step = self._after_exponent
-        elif char not in _DIGITS:
-            self._end_value(char)
-
-    def _after_exponent(self, char: int) -> None:
-        self.step = self._after_sign
-        if char not in b"+-":
-            self._after_sign(char)
-
-    def _after_sign(self, char: int) -> None:
-        if char not in _DIGITS:
-            self._fail(char, "in exponent of numeric literal")
-        self.step = self._in_exponent
-
-    def _in_exponent(self, char: int) -> None:
-        if char not in _DIGITS:
-            self._end_value(char)
-
-    def _in_word(self, word: str, place: int) -> Step:
-        def step(char: int) -> None:
-            if char != ord(word[place]):
-                self._fail(char, f"in literal {word} (expecting {_quote(ord(word[place]))})")
-            self.step = self._in_word(word, place + 1) if place + 1 < len(word) else self._end_value
-
-        return step
