@@ -42,7 +42,7 @@ def _ports(controller: Controller, item: InstanceVm) -> object:
     return omit_empty([PORT_FIELDS.render(controller, port) for port in ports])
 
 
-def _sample_time(item: InstanceVm, controller: Controller) -> int:
+def _sample_time(controller: Controller, item: InstanceVm) -> int:
     # The agent samples a few seconds before the controller hears of it, in whole microseconds (A2.3).
     sampled = max(item.vm.created, item.instance.updated(controller) - SAMPLED_BEFORE)
     return sampled // MICROSECOND * MICROSECOND
@@ -85,9 +85,9 @@ VM_FIELDS: FieldTable[InstanceVm] = FieldTable(
     Key("stop_date", lambda c, item: ZERO_TIME, added_with="vm-dates"),
     Key("version", lambda c, item: "", added_with="vm-dates"),
     # The sample cut to the second, so it moves with each report (controller-facts A2.3).
-    Key("access_date", lambda c, item: _whole_second(_sample_time(item, c)), added_with="vm-timestamp"),
+    Key("access_date", lambda c, item: _whole_second(_sample_time(c, item)), added_with="vm-timestamp"),
     Key("start_date", lambda c, item: _whole_second(item.vm.started), added_with="restart"),
-    Key("timestamp", lambda c, item: format_moment(_sample_time(item, c)), added_with="vm-timestamp"),
+    Key("timestamp", lambda c, item: format_moment(_sample_time(c, item)), added_with="vm-timestamp"),
     orders={
         "vm-timestamp": "uuid name status version creation_date access_date start_date cpu_cores ram node_id host_ip ip"
         " vnc_port vnc_password port_forwarding stop_date timestamp"

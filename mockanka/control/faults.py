@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask, Response
@@ -24,9 +25,7 @@ def add_fault_routes(app: Flask, simulator: Simulator) -> None:
     @app.post("/_mock/faults")
     def add_faults() -> Response:
         data = parse_body(read_raw_body())
-        rules = simulator.add_faults(
-            [_without_empty_keys(rule) for rule in (data if isinstance(data, list) else [data])]
-        )
+        rules = simulator.add_faults([_without_empty_keys(rule) for rule in _as_list(data)])
         added = [fault_rules.written(rule) for rule in rules]
         text = json.dumps(added if isinstance(data, list) else added[0], separators=(",", ":"))
         return Response(text + "\n", 201, content_type="application/json")
@@ -46,16 +45,23 @@ def add_fault_routes(app: Flask, simulator: Simulator) -> None:
         return {"status": "ok"}
 
 
-_ANY_VALUE = ("body",)
-"""Keys in whose values an empty list or object means something."""
+def _as_list(data: Any) -> list[Any]:
+    return data if isinstance(data, list) else [data]
 
 
-def _without_empty_keys(rule: Any) -> Any:
-    """Return a rule without the keys in it whose value is an empty list or object.
+_PARTS_OF_RULES = ("match", "do", "delay")
+"""Objects with keys of a rule. Elsewhere, as in new values, an empty list or object means something."""
+
+
+def _without_empty_keys(part: Any, kept: Sequence[str] = ("match", "do")) -> Any:
+    """Return a rule, or a part of one, without keys whose value is an empty list or object, but for those to be kept.
 
     Generated clients send them for lists and objects that were not given.
     """
-    if not isinstance(rule, dict):
-        return rule
-    kept = {key: value if key in _ANY_VALUE else _without_empty_keys(value) for key, value in rule.items()}
-    return {key: value for key, value in kept.items() if value not in ([], {}) or key in (*_ANY_VALUE, "match", "do")}
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: _without_empty_keys(value, ["body"] if key == "do" else []) if key in _PARTS_OF_RULES else value
+        for key, value in part.items()
+        if value not in ([], {}) or key in kept
+    }

@@ -172,23 +172,6 @@ class Words(_Field):
         return list(value) if value else None
 
 
-class Choices(_Field):
-    """One or several of some words."""
-
-    def __init__(self, *choices: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.choice = Choice(*choices)
-
-    def read(self, written: Any) -> tuple[str, ...]:
-        words = written if isinstance(written, list) else [written]
-        if not words:
-            raise ValueError("is empty")
-        return tuple(self.choice.read(word) for word in words)
-
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        return list(value) if value else None
-
-
 class Integer(_Field):
     """A whole number within limits."""
 

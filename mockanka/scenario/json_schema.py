@@ -72,12 +72,6 @@ def _(field: fields.Choice) -> Definition:
 
 
 @_scalar.register
-def _(field: fields.Choices) -> Definition:
-    choice = {"enum": field.choice.choices}
-    return {"anyOf": [choice, {"type": "array", "items": choice, "minItems": 1}]}
-
-
-@_scalar.register
 def _(field: fields.Integer) -> Definition:
     limits = {"minimum": field.low, "maximum": field.high}
     return {"type": "integer", **{key: value for key, value in limits.items() if value is not None}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.control.client import ControlClient
@@ -48,3 +50,30 @@ def test_a_connection_reset_at_0_percent_is_kept(control: ControlClient) -> None
 def test_a_rule_whose_response_cannot_be_sent_is_refused(control: ControlClient, do: dict[str, object]) -> None:
     """A rule with half a surrogate pair in its body, or a line break in a header, is refused."""
     assert 400 == control.send("POST", "faults", {"do": do}).status_code
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        (
+            {
+                "match": {"event": "pull", "query": {}, "body": {}, "header": {}},
+                "do": {"bandwidth": "1Mbit/s", "set": {}},
+            },
+            {"match": {"event": "pull"}, "do": {"bandwidth": "1Mbit/s"}},
+        ),
+        ({"match": {}, "do": {"delay": {"uniform": ["1s", "2s"], "normal": []}, "without": []}}, {}),
+        ({"do": {"body": {}, "content_type": "text/x"}}, {"do": {"body": "{}", "content_type": "text/x"}}),
+        ({"do": {"set": {"metadata": {}, "x": [[]]}}}, {"do": {"set": {"metadata": {}, "x": [[]]}}}),
+        ({"do": {"merge_patch": {"metadata": {}}}}, {"do": {"merge_patch": {"metadata": {}}}}),
+    ],
+)
+def test_an_empty_list_or_object_counts_as_absent(
+    control: ControlClient, rule: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    """Generated clients send them for what was not given; in a body and in new values they mean something."""
+    response = control.send("POST", "faults", rule)
+    shown = {key: value for key, value in response.get_json().items() if key in ("match", "do")}
+
+    assert 201 == response.status_code
+    assert (kept or {"do": {"delay": {"uniform": ["1s", "2s"]}}}) == shown
