@@ -22,7 +22,7 @@ _ESCAPES = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "
 
 
 class _Next(Enum):
-    """What may come next, besides white space."""
+    """Tokens that may come next, besides white space."""
 
     VALUE = auto()
     VALUE_OR_END = auto()
