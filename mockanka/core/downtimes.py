@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import nodes, release_fit
-from mockanka.core.events import Event
+from mockanka.core.events import Event, FaultEvent
 from mockanka.core.release import Release
 
 if TYPE_CHECKING:
@@ -18,19 +18,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class ControllerStopped(Event):
+class ControllerStopped(FaultEvent):
     """The controller stops for ``lasts`` nanoseconds; then it has another ``release``, or the same if that is blank."""
 
     kind: ClassVar = "controller_stopped"
 
     release: str
     lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return True
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
 
     def apply(self, controller: Controller) -> None:
         stop_controller(controller, self.lasts, self.release)

@@ -48,6 +48,16 @@ class Event(ABC):
         return True
 
 
+class FaultEvent(Event):
+    """An event that a fault rule has scheduled: always current, and nobody waits for it."""
+
+    def is_current(self, controller: Controller) -> bool:
+        return True
+
+    def makes_progress(self, controller: Controller) -> bool:
+        return False
+
+
 class NodeEvent(Event):
     """An event that a node reports: current only while the node exists, and deferred while it is lost."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from mockanka.core import nodes
 from mockanka.core.errors import NeedsLicense
-from mockanka.core.events import Event
+from mockanka.core.events import Event, FaultEvent
 from mockanka.core.overrides import Overrides, override_end, set_override
 
 if TYPE_CHECKING:
@@ -49,18 +49,12 @@ class License:
 
 
 @dataclass(frozen=True, slots=True)
-class LicenseExpired(Event):
+class LicenseExpired(FaultEvent):
     """The licence expires for ``lasts`` nanoseconds, or for good if that is 0 (controller-facts C5)."""
 
     kind: ClassVar = "license_expired"
 
     lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return True
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
 
     def apply(self, controller: Controller) -> None:
         until = override_end(controller.now, self.lasts)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from mockanka.core import distributions, instances, pulls, save_images, templates
 from mockanka.core.errors import RegistryDown, RegistryFull
-from mockanka.core.events import Event
+from mockanka.core.events import Event, FaultEvent
 from mockanka.core.overrides import Overrides, override_end, set_override
 from mockanka.core.templates import VersionRef
 from mockanka.units import GB
@@ -61,19 +61,13 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryOverrideBegan(Event):
+class RegistryOverrideBegan(FaultEvent):
     """A fault makes the registry ``down`` or ``full`` for ``lasts`` nanoseconds, or for good if that is 0."""
 
     kind: ClassVar = "registry_override_began"
 
     what: str
     lasts: int
-
-    def is_current(self, controller: Controller) -> bool:
-        return True
-
-    def makes_progress(self, controller: Controller) -> bool:
-        return False
 
     def apply(self, controller: Controller) -> None:
         until = override_end(controller.now, self.lasts)
