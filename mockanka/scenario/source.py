@@ -112,7 +112,8 @@ def nearest(word: str, known: list[str]) -> str:
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    return f"known are {', '.join(sorted(known))}" if known else "there are none"
+    names = [name or "''" for name in sorted(known)]  # the state of a node may be blank
+    return f"known are {', '.join(names)}" if names else "there are none"
 
 
 def document_from_yaml(text: str, source: str) -> Document:

@@ -10,6 +10,7 @@ import pytest
 
 from mockanka.scenario import Scenario, ScenarioError
 from mockanka.scenario.sections import NodeSection, ScenarioSection
+from mockanka.scenario.source import nearest
 
 
 def problems_of(text: str) -> list[str]:
@@ -203,3 +204,8 @@ def test_a_tag_that_means_an_object_is_refused(text: str) -> None:
     """A scenario is made of texts, numbers, lists and keys, of nothing that YAML would build."""
     with pytest.raises(ScenarioError, match="is no kind of value here"):
         Scenario.from_yaml(text, "w.yaml")
+
+
+def test_a_blank_known_word_is_shown_as_quotes() -> None:
+    """The state of a node may be blank; a list of states shows it as one."""
+    assert "known are '', Active, Offline" == nearest("xyz", ["Offline", "", "Active"])
