@@ -1,5 +1,26 @@
-"""The command line, for ``python -m mockanka``."""
+"""The command line, for ``python -m mockanka`` and for the script ``mockanka``."""
 
-from mockanka.cli.main import main
+from __future__ import annotations
 
-main()
+import os
+import signal
+from types import FrameType
+
+
+def run_command_line() -> None:
+    """Run the command in the arguments. Ctrl-C ends it with status 2, until the command has a handler of its own."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _exit_at_once)
+    from mockanka.cli.main import main
+
+    main()
+
+
+def _exit_at_once(number: int, frame: FrameType | None) -> None:
+    # An exception would end in a traceback, or in nothing, depending on the import that it breaks off.
+    os.write(2, b"interrupted\n")
+    os._exit(2)
+
+
+if __name__ == "__main__":
+    run_command_line()

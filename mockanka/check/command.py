@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 from rich.console import Console
 
@@ -25,8 +20,6 @@ from mockanka.contract.conformance import contract_of
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.remote.client import ClientOptions, ControllerClient, ControllerError
 
-INTERRUPT_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""Signals that end a run like SIGINT, so that the objects it created are removed."""
 GENERATED_PER_OPERATION = 20
 """Requests that schemathesis generates for each operation."""
 
@@ -73,14 +66,15 @@ def run_check(options: CheckOptions) -> int:
 
 def _run_check(options: CheckOptions) -> int:
     console = Console(stderr=True)
-    with ControllerClient(options.url, options.client, timeout=options.timeout, limit=options.limit) as client:
+    client = ControllerClient(options.url, options.client, timeout=options.timeout, limit=options.limit)
+    with client, client.interrupts.handled():
         target = None
         if options.template is not None:
             client.status()
             target = find_write_target(client, options.template, options.tag, options.node)
         count = GENERATED_PER_OPERATION if options.generated and generated.is_installed() else 0
         plan = CheckPlan(options.release, target, options.pace, count)
-        with _interrupted_by(INTERRUPT_SIGNALS), ProgressDisplay(console) as display:
+        with ProgressDisplay(console) as display:
             results = check_controller(client, plan, progress=display.begin_step)
     if options.generated and not count:
         results.add_remark(generated.INSTALL_HINT)
@@ -104,21 +98,3 @@ def _write_reports(results: Results, junit: Path | None, data: Path | None) -> N
         data.write_text(text, "utf-8", errors="replace")
     if junit is not None:
         write_junit(results, junit)
-
-
-@contextmanager
-def _interrupted_by(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
-    """Treat these signals as an interrupt; in a thread that is not the main one, do nothing."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

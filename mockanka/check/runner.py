@@ -63,6 +63,7 @@ def check_controller(
     except RunAborted as error:
         results.broken_off = str(error)
     except KeyboardInterrupt:
+        client.interrupts.clear()
         results.broken_off = "interrupted"
     finally:
         progress("removal", 1, 1)
@@ -79,3 +80,4 @@ def _run_steps(session: Session, plan: CheckPlan, cleanup: Cleanup, progress: Pr
     for number, (name, step) in enumerate(steps):
         progress(name, number, len(steps))
         step()
+    session.client.interrupts.raise_pending()

@@ -50,7 +50,8 @@ def snapshot_command(
     from mockanka.snapshot.scenario_file import take_snapshot
 
     try:
-        with ControllerClient(url, connection, timeout=timeout, limit=limit) as client:
+        client = ControllerClient(url, connection, timeout=timeout, limit=limit)
+        with client, client.interrupts.handled():
             text = take_snapshot(client, release, redact)
     except ControllerError as error:
         _exit(str(error))

@@ -21,6 +21,7 @@ from mockanka.contract.exchange import JSON_TYPE, Exchange
 from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.remote.deadline import Deadline
+from mockanka.remote.interrupts import Interrupts
 
 MAX_RESPONSE_SIZE = 256 * 1024 * 1024
 """The largest response in bytes; a larger one is unlikely to end."""
@@ -108,6 +109,7 @@ class ControllerClient:
         self.clock = clock
         self.deadline = None if limit is None else clock() + limit
         self.limit = limit
+        self.interrupts = Interrupts()
         self._request_deadline = Deadline()
         headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.options.headers]
         self._client = httpx.Client(
@@ -148,6 +150,7 @@ class ControllerClient:
 
         A body of bytes is sent as it is, any other as JSON.
         """
+        self.interrupts.raise_pending()
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         started = self.clock()
         seconds = self._seconds_for_request(started)

@@ -24,6 +24,12 @@ from tests.check.proxied import plain_proxy
 from tests.remote.servers import COMPLETE_RESPONSE, listening, web_server
 
 QUICK = ("--interval", "1ms", "--no-generated")
+INTERRUPTIBLE = """
+import runpy, signal
+for number in (signal.SIGINT, signal.SIGHUP):  # a shell that starts the tests in the background has them ignored
+    signal.signal(number, signal.default_int_handler)
+runpy.run_module("mockanka", run_name="__main__", alter_sys=True)
+"""
 
 
 def call(*args: str) -> Result:
@@ -241,11 +247,14 @@ def test_a_signal_ends_a_run_and_its_objects_are_removed(number: signal.Signals)
             updating.set()
 
     with mockanka.serve("long-pull", clock="manual") as anka, plain_proxy(anka.url, on_request) as url:
-        command = [sys.executable, "-m", "mockanka", "check", url, "--write", "--template", "14.5-arm64", *QUICK]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert updating.wait(60)
-        process.send_signal(number)
-        _, output = process.communicate(timeout=60)
+        command = [sys.executable, "-c", INTERRUPTIBLE, "check", url, "--write", "--template", "14.5-arm64", *QUICK]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                assert updating.wait(60)
+                process.send_signal(number)
+                _, output = process.communicate(timeout=60)
+            finally:
+                process.kill()
         alive = [instance.state for instance in anka.instances if instance.state not in ("Terminating", "Terminated")]
 
         assert 2 == process.returncode, output
