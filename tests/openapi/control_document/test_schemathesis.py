@@ -46,6 +46,7 @@ UNDESCRIBED_REFUSALS = (
     "so it would never be applied",
     "every needs a for that is shorter",
     "only the answer to a GET can be repeated",  # of a path that has one
+    "requests to the control API are never matched",
 )
 """Reasons to refuse what the schemas allow: the document has them in words, no schema can express them."""
 
