@@ -222,6 +222,10 @@ class _Literal(float):
         return super().__new__(cls, text)
 
 
+class _NegativeZero(int):
+    """The number that is written -0, which no unsigned type of Go holds."""
+
+
 class _JsonField(fields.Field[Any]):
     """Base of the fields, each of which takes one JSON type; ``expected`` describes the values that fit.
 
@@ -290,6 +294,11 @@ class UnsignedField(IntegerField):
 
     go_type = "uint"
     go_range = range(2**64)
+
+    def find_mismatch(self, value: Any, place: Place) -> str | None:
+        if isinstance(value, _NegativeZero):
+            return place.describe_mismatch("number -0", self.go_type)
+        return super().find_mismatch(value, place)
 
 
 class BooleanField(_JsonField):
@@ -465,6 +474,8 @@ def _replace_surrogates(value: Any) -> Any:
 
 
 def _parse_int(digits: str) -> int | float:
+    if digits == "-0":
+        return _NegativeZero()
     # Python refuses to convert more than 4300 digits; no field takes such a number.
     return int(digits) if len(digits) <= 4000 else _Literal(digits)
 

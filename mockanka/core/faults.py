@@ -170,10 +170,10 @@ class FaultMatch:
         return not self.body or _is_contained(self.body, request.body())
 
     def _matches_headers(self, headers: Mapping[str, str]) -> bool:
-        patterns = dict(self.header)
+        patterns = [*self.header.items()]
         if self.user_agent is not None:
-            patterns["user-agent"] = self.user_agent
-        return all(name in headers and _matches_glob(pattern, headers[name]) for name, pattern in patterns.items())
+            patterns.append(("user-agent", self.user_agent))
+        return all(name in headers and _matches_glob(pattern, headers[name]) for name, pattern in patterns)
 
     def matches_event(
         self, controller: Controller, event: str, instance: Instance | None, node: Node | None, ref: VersionRef | None

@@ -133,7 +133,9 @@ class FaultActionSection(Section[FaultAction], definition="FaultDo"):
     content_type: str | None = key(AsciiText())
     refuse: int | None = key(PositiveDuration())
     unreachable: int | None = key(PositiveDuration())
-    connection: str | None = key(Choice("close", "reset"))
+    connection: str | None = key(
+        Choice("close", "reset", hints={"timeout": "an attempt to connect times out with unreachable: 5s"})
+    )
     cut: Amount | None = key(Portion())
     dribble: int | None = key(PositiveDuration())
     stale: bool | int | None = key(SwitchOrDuration())

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, fields
@@ -75,16 +76,17 @@ class ReleaseText(Text):
 
 
 class Choice(Text):
-    """One of some words."""
+    """One of some words. ``hints`` are for words that are often written instead, and say what to write."""
 
-    def __init__(self, *choices: str, **options: Any) -> None:
+    def __init__(self, *choices: str, hints: Mapping[str, str] = MappingProxyType({}), **options: Any) -> None:
         super().__init__(**options)
         self.choices = list(choices)
+        self.hints = hints
 
     def read(self, written: Any) -> str:
         word = super().read(written)
         if word not in self.choices:
-            raise ValueError(f"{word!r} is not known: {nearest(word, self.choices)}")
+            raise ValueError(f"{word!r} is not known: {self.hints.get(word) or nearest(word, self.choices)}")
         return word
 
 

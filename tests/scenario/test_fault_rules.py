@@ -205,6 +205,9 @@ REFUSED = {
     ),
     "{match: {path: /api/v1/node/*}, do: {stale: true}}": (("match", "only the answer to a GET can be repeated"),),
     "{match: {method: POST}, do: {stale: true}}": (("match", "only the answer to a GET can be repeated"),),
+    "{do: {connection: timeout}}": (
+        ("do.connection", "'timeout' is not known: an attempt to connect times out with unreachable: 5s"),
+    ),
     "{do: {connection: close, at: 50%}}": (
         ("do", "at goes with connection: reset; one that is closed has no answer at all"),
     ),

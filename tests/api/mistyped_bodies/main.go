@@ -76,7 +76,7 @@ func main() {
 			`{"tag":0}`, `{"startup_script":["ls"]}`, `{"hvapic":true}`,
 			`{"count":"1"}`, `{"count":""}`, `{"count":-1}`, `{"count":-99}`, `{"count":1.0}`, `{"count":1.5}`, `{"count":1e2}`, `{"count":1E+2}`, `{"count":-0.0}`,
 			`{"count":1e400}`, `{"count":18446744073709551616}`, `{"count":-9223372036854775809}`, `{"count":true}`, `{"count":[]}`, `{"count":[1]}`, `{"count":{}}`,
-			`{"version":-1}`, `{"version":"0"}`, `{"version":0.5}`, `{"version":false}`,
+			`{"version":-1}`, `{"version":-0}`, `{"count":-0}`, `{"version":"0"}`, `{"version":0.5}`, `{"version":false}`,
 			`{"priority":"high"}`, `{"priority":1.5}`, `{"priority":9223372036854775808}`, `{"priority":-9223372036854775809}`, `{"priority":[]}`,
 			`{"script_timeout":"30"}`, `{"script_timeout":30.0}`, `{"script_fail_handler":true}`, `{"vcpu":"4"}`, `{"vcpu":{}}`,
 			`{"script_monitoring":"true"}`, `{"script_monitoring":1}`, `{"script_monitoring":0}`, `{"script_monitoring":[]}`, `{"script_monitoring":{}}`,
