@@ -22,14 +22,19 @@ def to_yaml(data: Mapping[str, Any]) -> str:
     return text
 
 
-class _Dumper(yaml.SafeDumper):
-    """Writes YAML that is read back as it was."""
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes YAML that is read back as it was, in libyaml's speed where PyYAML was built with it."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write what several objects share once for each: a loader takes few repetitions by aliases."""
+        return True
 
 
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     # Outside double quotes these are line breaks, which YAML folds.
     style = '"' if any(character in text for character in "\x85\u2028\u2029") else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    node: yaml.ScalarNode = dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    return node
 
 
 _Dumper.add_representer(str, _represent_text)

@@ -25,6 +25,13 @@ TAGS = {
 """The tags that a value may have: none of those that YAML builds objects of."""
 
 
+MAX_REREAD = 1_000_000
+"""Characters of a broken YAML text that is read again for a better message."""
+_TOO_DEEP = "maximum nesting depth"
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml where PyYAML was built with it: faster, and it refuses deep nesting before it takes time."""
+
+
 class Scalar(str):
     """A YAML scalar as it was written; ``tag`` is the type that YAML gives it."""
 
@@ -120,13 +127,14 @@ def document_from_yaml(text: str, source: str) -> Document:
     """Return the document of a YAML text; ``source`` names it in errors. Raises ScenarioError."""
     document = Document(source, {})
     try:
-        loader = yaml.SafeLoader(text)
         try:
-            node = loader.get_single_node()
-            if node is not None:
-                document.data = _Converter(loader, document).convert(node, ())
-        finally:
-            loader.dispose()
+            _read_yaml(_LOADER, text, document)
+        except yaml.MarkedYAMLError as error:
+            if _TOO_DEEP in str(error.problem):
+                raise RecursionError from None
+            if len(text) > MAX_REREAD:
+                raise
+            _read_yaml(yaml.SafeLoader, text, document)  # libyaml does not name what is wrong
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ScenarioError([f"{source}:{line}: not valid YAML: {error.reason}"]) from None
@@ -137,6 +145,17 @@ def document_from_yaml(text: str, source: str) -> Document:
     except RecursionError:
         raise ScenarioError([f"{source}: is nested too deep"]) from None
     return document
+
+
+def _read_yaml(loader_class: type[yaml.SafeLoader], text: str, document: Document) -> None:
+    """Put the data of a YAML text, and its lines, into a document."""
+    loader = loader_class(text)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            document.data = _Converter(loader, document).convert(node, ())
+    finally:
+        loader.dispose()
 
 
 def document_from_json(text: str | bytes, source: str) -> Document:

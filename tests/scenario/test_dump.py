@@ -384,3 +384,17 @@ def test_options_beat_a_dump_as_any_scenario() -> None:
     copy = Scenario.from_data(dump(controller)).controller(Options(clock="step", step=3))
 
     assert ("step", 3, controller.now) == (copy.clock.mode, copy.clock.step, copy.now)
+
+
+def test_what_instances_share_is_written_for_each_of_them() -> None:
+    """A dump has no aliases, of which a loader takes few: 200 instances of one start have its metadata each."""
+    keys = ", ".join(f"k{number}: v" for number in range(600))
+    controller = controller_of(
+        f"{{templates: [{{name: a, versions: [{{tag: t}}]}}], nodes: [{{name: n}}], "
+        f"instances: [{{template: a, count: 200, metadata: {{{keys}}}}}]}}"
+    )
+    text = to_yaml(dump(controller))
+
+    assert "*id" not in text
+    assert 200 * 600 == text.count(": v\n")
+    assert dump(controller) == dump(Scenario.from_yaml(text).controller())

@@ -139,6 +139,20 @@ def run_bounded(text: str, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+@pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{a: "])
+def test_deep_nesting_ends_soon_with_a_clear_error(opening: str) -> None:
+    """A parser that goes down first, and counts later, would take seconds."""
+    assert ["w.yaml: is nested too deep"] == problems_of(opening * 100_000)
+
+
+def test_a_large_broken_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second reading names what is wrong, which a long text pays with a shorter message."""
+    monkeypatch.setattr("mockanka.scenario.source.MAX_REREAD", 20)
+
+    assert ["w.yaml:1: not valid YAML: found undefined alias 'no'"] == problems_of("nodes: *no")
+    assert ["w.yaml:1: not valid YAML: found undefined alias"] == problems_of("nodes: *no" + 20 * " ")
+
+
 def test_aliases_that_multiply_end_soon_with_a_clear_error(tmp_path: Path) -> None:
     """Aliases of aliases that stand for a billion words are refused, in little time and memory."""
     lines = ["a0: &a0 [" + ", ".join(["ha"] * 10) + "]"]
