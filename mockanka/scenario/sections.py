@@ -165,7 +165,7 @@ class VersionSection(Section[Version]):
     """A tag of a template; ``size`` is what its layer adds to the version before."""
 
     tag: str = key(Text(), default="")
-    number: int | None = key(Integer(0, 10**6))
+    number: int | None = key(Integer(0))
     description: str | None = key(Text())
     size: int | None = key(Size(), dumped=False, loaded=False)
     images: Sequence[FileSection] | None = key(list_of(FileSection), always=True)
