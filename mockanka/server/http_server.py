@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mockanka.server.asgi import Gateway
-from mockanka.serving import BACKLOG, serve_until_signal, url_of
+from mockanka.serving import BACKLOG, end_connection, serve_until_signal, url_of
 from mockanka.simulator.simulator import Simulator
 
 GRACE = 0.3
@@ -54,6 +54,10 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **options)
         self.logger = self.access_logger = _SILENT_LOGGER
         self.access_log = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        end_connection(self.transport.get_extra_info("socket"))
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self.cycle is None or self.cycle.response_complete:
@@ -103,6 +107,8 @@ class Listener:
         with suppress(OSError):  # it does not listen while connections are refused; macOS knows no such shutdown
             # Closing alone would leave it listening while another process holds a copy of the socket.
             self.listening.shutdown(socket.SHUT_RDWR)
+        # And it would keep the address, which another socket may bind only if both of them allow it.
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._serving is not None:
             self._serving.close()
             self._serving = None
@@ -140,7 +146,9 @@ class Listener:
 
     def _drop_filling(self) -> None:
         while self._filling:
-            self._filling.pop().close()
+            filling = self._filling.pop()
+            end_connection(filling)
+            filling.close()
 
     def abort_connections(self) -> None:
         """Abort every connection."""
@@ -154,7 +162,7 @@ class Listener:
         """
         sockets = [connection.transport.get_extra_info("socket") for connection in list(self.state.connections)]
         null = os.open(os.devnull, os.O_RDWR)
-        for number in {sock.fileno() for sock in (self.listening, *sockets) if sock is not None}:
+        for number in {sock.fileno() for sock in (self.listening, *self._filling, *sockets) if sock is not None}:
             if number >= 0:
                 os.dup2(null, number, inheritable=False)  # the number stays taken: objects of the event loop hold it
         os.close(null)
