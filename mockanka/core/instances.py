@@ -475,6 +475,7 @@ def resume_phase(controller: Controller, instance: Instance) -> None:
 def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
     """Assign a waiting instance to a node that can take it, which pulls its template if it has to, and boots it."""
     controller.dequeue(instance)
+    instance.progress_made = 0.0  # a scenario may have another for an instance that waits
     take_slot(controller, instance, node)
     if instance.request.usb_device:
         instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)

@@ -75,6 +75,10 @@ class Inventory(ABC):
         """Return the states that are forced on a node from the beginning."""
 
     @abstractmethod
+    def default_anka(self) -> AnkaVersion:
+        """Return the Anka software of a node, but for what its section has."""
+
+    @abstractmethod
     def check_disk(self, path: Path, node: Node) -> None:
         """Raise InvalidScenario if more is on a node's disk than fits there."""
 
@@ -171,7 +175,7 @@ class Inventory(ABC):
         devices = tuple(self._device(id, index, device) for index, device in enumerate(section.usb))
         if ip is None:
             ip = next(address for address in self._free_addresses if address not in self._addresses)
-        anka = self._anka()
+        anka = self.default_anka()
         if section.anka:
             anka = replace(anka, **section.anka.values())
         node = Node(**{**section.values(), "id": id, "name": name, "ip": ip, "usb": devices, "anka": anka})
@@ -200,13 +204,6 @@ class Inventory(ABC):
         if section.template is None:
             return self.references.cached_version(path, section.version or "")
         return self.references.version(path, section.template, number=section.version, serial=section.serial)
-
-    def _anka(self) -> AnkaVersion:
-        """Return the default Anka version of nodes: its licence is valid for another year from the clock's start."""
-        _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
-        # Guess: which Anka goes with which release; the reference has 2.1.2.
-        modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
-        return AnkaVersion(**modern, expires=f"{day}-{month}-{year}".lower())
 
     def _groups(self, sections: Sequence[GroupSection]) -> None:
         groups = self.controller.groups
@@ -258,6 +255,13 @@ class AuthoredInventory(Inventory):
         if section.state == REGISTRY_UNREACHABLE:
             forced[REGISTRY_UNREACHABLE] = None
         return forced
+
+    def default_anka(self) -> AnkaVersion:
+        """Return the software that goes with the release; its licence is valid for a year from the clock's start on."""
+        _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
+        # Guess: which Anka goes with which release; the reference has 2.1.2.
+        modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
+        return AnkaVersion(**modern, expires=f"{day}-{month}-{year}".lower())
 
     def check_disk(self, path: Path, node: Node) -> None:
         """Refuse a disk that is too small for what is on it."""
