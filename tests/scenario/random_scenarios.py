@@ -41,7 +41,8 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 RELEASES = sorted({KNOWN_RELEASES[0], KNOWN_RELEASES[-1], *(release.known for release in SINCE.values())})
 """The releases with which something came, the oldest and the newest."""
-TEXTS = ["", " ", "x", "1.50", "null", "yes", "~", "0x1F", "a: b", "é\u2028", "\t#", '"\n', "{n}", "-"]
+TEXTS = ["", " ", "x", "1.50", "null", "yes", "~", "0x1F", "a: b", "é\u2028", "\t#", '"\n', "{n}", "-", "\0\x7f\ufeff"]
+TEXTS += ["😀 " * 100, "a\n\n  b \n", "<<", "2024-01-01", "1_000", "1:30", "010", "\x85"]
 LENGTHS = ["0", "1ns", "1s", "20s", "1m30.5s", "1h", "8760h"]
 SIZES = [0, 1, "1GB", "2GiB", "20GB", "500GB", "1TB", fields.MAX_SIZE]
 MOMENTS = ["1970-01-01T00:00:00Z", "2023-12-25T00:00:00Z", "2023-12-31T23:59:59.000000001Z", "2024-01-01T00:00:00Z"]

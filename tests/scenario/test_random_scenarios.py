@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockanka.core.operations import OPERATIONS
-from mockanka.scenario import Scenario, to_yaml
+from mockanka.core.release import Release
+from mockanka.scenario import Options, Scenario, to_yaml
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 from tests.conftest import examples
-from tests.scenario.random_scenarios import scenarios
+from tests.scenario.random_scenarios import RELEASES, scenarios
 
 PATHS = sorted({operation.path for operation in OPERATIONS if operation.method == "GET"})
 WAYS: list[Callable[[dict[str, Any]], Scenario]] = [
@@ -38,18 +39,40 @@ def pass_seconds(simulator: Simulator, seconds: int) -> None:
     simulator.controller.advance()
 
 
+def written(simulator: Simulator) -> str:
+    """The dump as text, in which also the order of keys and the types of numbers count."""
+    return json.dumps(simulator.dump())
+
+
+def check(original: Simulator, seconds: int) -> None:
+    """Its dump makes, as YAML and as JSON, what is dumped the same, and answered as it is, now and later."""
+    dumped = original.dump()
+    copies = [Simulator(way(dumped)) for way in WAYS]
+    for length in (0, seconds):
+        for simulator in (original, *copies):
+            pass_seconds(simulator, length)
+
+        assert [written(original)] * len(copies) == [written(copy) for copy in copies]
+        assert [responses(original)] * len(copies) == [responses(copy) for copy in copies]
+
+
 @settings(max_examples=examples(60, full=2000), suppress_health_check=[HealthCheck.too_slow])
 @given(scenarios(), st.sampled_from([0, 1, 30, 600]), st.sampled_from([1, 30, 7200]))
 def test_a_dump_says_everything(data: dict[str, Any], before: int, after: int) -> None:
-    """A dump that is loaded, as YAML or as JSON, is dumped the same, and is answered as before, now and later."""
-    original = Simulator(Scenario.from_data(data))
-    pass_seconds(original, before)
-    dumped, answered = original.dump(), responses(original)
-    copies = [Simulator(way(dumped)) for way in WAYS]
+    """A random scenario, at some time, is what its dump makes."""
+    simulator = Simulator(Scenario.from_data(data))
+    pass_seconds(simulator, before)
 
-    assert [dumped] * len(copies) == [copy.dump() for copy in copies]
-    assert [answered] * len(copies) == [responses(copy) for copy in copies]
-    for simulator in (original, *copies):
-        pass_seconds(simulator, after)
-    assert [original.dump()] * len(copies) == [copy.dump() for copy in copies]
-    assert [responses(original)] * len(copies) == [responses(copy) for copy in copies]
+    check(simulator, after)
+
+
+@settings(max_examples=examples(20, full=1000), suppress_health_check=[HealthCheck.too_slow])
+@given(scenarios(), st.sampled_from([0, 30]), st.sampled_from(RELEASES), st.sampled_from([1, 600]))
+def test_a_dump_at_another_release_says_everything(
+    data: dict[str, Any], before: int, release: Release, after: int
+) -> None:
+    """A dump that was fitted to another release is so by its own dump too: nothing is left to be fitted."""
+    simulator = Simulator(Scenario.from_data(data))
+    pass_seconds(simulator, before)
+
+    check(Simulator(Scenario.from_data(simulator.dump()), Options(release=release)), after)
