@@ -23,9 +23,9 @@ FIRST_VNC_PORT = 5901
 GUEST_VNC_PORT = 5900
 ARM64_VNC_PORT = 5900
 """VNC port that VMs of Apple silicon show, one like the other, also without a rule for it (controller-facts A2.3)."""
+FIRST_USER_PORT, LAST_PORT = 1024, 65535
 FIRST_FORWARDED_PORT = 10000
 """First port of a node for port forwarding rules that do not ask for one."""
-FIRST_UNPRIVILEGED_PORT, LAST_PORT = 1024, 65535
 
 # macOS gives its guests addresses of 192.168.64.0/24, from .2 to .254.
 FIRST_GUEST_NETWORK = 64
@@ -116,10 +116,7 @@ def _forward_ports(rules: Sequence[PortRule], used: set[int]) -> tuple[PortForwa
         host_port = _next_free_port(rules[index].host_port or FIRST_FORWARDED_PORT, used)
         host_ports[index] = host_port
         used.add(host_port)
-    forwarded = ((rule, host_ports[index]) for index, rule in enumerate(rules))
-    return tuple(
-        PortForward(rule.name, rule.guest_port, host_port, rule.protocol) for rule, host_port in forwarded if host_port
-    )
+    return tuple(PortForward(rule.name, rule.guest_port, host_ports[i], rule.protocol) for i, rule in enumerate(rules))
 
 
 def _choose_vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], used: set[int]) -> int:
@@ -139,9 +136,9 @@ def _guest_address(number: int) -> str:
 
 
 def _next_free_port(first: int, used: set[int]) -> int:
-    """Return the next port that is free, from ``first`` on and, after the last port, from below; 0 if there is none."""
-    ports = chain(range(first, LAST_PORT + 1), range(FIRST_UNPRIVILEGED_PORT, first))
-    return next((port for port in ports if port not in used), 0)
+    # Guess: after the last port the search begins anew above the reserved ones, and if none is free two VMs share one.
+    candidates = chain(range(first, LAST_PORT + 1), range(FIRST_USER_PORT, first))
+    return next((port for port in candidates if port not in used), first)
 
 
 def _make_vm_name(controller: Controller, instance: Instance, template_name: str) -> str:

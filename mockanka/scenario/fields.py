@@ -24,9 +24,6 @@ MAX_SPEED = 1e9
 DEEPEST = 50
 """How many levels deep a value of any shape may be nested."""
 MAX_SIZE = 10**18
-"""Bytes that a size may have which somebody writes."""
-MAX_SUM = 10**9 * MAX_SIZE
-"""Bytes that sizes may add up to, or differ by."""
 
 
 def require_whole_characters(text: str) -> str:

@@ -41,7 +41,7 @@ class DumpedInventory(Inventory):
         return overrides_of(section.turns or ())
 
     def default_anka(self) -> AnkaVersion:
-        """Return the defaults of the record: a dump leaves these out, and nothing else."""
+        """Return the Anka version that dumps leave out: the defaults of the record."""
         return AnkaVersion()
 
     def check_disk(self, path: Path, node: Node) -> None:

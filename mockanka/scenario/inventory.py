@@ -34,6 +34,7 @@ from mockanka.scenario.sections import (
 from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
+MAX_VERSION_NUMBER = 10**6
 YEAR = 365 * 24 * HOUR
 NODE_NETWORKS = tuple(
     map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4"))
@@ -73,10 +74,6 @@ class Inventory(ABC):
     @abstractmethod
     def overrides(self, section: NodeSection, node: Node) -> Overrides:
         """Return the states that are forced on a node from the beginning."""
-
-    @abstractmethod
-    def default_anka(self) -> AnkaVersion:
-        """Return the Anka software of a node, but for what its section has."""
 
     @abstractmethod
     def check_disk(self, path: Path, node: Node) -> None:
@@ -123,6 +120,8 @@ class Inventory(ABC):
         if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
         number = template.next_version_number() if section.number is None else section.number
+        if number > MAX_VERSION_NUMBER and self.origin is Origin.AUTHORED:  # a dump may have the next one
+            raise InvalidScenario((*path, "number"), f"{number} is more than {MAX_VERSION_NUMBER}")
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
         pushed = self.controller.now if section.pushed is None else section.pushed
@@ -205,6 +204,13 @@ class Inventory(ABC):
             return self.references.cached_version(path, section.version or "")
         return self.references.version(path, section.template, number=section.version, serial=section.serial)
 
+    def default_anka(self) -> AnkaVersion:
+        """Return the Anka version of a node that names none: its licence is valid for a year from the clock's start."""
+        _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
+        # Guess: which Anka goes with which release; the reference has 2.1.2.
+        modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
+        return AnkaVersion(**modern, expires=f"{day}-{month}-{year}".lower())
+
     def _groups(self, sections: Sequence[GroupSection]) -> None:
         groups = self.controller.groups
         for index, section in enumerate(sections):
@@ -255,13 +261,6 @@ class AuthoredInventory(Inventory):
         if section.state == REGISTRY_UNREACHABLE:
             forced[REGISTRY_UNREACHABLE] = None
         return forced
-
-    def default_anka(self) -> AnkaVersion:
-        """Return the software that goes with the release; its licence is valid for a year from the clock's start on."""
-        _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
-        # Guess: which Anka goes with which release; the reference has 2.1.2.
-        modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
-        return AnkaVersion(**modern, expires=f"{day}-{month}-{year}".lower())
 
     def check_disk(self, path: Path, node: Node) -> None:
         """Refuse a disk that is too small for what is on it."""

@@ -8,7 +8,6 @@ from mockanka.core import instances
 from mockanka.core.release import Release
 from mockanka.core.templates import PortRule
 from mockanka.core.vms import PortForward, Vm
-from tests.controllers import reload, state_of
 from tests.core.builders import (
     build_controller,
     node_named,
@@ -84,26 +83,14 @@ def test_a_port_that_a_rule_asks_for_goes_to_no_other_rule() -> None:
     assert [10001, 10000, 10002] == [port.host_port for port in instance.vm.ports]
 
 
-def test_after_the_last_port_come_those_below() -> None:
-    """A rule that asks for the last port when it is taken gets the first one that needs no privileges."""
+def test_ports_go_on_below_after_the_last_one() -> None:
+    """The search for a free port begins anew above the reserved ones; there is no port 65536."""
     controller = build_controller(PORTS)
-    batch = start_instances(controller, count=2, on="alpha", tag="stopped", ports=(PortRule("a", 22, 65535),))
-    pass_time(controller, 60)
+    rules = tuple(PortRule(f"rule {number}", number, 65534) for number in (1, 2, 3))
+    instance = started_instance(controller, ports=rules)
 
-    assert [(65535,), (1024,)] == [tuple(port.host_port for port in i.vm.ports) for i in batch if i.vm]
-    assert state_of(controller) == state_of(reload(controller))
-
-
-def test_a_rule_is_passed_over_when_no_port_is_free() -> None:
-    """All ports of the node lead to other VMs."""
-    controller = build_controller(PORTS)
-    every = tuple(PortRule("", 22, port) for port in range(1, 65536))
-    first = started_instance(controller, on="alpha", tag="stopped", ports=every)
-    second = started_instance(controller, on="alpha", tag="stopped")
-
-    assert first.vm is not None
-    assert second.vm is not None
-    assert (65535, 0) == (len(first.vm.ports), len(second.vm.ports))
+    assert instance.vm is not None
+    assert [65534, 65535, 1024] == [port.host_port for port in instance.vm.ports]
 
 
 def test_vms_on_two_nodes_may_have_the_same_ports() -> None:

@@ -45,7 +45,14 @@ TEXTS = ["", " ", "x", "1.50", "null", "yes", "~", "0x1F", "a: b", "é\u2028", "
 TEXTS += ["😀 " * 100, "a\n\n  b \n", "<<", "2024-01-01", "1_000", "1:30", "010", "\x85"]
 LENGTHS = ["0", "1ns", "1s", "20s", "1m30.5s", "1h", "8760h"]
 SIZES = [0, 1, "1GB", "2GiB", "20GB", "500GB", "1TB", fields.MAX_SIZE]
-MOMENTS = ["1970-01-01T00:00:00Z", "2023-12-25T00:00:00Z", "2023-12-31T23:59:59.000000001Z", "2024-01-01T00:00:00Z"]
+MOMENTS = [
+    "1970-01-01T00:00:00Z",
+    "2023-12-25T00:00:00Z",
+    "2023-12-31T23:59:59.000000001Z",
+    "2024-01-01T00:00:00Z",
+    "2024-01-01T00:00:00.000000001Z",
+    "2025-02-03T04:05:06Z",
+]
 SCRIPTS = ["", "ZmFpbA==", "bm90aGluZw=="]
 OBJECTS = [{"a": 1.5}, {"vm": None}, {"é": ["x", {"1.50": "1.50"}]}, {"n": 10**18, "b": True, "0x1F": "0x1F"}]
 
@@ -64,6 +71,7 @@ CHOICES: dict[type[base.Field[Any]], Sequence[Any]] = {
     fields.RandomDuration: [*LENGTHS, {"uniform": ["0", "2s"]}, {"normal": ["5s", "1ns"]}, {"lognormal": ["20s", 0.1]}],
     fields.ResponseDelay: [*LENGTHS, {"wall": "0"}, {"wall": "1ms"}, {"lognormal": ["1s", 0]}],
     fields.Metadata: [
+        {"": 2**63, "k": -(10**28)},
         {},
         {"": ""},
         {"k": "1"},
@@ -135,7 +143,7 @@ TAGS = ["t", "", "15.0", "a:b"]
 
 
 @st.composite
-def scenarios(draw: Draw) -> Data:
+def scenario_data(draw: Draw) -> Data:
     """Strategy for the plain data of valid scenarios that people write, or ``mockanka snapshot``."""
     origin = draw(st.sampled_from([Origin.AUTHORED, Origin.SNAPSHOT]))
     templates = [_draw_template(draw, name) for name in NAMES[: draw(st.integers(1, 2))]]
