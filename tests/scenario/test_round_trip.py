@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,3 +80,24 @@ def test_a_dump_at_another_release_says_everything(
     pass_seconds(simulator, before)
 
     check(Simulator(Scenario.from_data(simulator.dump()), Options(release=release)), after)
+
+
+YEARS = "8760000h"
+"""The longest duration that can be written."""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clock: {start: 1970-01-01T00:00:00Z}\nnodes: [{name: n, state: Offline}]",
+        f"timings: {{boot: {YEARS}}}\nscripts: [{{takes: {YEARS}}}]\nnodes: [{{name: n, cached: [a]}}]\n"
+        "faults: [{match: {event: start}, do: {stall: true}}]\ntemplates: [{name: a, versions: [{tag: t}]}]\n"
+        f"instances: [{{template: a, startup_script: ZWNobw==, script_monitoring: true, script_timeout: {YEARS}}}]",
+    ],
+)
+def test_a_dump_says_what_lies_at_the_ends_of_time(text: str) -> None:
+    """What happened before 1970, or takes two times a thousand years, is cut to what can be written."""
+    simulator = Simulator(Scenario.from_yaml(text), Options(clock="manual"))
+    pass_seconds(simulator, 10)
+
+    check(simulator, 1000)
