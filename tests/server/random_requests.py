@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from mockanka.core.controller import Controller
 from mockanka.core.faults import LIFECYCLE_FAULTS, NODE_OVERRIDES, OMITTABLE_FIELDS, RESPONSE_FAULTS
 from mockanka.core.lifecycle import InstanceState, LostInstances
-from mockanka.core.operations import OPERATIONS, OPERATION_METHODS
+from mockanka.core.operations import OPERATION_METHODS, OPERATIONS
 from mockanka.server.asgi import Gateway
 
 UNREPEATABLE_FAULTS = frozenset({"stale", "refuse", "unreachable"})
@@ -100,6 +100,8 @@ class RandomRules:
         for key in sorted(kinds[kind]):
             if random.random() < 0.4:
                 action[key] = self.value(key, event)
+        if "lost_instances" in action:  # goes with no other state
+            action["node"] = "offline"
         rule: dict[str, Any] = {"match": self._event_match(event) if event else self._request_match(), "do": action}
         if random.random() < 0.8 or event is None:
             rule["times"] = random.randint(1, 3)
@@ -339,8 +341,9 @@ class RandomRequests:
     def _configure(self) -> Request:
         fields = self._any(
             {"max_vm_count": self._any(0, 1, 2, 5)}, {"capacity_mode": self._any("number", "resource")},
-            {"vcpu_override": self._any(0, 4), "ram_override": self._any(0, 12)}, {"drain_mode": self._any(True, False)},
-            {"name": self._any("renamed", "mini-01"), "host": "192.0.2.99"}, {"disable_central_logging": True},
+            {"vcpu_override": self._any(0, 4), "ram_override": self._any(0, 12)}, {"drain_mode": True},
+            {"drain_mode": False},
+            {"name": self._any("renamed", "mini-01", ""), "host": "192.0.2.99"}, {"disable_central_logging": True},
         )  # fmt: skip
         return json_request("POST", "/api/v1/node/config", {"node_id": self._node(), **fields})
 
@@ -348,9 +351,10 @@ class RandomRequests:
         group = pick(self._random, self._controller.groups)
         fallback = pick(self._random, self._controller.groups)
         members = {"group_ids": [group], "node_ids": [self._node(), self._node()]}
+        changes = {"name": self._any("x", ""), "fallback_group_id": self._any(fallback, "")}
         return self._any(
             json_request("POST", "/api/v1/group", {"name": self._any("ios", "new"), "fallback_group_id": fallback}),
-            json_request("PUT", f"/api/v1/group?id={group}", {"name": "x", "fallback_group_id": self._any(fallback, "")}),
+            json_request("PUT", f"/api/v1/group?id={group}", changes),
             Request("DELETE", f"/api/v1/group?id={group}"),
             json_request("POST", "/api/v1/node/group", members),
             json_request("POST", "/api/v1/node/group", members),
@@ -434,10 +438,12 @@ class RandomRequests:
         return Request("DELETE", self._any("/_mock/faults", *(f"/_mock/faults/{id}" for id in ids)))
 
     def _override_node(self) -> Request:
-        # Every second time what an override began is ended.
-        state = self._any("online", *NODE_OVERRIDES)
+        # Often what an override began is ended.
+        state = "online" if self._random.random() < 0.4 else self._any(*NODE_OVERRIDES)
         body = self._any("", '{"at_once": true}', '{"at_once": false}')
-        return Request("POST", f"/_mock/nodes/{self._node()}/{'online' if self._random.random() < 0.4 else state}", body)
+        return Request(
+            "POST", f"/_mock/nodes/{self._node()}/{'online' if self._random.random() < 0.4 else state}", body
+        )
 
     def _act_on_instance(self) -> Request:
         body = self._any("", '{"message": "by hand"}')

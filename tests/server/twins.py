@@ -131,7 +131,7 @@ def replay(start: Start, steps: Sequence[Request]) -> Difference | None:
     return asyncio.run(run())
 
 
-def shrink(steps: Sequence[Request], fails: Callable[[Sequence[Request]], bool], attempts: int = 400) -> list[Request]:
+def shrink(steps: Sequence[Request], fails: Callable[[Sequence[Request]], bool], attempts: int = 60) -> list[Request]:
     """Return fewer of the steps that still fail: parts are left out, ever smaller ones."""
     left = list(steps)
     size = max(1, len(left) // 2)
