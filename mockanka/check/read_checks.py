@@ -51,7 +51,7 @@ VOLATILE_KEYS = {"cpu_util", "ram_util", "ts", "timestamp", "last_updated", "fre
 BLANK_NODE_KEYS = {"anka_version", "capacity_mode", "templates", "usb_devices", "groups"}
 """Keys that a single node may have without values before 1.32.0 (controller-facts A6); a guess for the last three."""
 BLANK_TEMPLATE_KEYS = {"size", "arch"}
-"""Keys that examples of a single template lack before 1.43.0 (controller-facts A11, H3)."""
+"""Keys that examples of a single template lack before 1.43.0 (controller-facts A11, B16)."""
 COUNTER_LAG = 6.0
 """Seconds by which the counters of a node may lag behind its instances: it reports every 5 s (controller-facts C6)."""
 

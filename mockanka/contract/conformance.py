@@ -46,7 +46,7 @@ class Omission(NamedTuple):
 OMISSIONS = (
     # A node by id was not whole (controller-facts A6); that these keys were blank as well is a guess.
     Omission("listNodes", "id", "$.body[*]", frozenset({"templates", "usb_devices", "groups"}), Release(1, 32, 0)),
-    # The vendor's examples from 1.8 to 1.42 lack them (controller-facts A11, H3).
+    # The vendor's examples from 1.8 to 1.42 lack them (controller-facts A11, B16).
     Omission("listTemplates", "id", "$.body", frozenset({"size", "arch"}), Release(1, 43, 0)),
     Omission("listTemplates", "id", "$.body.versions[*]", frozenset({"arch"}), Release(1, 43, 0)),
 )
