@@ -16,7 +16,10 @@ from mockanka.remote.client import ControllerClient, ControllerError, DeadlineEx
 
 MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
-ENVELOPE_CHECKS = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
+ENVELOPE_CHECKS = (
+    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
+)
 
 
 class RunAborted(Exception):
