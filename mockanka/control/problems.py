@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from mockanka.json_text import parse_json
 from mockanka.scenario import ScenarioError
 from mockanka.scenario.source import nearest, problems_in, shown
+from mockanka.shown_text import cut
 
 MAX_CONTROL_BODY = 256 * 1024 * 1024
 """Bytes: room for a dump with tens of thousands of instances."""
@@ -23,7 +24,7 @@ class Problem(Exception):
     """A refusal of the control API: an HTTP status, the detail that says why, and further keys."""
 
     def __init__(self, status: int, detail: str, **extra: object) -> None:
-        super().__init__(detail)
+        super().__init__(cut(detail))
         self.status, self.extra = status, extra
 
 
@@ -95,7 +96,7 @@ def handle_problems(app: Flask) -> None:
         texts = [
             f"{shown(found.path)}: {found.text}" if found.path else found.text for found in problems_in(error.messages)
         ]
-        return problem_response(400, "Bad Request", "; ".join(texts))
+        return problem_response(400, "Bad Request", cut("; ".join(texts)))
 
     @app.errorhandler(Exception)
     def handle_exception(_: Exception) -> Response:
@@ -104,7 +105,7 @@ def handle_problems(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def handle_http_exception(error: HTTPException) -> Response:
-        response = problem_response(error.code or 500, error.name, _describe_http_exception(error))
+        response = problem_response(error.code or 500, error.name, cut(_describe_http_exception(error)))
         for name, value in error.get_headers():
             if name == "Allow":
                 response.headers[name] = ", ".join(sorted(value.split(", ")))

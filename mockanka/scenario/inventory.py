@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from email.utils import formatdate
@@ -33,6 +34,7 @@ from mockanka.scenario.sections import (
 from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
+MAX_VERSION_NUMBER = 10**6
 YEAR = 365 * 24 * HOUR
 NODE_NETWORKS = tuple(
     map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4"))
@@ -61,6 +63,8 @@ class Inventory(ABC):
         self.references = References(controller)
         self._addresses: set[str] = set()
         """Those that the scenario gives; a node that has none gets one that is not among them."""
+        self._names: Counter[tuple[str, str]] = Counter()
+        """How many templates, nodes and groups have a name, by kind and name: the ids of namesakes differ."""
         self._free_addresses = (str(host) for network in NODE_NETWORKS for host in network.hosts())
 
     @abstractmethod
@@ -81,11 +85,10 @@ class Inventory(ABC):
             self._template(("templates", index), template)
         for index, node in enumerate(scenario.nodes):
             self._addresses.update(_ip(("nodes", index), node, n) or "" for n in _numbers(node))
-        for index, node in enumerate(scenario.nodes):
-            self._nodes(("nodes", index), node)
+        described = [self._nodes(("nodes", index), node) for index, node in enumerate(scenario.nodes)]
         self._groups(scenario.groups)
-        for index, node in enumerate(scenario.nodes):
-            self._memberships(("nodes", index), node)
+        for index, (node, numbered) in enumerate(zip(scenario.nodes, described, strict=True)):
+            self._memberships(("nodes", index), node, numbered)
 
     def match_observed(self, scenario: ScenarioSection) -> None:
         """Once everything is loaded, make nodes and the registry show the usage that was observed."""
@@ -99,7 +102,7 @@ class Inventory(ABC):
 
     def _template(self, path: Path, section: TemplateSection) -> None:
         known = self.controller.templates
-        id = section.id or self._host_id("template", section.name, sum(t.name == section.name for t in known.values()))
+        id = self._host_id("template", section.name, section.id)
         if id in known:
             raise InvalidScenario((*path, "id"), f"there is another template {id}")
         template = Template(**{**section.values(), "id": id})
@@ -107,13 +110,18 @@ class Inventory(ABC):
             template.history.append(self._version((*path, "versions", index), template, version))
         known[id] = template
 
-    def _host_id(self, kind: str, name: str, namesakes: int) -> str:
-        return randomness.make_host_uuid(self.controller.seed, kind, name, *([namesakes] if namesakes else []))
+    def _host_id(self, kind: str, name: str, id: str | None) -> str:
+        """Return the id of a template or a node: the one that is given, or one that follows from its name."""
+        namesakes = self._names[kind, name]
+        self._names[kind, name] += 1
+        return id or randomness.make_host_uuid(self.controller.seed, kind, name, *([namesakes] if namesakes else []))
 
     def _version(self, path: Path, template: Template, section: VersionSection) -> Version:
         if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
         number = template.next_version_number() if section.number is None else section.number
+        if number > MAX_VERSION_NUMBER and self.origin is Origin.AUTHORED:  # a dump may have the next one
+            raise InvalidScenario((*path, "number"), f"{number} is more than {MAX_VERSION_NUMBER}")
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
         pushed = self.controller.now if section.pushed is None else section.pushed
@@ -144,7 +152,9 @@ class Inventory(ABC):
     def _file_name(self, template: Template, kind: str) -> str:
         return randomness.make_image_file_name(self.controller.seed, template.id, len(template.history), kind)
 
-    def _nodes(self, path: Path, section: NodeSection) -> None:
+    def _nodes(self, path: Path, section: NodeSection) -> list[Node]:
+        """Put the nodes of a section into the controller, and return them."""
+        numbered = []
         for n in _numbers(section):
             name = section.name if section.count is None else _numbered((*path, "name"), section.name, n)
             ip = _ip(path, section, n)
@@ -153,17 +163,18 @@ class Inventory(ABC):
                 raise InvalidScenario(
                     (*path, key), f"{section.count} nodes cannot share one {key}; write the number as {{n}}"
                 )
-            self._node(path, section, name, ip)
+            numbered.append(self._node(path, section, name, ip))
+        return numbered
 
-    def _node(self, path: Path, section: NodeSection, name: str, ip: str | None) -> None:
+    def _node(self, path: Path, section: NodeSection, name: str, ip: str | None) -> Node:
         known = self.controller.nodes
-        id = section.id or self._host_id("node", name, sum(node.name == name for node in known.values()))
+        id = self._host_id("node", name, section.id)
         if id in known:
             raise InvalidScenario((*path, "id"), f"there is another node {id}")
         devices = tuple(self._device(id, index, device) for index, device in enumerate(section.usb))
         if ip is None:
             ip = next(address for address in self._free_addresses if address not in self._addresses)
-        anka = self._anka()
+        anka = self.default_anka()
         if section.anka:
             anka = replace(anka, **section.anka.values())
         node = Node(**{**section.values(), "id": id, "name": name, "ip": ip, "usb": devices, "anka": anka})
@@ -180,6 +191,7 @@ class Inventory(ABC):
         node.overrides = self.overrides(section, node)
         self.check_disk(path, node)
         known[id] = node
+        return node
 
     def _device(self, node_id: str, index: int, section: UsbDeviceSection) -> UsbDevice:
         if section.location:
@@ -192,8 +204,8 @@ class Inventory(ABC):
             return self.references.cached_version(path, section.version or "")
         return self.references.version(path, section.template, number=section.version, serial=section.serial)
 
-    def _anka(self) -> AnkaVersion:
-        """Return the default Anka version of nodes: its licence is valid for another year from the clock's start."""
+    def default_anka(self) -> AnkaVersion:
+        """Return the Anka version of a node that names none: its licence is valid for a year from the clock's start."""
         _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
         # Guess: which Anka goes with which release; the reference has 2.1.2.
         modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
@@ -202,9 +214,9 @@ class Inventory(ABC):
     def _groups(self, sections: Sequence[GroupSection]) -> None:
         groups = self.controller.groups
         for index, section in enumerate(sections):
-            namesakes = sum(group.name == section.name for group in groups.values())
+            self._names["group", section.name] += 1
             id = section.id or randomness.make_controller_uuid(
-                self.controller.seed, f"group {section.name}", namesakes + 1
+                self.controller.seed, f"group {section.name}", self._names["group", section.name]
             )
             if id in groups:
                 raise InvalidScenario(("groups", index, "id"), f"there is another group {id}")
@@ -218,13 +230,12 @@ class Inventory(ABC):
                 if group.id not in node.groups:
                     node.groups.append(group.id)
 
-    def _memberships(self, path: Path, section: NodeSection) -> None:
+    def _memberships(self, path: Path, section: NodeSection, numbered: Sequence[Node]) -> None:
         if section.groups is None:
             return
         ids = [self.references.group((*path, "groups", place), name) for place, name in enumerate(section.groups)]
-        for node in self.controller.nodes.values():
-            if node.id == section.id or (section.id is None and node.name == section.name):
-                node.groups = [*dict.fromkeys([*node.groups, *ids])]
+        for node in numbered:
+            node.groups = [*dict.fromkeys([*node.groups, *ids])]
 
 
 class AuthoredInventory(Inventory):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from mockanka.core import templates
 from mockanka.core.controller import Controller
-from mockanka.core.templates import VersionRef
+from mockanka.core.errors import Refusal
+from mockanka.core.groups import Group
+from mockanka.core.nodes import Node
+from mockanka.core.templates import Template, VersionRef
 from mockanka.scenario.source import Path, ScenarioProblem, nearest
+
+E = TypeVar("E", Template, Node, Group)
 
 
 class InvalidScenario(Exception):
@@ -23,24 +29,20 @@ class References:
 
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
+        self._ids: dict[str, tuple[int, dict[str, list[str]]]] = {}
+        """For each kind, how many entities there were when their ids were collected by name."""
 
     def template(self, path: Path, name: str) -> str:
         """Return the id of a template. Raises InvalidScenario, as the others do, unless there is exactly one."""
-        known = self.controller.templates
-        ids = [template.id for template in known.values() if template.name == name and not template.deleted]
-        return _single_id(path, name, "template", known, ids, [template.name for template in known.values()])
+        return self._id(path, name, "template", self.controller.templates, lambda template: not template.deleted)
 
     def node(self, path: Path, name: str) -> str:
         """Return the id of a node."""
-        known = self.controller.nodes
-        ids = [node.id for node in known.values() if node.name == name]
-        return _single_id(path, name, "node", known, ids, [node.name for node in known.values()])
+        return self._id(path, name, "node", self.controller.nodes)
 
     def group(self, path: Path, name: str) -> str:
         """Return the id of a group."""
-        known = self.controller.groups
-        ids = [group.id for group in known.values() if group.name == name]
-        return _single_id(path, name, "group", known, ids, [group.name for group in known.values()])
+        return self._id(path, name, "group", self.controller.groups)
 
     def version(
         self,
@@ -65,7 +67,10 @@ class References:
                 raise InvalidScenario((*path, key), text)
         if not found.versions:
             raise InvalidScenario((*path, "template"), f"template {found.name} has no versions")
-        return templates.resolve_version(self.controller, id, tag, None if number is None else int(number))
+        try:
+            return templates.resolve_version(self.controller, id, tag, None if number is None else int(number))
+        except Refusal as refusal:  # a template that was deleted is found by its id
+            raise InvalidScenario((*path, "template"), str(refusal)) from None
 
     def cached_version(self, path: Path, text: str) -> VersionRef:
         """Return the version that ``template:tag`` names, or ``template`` alone for its latest."""
@@ -79,12 +84,23 @@ class References:
         known = [f"{t.name}:{version.tag}" for t in self.controller.templates.values() for version in t.versions]
         raise InvalidScenario(path, f"there is no {text!r}: {nearest(text, known)}")
 
-
-def _single_id(path: Path, name: str, what: str, by_id: Mapping[str, object], ids: list[str], names: list[str]) -> str:
-    if name in by_id:
-        return name
-    if not ids:
-        raise InvalidScenario(path, f"there is no {what} {name!r}: {nearest(name, names)}")
-    if len(ids) > 1:
-        raise InvalidScenario(path, f"there is more than one {what} {name!r}: name it by its id, {' or '.join(ids)}")
-    return ids[0]
+    def _id(
+        self, path: Path, name: str, kind: str, known: Mapping[str, E], has_name: Callable[[E], bool] = lambda _: True
+    ) -> str:
+        if name in known:
+            return name
+        count, by_name = self._ids.get(kind, (-1, {}))
+        if count != len(known):  # entities are added while a scenario is loaded, and never removed
+            by_name = {}
+            for entity in known.values():
+                if has_name(entity):
+                    by_name.setdefault(entity.name, []).append(entity.id)
+            self._ids[kind] = len(known), by_name
+        ids = by_name.get(name, [])
+        if not ids:
+            names = [entity.name for entity in known.values()]
+            raise InvalidScenario(path, f"there is no {kind} {name!r}: {nearest(name, names)}")
+        if len(ids) > 1:
+            text = f"there is more than one {kind} {name!r}: name it by its id, {' or '.join(ids)}"
+            raise InvalidScenario(path, text)
+        return ids[0]

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 import yaml
 
 from mockanka.json_text import parse_json
+from mockanka.shown_text import cut, escape
 
 Path = tuple[str | int, ...]
 DEPTH = 50
@@ -27,6 +28,14 @@ TAGS = {
 
 MAX_REREAD = 1_000_000
 """Characters of a broken YAML text that is read again for a better message."""
+MAX_WORD = 200
+"""Characters of an unknown word that known ones are compared with."""
+MAX_COMPARED = 2000
+"""Known words that an unknown one is compared with, which takes time."""
+MAX_PROBLEMS = 100
+"""Problems of a scenario that are reported."""
+MAX_NAMES = 40
+"""Known words that a message lists."""
 _TOO_DEEP = "maximum nesting depth"
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml where PyYAML was built with it: faster, and it refuses deep nesting before it takes time."""
@@ -80,7 +89,10 @@ class Document:
 
     def error(self, problems: list[ScenarioProblem]) -> ScenarioError:
         """Return the error that reports problems, in the order of their lines."""
-        return ScenarioError([self._place(problem) for problem in sorted(problems, key=self._order)])
+        texts = [self._place(problem) for problem in sorted(problems, key=self._order)[:MAX_PROBLEMS]]
+        if len(problems) > MAX_PROBLEMS:
+            texts.append(f"{self.source}: and {len(problems) - MAX_PROBLEMS} more problems")
+        return ScenarioError(texts)
 
     def _order(self, problem: ScenarioProblem) -> int:
         return self._line(problem.path) or 0
@@ -93,7 +105,8 @@ class Document:
     def _place(self, problem: ScenarioProblem) -> str:
         line = self._line(problem.path)
         where = f"{self.source}:{line}" if line else self.source
-        return f"{where}: {shown(problem.path)}: {problem.text}" if problem.path else f"{where}: {problem.text}"
+        text = escape(cut(problem.text))
+        return f"{where}: {escape(cut(shown(problem.path)))}: {text}" if problem.path else f"{where}: {text}"
 
 
 def shown(path: Path) -> str:
@@ -116,11 +129,12 @@ def problems_in(messages: object, path: Path = ()) -> list[ScenarioProblem]:
 
 def nearest(word: str, known: list[str]) -> str:
     """Return the end of a message about an unknown word: the known word that is most similar, or all that are known."""
-    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    close = get_close_matches(word[:MAX_WORD], known[:MAX_COMPARED], n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
-    names = [name or "''" for name in sorted(known)]  # the state of a node may be blank
-    return f"known are {', '.join(names)}" if names else "there are none"
+    names = [name or "''" for name in sorted(known)[:MAX_NAMES]]  # the state of a node may be blank
+    more = f" and {len(known) - MAX_NAMES} more" if len(known) > MAX_NAMES else ""
+    return f"known are {', '.join(names)}{more}" if names else "there are none"
 
 
 def document_from_yaml(text: str, source: str) -> Document:

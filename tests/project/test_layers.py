@@ -26,6 +26,7 @@ LAYERS = [
         "mockanka.redaction",
         "mockanka.resources",
         "mockanka.serving",
+        "mockanka.shown_text",
         "mockanka.units",
     ],
     ["mockanka.core"],

@@ -1,10 +1,14 @@
 """Loading the inventory: what is written is what the controller has, and contradictions are refused."""
 
+import json
+import timeit
+
 import pytest
 
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.templates import VersionRef
 from mockanka.core.usb import UsbDevice
+from mockanka.scenario import Options, Scenario
 from mockanka.units import GB
 from tests.controllers import controller_of, state_of
 from tests.scenario.problems import problems_of
@@ -137,3 +141,39 @@ def test_nodes_without_an_address_have_one_that_nobody_has() -> None:
     assert ["192.0.2.1", "192.0.2.3"] == addresses[:2]
     assert ["198.51.100.1", "203.0.113.1", "198.18.0.1"] == [addresses[253], addresses[507], addresses[761]]
     assert len(addresses) == len(set(addresses))
+
+
+def test_numbered_nodes_are_in_the_groups_of_their_section() -> None:
+    """A section with ``count`` describes several nodes, and its groups are those of each."""
+    controller = controller_of("groups: [{name: g, id: G}]\nnodes: [{name: 'n{n}', count: 2, groups: [g]}, {name: m}]")
+
+    assert [["G"], ["G"], []] == [node.groups for node in controller.nodes.values()]
+
+
+def test_nodes_load_in_linear_time() -> None:
+    """Nodes, names that are looked up, and namesakes: twice as many take about twice as long, not four times."""
+
+    def seconds(count: int) -> float:
+        numbers = range(count)
+        text = json.dumps(
+            {
+                "groups": [{"name": f"g{number}", "nodes": [f"n{number}"]} for number in numbers],
+                "nodes": [{"name": f"n{number}", "groups": [f"g{number}"]} for number in numbers],
+                "templates": [{"name": f"t{number}", "versions": [{"tag": "t"}]} for number in numbers],
+                "instances": [{"template": f"t{number}", "node": f"n{number}"} for number in numbers],
+            }
+        )
+        scenario = Scenario.from_json(text)
+        return min(timeit.repeat(lambda: scenario.controller(Options(clock="manual")), number=1, repeat=3))
+
+    assert seconds(4000) < 10 * seconds(800)
+
+
+def test_a_number_of_a_version_has_a_limit() -> None:
+    """Nobody needs more; a dump may have the numbers that follow."""
+    text = "templates: [{{name: a, versions: [{{tag: t, number: {number}}}]}}]"
+
+    assert 1 == len(controller_of(text.format(number=1_000_000)).templates)
+    assert ["w.yaml:1: templates[0].versions[0].number: 1000001 is more than 1000000"] == problems_of(
+        text.format(number=1_000_001)
+    )

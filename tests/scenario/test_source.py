@@ -223,3 +223,37 @@ def test_a_tag_that_means_an_object_is_refused(text: str) -> None:
 def test_a_blank_known_word_is_shown_as_quotes() -> None:
     """The state of a node may be blank; a list of states shows it as one."""
     assert "known are '', Active, Offline" == nearest("xyz", ["Offline", "", "Active"])
+
+
+def test_a_message_about_a_large_value_is_short() -> None:
+    """The beginning of the value and the end of the message, which says what would be right, are kept."""
+    (text,) = problems_of(f"clock: {{start: {'x' * 1_000_000}}}")
+
+    assert 1100 > len(text)
+    assert text.startswith("w.yaml:1: clock.start: 'xxx")
+    assert "write it like" in text[-200:]
+
+
+def test_a_message_about_a_large_key_is_short() -> None:
+    """So are keys that nobody knows, and the control characters in them are escaped."""
+    (text,) = problems_of(f'? "\\x1b{"x" * 100_000}"\n: 1\n')
+
+    assert 2200 > len(text)
+    assert text.startswith("w.yaml:1: \\x1bxxx")
+
+
+def test_of_many_problems_the_first_are_named() -> None:
+    """Their number is told; nobody reads a thousand lines."""
+    problems = problems_of("\n".join(["nodes:", *["- {name: a, capacity: x}"] * 1000]))
+
+    assert 101 == len(problems)
+    assert problems[0].startswith("w.yaml:2: ")
+    assert "w.yaml: and 900 more problems" == problems[-1]
+
+
+def test_of_many_known_words_some_are_named() -> None:
+    """The others are counted."""
+    text = nearest("xyz", [f"name-{number:04}" for number in range(1000)])
+
+    assert text.startswith("known are name-0000, name-0001, ")
+    assert text.endswith("name-0039 and 960 more")
