@@ -16,7 +16,10 @@ from mockanka.remote.client import ControllerClient, ControllerError, DeadlineEx
 
 MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
-ENVELOPE_CHECKS = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
+ENVELOPE_CHECKS = (
+    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
+)
 
 
 class RunAborted(Exception):
@@ -166,19 +169,22 @@ class Session:
         self.monitor.observe(exchange, operation, self.last_request)
 
 
-def record_response_checks(results: Results, exchange: Exchange, operation: str, request: str) -> None:
-    """Check a response against the contract, and record passed checks and violations."""
+def record_response_checks(
+    results: Results, exchange: Exchange, operation: str, request: str, contract: Contract | None = None
+) -> None:
+    """Check a response against the contract, that of the results by default; record passed checks and violations."""
+    contract = contract or results.contract
     if operation == NO_OPERATION:
         results.add_pass("stray", operation)
     else:
         results.add_pass("status-code", operation)
-    described = results.contract.operation(*exchange.operation_key)
-    if described is not None and results.contract.has_envelope(described):
+    described = contract.operation(*exchange.operation_key)
+    if described is not None and contract.has_envelope(described):
         for check in ENVELOPE_CHECKS:
             results.add_pass(check, operation)
-        if results.contract.query_shapes(described):
+        if contract.query_shapes(described):
             results.add_pass("shape", operation)
-        is_allowed = not any(violation.fails for violation in results.contract.check_request(exchange))
+        is_allowed = not any(violation.fails for violation in contract.check_request(exchange))
         results.add_pass("allowed-refused" if is_allowed else "forbidden-taken", operation)
-    for violation in results.contract.check_response(exchange):
+    for violation in contract.check_response(exchange):
         results.add_violation(violation, request)
