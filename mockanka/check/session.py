@@ -178,25 +178,28 @@ class Session:
             self.monitor.observe(exchange, operation, self.last_request)
 
 
-def record_response_checks(results: Results, exchange: Exchange, operation: str, request: str) -> str:
-    """Check a response against the contract, and record passed checks and violations.
+def record_response_checks(
+    results: Results, exchange: Exchange, operation: str, request: str, contract: Contract | None = None
+) -> str:
+    """Check a response against the contract, that of the results by default; record passed checks and violations.
 
     Return the check that finds the response unusable, or an empty string. Violations that follow from it are recorded
     as its consequences.
     """
+    contract = contract or results.contract
     if operation == NO_OPERATION:
         results.add_pass("stray", operation)
     else:
         results.add_pass("status-code", operation)
-    described = results.contract.operation(*exchange.operation_key)
-    if described is not None and results.contract.has_envelope(described):
+    described = contract.operation(*exchange.operation_key)
+    if described is not None and contract.has_envelope(described):
         for check in ENVELOPE_CHECKS:
             results.add_pass(check, operation)
-        if results.contract.query_shapes(described):
+        if contract.query_shapes(described):
             results.add_pass("shape", operation)
-        is_allowed = not any(violation.fails for violation in results.contract.check_request(exchange))
+        is_allowed = not any(violation.fails for violation in contract.check_request(exchange))
         results.add_pass("allowed-refused" if is_allowed else "forbidden-taken", operation)
-    violations = results.contract.check_response(exchange)
+    violations = contract.check_response(exchange)
     cause = next(filter(_makes_unusable, violations), None)
     for violation in violations:
         if cause is None or violation is cause or violation.check not in BODY_CHECKS:
