@@ -6,14 +6,13 @@ import json
 import shlex
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from mockanka.check.results import Leftover, Results
 from mockanka.check.transitions import TERMINATION_STATES
 from mockanka.contract.exchange import Exchange
 from mockanka.contract.paths import GROUPS_PATH, INSTANCES_PATH, NOT_FOUND_MESSAGE
-from mockanka.remote.client import ControllerClient, NoResponse
+from mockanka.remote.client import ControllerClient, NoResponse, id_query
 
 CHECK_PREFIX = "mockanka-check-"
 """The beginning of every name and external id that a run uses."""
@@ -94,7 +93,7 @@ class Cleanup:
         return exchange
 
     def _delete_group(self, id: str) -> Exchange:
-        exchange = self.client.request("DELETE", GROUPS_PATH, f"id={quote(id, safe='')}")
+        exchange = self.client.request("DELETE", GROUPS_PATH, id_query(id))
         if exchange.succeeded or exchange.message == NOT_FOUND_MESSAGE:
             self.groups.discard(id)
         return exchange
@@ -106,8 +105,8 @@ class Cleanup:
         """
         self.instances |= {str(item.get("instance_id")) for item in self._list(INSTANCES_PATH) if self._is_marked(item)}
         for id in self.instances - self.terminated:
-            body = self.client.request("GET", INSTANCES_PATH, f"id={quote(id, safe='')}").body
-            if isinstance(body, dict) and body.get("instance_state") in TERMINATION_STATES:
+            body = self.client.request("GET", INSTANCES_PATH, id_query(id)).body
+            if isinstance(body, dict) and str(body.get("instance_state")) in TERMINATION_STATES:
                 self.terminated.add(id)
         return self.instances - self.terminated
 
@@ -127,7 +126,7 @@ class Cleanup:
 
     def _removal_command(self, path: str, id: str) -> str:
         if path == GROUPS_PATH:
-            return self._curl(f"{path}?id={quote(id, safe='')}", "-X", "DELETE")
+            return self._curl(f"{path}?{id_query(id)}", "-X", "DELETE")
         return self._curl(path, "-X", "DELETE", "-d", json.dumps({"id": id}))
 
     def _curl(self, path: str, *arguments: str) -> str:

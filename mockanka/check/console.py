@@ -16,7 +16,7 @@ from mockanka.shown_text import escape
 
 MAX_SHOWN_FINDINGS = 5
 """Findings of a check, and consequences of a finding, that are printed."""
-READ_ONLY_HINT = " Starts, updates and removals were not checked: --write --template checks them."
+READ_ONLY_HINT = "Starts, updates and removals were not checked: --write --template TEMPLATE checks them."
 OUTCOME_STYLES = {"failed": "bold red", "noted": "yellow", "passed": "green", "skipped": "dim"}
 
 
@@ -122,7 +122,7 @@ def _verdict(results: Results) -> Text:
 
 
 def _next_step(results: Results) -> str:
-    """Return the advice that follows the verdict; empty if the reason in the verdict says what to do."""
+    """Return the advice that follows the verdict; empty if the verdict itself says what to do, or nothing is to do."""
     if results.broken_steps:
         return "Please report this defect of mockanka, with the file that --json writes."
     if results.broken_off:
@@ -137,7 +137,7 @@ def _next_step(results: Results) -> str:
             f"Look at the failures from the top ({hint}), each at its link in the contract. "
             "If the controller is right and the contract is wrong, please report it, with the file that --json writes."
         )
-    return "Nothing is to be done." + (READ_ONLY_HINT if results.mode == "read-only" else "")
+    return READ_ONLY_HINT if results.mode == "read-only" else ""
 
 
 def _is_must(cause: Cause) -> bool:

@@ -6,13 +6,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from mockanka.check.consistency import ConsistencyMonitor
 from mockanka.check.results import NO_OPERATION, RequestTotals, Results, RunAborted
 from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level, Violation
 from mockanka.contract.exchange import JSON_TYPE, Exchange
-from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse
+from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse, id_query
 
 MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
@@ -100,12 +99,11 @@ class Session:
 
     def get(self, path: str, id: str | None = None, query: str = "") -> Exchange:
         """Send a GET, of a single item if its id is given."""
-        return self.request("GET", path, f"id={quote(id, safe='')}" if id is not None else query)
+        return self.request("GET", path, id_query(id) if id is not None else query)
 
     def list_items(self, path: str) -> list[Any]:
         """Return the objects in the list at a path; none if it is not a list, which the schema check reports."""
-        body = self.get(path).body
-        return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []
+        return objects_in(self.get(path).body)
 
     def wait_interval(self) -> None:
         """Sleep until the next poll. RunAborted if the limit on the run is reached."""
@@ -176,6 +174,11 @@ class Session:
             if check := record_response_checks(self.results, exchange, operation, self.last_request):
                 self._unusable[operation] = check
             self.monitor.observe(exchange, operation, self.last_request)
+
+
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list; none if the value is not a list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def record_response_checks(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -83,6 +84,12 @@ def parse_controller_url(url: str, instead: str = "give --token or --header inst
     if parsed.query or parsed.fragment:
         raise ControllerError(f"{url!r} has more than host, port and path: {hint}")
     return parsed
+
+
+def id_query(id: str) -> str:
+    """Return the query that names an object. Half a surrogate pair is sent as a Go client reads it: as U+FFFD."""
+    readable = "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= char <= "\udfff" else char for char in id)
+    return f"id={quote(readable, safe='')}"
 
 
 def is_loopback(host: str) -> bool:

@@ -82,7 +82,7 @@ def test_a_finding_about_many_objects_is_one_finding(results: Results) -> None:
 
 
 def test_equal_findings_of_operations_have_one_cause(results: Results) -> None:
-    """The cause names the operations in the order of the document, and counts the findings of all; the worst is first."""
+    """The cause names the operations in the order of the document, and has all their findings; the worst is first."""
     results.add_finding("newline", "getStatus", "the JSON text does not end with a line break", "GET /")
     for operation in ("listVms", "getStatus", "listVms"):
         results.add_finding("status-code", operation, "says FAIL with HTTP 400, not 200", f"GET {operation}")
