@@ -136,13 +136,10 @@ class WriteChecks:
 
     def _post_start(self, body: Any) -> Exchange:
         """Send a start; all its instances will be removed, also if it should have been rejected."""
-        self.cleanup.used_paths.add(INSTANCES_PATH)
         if isinstance(body, dict):
             body = {**body, "name": self.cleanup.mark, "external_id": self.cleanup.mark}
-        exchange = self.session.request("POST", INSTANCES_PATH, body=body)
-        ids = exchange.body if isinstance(exchange.body, list) else []
-        self.cleanup.instances.update(id for id in ids if isinstance(id, str))
-        return exchange
+        with self.cleanup.creation(INSTANCES_PATH, self.cleanup.instances) as finish:
+            return finish(self.session.request("POST", INSTANCES_PATH, body=body))
 
     # ---- an instance -----------------------------------------------------------------------------------------------
 
@@ -333,25 +330,27 @@ class WriteChecks:
         status = session.get(STATUS_PATH).body
         if isinstance(status, dict) and status.get("license") == "basic":
             return self._skip("createGroup", "made", "any-content-type", reason="the licence is basic")
-        self.cleanup.used_paths.add(GROUPS_PATH)
         body = f'{{"name":"{mark}","description":"{GROUP_DESCRIPTION}"}}'.encode()
-        exchange = session.request("POST", GROUPS_PATH, body=body, content_type=None)
+        exchange = self._post_group(body, None)
         if session.skip_if_denied(exchange, "made"):
             return None
         if not session.claim("any-content-type", "createGroup", exchange.succeeded, f"fails: {exchange.message}"):
-            exchange = session.request("POST", GROUPS_PATH, body=body)
+            exchange = self._post_group(body, JSON_TYPE)
         group = exchange.body if isinstance(exchange.body, dict) else {}
         id = group.get("id")
         if not session.claim("made", "createGroup", isinstance(id, str), f"no id: {exchange.message}", "$.body.id"):
             return None
         self.group_id = str(id)
-        self.cleanup.groups.add(self.group_id)
         self._check_group("createGroup", "at-once", mark, GROUP_DESCRIPTION)
         self._update_group({"name": f"{mark}-2"}, f"{mark}-2", GROUP_DESCRIPTION)
         self._update_group({"description": "changed"}, f"{mark}-2", "changed")
         if self.target.node is not None:
             self._check_membership(self.target.node)
         return None
+
+    def _post_group(self, body: bytes, content_type: str | None) -> Exchange:
+        with self.cleanup.creation(GROUPS_PATH, self.cleanup.groups) as finish:
+            return finish(self.session.request("POST", GROUPS_PATH, body=body, content_type=content_type))
 
     def _listed_group(self) -> Item | None:
         """Return our group in the list."""
