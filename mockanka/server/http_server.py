@@ -34,7 +34,7 @@ from mockanka.server.request_heads import (
     read_head,
     read_small_head,
 )
-from mockanka.serving import BACKLOG, serve_until_signal, url_of
+from mockanka.serving import BACKLOG, end_connection, serve_until_signal, url_of
 from mockanka.simulator.simulator import Simulator
 
 GRACE = 0.3
@@ -84,6 +84,10 @@ class Protocol(HttpToolsProtocol):
         """True if what comes is no request any more: one was refused, or said to be the last."""
         is_last = self.cycle is not None and not self._body_left and not self.cycle.keep_alive
         return self._is_refused or is_last or self.transport.is_closing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        end_connection(self.transport.get_extra_info("socket"))
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -232,6 +236,8 @@ class Listener:
         with suppress(OSError):  # it does not listen while connections are refused; macOS knows no such shutdown
             # Closing alone would leave it listening while another process holds a copy of the socket.
             self.listening.shutdown(socket.SHUT_RDWR)
+        # And it would keep the address, which another socket may bind only if both of them allow it.
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._serving is not None:
             self._serving.close()
             self._serving = None
@@ -269,7 +275,9 @@ class Listener:
 
     def _drop_filling(self) -> None:
         while self._filling:
-            self._filling.pop().close()
+            filling = self._filling.pop()
+            end_connection(filling)
+            filling.close()
 
     def abort_connections(self) -> None:
         """Abort every connection."""
@@ -283,7 +291,7 @@ class Listener:
         """
         sockets = [connection.transport.get_extra_info("socket") for connection in list(self.state.connections)]
         null = os.open(os.devnull, os.O_RDWR)
-        for number in {sock.fileno() for sock in (self.listening, *sockets) if sock is not None}:
+        for number in {sock.fileno() for sock in (self.listening, *self._filling, *sockets) if sock is not None}:
             if number >= 0:
                 os.dup2(null, number, inheritable=False)  # the number stays taken: objects of the event loop hold it
         os.close(null)
