@@ -370,7 +370,7 @@ def without_content(exchange: Exchange) -> Exchange:
 
 
 def test_an_empty_response_to_a_removal_leaves_nothing_behind() -> None:
-    """What counts is that the object is gone."""
+    """An object that is gone counts as removed, whatever the answer was."""
     simulated = SimulatedController(alter=without_content)
     results = run_in_write_mode(simulated)
 
