@@ -91,14 +91,9 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._head:
-            searched = max(0, len(self._head) - 2)
-            self._head += data
-            if HEAD_END.search(self._head, searched) is None and len(self._head) <= MAX_HEAD:
-                return
-            data = bytes(self._head)
-            self._head.clear()
         try:
+            if self._head:
+                data = self._complete_head(data)
             while data and not self._is_ending:
                 data = self._receive_body(data) if self._body_left else self._receive_head(data)
         except HeadRefused as refusal:
@@ -107,6 +102,18 @@ class Protocol(HttpToolsProtocol):
             # Guess: a body whose chunks are broken gets this answer too, and the request is not carried out.
             self._abandon_request()
             self._refuse(HeadRefused(BAD_REQUEST).response)
+
+    def _complete_head(self, data: bytes) -> bytes:
+        """Append data to the beginning of a head, and return all of it if it is complete or too long, else nothing."""
+        before = len(self._head)
+        self._head += data
+        if HEAD_END.search(self._head, max(0, before - 2)) is None and len(self._head) <= MAX_HEAD:
+            if b"\n" in data and (line_end := self._head.find(b"\n")) >= before:
+                check_request_line(bytes(self._head[:line_end]))
+            return b""
+        data = bytes(self._head)
+        self._head.clear()
+        return data
 
     def _receive_head(self, data: bytes) -> bytes:
         """Take a head from the beginning of the data, if it is complete, and return what follows it."""

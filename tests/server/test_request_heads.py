@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -108,10 +109,13 @@ def test_a_head_has_at_most_one_megabyte(server: Anka, head: bytes, expected: by
     assert (expected != TOO_LARGE) == len(server.requests)
 
 
-def test_a_refusal_comes_at_once(server: Anka) -> None:
+@pytest.mark.parametrize("parts", [[b"HELLO\r\n"], [b"HEL", b"LO", b"\r", b"\n"]], ids=["whole", "split"])
+def test_a_refusal_comes_at_once(server: Anka, parts: list[bytes]) -> None:
     """A request line that is wrong is refused when it has come: its client may wait before it sends more."""
     with closing(open_connection(server)) as connection:
-        connection.sendall(b"HELLO\r\n")
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(0.01)
 
         assert BAD_REQUEST == connection.recv(65536)
         assert b"" == connection.recv(65536)
