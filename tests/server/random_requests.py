@@ -121,7 +121,7 @@ class RandomRules:
         if key == "without":
             return random.sample(OMITTABLE_FIELDS, random.randint(1, 3))
         if key == "end":
-            names = [instance.request.name or instance.id for instance in self._controller.instances.values()]
+            names = [instance.request.name or instance.id for instance in list(self._controller.instances.values())]
             return random.choice([True, *names[-3:]]) if event != "begin" else random.choice([*names[-3:], "nobody"])
         return random.choice(FAULT_VALUES[key])
 
@@ -434,7 +434,7 @@ class RandomRequests:
         return json_request("POST", "/_mock/faults", rules if len(rules) > 1 else rules[0])
 
     def _remove_rules(self) -> Request:
-        ids = [rule.id for rule in self._controller.faults]
+        ids = [rule.id for rule in list(self._controller.faults)]
         return Request("DELETE", self._any("/_mock/faults", *(f"/_mock/faults/{id}" for id in ids)))
 
     def _override_node(self) -> Request:
