@@ -93,7 +93,7 @@ class RandomRules:
     def rule(self) -> dict[str, Any]:
         """Return a rule; some are refused, because what they name is gone or their values do not go together."""
         random = self._random
-        event = random.choice([None, None, None, *LIFECYCLE_FAULTS])
+        event = random.choice([None, None, "schedule", "started", "start", *LIFECYCLE_FAULTS])
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         kind = random.choice(self._response_faults if event is None else list(kinds))
         action = {kind: self.value(kind, event)}
@@ -102,6 +102,10 @@ class RandomRules:
                 action[key] = self.value(key, event)
         if "lost_instances" in action:  # goes with no other state
             action["node"] = "offline"
+        if {"after", "after_polls"} <= action.keys():
+            del action[random.choice(["after", "after_polls"])]
+        if "every" in action:
+            action["for"] = "1s"
         rule: dict[str, Any] = {"match": self._event_match(event) if event else self._request_match(), "do": action}
         if random.random() < 0.8 or event is None:
             rule["times"] = random.randint(1, 3)
@@ -238,8 +242,8 @@ class RandomRequests:
             (14, self._advance),
             (2, self._wait),
             (1, self._change_clock),
-            (4, self._add_rules),
-            (1, self._remove_rules),
+            (8, self._add_rules),
+            (2, self._remove_rules),
             (3, self._override_node),
             (2, self._act_on_instance),
             (4, self._look),

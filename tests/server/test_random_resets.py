@@ -26,6 +26,12 @@ RULES, REQUESTS, REQUESTS_AFTER = 12, 50, 40
 SCENARIOS = shipped()
 STARTS = [starts(SCENARIOS, [seed])[seed % len(SCENARIOS)] for seed in range(SEEDS)]
 AT_THE_END = tuple(Request("GET", f"/_mock/{path}") for path in ("scenario", "events", "report", "faults", "requests"))
+STALE_FIRST = (
+    json_request("POST", "/_mock/faults", {"match": {"method": "GET"}, "do": {"stale": True}, "times": 3}),
+    *(Request("GET", f"/api/v1/{path}") for path in ("vm", "node", "status", "registry/vm")),
+    Request("DELETE", "/_mock/faults"),
+)
+"""Requests that would be answered with what was said before the reset, if that was still known."""
 
 
 def gateway_of_start(start: Start) -> Gateway:
@@ -66,7 +72,7 @@ async def send_and_reset(gateway: Gateway, start: Start, past: Sequence[Request]
     assert reset.startswith(b"200")
     new = gateway_of_start(start)
     requests = RandomRequests(Random(start.seed), new.simulator.controller)
-    for number, request in enumerate(chain(AT_THE_END, islice(requests, REQUESTS_AFTER), AT_THE_END)):
+    for number, request in enumerate(chain(AT_THE_END, STALE_FIRST, islice(requests, REQUESTS_AFTER), AT_THE_END)):
         expected, answer = await answer_to(new, request), await answer_to(gateway, request)
         if without_wall_times(request, expected) != without_wall_times(request, answer):
             return Difference(number, request, expected, answer)
