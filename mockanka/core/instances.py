@@ -212,7 +212,7 @@ class InstanceVanishedAgain(Event):
     """
 
     kind: ClassVar = "instance_vanished_again"
-    repeats: ClassVar = True
+    changes_states: ClassVar = False
 
     instance_id: str
     rule_id: str
@@ -243,6 +243,7 @@ class InstanceReappeared(Event):
     """The controller shows an instance again that was hidden."""
 
     kind: ClassVar = "instance_reappeared"
+    changes_states: ClassVar = False
 
     instance_id: str
 
