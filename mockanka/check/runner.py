@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from mockanka.check.cleanup import Cleanup
 from mockanka.check.generated import generated_steps
 from mockanka.check.read_checks import check_release, read_steps
-from mockanka.check.results import Results
-from mockanka.check.session import Pace, RunAborted, Session
+from mockanka.check.results import Results, RunAborted
+from mockanka.check.session import Pace, Session
 from mockanka.check.write_checks import WriteChecks, WriteTarget
 from mockanka.contract.conformance import contract_of
 from mockanka.contract.paths import STATUS_PATH
@@ -67,7 +67,8 @@ def check_controller(
         results.broken_off = "interrupted"
     finally:
         progress("removal", 1, 1)
-        cleanup.remove_all()
+        with results.guarded("the removal"):
+            cleanup.remove_all()
     return results
 
 
@@ -79,5 +80,6 @@ def _run_steps(session: Session, plan: CheckPlan, cleanup: Cleanup, progress: Pr
         steps += generated_steps(session, plan.generated)
     for number, (name, step) in enumerate(steps):
         progress(name, number, len(steps))
-        step()
+        with session.results.guarded(name):
+            step()
     session.client.interrupts.raise_pending()

@@ -6,21 +6,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from mockanka.check.consistency import ConsistencyMonitor
-from mockanka.check.results import NO_OPERATION, RequestTotals, Results
-from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level
+from mockanka.check.results import NO_OPERATION, RequestTotals, Results, RunAborted
+from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level, Violation
 from mockanka.contract.exchange import JSON_TYPE, Exchange
-from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse
+from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse, id_query
 
 MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
-ENVELOPE_CHECKS = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
-
-
-class RunAborted(Exception):
-    """The run cannot continue; the text says why."""
+BODY_CHECKS = ("envelope", "status-code", "shape", "schema", "time", "undocumented")
+"""Checks that follow from each other: where the envelope or the whole body is wrong, the others find it once more."""
+ENVELOPE_CHECKS = (
+    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class Session:
         self.monitor = ConsistencyMonitor(results)
         self.last_request = ""
         """Method, path and query of the last request, for findings."""
+        self._last_operation = ""
+        self._unusable: dict[str, str] = {}
+        """The operations whose last response is unusable, each with the check that says so."""
         self._unanswered = 0
         """Requests in a row without a response."""
 
@@ -75,6 +78,7 @@ class Session:
         """
         operation = self.operation_id(method, path)
         self.last_request = f"{method} {path}{'?' + query if query else ''}"
+        self._last_operation = operation
         totals = self.results.request_totals.setdefault(operation, RequestTotals())
         totals.requests += 1
         started = self.client.clock()
@@ -98,12 +102,11 @@ class Session:
 
     def get(self, path: str, id: str | None = None, query: str = "") -> Exchange:
         """Send a GET, of a single item if its id is given."""
-        return self.request("GET", path, f"id={quote(id, safe='')}" if id is not None else query)
+        return self.request("GET", path, id_query(id) if id is not None else query)
 
     def list_items(self, path: str) -> list[Any]:
         """Return the objects in the list at a path; none if it is not a list, which the schema check reports."""
-        body = self.get(path).body
-        return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []
+        return objects_in(self.get(path).body)
 
     def wait_interval(self) -> None:
         """Sleep until the next poll. RunAborted if the limit on the run is reached."""
@@ -134,9 +137,15 @@ class Session:
     def claim(
         self, check: str, operation: str, holds: bool, text: str, where: str = "", level: Level | None = None
     ) -> bool:
-        """Record a check as passed if its claim holds, else ``text`` as its finding; return whether it holds."""
+        """Record a check as passed if its claim holds, else ``text`` as its finding; return whether it holds.
+
+        What fails because a response is unusable is a consequence of that finding.
+        """
+        unusable = next((name for name in (operation, self._last_operation) if name in self._unusable), None)
         if holds:
             self.results.add_pass(check, operation)
+        elif unusable is not None:
+            self.results.add_consequence(check, operation, text, (self._unusable[unusable], unusable))
         else:
             self.results.add_finding(check, operation, text, self.last_request, where, level)
         return holds
@@ -156,29 +165,59 @@ class Session:
 
     def _add_unanswered(self, operation: str, reason: str) -> None:
         self.results.add_finding("answered", operation, reason, self.last_request)
+        self._unusable[operation] = "answered"
         self._unanswered += 1
         if self._unanswered >= MAX_UNANSWERED:
             raise RunAborted(f"{MAX_UNANSWERED} requests in a row have no response, the last: {reason}")
 
     def _check(self, exchange: Exchange, operation: str) -> None:
         self.results.add_pass("answered", operation)
-        record_response_checks(self.results, exchange, operation, self.last_request)
-        self.monitor.observe(exchange, operation, self.last_request)
+        with self.results.guarded(f"the checks of the response to {self.last_request}"):
+            self._unusable.pop(operation, None)
+            if check := record_response_checks(self.results, exchange, operation, self.last_request):
+                self._unusable[operation] = check
+            self.monitor.observe(exchange, operation, self.last_request)
 
 
-def record_response_checks(results: Results, exchange: Exchange, operation: str, request: str) -> None:
-    """Check a response against the contract, and record passed checks and violations."""
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in a list; none if the value is not a list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def record_response_checks(
+    results: Results, exchange: Exchange, operation: str, request: str, contract: Contract | None = None
+) -> str:
+    """Check a response against the contract, that of the results by default; record passed checks and violations.
+
+    Return the check that finds the response unusable, or an empty string. Violations that follow from it are recorded
+    as its consequences.
+    """
+    contract = contract or results.contract
     if operation == NO_OPERATION:
         results.add_pass("stray", operation)
     else:
         results.add_pass("status-code", operation)
-    described = results.contract.operation(*exchange.operation_key)
-    if described is not None and results.contract.has_envelope(described):
+    described = contract.operation(*exchange.operation_key)
+    if described is not None and contract.has_envelope(described):
         for check in ENVELOPE_CHECKS:
             results.add_pass(check, operation)
-        if results.contract.query_shapes(described):
+        if contract.query_shapes(described):
             results.add_pass("shape", operation)
-        is_allowed = not any(violation.fails for violation in results.contract.check_request(exchange))
+        is_allowed = not any(violation.fails for violation in contract.check_request(exchange))
         results.add_pass("allowed-refused" if is_allowed else "forbidden-taken", operation)
-    for violation in results.contract.check_response(exchange):
-        results.add_violation(violation, request)
+    violations = contract.check_response(exchange)
+    cause = next(filter(_makes_unusable, violations), None)
+    for violation in violations:
+        if cause is None or violation is cause or violation.check not in BODY_CHECKS:
+            results.add_violation(violation, request)
+    for violation in violations:
+        if cause is not None and violation is not cause and violation.check in BODY_CHECKS:
+            text = f"{violation.where + ': ' if violation.where else ''}{violation.text}"
+            results.add_consequence(violation.check, operation, text, (cause.check, operation))
+    return cause.check if cause else ""
+
+
+def _makes_unusable(violation: Violation) -> bool:
+    """Return whether a violation leaves nothing of the body to look at."""
+    is_of_whole = violation.check in BODY_CHECKS and violation.where in ("$", "$.status", "$.body")
+    return violation.check == "json" or (is_of_whole and violation.fails)

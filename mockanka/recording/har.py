@@ -11,7 +11,8 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from jsonschema import Draft202012Validator
 
 from mockanka import __version__
 from mockanka.contract.conformance import Violation
-from mockanka.contract.exchange import Exchange, Headers
+from mockanka.contract.exchange import JSON_TYPE, Exchange, Headers
 from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange, join_headers
@@ -32,13 +33,20 @@ _HEADERS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "items": {
         "type": "object",
-        "required": ["name", "value"],
+        "required": ["name"],
         "properties": {"name": {"type": "string"}, "value": {"type": "string"}},
     },
 }
 _BODY_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "properties": {"text": {"type": "string"}, "size": {"type": "number"}},
+    "properties": {"text": {"type": "string"}, "size": {"type": "number"}, "mimeType": {"type": "string"}},
+}
+_REQUEST_BODY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **_BODY_SCHEMA["properties"],
+        "params": {"type": "array", "items": {"type": "object"}},
+    },
 }
 _ENTRY_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -54,12 +62,13 @@ _ENTRY_SCHEMA: dict[str, Any] = {
                 "method": {"type": "string"},
                 "url": {"type": "string"},
                 "headers": _HEADERS_SCHEMA,
-                "postData": {"anyOf": [{"type": "null"}, _BODY_SCHEMA]},
+                "bodySize": {"type": "number"},
+                "postData": _REQUEST_BODY_SCHEMA,
             },
         },
         "response": {
             "type": "object",
-            "required": ["status", "headers", "content"],
+            "required": ["status"],
             "properties": {"status": {"type": "integer"}, "headers": _HEADERS_SCHEMA, "content": _BODY_SCHEMA},
         },
     },
@@ -235,7 +244,7 @@ def read_har(path: Path) -> Recording:
 
 def _read_log(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text("utf-8-sig"))
+        data = without_nulls(json.loads(path.read_text("utf-8-sig")))
     except OSError as error:
         raise InvalidHar(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
@@ -249,24 +258,45 @@ def _read_log(path: Path) -> dict[str, Any]:
     return log
 
 
+def without_nulls(value: Any) -> Any:
+    """Return JSON data in which no member of an object is null; programs write null for what they leave out."""
+    if isinstance(value, dict):
+        return {key: without_nulls(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
 def from_har_entry(entry: dict[str, Any]) -> RecordedExchange:
     """Return the exchange of a HAR entry, of the proxy or of another program. ValueError if it is malformed."""
     request, response = entry["request"], entry["response"]
     url = urlsplit(request["url"])
-    response_headers = _headers_from_har(response["headers"])
-    content = response["content"]
+    response_headers = _headers_from_har(response.get("headers", []))
+    content = response.get("content", {})
+    request_content = _request_body_from_har(request.get("postData", {}))
+    response_content = _body_from_har(content, "encoding")
+    headers = join_headers(response_headers)
+    if not headers and content.get("mimeType"):  # the program left the headers out
+        is_unknown = content["mimeType"] == "x-unknown" and response_content.startswith(b"{")
+        headers = {"content-type": JSON_TYPE if is_unknown else content["mimeType"]}
     incomplete, detail = _incomplete_reason(entry, response)
-    if incomplete is None and "text" not in content and content.get("size", 0) > 0:
-        incomplete, detail = IncompleteReason.BODY_UNDECODABLE, "the recording leaves it out"
+    if incomplete is None and request.get("bodySize", -1) > 0 and not request_content:
+        incomplete, detail = IncompleteReason.REQUEST_INCOMPLETE, "the recording leaves its body out"
+    if incomplete is None:
+        if "text" not in content and content.get("size", 0) > 0:
+            incomplete, detail = IncompleteReason.BODY_UNDECODABLE, "the recording leaves it out"
+        elif _is_cut(response_content, content, headers):
+            incomplete, detail = IncompleteReason.BODY_UNDECODABLE, "the recording has only a part of it"
     exchange = Exchange(
         method=request["method"],
         path=url.path or "/",
         query=url.query,
-        request_content=_body_from_har(request.get("postData") or {}, "_encoding"),
+        request_content=request_content,
         status=response["status"],
-        headers=join_headers(response_headers),
-        response_content=_body_from_har(content, "encoding"),
+        headers=headers,
+        response_content=response_content,
         seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
+        accept_encoding=join_headers(_headers_from_har(request.get("headers", []))).get("accept-encoding"),
     )
     start = entry.get("startedDateTime")
     started_at = datetime.fromisoformat(start) if start is not None else UNKNOWN_START
@@ -288,7 +318,29 @@ def from_har_entry(entry: dict[str, Any]) -> RecordedExchange:
 
 
 def _headers_from_har(headers: list[dict[str, str]]) -> Headers:
-    return [(header["name"], header["value"]) for header in headers]
+    return [(header["name"], header.get("value", "")) for header in headers]
+
+
+def _request_body_from_har(body: dict[str, Any]) -> bytes:
+    """Return the body of a request; of a form from its parameters, as some programs record what curl sends."""
+    if "text" in body or not body.get("params"):
+        return _body_from_har(body, "_encoding")
+    pairs = [(str(parameter.get("name", "")), str(parameter.get("value", ""))) for parameter in body["params"]]
+    return "&".join(f"{name}={value}" if value else name for name, value in pairs).encode("utf-8", "surrogatepass")
+
+
+def _is_cut(received: bytes, content: dict[str, Any], headers: Mapping[str, str]) -> bool:
+    """Return whether a body is the beginning of a longer one: it should be longer, and is no JSON as it is."""
+    length = headers.get("content-length", "")
+    is_plain = "content-encoding" not in headers and re.fullmatch(r"[0-9]{1,15}", length, re.ASCII) is not None
+    expected = max(content.get("size", 0), int(length) if is_plain else 0)
+    if len(received) >= expected:
+        return False
+    try:
+        json.loads(received)
+    except (ValueError, RecursionError):
+        return True
+    return False
 
 
 def _body_from_har(body: dict[str, str], encoding_key: str) -> bytes:

@@ -190,6 +190,130 @@ def test_a_time_without_a_zone_is_accepted(tmp_path: Path) -> None:
     assert 0 == check_recording(file, DEFAULT_RELEASE).exit_status
 
 
+# ---- recordings of other programs ----------------------------------------------------------------------------------
+
+LIST = '{"status":"OK","message":"","body":[]}\n'
+
+
+def status_text(version: str) -> str:
+    body = {"status": "Running", "version": version, "registry_address": "http://r", "registry_status": "Running"}
+    return json.dumps({"status": "OK", "message": "", "body": {**body, "license": "enterprise"}}) + "\n"
+
+
+def foreign_entry(
+    path: str = VM, text: str | None = LIST, method: str = "GET", status: int = 200, **response: Any
+) -> dict[str, Any]:
+    """Return an entry of another program; ``response`` replaces members of the response, ``content`` those of it."""
+    content = {"size": len(text or ""), "mimeType": "application/json", "text": text} | response.pop("content", {})
+    content = content if status else None
+    headers = [{"name": "Content-Type", "value": "application/json"}]
+    request = {"method": method, "url": response.pop("origin", "http://a:8090") + path, "headers": []}
+    request |= response.pop("request", {})
+    return {
+        "startedDateTime": response.pop("at", "2026-01-01T00:00:00Z"),
+        "time": 1,
+        "request": request,
+        "response": {"status": status, "headers": headers, "content": content, **response},
+    }
+
+
+def check_foreign(tmp_path: Path, *entries: dict[str, Any], release: str | None = "1.50.1") -> Results:
+    """Check a recording of another program."""
+    file = tmp_path / "x.har"
+    log = {"version": "1.2", "creator": {"name": "Browser", "version": "1"}, "pages": None, "entries": entries}
+    file.write_text(json.dumps({"log": log}))
+    return check_recording(file, Release.parse(release) if release else None)
+
+
+HEADERS_OF_PREFLIGHT = {"headers": [{"name": "Access-Control-Request-Method", "value": "GET"}]}
+IGNORED = "1 exchanges are preflights or answers from a cache (304), and ignored"
+INCOMPLETE = "exchanges without a complete response: 1"
+FOREIGN: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "304": (foreign_entry(text="", status=304, headers=[], content={"mimeType": ""}), [IGNORED]),
+    "304 with the text of the cache": (foreign_entry(status=304), [IGNORED]),
+    "preflight": (foreign_entry(text="", method="OPTIONS", request=HEADERS_OF_PREFLIGHT, status=204), [IGNORED]),
+    "preflight without headers": (foreign_entry(text="", method="OPTIONS", status=204), [IGNORED]),
+    "no headers": (foreign_entry(headers=[]), []),
+    "headers that are null": (foreign_entry(headers=None), []),
+    "no headers, unknown type": (foreign_entry(headers=[], content={"mimeType": "x-unknown"}), []),
+    "a header without a value": (foreign_entry(headers=[{"name": "Content-Type", "value": "application/json"},
+        {"name": "X-A", "value": None}]), []),
+    "text that is null": (foreign_entry(text=None, content={"size": 39}), [INCOMPLETE]),
+    "text that is empty": (foreign_entry(text="", content={"size": 39}), [INCOMPLETE]),
+    "text that is cut": (foreign_entry(text=LIST[:20], content={"size": 39}), [INCOMPLETE]),
+    "text that is cut, by its header": (foreign_entry(text=LIST[:20], content={"size": 20},
+        headers=[{"name": "Content-Type", "value": "application/json"}, {"name": "content-length", "value": "39"}]),
+        [INCOMPLETE]),
+    "a size that is too large": (foreign_entry(content={"size": 4000}), []),
+    "a size that is null": (foreign_entry(content={"size": None}), []),
+    "no content": (foreign_entry(status=0) | {"_error": "net::ERR_ABORTED"}, [INCOMPLETE]),
+    "a body without its text": (foreign_entry(method="POST", request={"bodySize": 20, "postData": {"text": None}}),
+        [INCOMPLETE]),
+    "a body in parameters": (foreign_entry(method="POST", text=LIST.replace("[]", json.dumps([ID])),
+        request={"postData": {"mimeType": "application/x-www-form-urlencoded",
+                              "params": [{"name": '{"vmid": "x"}', "value": None}]}}), []),
+    "timings that are null": (foreign_entry() | {"time": None, "timings": {"wait": None}}, []),
+    "a timing of -1": (foreign_entry() | {"time": -1, "timings": {"wait": -1}}, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_other_programs_write_is_no_finding(tmp_path: Path, name: str) -> None:
+    """A program leaves things out, writes null, cuts bodies, and records what a browser does by itself."""
+    entry, remarks = FOREIGN[name]
+    results = check_foreign(tmp_path, foreign_entry("/api/v1/group"), entry)
+
+    assert (set(), remarks, 0) == (failed_or_noted(results), results.remarks, results.exit_status)
+
+
+def test_text_that_is_not_json_is_still_a_finding(tmp_path: Path) -> None:
+    """A body as long as it should be was not cut by the program."""
+    results = check_foreign(tmp_path, foreign_entry(text=LIST[:20]))
+
+    assert {"json", "newline"} & failed_or_noted(results) == {"json"}
+
+
+def test_several_controllers_are_checked_separately(tmp_path: Path) -> None:
+    """Each has its own release, and the responses of one are not compared with those of another."""
+    failure = '{"status":"FAIL","message":"Not found"}\n'
+    entries = [
+        foreign_entry("/api/v1/status", status_text("1.8.0-91225db0"), origin="http://old:80"),
+        foreign_entry("/api/v1/status", status_text("1.50.1-5e3c3f5b"), origin="http://new:80"),
+        foreign_entry(f"{VM}?id=x", failure, origin="http://old:80"),
+        foreign_entry(f"{VM}?id=x", failure, origin="http://new:80", status=400),
+        foreign_entry("/api/json", "{}", origin="http://jenkins:8080"),
+    ]
+    results = check_foreign(tmp_path, *entries, release=None)
+
+    assert set() == failed_or_noted(results)
+    assert [
+        "the recording has 2 controllers, each checked by itself: http://old:80, http://new:80",
+        "1 exchanges are not part of the API, and ignored",
+    ] == results.remarks
+    states = ("Pulling", "Scheduling")
+    progress = [json.dumps({"status": "OK", "message": "", "body": instance(state, 0.5)}) for state in states]
+    both = [
+        foreign_entry(f"{VM}?id={ID}", text, origin=f"http://{host}", at=f"2026-01-01T00:00:0{second}Z")
+        for second, (text, host) in enumerate(zip(progress, ("a", "b"), strict=True))
+    ]
+    assert "progress" not in failed_or_noted(check_foreign(tmp_path, *both))
+
+
+def test_a_release_that_changes_begins_a_new_check(tmp_path: Path) -> None:
+    """Exchanges after a status with another release are checked against it, and not compared with those before."""
+    failure = '{"status":"FAIL","message":"Not found"}\n'
+    entries = [
+        foreign_entry(f"{VM}?id=x", failure),
+        foreign_entry("/api/v1/status", status_text("1.8.0-91225db0")),
+        foreign_entry("/api/v1/status", status_text("1.50.1-5e3c3f5b")),
+        foreign_entry(f"{VM}?id=x", failure, status=400),
+    ]
+    results = check_foreign(tmp_path, *entries, release=None)
+
+    assert set() == failed_or_noted(results)
+    assert ["the release changes in the recording: 1.8.0, then 1.50.1"] == results.remarks
+
+
 def test_the_command_checks_a_recording(tmp_path: Path) -> None:
     """It ends with 1 if client or server violate the contract, and writes the same reports as for a controller."""
     check_entries(tmp_path, entry(path="/api/v1/nowhere"))
