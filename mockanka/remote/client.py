@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +101,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def find_proxy(url: httpx.URL) -> str:
+    """Return the proxy that the environment names for a URL, without a user or password, or an empty text."""
+    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+        return ""
+    proxies = urllib.request.getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all", "")
+    scheme, separator, rest = proxy.rpartition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
 class ControllerClient:
     """Sends requests to a controller. Redirects are not followed.
 
@@ -124,6 +135,7 @@ class ControllerClient:
         self.deadline = None if limit is None else clock() + limit
         self.limit = limit
         self.interrupts = Interrupts()
+        self._proxy = "" if transport is not None else find_proxy(self.url)
         self._request_deadline = Deadline()
         headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.options.headers]
         self._client = httpx.Client(
@@ -224,6 +236,8 @@ class ControllerClient:
         if exchange.envelope is None or "status" not in exchange.envelope:
             content_type = exchange.content_type or "something"
             hint = "the web server there is not a controller; are the port and the path right?"
+            if self._proxy:
+                hint = f"the proxy {self._proxy} may have answered; {self._without_proxy()}"
             if b"HTTPS" in exchange.response_content and self.url.scheme == "http":
                 hint = "it expects HTTPS, so write https:// in the URL"
             raise ControllerError(f"{name} HTTP {exchange.status} and {content_type} without an envelope: {hint}")
@@ -269,11 +283,20 @@ class ControllerClient:
     def _timeout_error(self, name: str, until: float) -> NoResponse:
         if self.deadline is not None and until >= self.deadline:
             return DeadlineExceeded(f"{name}: {self._limit_text()}")
-        return NoResponse(f"{name}: no complete response within {self.timeout:g} s; --timeout allows more")
+        proxy = f"; the proxy {self._proxy} was asked, {self._without_proxy()}" if self._proxy else ""
+        return NoResponse(f"{name}: no complete response within {self.timeout:g} s; --timeout allows more{proxy}")
+
+    def _without_proxy(self) -> str:
+        return f"NO_PROXY={self.url.host} in the environment reaches {self.url.host} without it"
 
     def _describe_failure(self, error: Exception, name: str) -> str:
         where = f"{self.url.host} port {self.url.port or (443 if self.url.scheme == 'https' else 80)}"
-        for cause in _causes(error):
+        causes = list(_causes(error))
+        breaks_at_proxy = isinstance(error, httpx.ProxyError | httpx.ConnectError)
+        if self._proxy and breaks_at_proxy and not any(isinstance(cause, ssl.SSLError) for cause in causes):
+            problem = str(error) or type(error).__name__
+            return f"the proxy {self._proxy} does not connect to {where} ({problem}): {self._without_proxy()}"
+        for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return (
                     f"the certificate of {where} is not trusted ({cause.verify_message}): "

@@ -19,6 +19,7 @@ from mockanka.remote.client import (
     ControllerError,
     DeadlineExceeded,
     NoResponse,
+    find_proxy,
     is_loopback,
     parse_header,
 )
@@ -320,3 +321,40 @@ def test_a_malformed_header_is_rejected(text: str) -> None:
 def test_a_header_has_a_name_and_a_value() -> None:
     """The value may contain colons."""
     assert ("Authorization", "Bearer a:b") == parse_header("Authorization: Bearer a:b")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (None, "the proxy {proxy} does not connect to anka.example port 8090"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n", "the proxy {proxy} may have answered"),
+    ],
+)
+def test_a_proxy_that_does_not_answer_is_named(
+    answer: bytes | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing listens at the proxy, or it answers by itself: the message has its address, not its password."""
+    with listening(lambda connection: connection.sendall(answer or b"")) as url:
+        proxy = url if answer else "http://127.0.0.1:9"
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.replace("http://", "http://user:passphrase@"))
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        with (
+            ControllerClient("http://anka.example:8090", timeout=5) as client,
+            pytest.raises(ControllerError) as raised,
+        ):
+            client.status()
+
+    assert expected.format(proxy=proxy) in str(raised.value)
+    assert "NO_PROXY=anka.example in the environment" in str(raised.value)
+    assert "passphrase" not in str(raised.value)
+
+
+def test_a_proxy_that_is_not_asked_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exceptions of the environment, and this machine, are reached without a proxy."""
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "anka.example")
+    hosts = ["anka.example", "127.0.0.1", "other"]
+
+    assert ["", "", "http://proxy:3128"] == [find_proxy(httpx.URL(f"http://{host}:8090")) for host in hosts]
