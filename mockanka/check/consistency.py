@@ -1,28 +1,80 @@
-"""Consistency of the responses about an instance or a distribution over time: states, progress, constant fields."""
+"""Consistency of the responses about an object: in one response, and over time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
+from mockanka.check.item_checks import (
+    Claim,
+    Item,
+    age_claim,
+    clock_claims,
+    distribution_claims,
+    group_list_claims,
+    instance_claims,
+    instance_list_claims,
+    is_number,
+    is_version,
+    moment_of,
+    node_claims,
+    object_at,
+    objects_in,
+    save_image_claims,
+    template_claims,
+    usb_claims,
+)
 from mockanka.check.results import Results
 from mockanka.check.transitions import may_follow
+from mockanka.contract.conformance import Contract, Level
 from mockanka.contract.exchange import Exchange
-from mockanka.contract.paths import DISTRIBUTIONS_PATH, INSTANCES_PATH
+from mockanka.contract.paths import (
+    DISTRIBUTIONS_PATH,
+    GROUPS_PATH,
+    IMAGES_PATH,
+    INSTANCES_PATH,
+    NODES_PATH,
+    STATUS_PATH,
+    TEMPLATES_PATH,
+    USB_PATH,
+)
 
 CONSTANT_KEYS = ("vmid", "cr_time")
-CREATION_TOLERANCE = 1.0
-"""Seconds that the creation time may be after the last report; it is so by a microsecond (controller-facts A0.2)."""
+FILLED_KEYS = ("tag", "version", "arch", "vlan", "group_id", "mac_address")
+"""Keys of an instance whose values never change once there is one."""
+RUN_KEYS = ("node_id", "inflight_reqid")
+"""Keys of an instance that do not change while it is Started."""
+VM_KEYS = ("uuid", "node_id", "creation_date", "cpu_cores", "ram", "name")
+"""Keys of a VM that do not change while its instance is Started, not even by a restart."""
+VM_ADDRESS_KEYS = ("host_ip", "ip", "vnc_port", "port_forwarding")
+"""Keys of a VM that change only if its network does; a note."""
+VM_TIME_KEYS = ("timestamp", "access_date", "start_date")
+REPORT_KEYS = ("last_updated", "timestamp")
+"""Keys of a node with the time of its latest report."""
+NODE_KEYS = ("cpu_count", "ram", "disk_size", "host_arch")
+"""Keys of a node that describe the machine."""
+AGE_OF_INSTANCE = 365
+"""Days after which a creation is so long ago that the clock may be wrong."""
+LOST_STATES = ("Offline", "Inactive (Invalid License)", "Updating", "")
+"""States of nodes that do not report."""
 
 
 class ConsistencyMonitor:
-    """Compares each exchange with the earlier ones. All exchanges must be passed to it in their order."""
+    """Compares each exchange with the earlier ones. All exchanges must be passed to it in their order.
 
-    def __init__(self, results: Results) -> None:
+    The contract is that of the results unless another one is given.
+    """
+
+    def __init__(self, results: Results, contract: Contract | None = None) -> None:
         self.results = results
+        self.contract = contract or results.contract
         self.instances: dict[str, dict[str, Any]] = {}
         """The latest response about each instance, by id."""
+        self._started: dict[str, dict[str, Any]] = {}
+        """The latest response about each instance in which it was Started, unless it was started again since."""
+        self._before: dict[tuple[str, str], Item] = {}
+        """The latest response about each other object, by path and id."""
         self._deliveries: dict[tuple[str, str], dict[str, Any]] = {}
         """The latest status of each distribution at each node, by both ids."""
 
@@ -30,71 +82,150 @@ class ConsistencyMonitor:
         """Check an exchange and remember it."""
         if exchange.method != "GET" or not exchange.succeeded:
             return
-        if exchange.path == INSTANCES_PATH:
-            for id, instance in instances_in(exchange):
-                self._observe_instance(id, instance, operation, request)
-        elif exchange.path == DISTRIBUTIONS_PATH:
-            self._observe_distributions(exchange.body, operation, request)
+        record = partial(self._record, operation, request)
+        body, path = exchange.body, exchange.path
+        if path == INSTANCES_PATH:
+            instances = list(instances_in(exchange))
+            for id, instance in instances:
+                record(self._instance_claims(id, instance, exchange.date))
+                record(self._report_claims(exchange, id, id, instance, ("ts",)))
+            if isinstance(body, list):
+                record(instance_list_claims(instances))
+        elif path == DISTRIBUTIONS_PATH:
+            for distribution in objects_in(body if isinstance(body, list) else [body]):
+                record(self._distribution_claims(distribution, exchange.date))
+        elif path == NODES_PATH:
+            for node in objects_in(body):
+                record(self._node_claims(node, exchange.date))
+                name = f"node {node.get('node_name')}"
+                record(self._report_claims(exchange, str(node.get("node_id")), name, node, REPORT_KEYS))
+        elif path == IMAGES_PATH:
+            for task in objects_in(body if isinstance(body, list) else [body]):
+                record(self._save_image_claims(task, exchange.date))
+        elif path == TEMPLATES_PATH:
+            record(self._template_claims(exchange))
+        elif path == GROUPS_PATH:
+            record(group_list_claims(objects_in(body)))
+        elif path == USB_PATH and isinstance(body, dict):
+            record(usb_claims(body))
+        elif path == STATUS_PATH and isinstance(body, dict) and "version" in body:
+            text = f"the version is {body['version']!r}, not like {self.contract.release.version}"[:200]
+            record([Claim("version", is_version(body["version"]), text, "$.body.version")])
 
-    def _observe_instance(self, id: str, instance: dict[str, Any], operation: str, request: str) -> None:
-        self._check_instance(id, instance, operation, request)
+    def _record(self, operation: str, request: str, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            if claim.holds:
+                self.results.add_pass(claim.check, operation)
+            else:
+                self.results.add_finding(claim.check, operation, claim.text, request, claim.where, claim.level)
+
+    def _remember(self, path: str, id: Any, item: Item) -> Item | None:
+        """Keep an object and return what was known about it, or None."""
+        key = path, str(id)
+        before = self._before.get(key)
+        self._before[key] = item
+        return before
+
+    # ---- instances -------------------------------------------------------------------------------------------------
+
+    def _instance_claims(self, id: str, instance: Item, now: float | None) -> Iterator[Claim]:
+        yield from instance_claims(id, instance)
+        yield from clock_claims(id, {key: instance.get(key) for key in ("cr_time", "ts")}, now)
+        yield from age_claim(id, "cr_time", instance.get("cr_time"), now, AGE_OF_INSTANCE)
         before = self.instances.get(id)
         self.instances[id] = instance
-        if before is None:
-            return
-        old_state, state = before.get("instance_state"), instance.get("instance_state")
-        if isinstance(old_state, str) and isinstance(state, str):
-            text = f"{id} was {old_state} and is {state}"
-            self._claim("moves", operation, may_follow(old_state, state), text, request)
-        if before.get("node_id") == instance.get("node_id"):
-            self._check_progress(before.get("progress"), instance.get("progress"), f"of {id}", operation, request)
-        for key in CONSTANT_KEYS:
-            is_same = before.get(key) == instance.get(key)
-            text = f"{key} of {id} was {before.get(key)} and is {instance.get(key)}"
-            self._claim("constant", operation, is_same, text, request)
-
-    def _check_instance(self, id: str, instance: dict[str, Any], operation: str, request: str) -> None:
+        started = self._started.get(id)
         state = instance.get("instance_state")
         if state == "Started":
-            has_vm = isinstance(instance.get("vminfo"), dict)
-            self._claim("vm-of-state", operation, has_vm, f"{id} is Started and has no vminfo", request)
+            self._started[id] = instance
         elif state in ("Scheduling", "Pulling"):
-            has_vm = "vminfo" in instance
-            self._claim("vm-of-state", operation, not has_vm, f"{id} is {state} and has a vminfo", request)
-        elif state == "Error":
-            has_message = bool(instance.get("message"))
-            self._claim("error-told", operation, has_message, f"{id} is in Error without a message", request)
-        created, reported = _timestamp(instance.get("cr_time")), _timestamp(instance.get("ts"))
-        if created is not None and reported is not None:
-            is_ordered = reported - created >= -CREATION_TOLERANCE
-            text = f"ts of {id} is {created - reported:.1f} s before cr_time"
-            self._claim("time-order", operation, is_ordered, text, request)
+            self._started.pop(id, None)
+        if before is None:
+            return
+        old_state = before.get("instance_state")
+        if isinstance(old_state, str) and isinstance(state, str):
+            yield Claim("moves", may_follow(old_state, state), f"{id} was {old_state} and is {state}")
+        if before.get("node_id") == instance.get("node_id"):
+            yield from _progress_claims(before.get("progress"), instance.get("progress"), f"of {id}")
+        for key in CONSTANT_KEYS:
+            yield _same(id, key, before.get(key), instance.get(key))
+        yield from _filled_claims(id, FILLED_KEYS, before, instance)
+        if state == "Started" and started is not None:
+            yield from self._started_claims(id, started, instance)
 
-    def _observe_distributions(self, body: Any, operation: str, request: str) -> None:
-        for distribution in body if isinstance(body, list) else [body]:
-            id = str(object_at(distribution, "request").get("request_id"))
-            for node_id, delivery in object_at(distribution, "distribute_status").items():
-                key = id, node_id
-                before = self._deliveries.get(key)
-                self._deliveries[key] = delivery if isinstance(delivery, dict) else {}
-                if before is None or not isinstance(delivery, dict):
-                    continue
-                name = f"of {id} at {node_id}"
-                self._check_progress(before.get("progress"), delivery.get("progress"), name, operation, request)
-                was_undone = before.get("status") is True and delivery.get("status") is False
-                text = f"the delivery {name} was done, and no longer is"
-                self._claim("moves", operation, not was_undone, text, request)
+    def _started_claims(self, id: str, before: Item, instance: Item) -> Iterator[Claim]:
+        """Compare two responses about a Started instance, between which it may have been restarted."""
+        yield from _filled_claims(id, RUN_KEYS, before, instance)
+        old_vm, vm = object_at(before, "vminfo"), object_at(instance, "vminfo")
+        name = f"the VM of {id}"
+        yield from _filled_claims(name, VM_KEYS, old_vm, vm)
+        yield from _order_claims(name, VM_TIME_KEYS, old_vm, vm)
+        if old_vm.get("start_date") == vm.get("start_date"):
+            yield from _filled_claims(name, VM_ADDRESS_KEYS, old_vm, vm, Level.NOTE)
 
-    def _check_progress(self, before: Any, now: Any, name: str, operation: str, request: str) -> None:
-        if _is_number(before) and _is_number(now):
-            text = f"progress {name} was {before} and is {now}"
-            self._claim("progress", operation, now >= before, text, request)
+    # ---- other objects ---------------------------------------------------------------------------------------------
 
-    def _claim(self, check: str, operation: str, holds: bool, text: str, request: str) -> None:
-        if holds:
-            self.results.add_pass(check, operation)
-        else:
-            self.results.add_finding(check, operation, text, request)
+    def _node_claims(self, node: Item, now: float | None) -> Iterator[Claim]:
+        yield from node_claims(node, self.contract.release)
+        id, name = node.get("node_id"), f"node {node.get('node_name')}"
+        yield from clock_claims(name, {key: node.get(key) for key in REPORT_KEYS}, now)
+        if node.get("state") not in LOST_STATES:
+            yield from age_claim(name, "last_updated", node.get("last_updated"), now, 1)
+        before = self._remember(NODES_PATH, id, node)
+        if before is not None:
+            yield from _filled_claims(name, NODE_KEYS, before, node, Level.SHOULD)
+
+    def _template_claims(self, exchange: Exchange) -> Iterator[Claim]:
+        body = exchange.body
+        if isinstance(body, dict):
+            yield from template_claims(body)
+        for template in objects_in(body if isinstance(body, list) else [body]):
+            id = str(template.get("id"))
+            yield from self._report_claims(exchange, id, f"template {id}", template, ("last_pull", "last_push"))
+            before = self._remember(TEMPLATES_PATH, id, template)
+            if before is not None:
+                yield from _filled_claims(f"template {id}", ("arch",), before, template)
+
+    def _report_claims(
+        self, exchange: Exchange, id: str, name: str, item: Item, keys: tuple[str, ...]
+    ) -> Iterator[Claim]:
+        """Compare times with those in the latest response of the same kind: a list may lag behind single items."""
+        kind = "id" if exchange.parameters.get("id") else "list"
+        before = self._remember(f"{kind} {exchange.path}", id, item)
+        if before is not None:
+            yield from _order_claims(name, keys, before, item)
+
+    def _distribution_claims(self, distribution: Item, now: float | None) -> Iterator[Claim]:
+        yield from distribution_claims(distribution)
+        request = object_at(distribution, "request")
+        id = str(request.get("request_id"))
+        yield from clock_claims(id, {"time_requested": request.get("time_requested")}, now)
+        old_request = self._remember(DISTRIBUTIONS_PATH, id, request)
+        if old_request is not None:
+            for key in ("template_id", "time_requested"):
+                yield _same(id, key, old_request.get(key), request.get(key))
+        for node_id, delivery in object_at(distribution, "distribute_status").items():
+            before = self._deliveries.get((id, node_id))
+            self._deliveries[id, node_id] = delivery if isinstance(delivery, dict) else {}
+            if before is None or not isinstance(delivery, dict):
+                continue
+            name = f"of {id} at {node_id}"
+            yield from _progress_claims(before.get("progress"), delivery.get("progress"), name)
+            was_undone = before.get("status") is True and delivery.get("status") is False
+            yield Claim("moves", not was_undone, f"the delivery {name} was done, and no longer is")
+
+    def _save_image_claims(self, task: Item, now: float | None) -> Iterator[Claim]:
+        yield from save_image_claims(task)
+        id, request = str(task.get("id")), object_at(task, "request")
+        yield from clock_claims(id, {"Timestamp": request.get("Timestamp")}, now)
+        before = self._remember(IMAGES_PATH, id, task)
+        if before is None:
+            return
+        old_status, status = before.get("status"), task.get("status")
+        is_final = old_status in ("done", "error")
+        yield Claim("moves", not is_final or status == old_status, f"{id} was {old_status} and is {status}")
+        for key in ("InstanceID", "TemplateID", "NewTemplateName", "Tag", "Timestamp"):
+            yield _same(id, key, object_at(before, "request").get(key), request.get(key))
 
 
 def instances_in(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -107,20 +238,28 @@ def instances_in(exchange: Exchange) -> Iterator[tuple[str, dict[str, Any]]]:
             yield item["instance_id"], object_at(item, "vm")
 
 
-def object_at(value: Any, key: str) -> dict[str, Any]:
-    """Return the object at a key; empty if the value or the member is not an object."""
-    member = value.get(key) if isinstance(value, dict) else None
-    return member if isinstance(member, dict) else {}
+def _same(name: str, key: str, before: Any, now: Any, level: Level | None = None) -> Claim:
+    return Claim("constant", before == now, f"{key} of {name} was {before} and is {now}"[:300], "", level)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _filled_claims(
+    name: str, keys: tuple[str, ...], before: Item, now: Item, level: Level | None = None
+) -> Iterator[Claim]:
+    """Yield the claims that values do not change; a blank value is not compared."""
+    for key in keys:
+        if before.get(key) not in (None, "") and now.get(key) not in (None, ""):
+            yield _same(name, key, before[key], now[key], level)
 
 
-def _timestamp(text: Any) -> float | None:
-    """Return seconds since 1970, or None if it is not a time, which the schema reports."""
-    try:
-        # Python reads up to six digits of a fraction; from 3.11 on it ignores more.
-        return datetime.fromisoformat(text).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return None
+def _order_claims(name: str, keys: tuple[str, ...], before: Item, now: Item) -> Iterator[Claim]:
+    """Yield the claims that times do not go backwards."""
+    for key in keys:
+        old, new = (moment_of(item.get(key)) for item in (before, now))
+        if old is not None and new is not None:
+            text = f"{key} of {name} was {before[key]} and is {now[key]}"
+            yield Claim("time-order", new >= old, text)
+
+
+def _progress_claims(before: Any, now: Any, name: str) -> Iterator[Claim]:
+    if is_number(before) and is_number(now):
+        yield Claim("progress", now >= before, f"progress {name} was {before} and is {now}")

@@ -137,7 +137,7 @@ def _check_controller(results: Results, controller: RecordedController) -> None:
     contract = controller.contract
     for entry in controller.entries:
         _check_exchange(results, contract, entry)
-    monitor = ConsistencyMonitor(results)
+    monitor = ConsistencyMonitor(results, contract)
     for entry in without_overlaps(controller.entries):
         monitor.observe(entry.exchange, _operation_id(contract, entry), _request_line(entry))
 

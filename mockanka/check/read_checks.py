@@ -6,11 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from mockanka.check.consistency import object_at
+from mockanka.check.item_checks import object_at
 from mockanka.check.session import Session
 from mockanka.contract.conformance import Level
 from mockanka.contract.paths import (
@@ -97,8 +96,6 @@ def _compare_list_with_single(session: Session, path: str) -> None:
         if isinstance(single, dict):
             text = _difference(session, path, before[id], single, after[id]) if is_listed else ""
             session.claim("list-and-single", operation, not text, f"{id}: {text}")
-            if path == TEMPLATES_PATH:
-                _check_versions(session, id, single.get("versions"))
         elif is_listed and exchange.message == NOT_FOUND_MESSAGE:
             session.claim("list-and-single", operation, False, f"{id} is listed, but not found by its id")
 
@@ -173,14 +170,6 @@ def _without_volatile(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: member for key, member in value.items() if key not in VOLATILE_KEYS}
     return value
-
-
-def _check_versions(session: Session, id: str, versions: Any) -> None:
-    listed = versions if isinstance(versions, list) else []
-    numbers = [version.get("number") for version in listed if isinstance(version, dict)]
-    integers = [number for number in numbers if isinstance(number, int)]
-    is_ascending = all(before < after for before, after in pairwise(integers))
-    session.claim("versions", "listTemplates", is_ascending, f"the versions of {id} come as {numbers}")
 
 
 def _check_unknown_ids(session: Session) -> None:
@@ -261,7 +250,6 @@ def check_node_counters(session: Session) -> None:
     session.last_request = node_request
     for node in nodes:
         _check_counters(session, node, _vms_on(vms, node))
-        _check_disk(session, "listNodes", node, "free_disk_space", "disk_size")
         own_groups = node.get("groups")
         ids = (
             [group.get("id") for group in own_groups if isinstance(group, dict)] if isinstance(own_groups, list) else []

@@ -17,7 +17,10 @@ MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
 BODY_CHECKS = ("envelope", "status-code", "shape", "schema", "time", "undocumented")
 """Checks that follow from each other: where the envelope or the whole body is wrong, the others find it once more."""
-ENVELOPE_CHECKS = ("content-type", "json", "envelope", "schema", "time", "undocumented", "key-order", "newline")
+ENVELOPE_CHECKS = (
+    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
+)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import uuid4
 
 from mockanka.check.cleanup import Cleanup
-from mockanka.check.consistency import object_at
 from mockanka.check.generated import generated_updates
+from mockanka.check.item_checks import object_at
 from mockanka.check.read_checks import Item, check_node_counters, check_unknown_id
 from mockanka.check.session import Session, objects_in
 from mockanka.check.transitions import INITIAL_STATES, TERMINATION_STATES

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from jsonschema import ValidationError
 
 from mockanka.contract.document import OPENAPI_METHODS, at_release, load_document, resolve_reference
-from mockanka.contract.exchange import JSON_TYPE, Exchange, parse_strict_json
+from mockanka.contract.exchange import JSON_TYPE, Exchange, lone_surrogates, parse_strict_json, repeated_keys
 from mockanka.contract.schema_validation import SchemaValidator
 from mockanka.core.release import Release
 
@@ -285,6 +285,10 @@ class Contract:
             yield _server_violation("stray", Level.NOTE if guessed else Level.SHOULD, "", text)
 
     def _response_violations(self, exchange: Exchange, operation: dict[str, Any]) -> Iterator[Violation]:
+        if exchange.envelope is None and (text := self._foreign_response(exchange)):
+            yield _server_violation("status-code", Level.MUST, "", text)
+            return
+        yield from _header_violations(exchange)
         if exchange.content_type != JSON_TYPE:
             text = f"the content type is {exchange.content_type or 'missing'}, not {JSON_TYPE}"
             yield _server_violation("content-type", Level.SHOULD, "", text)
@@ -292,6 +296,7 @@ class Contract:
             text = f"is not a JSON object ({exchange.json_error}): {exchange.response_content[:60]!r}"
             yield _server_violation("json", Level.MUST, "", text)
             return
+        yield from _text_violations(exchange.response_content)
         yield from self._status_violations(exchange)
         pointer = self.success_envelope(exchange) if exchange.succeeded else FAIL_ENVELOPE
         yield from self._envelope_violations(exchange, pointer)
@@ -303,6 +308,23 @@ class Contract:
             yield _server_violation("key-order", Level.NOTE, "$", f"the keys come as {', '.join(keys)}")
         if not exchange.response_content.endswith(b"\n"):
             yield _server_violation("newline", Level.NOTE, "", "the JSON text does not end with a line break")
+
+    def _foreign_response(self, exchange: Exchange) -> str:
+        """Return a description of a response without an envelope whose HTTP status says that it is not a controller's.
+
+        It is empty if the status is one with which a controller responds.
+        """
+        status, media_type = exchange.status, exchange.content_type or "no content type"
+        if 300 <= status < 400:
+            return f"responds with HTTP {status}, a redirect to {exchange.headers.get('location', 'nowhere')[:200]}"
+        if status in (200, 400, *DENIED_STATUSES):
+            return ""
+        if not exchange.response_content:
+            return f"responds with HTTP {status} and no content"
+        content = exchange.response_content[:60]
+        if status == 404:
+            return f"responds with HTTP 404 and {media_type}: the operation does not exist there: {content!r}"
+        return f"responds with HTTP {status} and {media_type}, which is not from a controller: {content!r}"
 
     def _status_violations(self, exchange: Exchange) -> Iterator[Violation]:
         if not exchange.succeeded and exchange.status in DENIED_STATUSES:
@@ -373,6 +395,45 @@ class Contract:
         if not error and is_documented and not exchange.succeeded and exchange.message.startswith("invalid request"):
             text = f"rejects as invalid a request that the contract allows: {exchange.message}"
             yield _server_violation("allowed-refused", Level.SHOULD, "", text)
+
+
+def _header_violations(exchange: Exchange) -> Iterator[Violation]:
+    """Check headers that say how a response is encoded, and whether it may be cached."""
+    if exchange.charset not in ("", "utf-8", "utf8"):
+        yield _server_violation("content-type", Level.SHOULD, "", f"the charset is {exchange.charset[:40]}, not utf-8")
+    encoding = exchange.headers.get("content-encoding", "").lower()
+    if encoding not in ("", "identity") and not _accepts(exchange.accept_encoding, encoding):
+        text = f"the content is encoded as {encoding[:40]}, but the request accepts {exchange.accept_encoding}"
+        yield _server_violation("encoding", Level.SHOULD, "", text)
+    control = exchange.headers.get("cache-control", "").lower()
+    may_be_kept = control and not re.search(r"\bno-store\b|\bno-cache\b|\bmax-age\s*=\s*\"?0\b", control)
+    if may_be_kept:
+        text = f"Cache-Control is {control[:60]}, so that a cache may answer with what is no longer true; not no-store"
+        yield _server_violation("caching", Level.SHOULD, "", text)
+    elif control and exchange.status == 200 and "no-store" not in control:
+        yield _server_violation("caching", Level.NOTE, "", f"Cache-Control is {control[:60]}, not no-store")
+    age = exchange.headers.get("age", "").strip()
+    if re.fullmatch("[0-9]{1,9}", age, re.ASCII) and int(age):
+        yield _server_violation("caching", Level.SHOULD, "", f"the response was in a cache for {age} s")
+
+
+def _accepts(accept_encoding: str | None, encoding: str) -> bool:
+    """Return whether a request accepts a coding of the content; true if its header is unknown."""
+    if accept_encoding is None:
+        return True
+    accepted = [item.partition(";") for item in accept_encoding.lower().split(",")]
+    names = {name.strip() for name, _, weight in accepted if not re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight)}
+    return not names.isdisjoint({encoding, "*"})
+
+
+def _text_violations(content: bytes) -> Iterator[Violation]:
+    """Check what a parsed JSON text no longer shows."""
+    if repeated := repeated_keys(content):
+        text = f"an object has a key more than once: {', '.join(repeated[:3])[:100]}"
+        yield _server_violation("json-text", Level.MUST, "", text)
+    if halves := lone_surrogates(content):
+        text = f"a string has half of a surrogate pair, which is no character: {', '.join(halves[:3])}"
+        yield _server_violation("json-text", Level.SHOULD, "", text)
 
 
 def request_body_schema(operation: dict[str, Any]) -> str | None:

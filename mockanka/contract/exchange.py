@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +25,8 @@ class Exchange:
     """A request and its response.
 
     ``query`` is without its question mark. ``status`` and ``headers`` are the response's; the names of the headers are
-    in lower case. ``seconds`` is the time from the request to the end of the response.
+    in lower case. ``seconds`` is the time from the request to the end of the response. ``accept_encoding`` is the
+    header of the request; None if it is unknown, or if there is none.
     """
 
     method: str
@@ -32,6 +37,7 @@ class Exchange:
     headers: Mapping[str, str] = field(default_factory=dict)
     response_content: bytes = b""
     seconds: float = 0.0
+    accept_encoding: str | None = field(default=None, compare=False)
 
     @property
     def operation_key(self) -> tuple[str, str]:
@@ -42,6 +48,20 @@ class Exchange:
     def content_type(self) -> str:
         """The media type of the response without its parameters; empty if it has none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str:
+        """The charset in the content type of the response, in lower case; empty if it has none."""
+        match = re.search(r";\s*charset\s*=\s*\"?([^\s;\"]*)", self.headers.get("content-type", ""), re.IGNORECASE)
+        return match[1].lower() if match else ""
+
+    @property
+    def date(self) -> float | None:
+        """The header ``Date`` of the response in seconds since 1970; None if it is missing or malformed."""
+        try:
+            return parsedate_to_datetime(self.headers.get("date", "")).timestamp()
+        except (ValueError, TypeError, OverflowError):
+            return None
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -84,6 +104,33 @@ class Exchange:
         """The message in the envelope; empty if there is none."""
         message = (self.envelope or {}).get("message")
         return message if isinstance(message, str) else ""
+
+
+def repeated_keys(content: bytes) -> list[str]:
+    """Return the keys that an object of a JSON text has more than once, in their order; none if it is malformed."""
+    repeated: list[str] = []
+
+    def build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            repeated.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        return value
+
+    try:
+        json.loads(content, object_pairs_hook=build_object)
+    except (ValueError, RecursionError):
+        return []
+    return list(dict.fromkeys(repeated))
+
+
+def lone_surrogates(content: bytes) -> list[str]:
+    """Return the escapes in a JSON text of halves of a surrogate pair without the other half, such as ``\\ud800``."""
+    if b"\\u" not in content:
+        return []
+    escapes = re.compile(rb"(?<!\\)(?:\\\\)*((?:\\u[0-9a-fA-F]{4})+)")
+    pair = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+    half = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+    return [text.decode() for match in escapes.finditer(content) for text in half.findall(pair.sub(b"", match[1]))]
 
 
 def parse_strict_json(content: bytes) -> Any:

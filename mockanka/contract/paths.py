@@ -15,6 +15,7 @@ REVERT_PATH = "/api/v1/registry/revert"
 DISTRIBUTIONS_PATH = "/api/v1/registry/vm/distribute"
 REGISTRY_DISK_PATH = "/api/v1/registry/disk"
 IMAGES_PATH = "/api/v1/image"
+USB_PATH = "/api/v1/usb"
 
 NOT_FOUND_MESSAGE = "Not found"
 """The message of a failure that clients compare (controller-facts A0.4)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 from mockanka.core.randomness import draw, make_host_uuid
@@ -23,6 +23,7 @@ FIRST_VNC_PORT = 5901
 GUEST_VNC_PORT = 5900
 ARM64_VNC_PORT = 5900
 """VNC port that VMs of Apple silicon show, one like the other, also without a rule for it (controller-facts A2.3)."""
+FIRST_USER_PORT, LAST_PORT = 1024, 65535
 FIRST_FORWARDED_PORT = 10000
 """First port of a node for port forwarding rules that do not ask for one."""
 
@@ -135,7 +136,9 @@ def _guest_address(number: int) -> str:
 
 
 def _next_free_port(first: int, used: set[int]) -> int:
-    return next(port for port in count(first) if port not in used)
+    # Guess: after the last port the search begins anew above the reserved ones, and if none is free two VMs share one.
+    candidates = chain(range(first, LAST_PORT + 1), range(FIRST_USER_PORT, first))
+    return next((port for port in candidates if port not in used), first)
 
 
 def _make_vm_name(controller: Controller, instance: Instance, template_name: str) -> str:

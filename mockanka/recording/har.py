@@ -296,6 +296,7 @@ def from_har_entry(entry: dict[str, Any]) -> RecordedExchange:
         headers=headers,
         response_content=response_content,
         seconds=max(0.0, round(entry.get("time", 0) / 1000, 6)),
+        accept_encoding=join_headers(_headers_from_har(request.get("headers", []))).get("accept-encoding"),
     )
     start = entry.get("startedDateTime")
     started_at = datetime.fromisoformat(start) if start is not None else UNKNOWN_START

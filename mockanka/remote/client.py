@@ -195,7 +195,8 @@ class ControllerClient:
             raise NoResponse(self._describe_failure(error, name)) from error
         response_headers = {key.lower(): value for key, value in response.headers.items()}
         took = self.clock() - started
-        return Exchange(method, path, query, content, response.status_code, response_headers, received, took)
+        accepted = self._client.headers.get("accept-encoding")
+        return Exchange(method, path, query, content, response.status_code, response_headers, received, took, accepted)
 
     def get_body(self, path: str, query: str = "") -> Any:
         """Return the body of a GET. ControllerError if it fails.

@@ -9,7 +9,7 @@ from mockanka.core.controller import Controller
 from mockanka.core.distributions import DeliveryStage, Distribution, await_node
 from mockanka.core.instance_record import Instance, StartRequest
 from mockanka.core.lifecycle import InstanceState
-from mockanka.core.nodes import Node
+from mockanka.core.nodes import AnkaVersion, Node
 from mockanka.core.overrides import Overrides
 from mockanka.core.polls import AwaitedPolls
 from mockanka.core.save_images import SaveImage, SaveRequest
@@ -39,6 +39,10 @@ class DumpedInventory(Inventory):
     def overrides(self, section: NodeSection, node: Node) -> Overrides:
         """Return the overrides that the dump has."""
         return overrides_of(section.turns or ())
+
+    def default_anka(self) -> AnkaVersion:
+        """Return the Anka version that dumps leave out: the defaults of the record."""
+        return AnkaVersion()
 
     def check_disk(self, path: Path, node: Node) -> None:
         """Take the disk as it is."""
@@ -76,7 +80,8 @@ class DumpedWorkloads(Workloads):
     def start_delivery(self, distribution: Distribution, node_id: str) -> None:
         """Let a delivery wait whose node is busy; what any other waits for is pending."""
         delivery = distribution.deliveries[node_id]
-        if delivery.stage is DeliveryStage.SENT and delivery.until is None:
+        waits = delivery.stage is DeliveryStage.SENT and delivery.until is None
+        if waits and node_id in self.controller.nodes:  # a snapshot may have seen a delivery to a node that is gone
             await_node(self.controller, distribution, node_id)
 
     def start_save(self, path: Path, section: SaveImageSection, request: SaveRequest) -> bool:

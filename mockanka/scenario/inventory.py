@@ -34,6 +34,7 @@ from mockanka.scenario.sections import (
 from mockanka.scenario.source import Path
 from mockanka.units import HOUR, SECOND
 
+MAX_VERSION_NUMBER = 10**6
 YEAR = 365 * 24 * HOUR
 NODE_NETWORKS = tuple(
     map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "198.18.0.0/15", "240.0.0.0/4"))
@@ -119,6 +120,8 @@ class Inventory(ABC):
         if section.images is not None and section.size is not None:
             raise InvalidScenario((*path, "size"), "give either the size of the layer, or all images, not both")
         number = template.next_version_number() if section.number is None else section.number
+        if number > MAX_VERSION_NUMBER and self.origin is Origin.AUTHORED:  # a dump may have the next one
+            raise InvalidScenario((*path, "number"), f"{number} is more than {MAX_VERSION_NUMBER}")
         if not section.deleted and template.versions and number <= template.versions[-1].number:
             raise InvalidScenario((*path, "number"), f"{number} does not come after {template.versions[-1].number}")
         pushed = self.controller.now if section.pushed is None else section.pushed
@@ -171,7 +174,7 @@ class Inventory(ABC):
         devices = tuple(self._device(id, index, device) for index, device in enumerate(section.usb))
         if ip is None:
             ip = next(address for address in self._free_addresses if address not in self._addresses)
-        anka = self._anka()
+        anka = self.default_anka()
         if section.anka:
             anka = replace(anka, **section.anka.values())
         node = Node(**{**section.values(), "id": id, "name": name, "ip": ip, "usb": devices, "anka": anka})
@@ -201,8 +204,8 @@ class Inventory(ABC):
             return self.references.cached_version(path, section.version or "")
         return self.references.version(path, section.template, number=section.version, serial=section.serial)
 
-    def _anka(self) -> AnkaVersion:
-        """Return the default Anka version of nodes: its licence is valid for another year from the clock's start."""
+    def default_anka(self) -> AnkaVersion:
+        """Return the Anka version of a node that names none: its licence is valid for a year from the clock's start."""
         _, day, month, year, *_ = formatdate((self.controller.now + YEAR) // SECOND, usegmt=True).split()
         # Guess: which Anka goes with which release; the reference has 2.1.2.
         modern = {"version": "3.6.1", "build": "194"} if self.controller.release.has("arch") else {}
@@ -272,7 +275,7 @@ def set_condition(controller: Controller, section: NodeSection, node: Node) -> N
     if section.state is NodeState.OFFLINE:
         now = controller.now
         reported = now - controller.timings.node_timeout if section.reported is None else section.reported
-        node.lost_at, node.timeout_at = min(now, reported), now
+        node.lost_at, node.timeout_at = max(0, min(now, reported)), now
     elif isinstance(section.state, NodeState):
         node.condition = section.state
 

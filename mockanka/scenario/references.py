@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from mockanka.core import templates
 from mockanka.core.controller import Controller
+from mockanka.core.errors import Refusal
 from mockanka.core.groups import Group
 from mockanka.core.nodes import Node
 from mockanka.core.templates import Template, VersionRef
@@ -66,7 +67,10 @@ class References:
                 raise InvalidScenario((*path, key), text)
         if not found.versions:
             raise InvalidScenario((*path, "template"), f"template {found.name} has no versions")
-        return templates.resolve_version(self.controller, id, tag, None if number is None else int(number))
+        try:
+            return templates.resolve_version(self.controller, id, tag, None if number is None else int(number))
+        except Refusal as refusal:  # a template that was deleted is found by its id
+            raise InvalidScenario((*path, "template"), str(refusal)) from None
 
     def cached_version(self, path: Path, text: str) -> VersionRef:
         """Return the version that ``template:tag`` names, or ``template`` alone for its latest."""

@@ -34,7 +34,6 @@ from mockanka.core.vms import PortForward, Vm
 from mockanka.scenario.base import NOT_AUTHORED, ONLY_DUMPS, Section, key, list_of, nested, section
 from mockanka.scenario.fault_rules import FaultSection
 from mockanka.scenario.fields import (
-    MAX_SIZE,
     MAX_SPEED,
     Bandwidth,
     Boolean,
@@ -94,7 +93,7 @@ class ControllerSection(Section[Controller], parts={"registry": Registry, "licen
     lost_instances: LostInstances | None = key(Member(LostInstances))
     # in a dump
     down_until: int | None = key(Moment(), origins=ONLY_DUMPS)
-    registry_other: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), source="registry.disk_other")
+    registry_other: int | None = key(Integer(), source="registry.disk_other")
     registry_state: RegistryState | None = key(Member(RegistryState), source="registry.state", origins=ONLY_DUMPS)
     turns: Sequence[OverrideSection] | None = key(
         list_of(OverrideSection),
@@ -165,7 +164,7 @@ class VersionSection(Section[Version]):
     """A tag of a template; ``size`` is what its layer adds to the version before."""
 
     tag: str = key(Text(), default="")
-    number: int | None = key(Integer(0, 10**6))
+    number: int | None = key(Integer(0))
     description: str | None = key(Text())
     size: int | None = key(Size(), dumped=False, loaded=False)
     images: Sequence[FileSection] | None = key(list_of(FileSection), always=True)
@@ -291,8 +290,8 @@ class NodeSection(Section[Node]):
     cached: Sequence[CachedSection] = key(list_of(CachedSection), default=(), dump=_describe_cache)
     groups: Sequence[str] | None = key(TextList(), loaded=False)
     # in a dump
-    disk_anka: int | None = key(Integer(-MAX_SIZE, MAX_SIZE), origins=ONLY_DUMPS)
-    cpu_load: float | None = key(Number(low=-1, high=1), origins=ONLY_DUMPS)
+    disk_anka: int | None = key(Integer(), origins=ONLY_DUMPS)
+    cpu_load: float | None = key(Number(low=-1e6, high=1), origins=ONLY_DUMPS)
     offline: int | None = key(Moment(), source="timeout_at", loaded=False, origins=ONLY_DUMPS)
     lost_instances: LostInstances | None = key(Member(LostInstances), origins=ONLY_DUMPS)
     # or a snapshot
@@ -478,7 +477,7 @@ class DistributionSection(Section[Distribution]):
 class SaveErrorSection(Section[SaveError]):
     """Why a save image request failed."""
 
-    message: str = key(Text(required=True))
+    message: str = key(Text(), default="", always=True)
     type: str | None = key(Text())
     code: int | None = key(Integer())
 

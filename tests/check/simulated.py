@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from email.utils import formatdate
 from functools import cache
 from typing import Any
 
@@ -69,6 +70,7 @@ class SimulatedController(httpx.BaseTransport):
             content_type=request.headers.get("content-type"),
         )
         headers = {name.lower(): value for name, value in response.headers}
+        headers["date"] = formatdate(self.controller.now // SECOND, usegmt=True)
         exchange = Exchange(request.method, path, query, content, response.status_code, headers, response.data)
         self.exchanges.append(exchange)
         if self.alter:

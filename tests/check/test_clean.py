@@ -129,6 +129,8 @@ def test_every_check_of_the_catalogue_is_made(release: str) -> None:
     made |= {check_result.check for check_result in results.with_outcome("passed")}
     # No instance ends in Error, and no other release is given.
     without_occasion = {"error-told", "release", *(() if has(release, "1.44.0") else ("restarted",))}
+    # Before 1.22.0 a template by its id has no size.
+    without_occasion |= {"template-size"} if has(release, until="1.22.0") else set()
 
     assert without_occasion == set(CHECKS) - made - {check.id for check in REQUEST_CHECKS}
 

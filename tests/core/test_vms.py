@@ -83,6 +83,16 @@ def test_a_port_that_a_rule_asks_for_goes_to_no_other_rule() -> None:
     assert [10001, 10000, 10002] == [port.host_port for port in instance.vm.ports]
 
 
+def test_ports_go_on_below_after_the_last_one() -> None:
+    """The search for a free port begins anew above the reserved ones; there is no port 65536."""
+    controller = build_controller(PORTS)
+    rules = tuple(PortRule(f"rule {number}", number, 65534) for number in (1, 2, 3))
+    instance = started_instance(controller, ports=rules)
+
+    assert instance.vm is not None
+    assert [65534, 65535, 1024] == [port.host_port for port in instance.vm.ports]
+
+
 def test_vms_on_two_nodes_may_have_the_same_ports() -> None:
     """Ports are counted for each node."""
     controller = build_controller(PORTS)

@@ -167,3 +167,13 @@ def test_nodes_load_in_linear_time() -> None:
         return min(timeit.repeat(lambda: scenario.controller(Options(clock="manual")), number=1, repeat=3))
 
     assert seconds(4000) < 10 * seconds(800)
+
+
+def test_a_number_of_a_version_has_a_limit() -> None:
+    """Nobody needs more; a dump may have the numbers that follow."""
+    text = "templates: [{{name: a, versions: [{{tag: t, number: {number}}}]}}]"
+
+    assert 1 == len(controller_of(text.format(number=1_000_000)).templates)
+    assert ["w.yaml:1: templates[0].versions[0].number: 1000001 is more than 1000000"] == problems_of(
+        text.format(number=1_000_001)
+    )
