@@ -96,7 +96,7 @@ YEARS = "8760000h"
     ],
 )
 def test_a_dump_says_what_lies_at_the_ends_of_time(text: str) -> None:
-    """What happened before 1970, or takes two times a thousand years, is cut to what can be written."""
+    """A moment before 1970, and a duration of two thousand years, are cut to what can be written."""
     simulator = Simulator(Scenario.from_yaml(text), Options(clock="manual"))
     pass_seconds(simulator, 10)
 
