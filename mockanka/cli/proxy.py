@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error, print_message
 from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
+from mockanka.shown_text import escape
 
 
 @click.command("proxy")
@@ -96,4 +97,5 @@ def proxy_command(
 
 
 def _log(text: str) -> None:
-    click.echo(f"mockanka: {text}", err=True)
+    # A line each: what is in a finding must not look like another one.
+    print_message(f"mockanka: {escape(text)}")
