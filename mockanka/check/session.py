@@ -12,6 +12,8 @@ from mockanka.check.consistency import ConsistencyMonitor
 from mockanka.check.results import NO_OPERATION, RequestTotals, Results
 from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level
 from mockanka.contract.exchange import JSON_TYPE, Exchange
+from mockanka.contract.paths import STATUS_PATH
+from mockanka.core.release import Release
 from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse
 
 MAX_UNANSWERED = 3
@@ -53,6 +55,8 @@ class Session:
         self.client, self.contract, self.results = client, contract, results
         self.sleep, self.pace = sleep, pace
         self.monitor = ConsistencyMonitor(results)
+        self.current_release: Release | None = None
+        """The release in the latest status; None until there is one."""
         self.last_request = ""
         """Method, path and query of the last request, for findings."""
         self._unanswered = 0
@@ -167,6 +171,16 @@ class Session:
         self.results.add_pass("answered", operation)
         record_response_checks(self.results, exchange, operation, self.last_request)
         self.monitor.observe(exchange, operation, self.last_request)
+        self.current_release = status_release(exchange) or self.current_release
+
+
+def status_release(exchange: Exchange) -> Release | None:
+    """Return the release in a response to the status; None for other exchanges, and if it has none."""
+    version = exchange.body.get("version") if exchange.path == STATUS_PATH and isinstance(exchange.body, dict) else None
+    try:
+        return Release.from_version(version) if isinstance(version, str) else None
+    except ValueError:
+        return None
 
 
 def record_response_checks(
