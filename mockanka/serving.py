@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import uvloop
@@ -15,6 +18,10 @@ T = TypeVar("T")
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+_RESET_WHEN_CLOSED = struct.pack("ii", 1, 0)
+"""The option SO_LINGER with no time: the socket sends a reset when it is closed."""
+_NO_ADDRESS = bytes(16)
+"""A socket address of the family AF_UNSPEC."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,9 +40,27 @@ def url_of(listening: socket.socket) -> str:
 def reset_connection(transport: asyncio.Transport) -> None:
     """End a connection by a TCP reset; what has not been sent yet is lost."""
     connection = transport.get_extra_info("socket")
-    # Closing a socket whose time to linger is zero sends a reset.
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_WHEN_CLOSED)
+    if sys.platform == "linux":
+        # Closing alone would send nothing while another process holds a copy of the socket. Linux also resets a
+        # connection whose socket is connected to no address; Python's own connect() cannot say that.
+        ctypes.CDLL(None).connect(connection.fileno(), _NO_ADDRESS, len(_NO_ADDRESS))
     transport.abort()
+
+
+def end_connection(connection: Any) -> None:
+    """Have the other side see the end of a connection that is about to be closed, whoever holds a copy of its socket.
+
+    ``connection`` is a socket, or what a transport has in its place. One that is to be reset is left alone.
+    """
+    with suppress(OSError):  # it has ended already
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET_WHEN_CLOSED)) == _RESET_WHEN_CLOSED:
+            return
+        borrowed = socket.socket(connection.family, connection.type, connection.proto, connection.fileno())
+        try:
+            borrowed.shutdown(socket.SHUT_RDWR)
+        finally:
+            borrowed.detach()
 
 
 def run_event_loop(main: Coroutine[Any, Any, T]) -> T:

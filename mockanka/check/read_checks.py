@@ -246,7 +246,7 @@ def check_node_counters(session: Session) -> None:
         if not any(_missing_counts(node, _vms_on(vms, node)) for node in nodes):
             break
     groups = session.list_items(GROUPS_PATH)
-    group_ids = {group.get("id") for group in groups}
+    group_ids = {str(group.get("id")) for group in groups}
     session.last_request = node_request
     for node in nodes:
         _check_counters(session, node, _vms_on(vms, node))
@@ -254,9 +254,9 @@ def check_node_counters(session: Session) -> None:
         ids = (
             [group.get("id") for group in own_groups if isinstance(group, dict)] if isinstance(own_groups, list) else []
         )
-        unlisted = [str(id) for id in ids if id not in group_ids]
+        unlisted = [str(id) for id in ids if str(id) not in group_ids]
         session.claim("references", "listNodes", not unlisted, f"groups that are not listed: {', '.join(unlisted)}")
-    node_ids = {node.get("node_id") for node in nodes}
+    node_ids = {str(node.get("node_id")) for node in nodes}
     lost = [id for id, vm in vms.items() if vm["node_id"] not in node_ids]
     session.claim("references", "listVms", not lost, f"on nodes that are not listed: {', '.join(lost[:3])}")
 

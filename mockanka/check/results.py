@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from mockanka import __version__
-from mockanka.check.catalog import CHECKS
+from mockanka.check.catalog import CHECKS, RESPONSE_CHECKS
 from mockanka.contract.conformance import Contract, Level, Violation, without_value
+from mockanka.shown_text import cut, escape
 
 JSON_FORMAT = 1
 """The version of the JSON that docs/contract.md describes. New keys do not change it."""
@@ -17,6 +22,9 @@ MAX_FINDINGS = 20
 NO_OPERATION = "no operation"
 """Stands for the operationId of requests that are not an operation of the document."""
 OUTCOMES = ("passed", "failed", "noted", "skipped")
+LEVELS = list(Level)
+"""The levels, the worst first."""
+RESPONSE_CHECK_IDS = {check.id for check in RESPONSE_CHECKS}
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,8 @@ class Finding:
     text: str
     request: str
     count: int = 1
+    consequences: tuple[str, ...] = ()
+    """Failures of other checks that follow from this one, each as a sentence."""
 
     def __str__(self) -> str:
         times = f" ({self.count} times)" if self.count > 1 else ""
@@ -43,20 +53,29 @@ class CheckResult:
     findings: list[Finding] = field(default_factory=list)
     times_made: int = 0
     skip_reason: str = ""
+    is_consequence: bool = False
+    """True if the check was skipped because of a finding of another one, which names it."""
 
     @property
     def level(self) -> Level:
-        """The level of the check; a finding may have a lower one."""
-        return CHECKS[self.check].level
+        """The level of the worst finding, or that of the check if nothing was found."""
+        return min((finding.level for finding in self.findings), key=LEVELS.index, default=CHECKS[self.check].level)
 
     @property
     def outcome(self) -> str:
         """``failed``, ``noted``, ``passed`` or ``skipped``."""
-        if any(finding.level is not Level.NOTE for finding in self.findings):
-            return "failed"
         if self.findings:
-            return "noted"
+            return "noted" if self.level is Level.NOTE else "failed"
         return "passed" if self.times_made else "skipped"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Equal findings of one check, with the operations that have them. ``finding`` has their count in total."""
+
+    check: str
+    operations: tuple[str, ...]
+    finding: Finding
 
 
 @dataclass
@@ -75,9 +94,27 @@ class Leftover:
     id: str
     command: str
 
+    def __post_init__(self) -> None:
+        self.id, self.command = shown(self.id), shown(self.command)
+
+
+@dataclass(frozen=True)
+class BrokenStep:
+    """A part of the run that a defect of mockanka broke off."""
+
+    name: str
+    reason: str
+
+
+class RunAborted(Exception):
+    """The run cannot continue; the text says why."""
+
 
 class Results:
-    """All results of a run. ``url`` is that of the controller, or the path of a recording."""
+    """All results of a run. ``url`` is that of the controller, or the path of a recording.
+
+    Texts from outside are kept as they are shown: short, and without control characters.
+    """
 
     def __init__(self, contract: Contract, url: str, mode: str) -> None:
         self.contract, self.url, self.mode = contract, url, mode
@@ -87,8 +124,31 @@ class Results:
         """By operation."""
         self.leftovers: list[Leftover] = []
         self.remarks: list[str] = []
-        self.broken_off = ""
+        self.broken_steps: list[BrokenStep] = []
+        self._broken_off = ""
+
+    @property
+    def broken_off(self) -> str:
         """Why the run did not finish; empty if it did."""
+        if self._broken_off or not self.broken_steps:
+            return self._broken_off
+        first = self.broken_steps[0]
+        others = f" ({len(self.broken_steps) - 1} more broke off)" if len(self.broken_steps) > 1 else ""
+        return f"a defect of mockanka broke off {first.name}: {first.reason}{others}"
+
+    @broken_off.setter
+    def broken_off(self, reason: str) -> None:
+        self._broken_off = shown(reason)
+
+    @contextmanager
+    def guarded(self, name: str) -> Iterator[None]:
+        """Record an exception of the ``with`` statement as a broken step; those that end the run are passed on."""
+        try:
+            yield
+        except RunAborted:
+            raise
+        except Exception as error:
+            self.broken_steps.append(BrokenStep(shown(name), shown(_describe_defect(error))))
 
     def result_of(self, check: str, operation: str) -> CheckResult:
         """Return the result of a check of an operation, which is made if there is none. KeyError for an unknown id."""
@@ -102,7 +162,7 @@ class Results:
     def add_skip(self, check: str, operation: str, reason: str) -> None:
         """Record that a check could not be made; the first reason is kept."""
         result = self.result_of(check, operation)
-        result.skip_reason = result.skip_reason or reason
+        result.skip_reason = result.skip_reason or shown(reason)
 
     def add_finding(
         self, check: str, operation: str, text: str, request: str, where: str = "", level: Level | None = None
@@ -110,13 +170,28 @@ class Results:
         """Add a finding, or count it if there is an equal one; ``level`` is that of the check unless it is given."""
         result = self.result_of(check, operation)
         result.times_made += 1
-        level = level or result.level
-        for index, finding in enumerate(result.findings):
-            known = (finding.where, finding.level, without_value(finding.text))
-            if known == (where, level, without_value(text)) or index == MAX_FINDINGS:
-                result.findings[index] = replace(finding, count=finding.count + 1)
-                return
-        result.findings.append(Finding(level, where, text, request))
+        level = level or CHECKS[check].level
+        finding = Finding(level, shown(where), shown(text), shown(request))
+        for index, known in enumerate(result.findings):
+            if _kind_of(check, known) == _kind_of(check, finding) or index == MAX_FINDINGS:
+                result.findings[index] = replace(known, count=known.count + 1)
+                break
+        else:
+            result.findings.append(finding)
+        result.findings.sort(key=lambda finding: LEVELS.index(finding.level))
+
+    def add_consequence(self, check: str, operation: str, text: str, cause: tuple[str, str]) -> None:
+        """Add a failure that follows from a finding of another check; ``cause`` is the check and its operation.
+
+        The check counts as skipped, unless it was made another time.
+        """
+        result = self.result_of(*cause)
+        self.add_skip(check, operation, f"this follows from {cause[0]} of {cause[1]}")
+        self.result_of(check, operation).is_consequence = True
+        consequence = shown(f"{operation} {check}: {text}")
+        first = result.findings[0]
+        if consequence not in first.consequences and len(first.consequences) < MAX_FINDINGS:
+            result.findings[0] = replace(first, consequences=(*first.consequences, consequence))
 
     def add_violation(self, violation: Violation, request: str) -> None:
         """Add a violation of the contract as a finding."""
@@ -126,8 +201,25 @@ class Results:
 
     def add_remark(self, text: str) -> None:
         """Add a remark, once."""
+        text = shown(text)
         if text not in self.remarks:
             self.remarks.append(text)
+
+    @property
+    def causes(self) -> list[Cause]:
+        """The findings, the worst first. Equal findings of a check at several operations are one cause."""
+        causes: dict[tuple[str, ...], Cause] = {}
+        for operation in self.operations:
+            for result in self.results_of(operation):
+                for finding in result.findings:
+                    key = (result.check, *_kind_of(result.check, finding))
+                    known = causes.get(key)
+                    causes[key] = (
+                        Cause(result.check, (operation,), finding)
+                        if known is None
+                        else _merge(known, operation, finding)
+                    )
+        return sorted(causes.values(), key=lambda cause: LEVELS.index(cause.finding.level))
 
     def with_outcome(self, outcome: str) -> Iterator[CheckResult]:
         """Return the results with that outcome."""
@@ -165,6 +257,11 @@ class Results:
             "broken_off": self.broken_off,
             "counts": {outcome: len(list(self.with_outcome(outcome))) for outcome in OUTCOMES},
             "operations": [self._operation_as_json(operation) for operation in self.operations],
+            "causes": [
+                {"check": cause.check, "operations": list(cause.operations), **_finding_as_json(cause.finding)}
+                for cause in self.causes
+            ],
+            "broken_steps": [{"step": step.name, "reason": step.reason} for step in self.broken_steps],
             "left": [
                 {"kind": leftover.kind, "id": leftover.id, "command": leftover.command} for leftover in self.leftovers
             ],
@@ -182,6 +279,19 @@ class Results:
         }
 
 
+def shown(text: str) -> str:
+    """Return a text from outside as the results keep it."""
+    return cut(escape(text))
+
+
+def _describe_defect(error: Exception) -> str:
+    """Return an exception in a line, with the place in mockanka that it comes from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "mockanka" in Path(frame.filename).parts] or frames[-1:]
+    place = f" at {'/'.join(Path(own[-1].filename).parts[-2:])}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__name__}: {cut(str(error), 200)}{place}"
+
+
 def _result_as_json(result: CheckResult) -> dict[str, Any]:
     return {
         "id": result.check,
@@ -189,14 +299,38 @@ def _result_as_json(result: CheckResult) -> dict[str, Any]:
         "what": CHECKS[result.check].claim,
         "outcome": result.outcome,
         "skipped": result.skip_reason if result.outcome == "skipped" else "",
-        "findings": [
-            {
-                "level": finding.level.value,
-                "where": finding.where,
-                "text": finding.text,
-                "request": finding.request,
-                "count": finding.count,
-            }
-            for finding in result.findings
-        ],
+        "findings": [_finding_as_json(finding) for finding in result.findings],
     }
+
+
+def _finding_as_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": finding.level.value,
+        "where": finding.where,
+        "text": finding.text,
+        "request": finding.request,
+        "count": finding.count,
+        "consequences": list(finding.consequences),
+    }
+
+
+def _kind_of(check: str, finding: Finding) -> tuple[str, ...]:
+    """Return what equal findings have in common: everything but the values, and the objects that are named."""
+    text = without_value(finding.text)
+    if check == "json":
+        text = text.rpartition("): ")[0]  # without the beginning of the response
+    if check == "json" or check not in RESPONSE_CHECK_IDS:
+        # Ids, times, counts, and most names of nodes have a digit; words of a text have none.
+        text = re.sub(r"[^\s,:;()'\"]*\d[^\s,:;()'\"]*", "#", text)
+    return finding.level.value, finding.where, text
+
+
+def _merge(cause: Cause, operation: str, finding: Finding) -> Cause:
+    known = cause.finding
+    consequences = tuple(dict.fromkeys([*known.consequences, *finding.consequences]))
+    operations = tuple(dict.fromkeys([*cause.operations, operation]))
+    return replace(
+        cause,
+        operations=operations,
+        finding=replace(known, count=known.count + finding.count, consequences=consequences),
+    )

@@ -10,8 +10,8 @@ from typing import Any
 from mockanka.check.cleanup import Cleanup
 from mockanka.check.generated import generated_steps
 from mockanka.check.read_checks import check_release, read_steps
-from mockanka.check.results import Results
-from mockanka.check.session import Pace, RunAborted, Session
+from mockanka.check.results import Results, RunAborted
+from mockanka.check.session import Pace, Session
 from mockanka.check.write_checks import WriteChecks, WriteTarget
 from mockanka.contract.conformance import contract_of
 from mockanka.contract.paths import STATUS_PATH
@@ -91,7 +91,8 @@ def _run_once(
         results.broken_off = "interrupted"
     finally:
         progress("removal", 1, 1)
-        cleanup.remove_all()
+        with results.guarded("the removal"):
+            cleanup.remove_all()
     return results, change
 
 
@@ -106,7 +107,8 @@ def _run_steps(session: Session, plan: CheckPlan, cleanup: Cleanup, progress: Pr
     for number, (name, step) in enumerate(steps):
         progress(name, number, len(steps))
         before = session.current_release
-        step()
+        with session.results.guarded(name):
+            step()
         if before is not None and session.current_release != before:
             return f"{before} became {session.current_release}"
     session.client.interrupts.raise_pending()

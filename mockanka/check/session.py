@@ -6,26 +6,24 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from mockanka.check.consistency import ConsistencyMonitor
-from mockanka.check.results import NO_OPERATION, RequestTotals, Results
-from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level
+from mockanka.check.item_checks import objects_in
+from mockanka.check.results import NO_OPERATION, RequestTotals, Results, RunAborted
+from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level, Violation
 from mockanka.contract.exchange import JSON_TYPE, Exchange
 from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
-from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse
+from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse, id_query
 
 MAX_UNANSWERED = 3
 """Requests in a row without a response after which the run is aborted."""
+BODY_CHECKS = ("envelope", "status-code", "shape", "schema", "time", "undocumented")
+"""Checks that follow from each other: where the envelope or the whole body is wrong, the others find it once more."""
 ENVELOPE_CHECKS = (
     *("content-type", "encoding", "caching", "json", "json-text"),
     *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
 )
-
-
-class RunAborted(Exception):
-    """The run cannot continue; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,9 @@ class Session:
         """The release in the latest status; None until there is one."""
         self.last_request = ""
         """Method, path and query of the last request, for findings."""
+        self._last_operation = ""
+        self._unusable: dict[str, str] = {}
+        """The operations whose last response is unusable, each with the check that says so."""
         self._unanswered = 0
         """Requests in a row without a response."""
 
@@ -82,6 +83,7 @@ class Session:
         """
         operation = self.operation_id(method, path)
         self.last_request = f"{method} {path}{'?' + query if query else ''}"
+        self._last_operation = operation
         totals = self.results.request_totals.setdefault(operation, RequestTotals())
         totals.requests += 1
         started = self.client.clock()
@@ -105,12 +107,11 @@ class Session:
 
     def get(self, path: str, id: str | None = None, query: str = "") -> Exchange:
         """Send a GET, of a single item if its id is given."""
-        return self.request("GET", path, f"id={quote(id, safe='')}" if id is not None else query)
+        return self.request("GET", path, id_query(id) if id is not None else query)
 
     def list_items(self, path: str) -> list[Any]:
         """Return the objects in the list at a path; none if it is not a list, which the schema check reports."""
-        body = self.get(path).body
-        return [item for item in body if isinstance(item, dict)] if isinstance(body, list) else []
+        return objects_in(self.get(path).body)
 
     def wait_interval(self) -> None:
         """Sleep until the next poll. RunAborted if the limit on the run is reached."""
@@ -141,9 +142,15 @@ class Session:
     def claim(
         self, check: str, operation: str, holds: bool, text: str, where: str = "", level: Level | None = None
     ) -> bool:
-        """Record a check as passed if its claim holds, else ``text`` as its finding; return whether it holds."""
+        """Record a check as passed if its claim holds, else ``text`` as its finding; return whether it holds.
+
+        What fails because a response is unusable is a consequence of that finding.
+        """
+        unusable = next((name for name in (operation, self._last_operation) if name in self._unusable), None)
         if holds:
             self.results.add_pass(check, operation)
+        elif unusable is not None:
+            self.results.add_consequence(check, operation, text, (self._unusable[unusable], unusable))
         else:
             self.results.add_finding(check, operation, text, self.last_request, where, level)
         return holds
@@ -163,15 +170,19 @@ class Session:
 
     def _add_unanswered(self, operation: str, reason: str) -> None:
         self.results.add_finding("answered", operation, reason, self.last_request)
+        self._unusable[operation] = "answered"
         self._unanswered += 1
         if self._unanswered >= MAX_UNANSWERED:
             raise RunAborted(f"{MAX_UNANSWERED} requests in a row have no response, the last: {reason}")
 
     def _check(self, exchange: Exchange, operation: str) -> None:
         self.results.add_pass("answered", operation)
-        record_response_checks(self.results, exchange, operation, self.last_request)
-        self.monitor.observe(exchange, operation, self.last_request)
-        self.current_release = status_release(exchange) or self.current_release
+        with self.results.guarded(f"the checks of the response to {self.last_request}"):
+            self._unusable.pop(operation, None)
+            if check := record_response_checks(self.results, exchange, operation, self.last_request):
+                self._unusable[operation] = check
+            self.monitor.observe(exchange, operation, self.last_request)
+            self.current_release = status_release(exchange) or self.current_release
 
 
 def status_release(exchange: Exchange) -> Release | None:
@@ -185,8 +196,12 @@ def status_release(exchange: Exchange) -> Release | None:
 
 def record_response_checks(
     results: Results, exchange: Exchange, operation: str, request: str, contract: Contract | None = None
-) -> None:
-    """Check a response against the contract, that of the results by default; record passed checks and violations."""
+) -> str:
+    """Check a response against the contract, that of the results by default; record passed checks and violations.
+
+    Return the check that finds the response unusable, or an empty string. Violations that follow from it are recorded
+    as its consequences.
+    """
     contract = contract or results.contract
     if operation == NO_OPERATION:
         results.add_pass("stray", operation)
@@ -200,5 +215,20 @@ def record_response_checks(
             results.add_pass("shape", operation)
         is_allowed = not any(violation.fails for violation in contract.check_request(exchange))
         results.add_pass("allowed-refused" if is_allowed else "forbidden-taken", operation)
-    for violation in contract.check_response(exchange):
-        results.add_violation(violation, request)
+    violations = contract.check_response(exchange)
+    cause = next(filter(_makes_unusable, violations), None)
+    for violation in violations:
+        if cause is None or violation is cause or violation.check not in BODY_CHECKS:
+            results.add_violation(violation, request)
+    for violation in violations:
+        if cause is not None and violation is not cause and violation.check in BODY_CHECKS:
+            text = f"{violation.where + ': ' if violation.where else ''}{violation.text}"
+            results.add_consequence(violation.check, operation, text, (cause.check, operation))
+    return cause.check if cause else ""
+
+
+def _makes_unusable(violation: Violation) -> bool:
+    """Return whether a violation leaves nothing of the body to look at."""
+    is_whole_body = violation.where == "$.body" and violation.text.startswith("is ")  # not only a part is missing
+    is_of_whole = violation.check in BODY_CHECKS and (violation.where in ("$", "$.status") or is_whole_body)
+    return violation.check == "json" or (is_of_whole and violation.fails)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 from mockanka.check.cleanup import Cleanup
 from mockanka.check.generated import generated_updates
-from mockanka.check.item_checks import object_at
+from mockanka.check.item_checks import object_at, objects_in
 from mockanka.check.read_checks import Item, check_node_counters, check_unknown_id
 from mockanka.check.session import Session
 from mockanka.check.transitions import INITIAL_STATES, TERMINATION_STATES
@@ -30,7 +29,7 @@ from mockanka.contract.paths import (
     STATUS_PATH,
     TEMPLATES_PATH,
 )
-from mockanka.remote.client import ControllerClient, ControllerError
+from mockanka.remote.client import ControllerClient, ControllerError, id_query
 
 WAITING_STATES = ("Scheduling", "Pulling")
 """States of an instance from which it can still become Started."""
@@ -52,9 +51,9 @@ def find_write_target(client: ControllerClient, template: str, tag: str | None, 
     """Look up names or ids. ControllerError, with the existing names, if something does not exist."""
     template_id = _find_id(client, TEMPLATES_PATH, "template", "id", "name", template)
     if tag is not None:
-        body = client.get_body(TEMPLATES_PATH, f"id={quote(template_id, safe='')}")
+        body = client.get_body(TEMPLATES_PATH, id_query(template_id))
         versions = body.get("versions") if isinstance(body, dict) else None
-        tags = [str(version.get("tag")) for version in versions or () if isinstance(version, dict)]
+        tags = [str(version.get("tag")) for version in objects_in(versions)]
         if tag not in tags:
             raise ControllerError(f"--tag: template {template} has no tag {tag}; it has {_join_names(tags)}")
     node_id = None if node is None else _find_id(client, NODES_PATH, "node", "node_id", "node_name", node)
@@ -62,7 +61,7 @@ def find_write_target(client: ControllerClient, template: str, tag: str | None, 
 
 
 def _find_id(client: ControllerClient, path: str, kind: str, id_key: str, name_key: str, name: str) -> str:
-    items = [item for item in client.get_body(path) or () if isinstance(item, dict)]
+    items = [item for item in objects_in(client.get_body(path)) if isinstance(item.get(id_key), str)]
     ids = [item[id_key] for item in items if item.get(id_key) == name]
     ids = ids or [item[id_key] for item in items if item.get(name_key) == name]
     if not ids:
@@ -141,13 +140,10 @@ class WriteChecks:
 
     def _post_start(self, body: Any) -> Exchange:
         """Send a start; all its instances will be removed, also if it should have been rejected."""
-        self.cleanup.used_paths.add(INSTANCES_PATH)
         if isinstance(body, dict):
             body = {**body, "name": self.cleanup.mark, "external_id": self.cleanup.mark}
-        exchange = self.session.request("POST", INSTANCES_PATH, body=body)
-        ids = exchange.body if isinstance(exchange.body, list) else []
-        self.cleanup.instances.update(id for id in ids if isinstance(id, str))
-        return exchange
+        with self.cleanup.creation(INSTANCES_PATH, self.cleanup.instances) as finish:
+            return finish(self.session.request("POST", INSTANCES_PATH, body=body))
 
     # ---- an instance -----------------------------------------------------------------------------------------------
 
@@ -168,7 +164,7 @@ class WriteChecks:
         if not session.claim("at-once", "startVms", item is not None, f"{id} is not in the list") or item is None:
             return
         vm = object_at(item, "vm")
-        state = vm.get("instance_state")
+        state = str(vm.get("instance_state"))
         session.claim("first-state", "startVms", state in INITIAL_STATES, f"{id} begins in {state}")
         self._check_labels("startVms", self.cleanup.mark, self.cleanup.mark, "labels")
         template, tag = vm.get("vmid"), vm.get("tag")
@@ -198,7 +194,7 @@ class WriteChecks:
                 self.session.claim(check, operation, instance.get(key) == expected, text)
 
     def _put_instance(self, body: Any, check: str, content_type: str | None = JSON_TYPE) -> bool:
-        query = f"id={quote(self.instance_id or '', safe='')}"
+        query = id_query(self.instance_id or "")
         exchange = self.session.request("PUT", INSTANCES_PATH, query, body, content_type)
         if self.session.skip_if_denied(exchange, check):
             return False
@@ -236,7 +232,7 @@ class WriteChecks:
             for body in generated_updates(self.session.contract.document, path, self.generated):
                 kept = {key: value for key, value in body.items() if key.casefold() not in keys}
                 marked = kept | dict.fromkeys(keys, self.cleanup.mark)
-                self.session.request("PUT", path, f"id={quote(id, safe='')}", marked)
+                self.session.request("PUT", path, id_query(id), marked)
 
     def _wait_for_start(self) -> None:
         session, timeout = self.session, self.session.pace.start_timeout
@@ -305,7 +301,7 @@ class WriteChecks:
             text = f"the {ordinal} termination fails: {exchange.message}"
             session.claim("terminated", "terminateVm", exchange.succeeded, text)
         single = session.get(INSTANCES_PATH, self.instance_id)
-        state = single.body.get("instance_state") if isinstance(single.body, dict) else None
+        state = str(single.body.get("instance_state")) if isinstance(single.body, dict) else None
         is_unknown = not single.succeeded and single.message == NOT_FOUND_MESSAGE
         text = f"it is {state or single.message} after its termination"
         session.claim("terminating", "terminateVm", state in TERMINATION_STATES or is_unknown, text)
@@ -341,25 +337,27 @@ class WriteChecks:
         status = session.get(STATUS_PATH).body
         if isinstance(status, dict) and status.get("license") == "basic":
             return self._skip("createGroup", "made", "any-content-type", reason="the licence is basic")
-        self.cleanup.used_paths.add(GROUPS_PATH)
         body = f'{{"name":"{mark}","description":"{GROUP_DESCRIPTION}"}}'.encode()
-        exchange = session.request("POST", GROUPS_PATH, body=body, content_type=None)
+        exchange = self._post_group(body, None)
         if session.skip_if_denied(exchange, "made"):
             return None
         if not session.claim("any-content-type", "createGroup", exchange.succeeded, f"fails: {exchange.message}"):
-            exchange = session.request("POST", GROUPS_PATH, body=body)
+            exchange = self._post_group(body, JSON_TYPE)
         group = exchange.body if isinstance(exchange.body, dict) else {}
         id = group.get("id")
         if not session.claim("made", "createGroup", isinstance(id, str), f"no id: {exchange.message}", "$.body.id"):
             return None
         self.group_id = str(id)
-        self.cleanup.groups.add(self.group_id)
         self._check_group("createGroup", "at-once", mark, GROUP_DESCRIPTION)
         self._update_group({"name": f"{mark}-2"}, f"{mark}-2", GROUP_DESCRIPTION)
         self._update_group({"description": "changed"}, f"{mark}-2", "changed")
         if self.target.node is not None:
             self._check_membership(self.target.node)
         return None
+
+    def _post_group(self, body: bytes, content_type: str | None) -> Exchange:
+        with self.cleanup.creation(GROUPS_PATH, self.cleanup.groups) as finish:
+            return finish(self.session.request("POST", GROUPS_PATH, body=body, content_type=content_type))
 
     def _listed_group(self) -> Item | None:
         """Return our group in the list."""
@@ -376,7 +374,7 @@ class WriteChecks:
             session.claim(label_check, operation, actual == (name, description), text)
 
     def _update_group(self, body: dict[str, str], name: str, description: str) -> None:
-        exchange = self.session.request("PUT", GROUPS_PATH, f"id={quote(self.group_id or '', safe='')}", body)
+        exchange = self.session.request("PUT", GROUPS_PATH, id_query(self.group_id or ""), body)
         if not self.session.skip_if_denied(exchange, "partial"):
             self.session.claim("partial", "updateGroup", exchange.succeeded, f"fails: {exchange.message}")
             self._check_group("updateGroup", "partial", name, description)
@@ -390,16 +388,20 @@ class WriteChecks:
             if session.skip_if_denied(exchange, "member"):
                 continue
             session.claim("member", operation, exchange.succeeded, f"fails: {exchange.message}")
-            (node, *_) = session.get(NODES_PATH, node_id).body or [{}]
-            group_ids = [group.get("id") for group in node.get("groups") or ()]
+            group_ids = [group.get("id") for group in objects_in(self._single_node(node_id).get("groups"))]
             text = f"node {node_id} is {'not ' if is_member else ''}in group {self.group_id}"
             session.claim("member", operation, (self.group_id in group_ids) is is_member, text)
+
+    def _single_node(self, node_id: str) -> Item:
+        """Return the node in the response for its id, which is a list; empty if there is none."""
+        nodes = objects_in(self.session.get(NODES_PATH, node_id).body)
+        return nodes[0] if nodes else {}
 
     def _delete_group(self) -> None:
         session = self.session
         if self.group_id is None:
             return
-        query = f"id={quote(self.group_id, safe='')}"
+        query = id_query(self.group_id)
         exchange = session.request("DELETE", GROUPS_PATH, query)
         if session.skip_if_denied(exchange, "deleted"):
             return

@@ -43,20 +43,32 @@ class ControllerStarted(Event):
         return controller.down_until == self.until
 
     def apply(self, controller: Controller) -> None:
-        start_controller(controller, self.release)
+        start_controller(controller, _latest_release(controller, self.release))
 
 
 def stop_controller(controller: Controller, length: int, release: str = "") -> None:
-    """Stop the controller for a time in nanoseconds: it hears of no node, and the server answers no request."""
+    """Stop the controller for a time in nanoseconds: it hears of no node, and the server answers no request.
+
+    If it is down already, it is up again when both times have passed, with the release that was named last.
+    """
     until = controller.now + length
     if controller.down_until is not None and controller.down_until > until:
         until = controller.down_until
+    release = release or _latest_release(controller)
     controller.down_until = until
     for node in controller.nodes.values():
         if node.lost_at is None:
             node.lost_at = controller.now
     controller.record("controller stopped", "controller")
     controller.schedule(until, ControllerStarted(release, until))
+
+
+def _latest_release(controller: Controller, release: str = "") -> str:
+    """Return the release that the last of the restarts in progress ends with, else ``release``; blank is the same."""
+    restarts = [
+        event for _, event in controller.queue.current_events(controller) if isinstance(event, ControllerStarted)
+    ]
+    return restarts[-1].release if restarts else release
 
 
 def start_controller(controller: Controller, release: str = "") -> None:

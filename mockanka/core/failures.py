@@ -111,8 +111,12 @@ def fail_occupants(controller: Controller, node: Node, message: str) -> None:
 
 
 def release_failed_vm(controller: Controller, instance: Instance) -> None:
-    """Free the slot of an instance in Error whose VM its node had kept, or restarted."""
+    """Free the slot of an instance in Error whose VM its node had kept, or restarted: the VM is lost.
+
+    Guess: before 1.49 it shows like that of any instance in Error whose VM is lost.
+    """
     instance.restarting_until = None
+    _mark_vm_lost(controller, instance, None, "deleted")
     free_slot(controller, instance)
     controller.mark_changed(instance)
 

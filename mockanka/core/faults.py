@@ -240,8 +240,8 @@ class FaultAction:
     every: int | None = None
     end: str | None = None
     without: tuple[str, ...] = ()
-    new_values: Mapping[str, object] = field(default_factory=dict)
-    merge_patch: Mapping[str, object] = field(default_factory=dict)
+    new_values: Mapping[str, object] | None = None
+    merge_patch: Mapping[str, object] | None = None
     item: int | Mapping[str, object] | None = None
     exit: int | None = None
     timeout: bool = False

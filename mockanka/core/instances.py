@@ -17,6 +17,7 @@ from mockanka.core.randomness import draw
 from mockanka.core.templates import VersionRef
 from mockanka.core.transitions import forget_instance, free_slot, take_slot, transition, vanish_instance
 from mockanka.core.vms import clone_vm
+from mockanka.units import MAX_DURATION
 
 if TYPE_CHECKING:
     from mockanka.core.controller import Controller
@@ -475,6 +476,7 @@ def resume_phase(controller: Controller, instance: Instance) -> None:
 def assign_to_node(controller: Controller, instance: Instance, node: Node) -> None:
     """Assign a waiting instance to a node that can take it, which pulls its template if it has to, and boots it."""
     controller.dequeue(instance)
+    instance.progress_made = 0.0  # a scenario may have another for an instance that waits
     take_slot(controller, instance, node)
     if instance.request.usb_device:
         instance.usb = usb.find_free_device(controller, node, instance.request.usb_device)
@@ -521,7 +523,7 @@ def boot_vm(controller: Controller, instance: Instance, node: Node) -> None:
         instance.script, takes = scripts.run_script(
             controller, instance, request.startup_script, request.script_timeout
         )
-        length += takes
+        length = min(length + takes, MAX_DURATION)
     hit = apply_rules(controller, "start", instance, node, instance.ref)
     controller.schedule_effects(hit, length, instance, node)
     if hit.action.without:

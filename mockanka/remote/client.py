@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -22,13 +23,20 @@ from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.remote.deadline import Deadline
 from mockanka.remote.interrupts import Interrupts
+from mockanka.shown_text import cut, escape
 
 MAX_RESPONSE_SIZE = 256 * 1024 * 1024
 """The largest response in bytes; a larger one is unlikely to end."""
 
 
 class ControllerError(Exception):
-    """There is no usable controller at the URL; the text says why, and what to do."""
+    """There is no usable controller at the URL; the text says why, and what to do.
+
+    Each line may contain text of the controller: it is shown without control characters.
+    """
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(cut(escape(line)) for line in lines))
 
 
 class NoResponse(ControllerError):
@@ -76,6 +84,12 @@ def parse_controller_url(url: str, instead: str = "give --token or --header inst
     if parsed.query or parsed.fragment:
         raise ControllerError(f"{url!r} has more than host, port and path: {hint}")
     return parsed
+
+
+def id_query(id: str) -> str:
+    """Return the query that names an object. Half a surrogate pair is sent as a Go client reads it: as U+FFFD."""
+    readable = "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= char <= "\udfff" else char for char in id)
+    return f"id={quote(readable, safe='')}"
 
 
 def is_loopback(host: str) -> bool:
@@ -185,11 +199,15 @@ class ControllerClient:
         return Exchange(method, path, query, content, response.status_code, response_headers, received, took, accepted)
 
     def get_body(self, path: str, query: str = "") -> Any:
-        """Return the body of a successful GET. ControllerError if it fails."""
+        """Return the body of a GET. ControllerError if it fails.
+
+        An envelope with another status than OK and FAIL is taken for a success: it is for the checks to find.
+        """
         exchange = self.require_usable(self.request("GET", path, query))
-        if not exchange.succeeded:
+        envelope = exchange.envelope or {}
+        if envelope.get("status") == "FAIL" or exchange.status >= 400:
             raise ControllerError(f"GET {path} fails at {self.url}: {exchange.message or exchange.status}")
-        return exchange.body
+        return envelope.get("body")
 
     def require_usable(self, exchange: Exchange) -> Exchange:
         """Return the exchange. ControllerError if its response is not one of a controller that admits us."""

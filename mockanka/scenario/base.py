@@ -256,7 +256,7 @@ class Layout:
         self.section = section
         self.keys: dict[str, KeySpec] = {field.name: field.metadata[_KEY] for field in dataclasses.fields(section)}
         """The declared keys by the names of the section's fields, in their order."""
-        self.always = {name for name, declared in self.keys.items() if declared.always}
+        self.always = {declared.field.data_key or name for name, declared in self.keys.items() if declared.always}
         self.homes = dict(self._find_homes())
         self.setters: dict[str, list[tuple[str, str]]] = {}
         """The keys that set a field when they are loaded, each with that field, by the part that has it."""

@@ -26,6 +26,16 @@ DEEPEST = 50
 MAX_SIZE = 10**18
 
 
+def require_whole_characters(text: str) -> str:
+    """Return a text. Raises ValueError if it has half of a surrogate pair, which no response and no dump can have."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{text!r} contains half of a surrogate pair, which cannot be sent") from None
+    return text
+
+
 class _Field(fields.Field[Any]):
     """Base: ``read`` converts what is written to a value, or raises ValueError that says what would be right."""
 
@@ -52,7 +62,7 @@ class Text(_Field):
             raise ValueError(f"{written!r} is not text")
         if self.required and not written:
             raise ValueError("is empty")
-        return str(written)
+        return require_whole_characters(str(written))
 
 
 class NonEmptyText(Text):
@@ -392,7 +402,9 @@ class Metadata(_Field):
             plain = value.resolved() if isinstance(value, Scalar) else value
             if not isinstance(plain, str | int | bool):
                 raise ValueError(f"{key}: a value is text, a whole number, true or false")
-            result[str(key)] = plain
+            if isinstance(plain, str):
+                require_whole_characters(plain)
+            result[require_whole_characters(str(key))] = plain
         return result
 
 
@@ -498,7 +510,7 @@ class JsonValue(_Field):
         if depth > DEEPEST:
             raise ValueError("is nested too deep")
         if isinstance(value, Mapping):
-            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
+            return {require_whole_characters(str(key)): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self._plain(item, depth + 1) for item in value]
         if isinstance(value, float) and not isfinite(value):
@@ -506,8 +518,8 @@ class JsonValue(_Field):
         if isinstance(value, Scalar):
             if value.tag.endswith(":float"):
                 return self._plain(float(value))
-            return value.resolved()
-        return value
+            value = value.resolved()
+        return require_whole_characters(value) if isinstance(value, str) else value
 
 
 class BodyText(JsonValue):
@@ -515,11 +527,7 @@ class BodyText(JsonValue):
 
     def read(self, written: Any) -> str:
         text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError("contains half of a surrogate pair, which cannot be sent") from None
-        return text
+        return require_whole_characters(text)
 
 
 class AsciiText(NonEmptyText):
@@ -549,7 +557,7 @@ class TextMapping(_Field):
     def read(self, written: Any) -> dict[str, str | None]:
         if not isinstance(written, Mapping):
             raise ValueError("must be keys with values")
-        return {str(key): self._read_value(value) for key, value in written.items()}
+        return {require_whole_characters(str(key)): self._read_value(value) for key, value in written.items()}
 
     def _read_value(self, value: Any) -> str | None:
         if self.nullable and (value is None or (isinstance(value, Scalar) and value.resolved() is None)):

@@ -41,7 +41,7 @@ class DumpedInventory(Inventory):
         return overrides_of(section.turns or ())
 
     def default_anka(self) -> AnkaVersion:
-        """Return the Anka version that dumps leave out."""
+        """Return the Anka version that dumps leave out: the defaults of the record."""
         return AnkaVersion()
 
     def check_disk(self, path: Path, node: Node) -> None:
@@ -80,7 +80,8 @@ class DumpedWorkloads(Workloads):
     def start_delivery(self, distribution: Distribution, node_id: str) -> None:
         """Let a delivery wait whose node is busy; what any other waits for is pending."""
         delivery = distribution.deliveries[node_id]
-        if delivery.stage is DeliveryStage.SENT and delivery.until is None:
+        waits = delivery.stage is DeliveryStage.SENT and delivery.until is None
+        if waits and node_id in self.controller.nodes:  # a snapshot may have seen a delivery to a node that is gone
             await_node(self.controller, distribution, node_id)
 
     def start_save(self, path: Path, section: SaveImageSection, request: SaveRequest) -> bool:

@@ -275,7 +275,7 @@ def set_condition(controller: Controller, section: NodeSection, node: Node) -> N
     if section.state is NodeState.OFFLINE:
         now = controller.now
         reported = now - controller.timings.node_timeout if section.reported is None else section.reported
-        node.lost_at, node.timeout_at = min(now, reported), now
+        node.lost_at, node.timeout_at = max(0, min(now, reported)), now
     elif isinstance(section.state, NodeState):
         node.condition = section.state
 

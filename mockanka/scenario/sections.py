@@ -477,7 +477,7 @@ class DistributionSection(Section[Distribution]):
 class SaveErrorSection(Section[SaveError]):
     """Why a save image request failed."""
 
-    message: str = key(Text(required=True))
+    message: str = key(Text(), default="", always=True)
     type: str | None = key(Text())
     code: int | None = key(Integer())
 

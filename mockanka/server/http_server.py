@@ -7,9 +7,7 @@ import gc
 import itertools
 import logging
 import os
-import re
 import socket
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,11 +15,26 @@ from weakref import WeakSet
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from mockanka.server.asgi import Gateway
-from mockanka.serving import BACKLOG, serve_until_signal, url_of
+from mockanka.server.request_heads import (
+    BAD_REQUEST,
+    CHUNKED,
+    HEAD_END,
+    MASKED_UPGRADE,
+    MAX_HEAD,
+    MAX_SMALL_HEAD,
+    TOO_LARGE,
+    HeadRefused,
+    Target,
+    check_request_line,
+    read_head,
+    read_small_head,
+)
+from mockanka.serving import BACKLOG, end_connection, serve_until_signal, url_of
 from mockanka.simulator.simulator import Simulator
 
 GRACE = 0.3
@@ -29,14 +42,8 @@ GRACE = 0.3
 KEEP_ALIVE = 120
 """Seconds that an idle connection is kept: longer than clients pause between polls."""
 
-_REQUEST_LINE = re.compile(rb"[A-Z]+ [^\r\n]* HTTP/1\.[01]\r\n")
-_UPGRADE = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
-_ODD_BYTE = re.compile(rb"[\x80-\xff]")
-_NOT_FOUND = (
-    b"HTTP/1.1 404 Not Found\r\ncontent-type: text/plain; charset=utf-8\r\nx-content-type-options: nosniff\r\n"
-    b"content-length: 19\r\nconnection: close\r\n\r\n404 page not found\n"
-)
-
+LINGER = 0.5
+"""Seconds that a connection stays half open after a refusal: closed at once it would be reset, and the refusal lost."""
 
 _SILENT_LOGGER = logging.Logger("mockanka.server", logging.CRITICAL)
 _SILENT_LOGGER.disabled = True
@@ -44,34 +51,160 @@ _SILENT_LOGGER.disabled = True
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol, but it logs nothing, and some odd requests are taken as Go's server takes them.
+    """uvicorn's protocol, but it logs nothing, and reads requests as Go's server does.
 
-    Bytes that HTTP does not allow in a request line are part of the path; an offer to upgrade, as Java's client makes
-    it, is ignored, where the parser would take the body for another protocol.
+    Each head is read on its own, before the parser gets it. An offer to upgrade, as Java's client makes it, is ignored.
+    What is refused is refused after the responses to the requests before it.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.logger = self.access_logger = _SILENT_LOGGER
         self.access_log = False
+        self._head = bytearray()
+        """The beginning of a head that is not complete."""
+        self._body_left = 0
+        """Bytes of the body that are still to come, or CHUNKED."""
+        self._target: Target | None = None
+        self._masks_upgrade = False
+        self._follows_post = False
+        self._refusal = b""
+        self._is_refused = False
+        self._running: RequestResponseCycle | None = None
+        """The request that was handed to the application last; those in the pipeline wait for it."""
+
+    @property
+    def _is_idle(self) -> bool:
+        """True if no response is due."""
+        running = self._running
+        return not self.pipeline and (running is None or running.response_complete or running.disconnected)
+
+    @property
+    def _is_ending(self) -> bool:
+        """True if what comes is no request any more: one was refused, or said to be the last."""
+        is_last = self.cycle is not None and not self._body_left and not self.cycle.keep_alive
+        return self._is_refused or is_last or self.transport.is_closing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        end_connection(self.transport.get_extra_info("socket"))
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            if not data.isascii():
-                line = _REQUEST_LINE.match(data)
-                if line is not None:
-                    data = _ODD_BYTE.sub(lambda byte: b"%%%02X" % byte[0][0], line[0]) + data[line.end() :]
-            if b"pgrade" in data or b"PGRADE" in data:
-                head, end, rest = data.partition(b"\r\n\r\n")
-                data = _UPGRADE.sub(b"", head) + end + rest
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            if self._head:
+                data = self._complete_head(data)
+            while data and not self._is_ending:
+                data = self._receive_body(data) if self._body_left else self._receive_head(data)
+        except HeadRefused as refusal:
+            self._refuse(refusal.response)
+        except httptools.HttpParserError:
+            # Guess: a body whose chunks are broken gets this answer too, and the request is not carried out.
+            self._abandon_request()
+            self._refuse(HeadRefused(BAD_REQUEST).response)
 
-    def send_400_response(self, msg: str) -> None:
-        if isinstance(sys.exc_info()[1], httptools.HttpParserInvalidURLError):
-            self.transport.write(_NOT_FOUND)
-            self.transport.close()
+    def _complete_head(self, data: bytes) -> bytes:
+        """Append data to the beginning of a head, and return all of it if it is complete or too long, else nothing."""
+        before = len(self._head)
+        self._head += data
+        if HEAD_END.search(self._head, max(0, before - 2)) is None and len(self._head) <= MAX_HEAD:
+            if b"\n" in data and (line_end := self._head.find(b"\n")) >= before:
+                check_request_line(bytes(self._head[:line_end]))
+            return b""
+        data = bytes(self._head)
+        self._head.clear()
+        return data
+
+    def _receive_head(self, data: bytes) -> bytes:
+        """Take a head from the beginning of the data, if it is complete, and return what follows it."""
+        if self._follows_post:  # some old clients send a line break after a body
+            data = data[:4].lstrip(b"\r\n") + data[4:]
+        end = HEAD_END.search(data)
+        if end is None or end.end() > MAX_HEAD:
+            if len(data) > MAX_HEAD:
+                raise HeadRefused(TOO_LARGE)
+            line, line_end, _ = data.partition(b"\n")
+            if line_end:
+                check_request_line(line)
+            self._head += data
+            return b""
+        raw = data[: end.end()]
+        head = read_small_head(raw) if len(raw) <= MAX_SMALL_HEAD else read_head(raw)
+        self._target, self._masks_upgrade, self._body_left = head.target, head.masks_upgrade, head.length
+        self._follows_post = raw.startswith(b"POST ")
+        self.parser.feed_data(head.content)
+        return data[end.end() :]
+
+    def _receive_body(self, data: bytes) -> bytes:
+        """Take a part of the body, and return what follows the body."""
+        length = self._body_left
+        if length == CHUNKED:
+            # The last chunk ends with a line break, so the next request never begins within what the parser is given.
+            length = data.find(b"\n") + 1 or len(data)
+        part, rest = data[:length], data[length:]
+        if self._body_left != CHUNKED:
+            self._body_left -= len(part)
+        self.parser.feed_data(part)
+        return rest
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        if self._target is not None:
+            method, path, raw_path, query = self._target
+            scope: Any = self.scope
+            scope.update(method=method, path=path, raw_path=raw_path, query_string=query)
+        if self._masks_upgrade:
+            self.headers[:] = [(b"upgrade" if name == MASKED_UPGRADE else name, value) for name, value in self.headers]
+
+    def on_message_complete(self) -> None:
+        self._body_left = 0
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._refusal and self._is_idle:
+            self._send_refusal()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Close the connection, but first send the responses that are ready: a client may end its side before them."""
+        if self._is_idle:
+            return False
+        self.loop.call_soon(self._close_after, self._running)
+        return True
+
+    def _close_after(self, running: RequestResponseCycle | None) -> None:
+        """Close the connection once a request that is being answered has its response, or has to wait for it."""
+        if self._running is not running:  # it has its response, and the next request of the pipeline was started
+            self.loop.call_soon(self._close_after, self._running)
         else:
-            super().send_400_response(msg)
+            self.transport.close()
+
+    def _abandon_request(self) -> None:
+        """End the request whose body is being received: nothing more of it comes."""
+        if not self._body_left or self.cycle is None:
+            return
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        if self.pipeline and self.pipeline[0][0] is self.cycle:
+            self.pipeline.popleft()
+
+    def _refuse(self, response: bytes) -> None:
+        self._is_refused = True
+        self._refusal = response
+        if self._is_idle:
+            self._send_refusal()
+
+    def _send_refusal(self) -> None:
+        if not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.transport.write(self._refusal)
+            self.transport.write_eof()
+            self.loop.call_later(LINGER, self.transport.close)
+        self._refusal = b""
 
 
 FILLING_CONNECTIONS = 3
@@ -103,6 +236,8 @@ class Listener:
         with suppress(OSError):  # it does not listen while connections are refused; macOS knows no such shutdown
             # Closing alone would leave it listening while another process holds a copy of the socket.
             self.listening.shutdown(socket.SHUT_RDWR)
+        # And it would keep the address, which another socket may bind only if both of them allow it.
+        self.listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self._serving is not None:
             self._serving.close()
             self._serving = None
@@ -140,7 +275,9 @@ class Listener:
 
     def _drop_filling(self) -> None:
         while self._filling:
-            self._filling.pop().close()
+            filling = self._filling.pop()
+            end_connection(filling)
+            filling.close()
 
     def abort_connections(self) -> None:
         """Abort every connection."""
@@ -154,7 +291,7 @@ class Listener:
         """
         sockets = [connection.transport.get_extra_info("socket") for connection in list(self.state.connections)]
         null = os.open(os.devnull, os.O_RDWR)
-        for number in {sock.fileno() for sock in (self.listening, *sockets) if sock is not None}:
+        for number in {sock.fileno() for sock in (self.listening, *self._filling, *sockets) if sock is not None}:
             if number >= 0:
                 os.dup2(null, number, inheritable=False)  # the number stays taken: objects of the event loop hold it
         os.close(null)

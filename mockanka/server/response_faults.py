@@ -513,7 +513,11 @@ def make_response_fault(rule: FaultRule, seed: int, last: Response | None) -> Re
             return Stale(last=last, by_age=do.stale_age > 0, **common)
     if do.without or do.new_values or do.merge_patch:
         return ChangeBody(
-            without=do.without, new_values=do.new_values, merge_patch=do.merge_patch, item=do.item, **common
+            without=do.without,
+            new_values=do.new_values or {},
+            merge_patch=do.merge_patch or {},
+            item=do.item,
+            **common,
         )
     return ResponseFault(**common)
 

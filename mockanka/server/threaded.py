@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -25,14 +26,24 @@ class _Stopped(RuntimeError):
     """The server has been stopped."""
 
 
+class ServedByParent(RuntimeError):
+    """This process is a fork of the one that serves the controller, whose state it cannot reach."""
+
+
 class ThreadedServer:
-    """Serves a simulator on a port, until ``stop``. Raises OSError if the port cannot be had."""
+    """Serves a simulator on a port, until ``stop``. Raises OSError if the port cannot be had.
+
+    In a fork of this process ``stop`` does nothing, and ``call`` and ``read`` raise ServedByParent, but ``read`` works
+    if the server had stopped before the fork.
+    """
 
     def __init__(self, simulator: Simulator, host: str = "127.0.0.1", port: int = 0) -> None:
         self.server = Server(simulator, listen(host, port))
         self._loop = uvloop.new_event_loop()
         self._end = asyncio.Event()
         self._ending = False
+        self._has_ended = False
+        self._process = os.getpid()
         self._lock = threading.Lock()
         """Held while a function is handed over, so that none is after the end."""
         self._started: Future[None] = Future()
@@ -47,6 +58,7 @@ class ThreadedServer:
         """
         if threading.current_thread() is self._thread:
             return function()
+        self._note_fork()
         done: Future[Result] = Future()
         with self._lock:
             if self._ending:
@@ -67,11 +79,26 @@ class ThreadedServer:
 
     def stop(self) -> None:
         """Stop serving, unless that has been done."""
+        if os.getpid() != self._process:
+            return
         with self._lock:
             if not self._ending:
                 self._ending = True
                 self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+        self._has_ended = True
+
+    def _note_fork(self) -> None:
+        """Do nothing in the process that serves. In a fork of it raise ServedByParent if the server still ran then."""
+        if os.getpid() == self._process:
+            return
+        if not self._has_ended:
+            raise ServedByParent(
+                f"the controller at {self.server.url} is served by process {self._process}, of which process "
+                f"{os.getpid()} is a fork: here use it by HTTP, or start another one with mockanka.serve()"
+            )
+        self._process = os.getpid()
+        self._lock = threading.Lock()  # a thread that the fork does not have may have held the old one
 
     def _do(self, function: Callable[[], Any], done: Future[Any]) -> None:
         try:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
-from mockanka.remote.client import ControllerClient, ControllerError
+from mockanka.remote.client import ControllerClient, ControllerError, id_query
 from mockanka.snapshot.reader import JsonObject
 
 API_PREFIX = "/api/v1/"
@@ -38,7 +37,7 @@ def fetch_state(client: ControllerClient) -> FetchedState:
         raise ControllerError("the controller's status has no body: it is not a controller")
     state = FetchedState(status, _require_objects("node", _fetch_required(client, "node")))
     for template in _require_objects("registry/vm", _fetch_required(client, "registry/vm")):
-        query = f"id={quote(str(template.get('id', '')), safe='')}"
+        query = id_query(str(template.get("id", "")))
         details = _object_or_empty(_fetch_optional(client, state, "registry/vm", query))
         # The list has the size at every release, the single form does not.
         state.templates.append({**details, **template})

@@ -35,7 +35,8 @@ def take_snapshot(client: ControllerClient, release: Release | None = None, reda
     try:
         Scenario.from_yaml(text, "snapshot").controller(Options(clock="manual"))
     except ScenarioError as error:
-        raise ControllerError(f"the state of the controller is not a valid scenario:\n{error}") from None
+        lines = str(error).splitlines()
+        raise ControllerError("the state of the controller is not a valid scenario:", *lines) from None
     return text
 
 

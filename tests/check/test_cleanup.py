@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -337,3 +338,66 @@ def test_a_template_with_an_ambiguous_name_is_selected_by_id() -> None:
     id = "00510971-5c37-4a60-a9c6-ea185397d9b4"
 
     assert id == find_write_target(client, id, "t1", None).template
+
+
+class ForgettingController(SimulatedController):
+    """A controller that loses its state when the run has created its instance and its group."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_forgetful = True
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self.is_forgetful and request.method == "PUT" and len(remaining_objects(self.controller)) == 2:
+            self.is_forgetful = False
+            self.simulator.reset()
+            self.controller.advance()
+        return super().handle_request(request)
+
+
+def test_what_a_controller_lost_is_not_left_behind() -> None:
+    """Objects that are neither listed nor found by their ids are gone."""
+    simulated = ForgettingController()
+    results = run_in_write_mode(simulated)
+
+    assert not simulated.is_forgetful
+    assert ([], []) == (results.leftovers, remaining_objects(simulated.controller))
+
+
+def without_content(exchange: Exchange) -> Exchange:
+    """Return the exchange with a 204 in response to a removal."""
+    return replace(exchange, status=204, response_content=b"") if exchange.method == "DELETE" else exchange
+
+
+def test_an_empty_response_to_a_removal_leaves_nothing_behind() -> None:
+    """What counts is that the object is gone."""
+    simulated = SimulatedController(alter=without_content)
+    results = run_in_write_mode(simulated)
+
+    assert 1 == results.exit_status
+    assert ([], []) == (results.leftovers, remaining_objects(simulated.controller))
+
+
+class AnonymousController(SimulatedController):
+    """A controller that does not respond to a start, and lists instances without names."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if request.method == "POST" and request.url.path == INSTANCES_PATH and remaining_objects(self.controller):
+            break_connection()
+        return response
+
+
+def without_names(exchange: Exchange) -> Exchange:
+    content = re.sub(rb'"(name|external_id)":"mockanka-check-[^"]*"', rb'"\1":""', exchange.response_content)
+    return replace(exchange, response_content=content)
+
+
+def test_a_start_that_cannot_be_recognised_is_named() -> None:
+    """Its response was lost, and no instance has the mark of the run; a refused start is not meant."""
+    simulated = AnonymousController(alter=without_names)
+    results = run_in_write_mode(simulated)
+
+    assert 1 == len(remaining_objects(simulated.controller))
+    assert any("starts without an id in their response: 1; no instance" in remark for remark in results.remarks)
+    assert not any("without an id" in remark for remark in run_in_write_mode(SimulatedController()).remarks)

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from mockanka.check.catalog import CHECKS, REQUEST_CHECKS
+from mockanka.contract.conformance import Level
 from mockanka.contract.exchange import Exchange
-from tests.check.simulated import SimulatedController, check_simulated
+from tests.check.simulated import SimulatedController, check_simulated, remaining_objects
 
 VM, NODE, TEMPLATE, GROUP = "/api/v1/vm", "/api/v1/node", "/api/v1/registry/vm", "/api/v1/group"
 DISTRIBUTE, IMAGE = "/api/v1/registry/vm/distribute", "/api/v1/image"
@@ -1068,3 +1069,45 @@ def test_every_check_has_a_deviation() -> None:
     assert set(CHECKS) - elsewhere - {check.id for check in REQUEST_CHECKS} == {
         deviation.check for deviation in DEVIATIONS
     }
+
+
+def test_a_status_that_is_not_spelled_ok_is_a_finding() -> None:
+    """It is one finding of all operations, with what follows from it, and the check is made to its end."""
+    simulated = SimulatedController(alter=envelope_everywhere(status="ok"))
+    results = check_simulated(simulated)
+    failed = [cause for cause in results.causes if cause.finding.level is not Level.NOTE]
+
+    assert (1, "") == (results.exit_status, results.broken_off)
+    assert [("envelope", "$.status", 'is "ok", not OK or FAIL')] == [
+        (cause.check, cause.finding.where, cause.finding.text) for cause in failed
+    ]
+    assert len(failed[0].operations) >= 9
+    assert "listVms empty-id: fails: 200" in failed[0].finding.consequences
+
+
+def envelope_everywhere(**values: Any) -> Callable[[Exchange], Exchange]:
+    """Return an alteration of the envelopes of all successes."""
+
+    def alter(exchange: Exchange) -> Exchange:
+        if not exchange.succeeded or exchange.envelope is None:
+            return exchange
+        return replace(exchange, response_content=json.dumps({**exchange.envelope, **values}).encode() + b"\n")
+
+    return alter
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_byte_order_mark_is_one_finding(write: bool) -> None:
+    """Whatever else the checks miss in these responses follows from it, and nothing is left behind."""
+
+    def alter(exchange: Exchange) -> Exchange:
+        content = b"\xef\xbb\xbf" + exchange.response_content
+        return replace(exchange, response_content=content) if exchange.path == VM else exchange
+
+    simulated = SimulatedController(alter=alter)
+    results = check_simulated(simulated, write=write)
+
+    assert 1 == results.exit_status
+    assert ["json"] == [cause.check for cause in results.causes if cause.finding.level is not Level.NOTE]
+    assert "Unexpected UTF-8 BOM" in results.causes[0].finding.text
+    assert ([], []) == (results.leftovers, remaining_objects(simulated.controller))

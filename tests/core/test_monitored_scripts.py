@@ -1,10 +1,16 @@
 """Monitored startup scripts: how they end, and what is left of the instance."""
 
+from collections.abc import Callable
+
 import pytest
 
 from mockanka.core import instances, nodes
+from mockanka.core.controller import Controller
+from mockanka.core.lifecycle import LostInstances
+from mockanka.core.release import Release
 from mockanka.core.scripts import ScriptResult
 from mockanka.units import SECOND
+from tests.controllers import reload, state_of
 from tests.core.builders import (
     WARM,
     build_controller,
@@ -50,6 +56,26 @@ def test_an_instance_whose_monitored_script_fails_is_in_error(handler: int, stat
     instances.terminate_instance(controller, instance.id)
     pass_time(controller, 100)
     assert ({}, {}) == (controller.instances, node_named(controller).occupants)
+
+
+@pytest.mark.parametrize(("release", "known"), [("1.24.0", False), ("1.48.0", False), ("1.49.0", True)])
+@pytest.mark.parametrize("lose", [nodes.delete_node, nodes.lose_node])
+def test_a_vm_that_was_kept_is_lost_with_its_node(
+    lose: Callable[[Controller, str], object], release: str, known: bool
+) -> None:
+    """Its slot is free, and before 1.49 its details are gone, as those of any VM in Error; a dump has that too."""
+    controller = build_controller(MONITORED, release=Release.parse(release))
+    controller.lost_instances = LostInstances.ERROR
+    instance = start_monitored(controller, script_fail_handler=1)
+    pass_time(controller, 100)
+    assert "Error" == instance.state
+    lose(controller, node_named(controller).id)
+    pass_time(controller, 1000)
+    vm = instance.vm
+
+    assert vm is not None
+    assert (False, known, known) == (instance.holds_slot, bool(vm.name), vm.status == "running")
+    assert state_of(controller) == state_of(reload(controller))
 
 
 def test_a_monitored_script_has_a_timeout() -> None:

@@ -9,6 +9,7 @@ import yaml
 
 from mockanka.core import distributions, instances, nodes, save_images
 from mockanka.core.controller import Controller
+from mockanka.core.faults import LIFECYCLE_FAULTS
 from mockanka.core.instance_record import StartRequest
 from mockanka.core.lifecycle import NodeState
 from mockanka.core.save_images import SaveRequest, SaveStage
@@ -16,6 +17,7 @@ from mockanka.scenario import Options, Scenario, dump, shipped, to_yaml
 from tests import controllers
 from tests.api import client
 from tests.controllers import CORNERS, controller_of, pass_time, state_of
+from tests.core.fault_effects.helpers import add_fault
 
 Loader = Callable[[Controller], Controller]
 
@@ -167,6 +169,23 @@ def test_a_save_image_request_that_waits_its_turn_survives() -> None:
     pass_time(controller, 1)
 
     assert SaveStage.WAITING is second.stage is not first.stage
+    check(controller)
+
+
+@pytest.mark.parametrize("event", [event for event, kinds in LIFECYCLE_FAULTS.items() if "fail" in kinds])
+def test_failures_without_a_message_survive(event: str) -> None:
+    """A fault may fail anything with an empty text, before and after which a dump loads."""
+    controller = corners()
+    rule = add_fault(controller, event, "{fail: ''}")
+    (id,) = start(controller, "layered", node_id=node_of(controller, "single"), tag="base")
+    distributions.create_distribution(controller, template_of(controller, "bulky"))
+    pass_time(controller, 200)
+    if event == "save_image":
+        save_images.create_save_image(controller, SaveRequest(id, new_template_name="new"))
+    check(controller)
+    pass_time(controller, 600)
+
+    assert rule.applied
     check(controller)
 
 

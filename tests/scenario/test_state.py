@@ -414,6 +414,24 @@ def test_every_field_survives_dump_and_load(place: Place) -> None:
     assert [] == list(lost_fields(place))
 
 
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.record_type.__name__)
+def test_every_default_survives_dump_and_load(place: Place) -> None:
+    """A value that is equal to the record's default is no other one in the controller that the dump makes."""
+    defaults = {
+        name: default
+        for name, default in record_fields(place.record_type).items()
+        if default is not ...
+        and not lookup(DERIVED, place.record_type, name)
+        and not lookup(IDENTITIES, place.record_type, name)
+        and (not place.names or name in place.names)
+    }
+    controller = full_controller()
+    change(place, controller, defaults)
+    after = place.get(reload(controller))
+
+    assert defaults == {name: getattr(after, name) for name in defaults}
+
+
 @dataclass
 class RackedNode(Node):
     """A node that has gained a field, of which scenarios know nothing."""

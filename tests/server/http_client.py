@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import multiprocessing
+import os
 import socket
+import stat
 import subprocess
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -144,3 +146,43 @@ def subprocess_with_open_files() -> Iterator[None]:
             yield
         finally:
             process.kill()
+
+
+@contextmanager
+def copies_of_sockets() -> Iterator[None]:
+    """Hold a copy of every socket of this process meanwhile, as a process has that got them in any way."""
+    copies = []
+    for number in map(int, os.listdir("/dev/fd")):
+        with suppress(OSError):  # the folder itself was open too
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                copies.append(os.dup(number))
+    try:
+        yield
+    finally:
+        for copy in copies:
+            os.close(copy)
+
+
+def call_in_fork(function: Callable[[], object]) -> Any:
+    """Call a function in a fork of this process, and return what it returns or the exception that it raises."""
+    receiving, sending = multiprocessing.Pipe(duplex=False)
+
+    def call() -> None:
+        try:
+            result = function()
+        except Exception as error:
+            result = error
+        sending.send(result)
+
+    process = multiprocessing.get_context("fork").Process(target=call)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: this process has threads
+        process.start()
+    try:
+        assert receiving.poll(TIMEOUT), "the fork hangs"
+        return receiving.recv()
+    finally:
+        process.kill()
+        process.join()
+        receiving.close()
+        sending.close()

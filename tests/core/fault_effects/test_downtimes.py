@@ -69,6 +69,34 @@ def test_the_release_is_another_one_afterwards() -> None:
     assert ["node alpha: Drain Mode came with 1.32.0; it is Active"] == list(controller.notes)
 
 
+@pytest.mark.parametrize("dumped", [False, True])
+@pytest.mark.parametrize(
+    ("first", "second", "ends"),
+    [
+        ("{for: 60s}", "{for: 50s, release: 1.51.2}", 60),
+        ("{for: 60s}", "{for: 5s, release: 1.51.2}", 60),
+        ("{for: 60s, release: 1.44.0}", "{for: 50s, release: 1.51.2}", 60),
+        ("{for: 60s, release: 1.51.2}", "{for: 50s}", 60),
+        ("{for: 60s, release: 1.51.2}", "{for: 80s}", 90),
+        ("{for: 60s, release: 1.44.0}", "{for: 80s, release: 1.51.2}", 90),
+    ],
+)
+def test_of_restarts_that_overlap_the_release_that_was_named_last_runs(
+    first: str, second: str, ends: int, dumped: bool
+) -> None:
+    """The controller is up when both times have passed, also if they end together, and a dump has both."""
+    controller = build_controller("controller: {release: 1.43.0}\n" + WARM)
+    add_fault(controller, "begin", f"{{restart: {first}}}")
+    add_fault(controller, "begin", f"{{restart: {second}, after: 10s}}")
+    pass_time(controller, 20)
+    controller = reload(controller) if dumped else controller
+    pass_time(controller, ends - 21)
+    assert (Release(1, 43, 0), True) == (controller.release, controller.down_until is not None)
+    pass_time(controller, 1)
+
+    assert (Release(1, 51, 2), None) == (controller.release, controller.down_until)
+
+
 def lose_while_down(controller: Controller) -> None:
     add_fault(controller, "begin", "{node: offline, after: 7s}")
 
