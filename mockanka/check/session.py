@@ -21,7 +21,7 @@ MAX_UNANSWERED = 3
 BODY_CHECKS = ("envelope", "status-code", "shape", "schema", "time", "undocumented")
 """Checks that follow from each other: where the envelope or the whole body is wrong, the others find it once more."""
 ENVELOPE_CHECKS = (
-    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("content-type", "encoding", "connection", "caching", "json", "json-text"),
     *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
 )
 
