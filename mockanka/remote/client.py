@@ -33,6 +33,8 @@ MAX_CHUNK_SIZE = 1024 * 1024
 """Bytes that are decompressed at once."""
 MAX_VALUES = 4_000_000
 """The most values in the JSON of a response: in memory, short ones take fifty times the bytes that they have here."""
+MIN_KEPT = 1.0
+"""Seconds for which a server keeps an idle connection, unless it said that it closes it."""
 
 
 class ControllerError(Exception):
@@ -142,6 +144,8 @@ class ControllerClient:
         self.interrupts = Interrupts()
         self._proxy = "" if transport is not None else find_proxy(self.url)
         self._request_deadline = Deadline()
+        self._kept_since: float | None = None
+        """When the last response ended, by the monotonic clock; None if it closed its connection, or had an error."""
         headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.options.headers]
         self._client = httpx.Client(
             auth=None if self.options.token is None else httpx.BasicAuth("root", self.options.token),
@@ -189,6 +193,9 @@ class ControllerClient:
         base = self.url.raw_path.rstrip(b"/")
         target = self.url.copy_with(raw_path=base + path.encode() + (b"?" + query.encode() if query else b""))
         headers = {"Content-Type": content_type} if content and content_type else {}
+        connections, kept_since = self._request_deadline.connections, self._kept_since
+        was_kept = kept_since is not None and time.monotonic() - kept_since < MIN_KEPT
+        self._kept_since = None
         try:
             request = self._client.build_request(
                 method,
@@ -215,7 +222,14 @@ class ControllerClient:
         response_headers = {key.lower(): value for key, value in response.headers.items()}
         took = self.clock() - started
         accepted = self._client.headers.get("accept-encoding")
-        return Exchange(method, path, query, content, response.status_code, response_headers, received, took, accepted)
+        is_reconnected = was_kept and self._request_deadline.connections > connections
+        is_kept = response.http_version == "HTTP/1.1" and "close" not in response_headers.get("connection", "").lower()
+        self._kept_since = time.monotonic() if is_kept else None
+        return Exchange(
+            *(method, path, query, content, response.status_code, response_headers, received, took),
+            accept_encoding=accepted,
+            is_reconnected=is_reconnected,
+        )
 
     def get_body(self, path: str, query: str = "") -> Any:
         """Return the body of a GET. ControllerError if it fails.

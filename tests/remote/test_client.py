@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mockanka.contract.conformance import contract_of
 from mockanka.core.release import Release
 from mockanka.remote.client import (
     ClientOptions,
@@ -391,3 +392,34 @@ def test_a_malformed_compressed_response_is_refused(content: bytes) -> None:
     """The message says that it cannot be decompressed."""
     with pytest.raises(NoResponse, match="cannot be decompressed"):
         client_of(compressed(content)).status()
+
+
+@pytest.mark.parametrize(
+    ("start", "header", "is_announced"),
+    [(b"HTTP/1.1", b"", False), (b"HTTP/1.1", b"Connection: close\r\n", True), (b"HTTP/1.0", b"", True)],
+)
+def test_a_connection_that_is_closed_without_notice_is_noticed(start: bytes, header: bytes, is_announced: bool) -> None:
+    """The next exchange says so, unless the response announced it, as every response of HTTP/1.0 does."""
+    response = COMPLETE_RESPONSE.replace(b"HTTP/1.1", start).replace(b"Content-Type", header + b"Content-Type")
+    closed = threading.Semaphore(0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(response)
+                closed.release()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        with ControllerClient(f"http://127.0.0.1:{server.getsockname()[1]}") as client:
+            first = client.request("GET", "/api/v1/status")
+            closed.acquire()
+            second = client.request("GET", "/api/v1/status")
+        thread.join()
+    checks = [violation.check for violation in contract_of(Release(1, 43, 0)).check_response(second)]
+
+    assert (False, not is_announced) == (first.is_reconnected, second.is_reconnected)
+    assert ("connection" in checks) is not is_announced
