@@ -66,29 +66,18 @@ def test_a_path_with_doubled_slashes_is_a_problem(control: ControlClient, path: 
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("POST", "faults", r'{"id": "x", "do": {"set": {"a\ud800": "\udc00"}}}'),
         ("PUT", "scenario", r'{"\udfff": 1}'),
+        ("POST", "faults", r'{"do": {"set": {"a\ud800": "\udc00"}}}'),
         ("POST", "clock/advance", r'{"until": {"instance": "\ud800", "state": "Started"}}'),
         ("POST", "instances/x/fail", r'{"message\ud800": "x"}'),
     ],
 )
 def test_halves_of_surrogate_pairs_are_not_sent(control: ControlClient, method: str, path: str, body: str) -> None:
-    """An answer that repeats a part of the request has U+FFFD in their place."""
-    text = control.send(method, path, body.replace("\\\\", "\\")).get_data(as_text=True)
+    """A refusal that repeats a part of the request is JSON that every client can decode."""
+    response = control.send(method, path, body)
 
-    assert r"\ufffd" in text.replace("\\\\", "\\")
-    json.loads(text)
-    assert json.dumps(json.loads(text), ensure_ascii=False).encode()
-
-
-@pytest.mark.parametrize("accept", ["application/json", "application/yaml"])
-def test_a_dump_has_no_halves_of_surrogate_pairs(control: ControlClient, accept: str) -> None:
-    """A rule with such a value is dumped with U+FFFD, and the dump loads."""
-    control.send("POST", "faults", r'{"do": {"set": {"a\ud800": "\udc00"}}}')
-    dump = control.send("GET", "scenario", headers={"Accept": accept})
-
-    assert 200 == control.send("PUT", "scenario", dump.data, content_type=dump.content_type).status_code
-    assert [{"a\ufffd": "\ufffd"}] == [rule["do"]["set"] for rule in control.send("GET", "faults").get_json()["faults"]]
+    assert response.status_code in (400, 404)
+    assert json.dumps(json.loads(response.data), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("path", ["nope", "health/", "clock/advance/now", "scenario/default", "Clock"])
