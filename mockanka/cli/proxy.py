@@ -24,7 +24,7 @@ from mockanka.shown_text import escape
     "--keep-secrets",
     is_flag=True,
     envvar="MOCKANKA_KEEP_SECRETS",
-    help="Record cookies, tokens and the like; without it such headers are redacted.",
+    help="Record cookies, tokens and the like; without it they are redacted.",
 )
 @click.option(
     "--release",
@@ -82,7 +82,7 @@ def proxy_command(
     except OSError as error:
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
-    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer)
+    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer, keep_secrets)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:

@@ -17,6 +17,10 @@ from mockanka.cli.run_files import FindingRules, RunFiles
 if TYPE_CHECKING:
     from mockanka.simulator.client_report import Allowance
 
+NO_REQUESTS = (
+    "mockanka: the controller saw no request at all: does the client use the URL in ANKA_CONTROLLER_URL, "
+    "and reach it without a proxy?"
+)
 MISSING_COMMAND = "the command to run goes after --: mockanka run default -- go test ./..."
 
 
@@ -119,6 +123,8 @@ def run_command(
     problem = files.write(simulator, merged, rules, command, status)
     counted = rules.counted(merged) if strict or strict_on is not None else []
     print_message(str(merged))
+    if not merged.requests:
+        click.echo(NO_REQUESTS, err=True)
     if status == 0 and counted:
         found_kinds = ", ".join(dict.fromkeys(finding.kind for finding in counted))
         click.echo(f"mockanka: the command succeeded; ends with 1 for {found_kinds}", err=True)
