@@ -129,10 +129,12 @@ def _add_release_remarks(results: Results, controllers: list[RecordedController]
 def _check_controller(results: Results, controller: RecordedController) -> None:
     contract = controller.contract
     for entry in controller.entries:
-        _check_exchange(results, contract, entry)
+        with results.guarded(f"the checks of {_request_line(entry)}"):
+            _check_exchange(results, contract, entry)
     monitor = ConsistencyMonitor(results, contract)
     for entry in without_overlaps(controller.entries):
-        monitor.observe(entry.exchange, _operation_id(contract, entry), _request_line(entry))
+        with results.guarded(f"the comparison of {_request_line(entry)}"):
+            monitor.observe(entry.exchange, _operation_id(contract, entry), _request_line(entry))
 
 
 def _check_exchange(results: Results, contract: Contract, recorded: RecordedExchange) -> None:
