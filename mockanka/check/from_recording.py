@@ -52,6 +52,10 @@ def check_recording(path: Path, release: Release | None = None) -> Results:
     )
     results = Results(main, str(path), "recording")
     _add_release_remarks(results, controllers)
+    if recording.is_cut:
+        results.add_remark(
+            f"the recording is cut off; the {len(recording.exchanges)} exchanges before the cut are checked"
+        )
     if len(entries) < len(recording.exchanges):
         count = len(recording.exchanges) - len(entries)
         results.add_remark(f"{count} exchanges are preflights or answers from a cache (304), and ignored")

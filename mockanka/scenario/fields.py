@@ -24,6 +24,8 @@ MAX_SPEED = 1e9
 DEEPEST = 50
 """How many levels deep a value of any shape may be nested."""
 MAX_SIZE = 10**18
+MAX_DIGITS = 29
+"""Digits that a whole number may have, in YAML as in JSON: a dump is read as either."""
 
 
 def require_whole_characters(text: str) -> str:
@@ -194,13 +196,16 @@ class Integer(_Field):
     def read(self, written: Any) -> int:
         if isinstance(written, str):
             text = written.strip()
-            if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 30):
+            digits = text.removeprefix("-")
+            if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
                 raise ValueError(f"{text!r} is not a whole number")
             number = int(text)
         elif isinstance(written, int) and not isinstance(written, bool):
             number = written
         else:
             raise ValueError(f"{written!r} is not a whole number")
+        if abs(number) >= 10**MAX_DIGITS:
+            raise ValueError(f"is a whole number of more than {MAX_DIGITS} digits")
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             raise ValueError(f"{number} is not {self._limits()}")
         return number

@@ -188,6 +188,7 @@ class Protocol(HttpToolsProtocol):
         if not self._body_left or self.cycle is None:
             return
         self.cycle.disconnected = True
+        self.cycle.waiting_for_100_continue = False
         self.cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is self.cycle:
             self.pipeline.popleft()

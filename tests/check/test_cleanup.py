@@ -370,7 +370,7 @@ def without_content(exchange: Exchange) -> Exchange:
 
 
 def test_an_empty_response_to_a_removal_leaves_nothing_behind() -> None:
-    """What counts is that the object is gone."""
+    """Only the existence of the object counts."""
     simulated = SimulatedController(alter=without_content)
     results = run_in_write_mode(simulated)
 

@@ -20,7 +20,7 @@ from tests.check.mutations import TypeMutations
 from tests.check.simulated import SimulatedController
 from tests.conftest import FULL
 
-SEEDS = 1000 if FULL else 20
+SEEDS = 1000 if FULL else 12
 SCENARIOS = ("default", "reference")
 
 

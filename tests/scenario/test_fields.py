@@ -232,3 +232,18 @@ def test_half_of_a_surrogate_pair_is_refused_everywhere(
 
     assert str(error.value).startswith(f"scenario: {place}: ")
     assert str(error.value).endswith("contains half of a surrogate pair, which cannot be sent")
+
+
+@pytest.mark.parametrize(("digits", "is_taken"), [("9" * 29, True), ("1" + "0" * 29, False), ("1" * 5000, False)])
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("read", [Scenario.from_yaml, Scenario.from_json])
+def test_a_whole_number_has_the_same_limit_in_yaml_and_json(
+    read: Callable[[str], Scenario], sign: str, digits: str, is_taken: bool
+) -> None:
+    """JSON takes no number that YAML refuses, so that a dump is read as either."""
+    try:
+        read(f'{{"controller": {{"registry_other": {sign}{digits}}}}}')
+    except ScenarioError:
+        assert not is_taken
+    else:
+        assert is_taken
