@@ -387,7 +387,7 @@ def test_a_response_with_too_many_values_is_refused() -> None:
         client_of(lambda _: httpx.Response(200, content=b"[" + b"1," * 4_000_001)).status()
 
 
-@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(STATUS_ENVELOPE)[:-10]])
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(STATUS_ENVELOPE)[:-10]], ids=["other", "cut"])
 def test_a_malformed_compressed_response_is_refused(content: bytes) -> None:
     """The message says that it cannot be decompressed."""
     with pytest.raises(NoResponse, match="cannot be decompressed"):
