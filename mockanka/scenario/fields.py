@@ -28,16 +28,6 @@ MAX_DIGITS = 29
 """Digits that a whole number may have, in YAML as in JSON: a dump is read as either."""
 
 
-def require_whole_characters(text: str) -> str:
-    """Return a text. Raises ValueError if it has half of a surrogate pair, which no response and no dump can have."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{text!r} contains half of a surrogate pair, which cannot be sent") from None
-    return text
-
-
 class _Field(fields.Field[Any]):
     """Base: ``read`` converts what is written to a value, or raises ValueError that says what would be right."""
 
@@ -64,7 +54,7 @@ class Text(_Field):
             raise ValueError(f"{written!r} is not text")
         if self.required and not written:
             raise ValueError("is empty")
-        return require_whole_characters(str(written))
+        return str(written)
 
 
 class NonEmptyText(Text):
@@ -407,9 +397,7 @@ class Metadata(_Field):
             plain = value.resolved() if isinstance(value, Scalar) else value
             if not isinstance(plain, str | int | bool):
                 raise ValueError(f"{key}: a value is text, a whole number, true or false")
-            if isinstance(plain, str):
-                require_whole_characters(plain)
-            result[require_whole_characters(str(key))] = plain
+            result[str(key)] = plain
         return result
 
 
@@ -515,7 +503,7 @@ class JsonValue(_Field):
         if depth > DEEPEST:
             raise ValueError("is nested too deep")
         if isinstance(value, Mapping):
-            return {require_whole_characters(str(key)): self._plain(item, depth + 1) for key, item in value.items()}
+            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self._plain(item, depth + 1) for item in value]
         if isinstance(value, float) and not isfinite(value):
@@ -523,8 +511,8 @@ class JsonValue(_Field):
         if isinstance(value, Scalar):
             if value.tag.endswith(":float"):
                 return self._plain(float(value))
-            value = value.resolved()
-        return require_whole_characters(value) if isinstance(value, str) else value
+            return value.resolved()
+        return value
 
 
 class BodyText(JsonValue):
@@ -532,7 +520,11 @@ class BodyText(JsonValue):
 
     def read(self, written: Any) -> str:
         text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
-        return require_whole_characters(text)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("contains half of a surrogate pair, which cannot be sent") from None
+        return text
 
 
 class AsciiText(NonEmptyText):
@@ -562,7 +554,7 @@ class TextMapping(_Field):
     def read(self, written: Any) -> dict[str, str | None]:
         if not isinstance(written, Mapping):
             raise ValueError("must be keys with values")
-        return {require_whole_characters(str(key)): self._read_value(value) for key, value in written.items()}
+        return {str(key): self._read_value(value) for key, value in written.items()}
 
     def _read_value(self, value: Any) -> str | None:
         if self.nullable and (value is None or (isinstance(value, Scalar) and value.resolved() is None)):
