@@ -59,7 +59,7 @@ def proxy_command(
     URL and the process id is printed on standard output.
     """
     from mockanka.proxy.proxy import Proxy, run_proxy
-    from mockanka.proxy.recorder import Recorder
+    from mockanka.proxy.recorder_process import RecorderProcess, RecorderSettings
     from mockanka.proxy.target import ReleaseLookup, parse_target
     from mockanka.recording.har import HarWriter
     from mockanka.remote.client import ControllerError
@@ -78,11 +78,13 @@ def proxy_command(
         exit_with_error(str(error))
     listening = bind_or_exit(host, port)
     try:
-        writer = None if har is None else HarWriter(har, target.base_url, keep_secrets)
+        if har is not None:
+            HarWriter(har, target.base_url).close(None)  # an error is told now; the recorder's process writes it anew
     except OSError as error:
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
-    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer, keep_secrets)
+    settings = RecorderSettings(target.base_url, connection, known_release, har, keep_secrets)
+    recorder = RecorderProcess(settings, _log)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:
@@ -91,7 +93,8 @@ def proxy_command(
             click.echo(announcement.write({"url": url, "pid": os.getpid()}))
             _log(f"passes on to {target.base_url}" + (f", release {known_release}" if known_release else ""))
 
-        report = run_proxy(Proxy(target, recorder, annotate, _log), listening, ready)
+        proxy = Proxy(target, recorder, annotate, _log, recorder.mirror)
+        report = run_proxy(proxy, recorder, listening, ready)
     _log("{exchanges} exchanges; violations of the client: {client}, of the controller: {server}".format(**report))
     sys.exit(2 if recorder.error else 0)
 

@@ -1,4 +1,4 @@
-"""Frames between the process that forwards traffic and the one that checks it: what happened on a connection, and when."""
+"""Frames between the process that forwards traffic and the one that checks it: what happened on a connection."""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from urllib.parse import urlsplit
 
@@ -29,7 +30,8 @@ class ResponseState(Enum):
 class RequestInFlight:
     """One request and its response."""
 
-    def __init__(self, head: MessageHead, is_local: bool) -> None:
+    def __init__(self, head: MessageHead, is_local: bool, clock: Callable[[], float] = time.perf_counter) -> None:
+        """``clock`` is ``time.perf_counter``, or what that returned when the bytes were forwarded."""
         self.head, self.is_local = head, is_local
         self.request_body, self.response_body = BoundedBody(MAX_RECORDED_BODY), BoundedBody(MAX_RECORDED_BODY)
         self.request_complete = False
@@ -41,7 +43,8 @@ class RequestInFlight:
         self.withheld = bytearray()
         """The bytes of the response that wait for the check of the exchange, to be annotated."""
         self.wait_seconds = self.total_seconds = 0.0
-        self._started_at, self._start = datetime.now(UTC), time.perf_counter()
+        self._clock, self._start = clock, clock()
+        self._started_at = datetime.now(UTC) - timedelta(seconds=time.perf_counter() - self._start)
 
     @property
     def received_size(self) -> int:
@@ -61,7 +64,7 @@ class RequestInFlight:
         self.incomplete, self.total_seconds = reason, self._elapsed()
 
     def _elapsed(self) -> float:
-        return time.perf_counter() - self._start
+        return self._clock() - self._start
 
     def to_recorded(self, base_url: str) -> RecordedExchange:
         """Return the exchange; ``base_url`` is the target's."""

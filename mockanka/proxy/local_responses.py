@@ -9,7 +9,7 @@ from typing import Any
 
 from mockanka import __version__
 from mockanka.proxy.http1 import MessageHead
-from mockanka.proxy.recorder import Recorder
+from mockanka.proxy.recorder import TrafficRecorder
 
 LOCAL_LINKS = {"health": "/_mock/health", "report": "/_mock/report"}
 
@@ -17,7 +17,7 @@ LOCAL_LINKS = {"health": "/_mock/health", "report": "/_mock/report"}
 class LocalResponses:
     """Makes the responses, as bytes of HTTP/1.1."""
 
-    def __init__(self, base_url: str, recorder: Recorder, log: Callable[[str], None]) -> None:
+    def __init__(self, base_url: str, recorder: TrafficRecorder, log: Callable[[str], None]) -> None:
         self._base_url, self._recorder, self._log = base_url, recorder, log
 
     async def respond(self, head: MessageHead) -> bytes:

@@ -69,7 +69,7 @@ class Mirror:
         """Count a request that is forwarded without a copy; the first is logged."""
         self.skipped_requests += 1
         if self.skipped_requests == 1:
-            self._log("checking falls behind: not every exchange is checked, nor recorded; skipped in the report counts them")
+            self._log("checks fall behind: from here on requests are skipped; the report counts them as skipped")
 
 
 class MirroredRelay(Relay):

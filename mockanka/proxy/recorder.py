@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 from mockanka.bounded import BoundedDict
 from mockanka.contract.conformance import Level, Violation, contract_of
@@ -48,6 +48,36 @@ class TrafficFinding:
         keys = ("side", "check", "level", "operation", "where", "text")
         violation = {key: getattr(self.violation, key) for key in keys}
         return {**violation, "count": self.count, "first": self.first_request, "entries": self.entries}
+
+
+class TrafficRecorder(Protocol):
+    """The methods that relays need of a recorder, which may be in this process or in another."""
+
+    error: str
+
+    def submit(
+        self,
+        make_exchange: Callable[[], RecordedExchange],
+        size: int,
+        on_checked: Callable[[list[Violation] | None], None] | None = None,
+    ) -> None:
+        """Have an exchange of ``size`` bytes checked. ``on_checked`` is called with the violations, or with None."""
+
+    @property
+    def is_full(self) -> bool:
+        """True if so many exchanges wait that no more should be read."""
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call the callback once when the recorder is not full any more."""
+
+    def add_unread_connection(self, reason: str) -> None:
+        """Count a connection that is forwarded without being read from here on."""
+
+    async def report(self) -> dict[str, Any]:
+        """Return the report on all exchanges that have been submitted so far."""
+
+    async def close(self) -> dict[str, Any]:
+        """Check what is queued, as time permits, complete the recording, and return the report."""
 
 
 class Recorder:
@@ -207,6 +237,7 @@ class Recorder:
             "exchanges": self._exchanges,
             "unjudged": self._unchecked,
             "unread": self._unread_connections.total(),
+            "skipped": 0,
             **self._failures,
             "findings": [finding.as_json() for finding in self._findings.values()],
             "more": self._unreported_findings,

@@ -9,7 +9,6 @@ import os
 import pickle
 import signal
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -70,7 +69,18 @@ class RecorderProcess:
         self._queued_bytes = self._count = 0
         self._room_callbacks: list[Callable[[], None]] = []
         self._reports: list[asyncio.Future[dict[str, Any]]] = []
-        self._last_report: dict[str, Any] = {}
+        self._last_report: dict[str, Any] = {
+            "target": self.settings.target_url,
+            "release": None,
+            "exchanges": 0,
+            "unjudged": 0,
+            "unread": 0,
+            "skipped": 0,
+            "client": 0,
+            "server": 0,
+            "findings": [],
+            "more": 0,
+        }
         self._reading: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,7 +93,7 @@ class RecorderProcess:
         reader, writer = await asyncio.open_connection(sock=ours, limit=2**20)
         self._transport = writer.transport
         # Frames are small, and the process takes them when it can: their number is limited by the mirror.
-        writer.transport.set_write_buffer_limits(high=2**62)
+        writer.transport.set_write_buffer_limits(high=2**40)
         self._reading = asyncio.create_task(self._read(reader, writer))
 
     # ---- the methods of a Recorder ---------------------------------------------------------------------------------
@@ -174,15 +184,12 @@ class RecorderProcess:
                 self._finish(self._submissions[frame.number], pickle.loads(frame.content), frame.number)
             case FrameKind.REPORT | FrameKind.CLOSE:
                 report = json.loads(frame.content)
-                self.error = self.error or report.pop("error")
+                error = report.pop("error")
+                self.error = self.error or error
                 self._take_report(report)
 
     def _take_report(self, report: dict[str, Any]) -> None:
-        self._last_report = {
-            "target": self.settings.target_url,
-            **(self._last_report | report),
-            "skipped": self.mirror.skipped_requests,
-        }
+        self._last_report = {**self._last_report, **report, "skipped": self.mirror.skipped_requests}
         futures, self._reports = self._reports, []
         for future in futures:
             if not future.done():

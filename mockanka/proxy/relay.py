@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from enum import Enum, auto
@@ -25,7 +26,7 @@ from mockanka.proxy.endpoints import Endpoint, OrderedOutbox, PauseReason
 from mockanka.proxy.http1 import MessageHead, MessagePart, RequestReader
 from mockanka.proxy.in_flight import RequestInFlight, ResponseState
 from mockanka.proxy.local_responses import LocalResponses
-from mockanka.proxy.recorder import Recorder
+from mockanka.proxy.recorder import TrafficRecorder
 from mockanka.proxy.target import TargetAddress
 from mockanka.recording.exchanges import IncompleteReason
 
@@ -54,7 +55,7 @@ class Relay:
     def __init__(
         self,
         address: TargetAddress,
-        recorder: Recorder,
+        recorder: TrafficRecorder,
         local_responses: LocalResponses,
         annotate: bool,
         relays: set[Relay],
@@ -77,6 +78,10 @@ class Relay:
         self._in_flight: deque[RequestInFlight] = deque()
         """The requests whose responses are not over, in order."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def clock(self) -> float:
+        """Return the time of what is being taken, as ``time.perf_counter`` does."""
+        return time.perf_counter()
 
     def stop(self) -> None:
         """End both connections now."""
@@ -105,7 +110,7 @@ class Relay:
 
     def _take_request_part(self, part: MessagePart) -> None:
         if part.head is not None:
-            self._receiving = RequestInFlight(part.head, part.is_local)
+            self._receiving = RequestInFlight(part.head, part.is_local, self.clock)
             if self._target_state is not TargetState.UNREACHABLE:
                 self._in_flight.append(self._receiving)
         if not part.is_local:
