@@ -11,8 +11,10 @@ def run_command_line() -> None:
     """Run the command in the arguments. Ctrl-C ends it with status 2, until the command has a handler of its own."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _exit_at_once)
+    from mockanka.cli.common import escape_logs
     from mockanka.cli.main import main
 
+    escape_logs()
     main()
 
 

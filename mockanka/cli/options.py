@@ -45,6 +45,14 @@ def read_duration(ctx: click.Context, param: click.Parameter, value: str | None)
         raise click.BadParameter(str(error), ctx, param) from None
 
 
+def read_size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Read a size such as ``64MiB``, in bytes."""
+    try:
+        return None if value is None else units.parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+
+
 def read_seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Read a duration such as ``10s``, or a plain number of seconds, in seconds."""
     if value is None:
@@ -182,6 +190,13 @@ SERVING_OPTIONS = [
         is_flag=True,
         envvar="MOCKANKA_KEEP_SECRETS",
         help="Show cookies, tokens and the like in the journal; without it such headers are redacted.",
+    ),
+    click.option(
+        "--journal-limit",
+        metavar="SIZE",
+        callback=read_size,
+        envvar="MOCKANKA_JOURNAL_LIMIT",
+        help="Memory for the journal, whose oldest requests are dropped.  [default: 64MiB]",
     ),
     click.option(
         "--ready-file",

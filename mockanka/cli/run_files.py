@@ -12,6 +12,7 @@ from mockanka.cli.common import exit_with_error, write_atomically
 
 if TYPE_CHECKING:
     from mockanka.simulator.client_report import Allowance, ClientFinding, Report
+    from mockanka.simulator.journal import JournalEntry
     from mockanka.simulator.simulator import Simulator
 
 
@@ -59,7 +60,8 @@ class RunFiles:
     def follow(self, simulator: Simulator) -> None:
         """Write to the journal's file what the simulator's journal has whenever that is about to be cleared."""
         if self.journal is not None:
-            simulator.before_journal_cleared.append(lambda: self._append(simulator))
+            simulator.before_journal_cleared.append(lambda: self._append_all(simulator))
+            simulator.before_entry_dropped.append(lambda entry: self._append([entry]))
             simulator.after_reset.append(self._count_reset)
 
     def write(
@@ -67,7 +69,7 @@ class RunFiles:
     ) -> str:
         """Write all files at the end of a run, and return what went wrong, empty if nothing did."""
         if self.journal is not None:
-            self._append(simulator)
+            self._append_all(simulator)
         try:
             if self.report is not None:
                 write_report(self.report, report, rules, command, status)
@@ -77,17 +79,23 @@ class RunFiles:
             self._problem = f"cannot write {error.filename}: {error.strerror}"
         return self._problem
 
-    def _append(self, simulator: Simulator) -> None:
-        """Write the entries that are not in the file yet."""
+    def _append_all(self, simulator: Simulator) -> None:
+        """Write all entries that are not in the file yet."""
+        self._append([entry for entry in simulator.journal if entry.number > self._written])
+
+    def _append(self, entries: Sequence[JournalEntry]) -> None:
+        """Write some entries, oldest first; those that are in the file already are left out."""
         assert self.journal is not None
-        entries = [entry for entry in simulator.journal if entry.number > self._written]
+        entries = [entry for entry in entries if entry.number > self._written]
+        if not entries:
+            return
         lines = [json.dumps({"resets": self._resets, **entry.as_json()}) + "\n" for entry in entries]
         try:
             with self.journal.open("a", encoding="utf-8") as file:
                 file.writelines(lines)
         except OSError as error:
             self._problem = f"cannot write {error.filename or self.journal}: {error.strerror}"
-        self._written = simulator.journal.count
+        self._written = entries[-1].number
 
     def _count_reset(self) -> None:
         self._resets += 1

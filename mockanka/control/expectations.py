@@ -14,7 +14,7 @@ from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Integer, JsonValue, Text, TextMapping
-from mockanka.simulator.request_patterns import describe_count, differences, nearest_requests
+from mockanka.simulator.request_patterns import describe_count, describe_dropped, differences, nearest_requests
 from mockanka.simulator.simulator import Simulator
 from mockanka.simulator.timeline import summarize_instance
 
@@ -58,11 +58,14 @@ def add_expectation_routes(app: Flask, simulator: Simulator) -> None:
             pattern["body~"] = check_expression(pattern.pop("body_matches"))
         candidates = simulator.journal.select(since=since)
         matching = [entry for entry in candidates if not differences(pattern, entry)]
-        if len(matching) == times or (times is None and matching):
+        dropped = simulator.journal.dropped_since(since)
+        if (len(matching) == times and not dropped) or (times is None and matching):
             return {"requests": [entry.as_json() for entry in matching]}
         best = nearest_requests(pattern, candidates, NEAREST_LISTED) if candidates else []
         nearest = [{"request": entry.as_json(), "differences": differences(pattern, entry)} for entry in best]
         text = describe_count(len(matching), times, pattern) if candidates else "there were no requests at all"
+        if dropped:
+            text = f"{describe_dropped(dropped)}; of the others {text}"
         raise Problem(409, text, nearest=nearest)
 
     @app.post("/_mock/wait")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask import Flask, request
+from flask import Flask, Response, request
 
 from mockanka import units
 from mockanka.control.problems import Problem, allow_parameters, number_parameter
 from mockanka.core.events import LogEntry
-from mockanka.simulator.request_patterns import FILTERS
+from mockanka.simulator.journal import JournalEntry
+from mockanka.simulator.request_patterns import FILTERS, differences
 from mockanka.simulator.simulator import Simulator
 
 MOMENT_DETAILS = ("until",)
 """Details of events that are times, in nanoseconds."""
+LISTING_PART = 256 * 1024
+"""Bytes of entries that are read and written at a time, which takes a few milliseconds; then others have their turn."""
 
 
 def event_to_json(entry: LogEntry) -> dict[str, object]:
@@ -51,27 +56,54 @@ def check_expression(text: str) -> str:
         raise Problem(400, f"body~ must be a regular expression: {error}") from None
 
 
+def _write_entries(
+    entries: list[JournalEntry], pattern: Mapping[str, Any], limit: int | None, end: str
+) -> Iterator[str]:
+    """Yield the JSON of a list of requests in parts, each of at most LISTING_PART bytes of entries; some are empty.
+
+    Only the newest ``limit`` entries that match the pattern are listed, oldest first.
+    """
+    size = 0
+    matching = entries
+    if pattern:
+        matching = []
+        for entry in entries:
+            if size > LISTING_PART:
+                yield ""
+                size = 0
+            size += entry.measure()
+            if not differences(pattern, entry):
+                matching.append(entry)
+        matching = matching if limit is None else matching[-limit:] if limit else []
+    texts: list[str] = []
+    separator = '{"requests":['
+    for entry in matching:
+        if size > LISTING_PART:
+            yield "".join(texts)
+            texts, size = [], 0
+        size += entry.measure()
+        texts += [separator, json.dumps(entry.as_json(), separators=(",", ":"))]
+        separator = ","
+    yield "".join([*texts, "" if separator == "," else separator, end])
+
+
 def add_history_routes(app: Flask, simulator: Simulator) -> None:
     """Add the routes that show the journal, the events and the client report."""
     controller = simulator.controller
 
     @app.get("/_mock/requests")
-    def list_requests() -> dict[str, object]:
+    def list_requests() -> Response:
         allow_parameters("method", "path", "status", "since", "limit", *FILTER_PARAMETERS)
-        journal = simulator.journal
-        selected = journal.select(
+        journal, pattern, limit = simulator.journal, _filters_of_query(), number_parameter("limit")
+        entries = journal.select(
             request.args.get("method"),
             request.args.get("path"),
             number_parameter("status"),
             number_parameter("since") or 0,
-            number_parameter("limit"),
-            _filters_of_query(),
+            None if pattern else limit,
         )
-        return {
-            "requests": [entry.as_json() for entry in selected],
-            "count": journal.count,
-            "dropped": journal.dropped,
-        }
+        end = f'],"count":{journal.count},"dropped":{journal.dropped}}}\n'
+        return Response(_write_entries(entries, pattern, limit, end), mimetype="application/json")
 
     @app.delete("/_mock/requests")
     def forget_requests() -> dict[str, object]:

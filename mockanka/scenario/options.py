@@ -35,6 +35,8 @@ class Options:
     """Rules that are tried before those of the scenario."""
     keep_secrets: bool = False
     """True to show secrets in headers of the journal."""
+    journal_limit: int | None = None
+    """Bytes of memory for the journal."""
 
 
 def read_fault_options(text: str, source: str) -> list[FaultOption]:

@@ -28,12 +28,13 @@ from mockanka.server.http_messages import (
     Send,
     decode_headers,
     read_body,
+    send_parts,
     send_response,
 )
 from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
-from mockanka.server.wsgi_bridge import call_wsgi
+from mockanka.server.wsgi_bridge import call_wsgi, start_wsgi
 from mockanka.simulator.client_monitor import ids_of_start
-from mockanka.simulator.journal import MAX_ENTRY_RESPONSE, VM_PATH, JournalEntry, parse_body_or_none
+from mockanka.simulator.journal import VM_PATH, JournalEntry, parse_body_or_none
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
 
@@ -290,11 +291,8 @@ class Gateway:
             self._record_outcome(call, "client left")
 
     def _record_response(self, call: Call, response: Response) -> None:
-        entry, content = call.entry, response.content
-        entry.status = response.status
-        entry.raw_response, entry.response_length = content[:MAX_ENTRY_RESPONSE], len(content)
-        entry.raw_response_headers = response.headers
-        entry.took = time.perf_counter_ns() - call.began
+        took = time.perf_counter_ns() - call.began
+        self.simulator.journal.add_response(call.entry, response.status, response.headers, response.content, took)
 
     def _record_outcome(self, call: Call, outcome: str) -> None:
         """Note that the client does not get the response as the controller made it, if there is an outcome."""
@@ -326,8 +324,8 @@ class Gateway:
             body, length = await read_body(receive, MAX_CONTROL_BODY, MAX_READ)
         except Disconnected:
             return
-        response = call_wsgi(self.control_app, scope, body, length)
-        await send_response(send, response, self._date_header())
+        response, parts = start_wsgi(self.control_app, scope, body, length)
+        await send_parts(send, response, parts, self._date_header())
 
     def _date_header(self) -> bytes:
         """Return the Date by the controller's clock: the same requests get the same bytes."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 Receive = Callable[[], Awaitable[Any]]
@@ -56,6 +58,28 @@ async def send_response(send: Send, response: Response, date: bytes) -> None:
     headers = [*response.headers, (b"date", date)]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     await send({"type": "http.response.body", "body": response.content})
+
+
+async def send_parts(send: Send, response: Response, parts: Iterable[bytes], date: bytes) -> None:
+    """Send a response whose body comes in parts; others are served between two of them.
+
+    A body that has one part, or whose length is known, is sent as a whole. An empty part only gives way to others.
+    """
+    remaining = iter(parts)
+    if any(name == b"content-length" for name, _ in response.headers):
+        response.content = b"".join(remaining)
+        await send_response(send, response, date)
+        return
+    first, second = next(remaining, b""), next(remaining, None)
+    if second is None:
+        await send_response(send, response.with_content(first), date)
+        return
+    await send_start(send, response, date)
+    for part in chain((first, second), remaining):
+        if part:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await asyncio.sleep(0)
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def read_body(receive: Receive, kept: int, read: int) -> tuple[bytes, int]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mockanka.server.http_messages import Response
@@ -18,6 +19,13 @@ def call_wsgi(app: WSGIApplication, scope: Any, body: bytes, length: int) -> Res
 
     ``length`` is the length of the request's body, of which ``body`` may be only the beginning.
     """
+    response, parts = start_wsgi(app, scope, body, length)
+    response.content = b"".join(parts)
+    return response
+
+
+def start_wsgi(app: WSGIApplication, scope: Any, body: bytes, length: int) -> tuple[Response, Iterable[bytes]]:
+    """Return the response of a WSGI application to an ASGI request, without its body, and the parts of that."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
@@ -48,12 +56,17 @@ def call_wsgi(app: WSGIApplication, scope: Any, body: bytes, length: int) -> Res
         started[:] = [int(status[:3]), headers]
         return None
 
-    parts: Iterable[bytes] = app(environ, start_response)
+    parts = _closing(app(environ, start_response))
+    first = next(parts, b"")  # an application may start its response with the first part
+    status, headers = started
+    raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return Response(status, raw_headers, b""), chain((first,), parts)
+
+
+def _closing(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a response, and close their source at the end."""
     try:
-        content = b"".join(parts)
+        yield from parts
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    status, headers = started
-    raw_headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-    return Response(status, raw_headers, content)

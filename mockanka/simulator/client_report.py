@@ -150,4 +150,5 @@ class Report:
         lines += [f"and {self.more} more"] if self.more else []
         lines += [f"fault {rule_id} never struck" for rule_id in self.unused_faults]
         requests = f"{self.requests} request{'s' * (self.requests != 1)}"
+        requests += f", {self.dropped} of them dropped from the journal" if self.dropped else ""
         return "\n".join([f"mockanka report: {requests}", *(f"  {line}" for line in lines)])

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from sys import getsizeof
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockanka.json_text import parse_json
 from mockanka.redaction import redact_value
 from mockanka.simulator.request_patterns import differences
-from mockanka.units import SECOND, format_moment
+from mockanka.units import MIB, SECOND, format_moment
 
 VM_PATH = "/api/v1/vm"
 RESTART_VM_PATH = "/api/v1/rpc/vm/restart"
 MAX_ENTRIES = 10_000
 """Requests that are kept; the oldest go first."""
+DEFAULT_JOURNAL_LIMIT = 64 * MIB
+"""Bytes of memory for the requests that are kept, unless an option says otherwise; the oldest go first."""
 MAX_ENTRY_BODY = 64 * 1024
 """Bytes of a request's body that are kept."""
 MAX_ENTRY_RESPONSE = 4 * 1024
 """Bytes of a response's body that are kept."""
 MAX_ENTRY_HEADERS = 8 * 1024
 """Bytes of the names and values of a message's headers that are kept; the last headers go first."""
+ENTRY_SIZE = 700
+"""Bytes of memory that an entry needs beside its texts; measured with tracemalloc, and rounded up."""
+HEADER_SIZE = 130
+"""Bytes of memory that a header needs beside its name and value; likewise."""
 MAX_BRACKETS = 500
 """A body with more of them is shown as text: it may be nested too deeply to be written as JSON again."""
 
@@ -65,6 +72,15 @@ class JournalEntry:
     peer: tuple[str, int] | None = None
     connection: int = 0
     keep_secrets: bool = False
+    owns_headers: bool = True
+    size: int = 0
+    """Bytes of memory that the journal counts for the entry; 0 once it is no longer kept."""
+
+    def measure(self) -> int:
+        """Return the bytes of memory that the entry needs, about; headers that an earlier entry has are not counted."""
+        texts = (self.path, self.raw_query, self.raw_body, self.raw_response)
+        headers = (self.raw_headers if self.owns_headers else (), self.raw_response_headers)
+        return ENTRY_SIZE + sum(map(getsizeof, texts)) + sum(map(_headers_size, headers))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -159,13 +175,30 @@ class JournalEntry:
 
 
 class Journal:
-    """The last requests, newest last. With ``keep_secrets`` they are shown with the secrets in their headers."""
+    """The last requests, newest last: at most MAX_ENTRIES, in at most ``limit`` bytes of memory; one is always kept.
 
-    def __init__(self, keep_secrets: bool = False) -> None:
+    With ``keep_secrets`` they are shown with the secrets in their headers. Each of ``before_drop`` is called with
+    every entry that makes room for newer ones.
+    """
+
+    def __init__(
+        self,
+        keep_secrets: bool = False,
+        limit: int = DEFAULT_JOURNAL_LIMIT,
+        before_drop: Sequence[Callable[[JournalEntry], None]] = (),
+    ) -> None:
         self._keep_secrets = keep_secrets
+        self._limit = limit
+        self._before_drop = before_drop
         self._last_headers: RawHeaders = ()
         """The headers of the last request; clients repeat them, and equal ones are kept once."""
-        self._entries: deque[JournalEntry] = deque(maxlen=MAX_ENTRIES)
+        self._entries: deque[JournalEntry] = deque()
+        self._cleared_until = 0
+        """The number of the last request before the entries were last removed by ``clear``."""
+        self._dropped_until = 0
+        """The number of the last request that made room for newer ones."""
+        self.size = 0
+        """Bytes of memory that the entries need, about."""
         self.count = 0
         """How many requests there were; the newest has this number."""
         self.dropped = 0
@@ -183,15 +216,41 @@ class Journal:
         connection: int = 0,
     ) -> JournalEntry:
         """Add the entry of a request that has come; ``length`` is that of its body."""
-        if headers != self._last_headers:
+        has_new_headers = headers != self._last_headers
+        if has_new_headers:
             self._last_headers = limit_headers(headers)
         self.count += 1
-        self.dropped += len(self._entries) == self._entries.maxlen
         entry = JournalEntry(self.count, 0, time.time_ns(), method, path, query, body[:MAX_ENTRY_BODY], length)
         entry.raw_headers, entry.peer, entry.connection = self._last_headers, peer, connection
-        entry.keep_secrets = self._keep_secrets
+        entry.keep_secrets, entry.owns_headers = self._keep_secrets, has_new_headers
         self._entries.append(entry)
+        self._count_size(entry)
         return entry
+
+    def add_response(self, entry: JournalEntry, status: int, headers: RawHeaders, content: bytes, took: int) -> None:
+        """Add to an entry how its request is answered, ``took`` nanoseconds after it came."""
+        entry.status, entry.took = status, took
+        entry.raw_response, entry.response_length = content[:MAX_ENTRY_RESPONSE], len(content)
+        entry.raw_response_headers = headers
+        if entry.size:
+            self._count_size(entry)
+
+    def dropped_since(self, number: int = 0) -> int:
+        """Return how many requests after the one of that number, and after ``clear``, were dropped for newer ones."""
+        return max(0, self._dropped_until - max(number, self._cleared_until))
+
+    def _count_size(self, entry: JournalEntry) -> None:
+        """Count the memory that an entry needs now, and drop the oldest entries if that is too much."""
+        before, entry.size = entry.size, entry.measure()
+        self.size += entry.size - before
+        while len(self._entries) > MAX_ENTRIES or (self.size > self._limit and len(self._entries) > 1):
+            oldest = self._entries.popleft()
+            for callback in self._before_drop:
+                callback(oldest)
+            self.size -= oldest.size
+            oldest.size = 0
+            self.dropped += 1
+            self._dropped_until = oldest.number
 
     def __iter__(self) -> Iterator[JournalEntry]:
         return iter(self._entries)
@@ -226,7 +285,11 @@ class Journal:
 
     def clear(self) -> None:
         """Remove all entries; the numbers go on."""
+        for entry in self._entries:
+            entry.size = 0
         self._entries.clear()
+        self.size = 0
+        self._cleared_until = self.count
 
 
 def limit_headers(headers: RawHeaders) -> RawHeaders:
@@ -237,6 +300,10 @@ def limit_headers(headers: RawHeaders) -> RawHeaders:
         if length > MAX_ENTRY_HEADERS:
             return headers[:index]
     return headers
+
+
+def _headers_size(headers: RawHeaders) -> int:
+    return sum(HEADER_SIZE + len(name) + len(value) for name, value in headers)
 
 
 def _decode_headers(headers: RawHeaders, keep_secrets: bool) -> dict[str, str]:

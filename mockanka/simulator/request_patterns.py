@@ -118,6 +118,12 @@ def describe_count(count: int, times: int | None, pattern: Mapping[str, Any]) ->
     return f"{count} request{' fits' if count == 1 else 's fit'} {wanted}, where {times} are expected; the nearest are"
 
 
+def describe_dropped(count: int) -> str:
+    """Return in words that requests cannot be looked at, since the journal has dropped so many."""
+    subject = "1 request was" if count == 1 else f"{count} requests were"
+    return f"{subject} dropped from the journal, which was full (clear it before, or raise its limit)"
+
+
 def _values_to_compare(pattern: Mapping[str, Any], request: MatchableRequest) -> Iterator[tuple[str, Any, Any]]:
     """Yield the keys of a pattern that may differ, each with the expected and the actual value; filters that do."""
     for key, expected in pattern.items():

@@ -18,7 +18,7 @@ from mockanka.scenario.source import Document, Path, ScenarioProblem, problems_i
 from mockanka.simulator import timeline
 from mockanka.simulator.client_monitor import ClientMonitor, PollRate
 from mockanka.simulator.client_report import Report
-from mockanka.simulator.journal import Journal
+from mockanka.simulator.journal import DEFAULT_JOURNAL_LIMIT, Journal, JournalEntry
 
 INSTANCE_ACTIONS = ("fail", "stop", "vanish")
 """Actions on an instance from outside, by the control API or from Python."""
@@ -35,7 +35,9 @@ class Simulator:
         self.scenario = scenario
         self.controller = scenario.controller(self.options)
         self.app = create_app(self.controller)
-        self.journal = Journal(self.options.keep_secrets)
+        self.before_entry_dropped: list[Callable[[JournalEntry], None]] = []
+        """Called with an entry of the journal that makes room for newer ones."""
+        self.journal = self._new_journal()
         self.client_monitor = ClientMonitor(self.controller, self._rate())
         self.before_reset: list[Callable[[], None]] = []
         self.before_journal_cleared: list[Callable[[], None]] = []
@@ -57,10 +59,17 @@ class Simulator:
             callback()
         self.scenario, self.options = scenario, options
         self.controller.replace_with(fresh)
-        self.journal = Journal(self.options.keep_secrets)
+        self.journal.clear()
+        self.journal = self._new_journal()
         self.client_monitor.begin(self._rate())
         for callback in self.after_reset:
             callback()
+
+    def _new_journal(self) -> Journal:
+        limit = self.options.journal_limit
+        return Journal(
+            self.options.keep_secrets, DEFAULT_JOURNAL_LIMIT if limit is None else limit, self.before_entry_dropped
+        )
 
     def keep_clock(self) -> None:
         """Make the mode, speed and step of the clock options, so that they apply after each reset too."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from mockanka.core.lifecycle import SHOWN_STATES, InstanceState
 from mockanka.scenario import Options, Scenario, ScenarioError
 from mockanka.scenario.source import nearest
 from mockanka.simulator.client_report import Report
+from mockanka.simulator.journal import JournalEntry
 from mockanka.simulator.simulator import Simulator
 from mockanka.testing import views
 from mockanka.testing.controls import ClockControl, FaultControl
@@ -111,8 +113,13 @@ class Anka:
         def clear() -> None:
             self._handle.run(self._simulator.clear_journal)
 
-        requests = self._handle.read(lambda _: [Request.from_entry(entry) for entry in self._simulator.journal])
-        return Requests(requests, clear)
+        # Entries are copied while no request is served, and read afterwards: reading many takes long.
+        def copy_entries(_: object) -> tuple[list[JournalEntry], int]:
+            journal = self._simulator.journal
+            return list(map(copy, journal)), journal.dropped_since()
+
+        entries, dropped = self._handle.read(copy_entries)
+        return Requests(map(Request.from_entry, entries), clear, dropped)
 
     @property
     def events(self) -> list[views.LoggedEvent]:
@@ -247,16 +254,21 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     keep_secrets: bool = False,
+    journal_limit: int | str | None = None,
 ) -> Anka:
     """Serve a controller in this process, by default on a free port, until ``stop`` or the end of a ``with`` block.
 
     Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers
-    of ``requests``, which else are redacted. Raises ScenarioError, ValueError or OSError.
+    of ``requests``, which else are redacted. ``journal_limit`` is the memory for ``requests``, by default ``"64MiB"``;
+    the oldest are dropped. Raises ScenarioError, ValueError or OSError.
     """
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"{port!r} is no port: there are 0, for any that is free, to 65535")
     return Anka(
-        find_scenario(scenario), make_options(seed, release, clock, speed, step, keep_secrets=keep_secrets), host, port
+        find_scenario(scenario),
+        make_options(seed, release, clock, speed, step, keep_secrets=keep_secrets, journal_limit=journal_limit),
+        host,
+        port,
     )
 
 

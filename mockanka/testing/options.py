@@ -51,6 +51,7 @@ def make_options(
     step: str | timedelta | None = None,
     default_clock: str = "real",
     keep_secrets: bool = False,
+    journal_limit: int | str | None = None,
 ) -> Options:
     """Return the options of a controller. Raises ValueError for a wrong value."""
     require_seed(seed)
@@ -66,6 +67,7 @@ def make_options(
         step=None if step is None else nanoseconds(step),
         default_clock=default_clock,
         keep_secrets=keep_secrets,
+        journal_limit=None if journal_limit is None else units.parse_size(str(journal_limit)),
     )
 
 

@@ -152,7 +152,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and anka is not None:
         requests, events = anka.requests, anka.events
         shown = [str(request) for request in requests[-REQUESTS_SHOWN:]] or ["none"]
-        report.sections.append((f"mockanka: the last of {len(requests)} requests", "\n".join(shown)))
+        count = len(requests) + requests.dropped
+        report.sections.append((f"mockanka: the last of {count} requests", "\n".join(shown)))
         shown = [str(event) for event in events[-EVENTS_SHOWN:]] or ["none"]
         report.sections.append((f"mockanka: the last of {len(events)} events", "\n".join(shown)))
     return report

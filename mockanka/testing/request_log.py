@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any, SupportsIndex, overload
 
 from mockanka.simulator.journal import JournalEntry
-from mockanka.simulator.request_patterns import FILTERS, describe_count, differences, distance, nearest_requests
+from mockanka.simulator.request_patterns import (
+    FILTERS,
+    describe_count,
+    describe_dropped,
+    differences,
+    distance,
+    nearest_requests,
+)
 from mockanka.testing.views import to_datetime
 
 __tracebackhide__ = True  # an error that a test made is shown in the test
@@ -109,11 +116,18 @@ REQUEST_KEYS = tuple(dict.fromkeys([*_VALUE_KEYS, *FILTERS]))
 
 class Requests(list[Any]):  # of Request; Any, since type checkers else refuse to look for a mapping in it
     """Requests, oldest first. ``{"method": "POST", "body": {"tag": "x"}} in requests`` is true if a request matches:
-    it has all that the pattern names, and may have more; a path may contain ``*``. For all keys see ``where``."""
+    it has all that the pattern names, and may have more; a path may contain ``*``. For all keys see ``where``.
 
-    def __init__(self, requests: Iterable[Request] = (), clear: Callable[[], None] | None = None) -> None:
+    ``dropped`` is the number of earlier requests that the journal no longer had. What can then no longer be told fails:
+    a number of ``times``, that no request matches, that the requests equal a list.
+    """
+
+    def __init__(
+        self, requests: Iterable[Request] = (), clear: Callable[[], None] | None = None, dropped: int = 0
+    ) -> None:
         super().__init__(requests)
         self._clear = clear
+        self.dropped = dropped
 
     def __iter__(self) -> Iterator[Request]:
         return super().__iter__()
@@ -124,7 +138,8 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
     def __getitem__(self, index: slice) -> Requests: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Request | Requests:
         if isinstance(index, slice):
-            return Requests(super().__getitem__(index))
+            counts_from_end = index.start is not None and index.start < 0
+            return Requests(super().__getitem__(index), dropped=0 if counts_from_end else self.dropped)
         request: Request = super().__getitem__(index)
         return request
 
@@ -136,18 +151,24 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         the body. ``path``, ``user_agent``, ``fault`` and values of ``header`` may have ``*`` for anything.
         """
         _require_known_keys(pattern)
-        return Requests(request for request in self if not differences(pattern, request))
+        return Requests((request for request in self if not differences(pattern, request)), dropped=self.dropped)
 
     def about(self, instance_id: str) -> Requests:
         """Return the requests that started an instance, or named it."""
-        return Requests(request for request in self if instance_id in request.instances)
+        return Requests((request for request in self if instance_id in request.instances), dropped=self.dropped)
 
     def expect(self, times: int | None = None, **pattern: Any) -> Requests:
-        """Return the requests that match, at least one or exactly ``times``. Raises AssertionError with the nearest."""
+        """Return the requests that match, at least one or exactly ``times``. Raises AssertionError with the nearest.
+
+        A number of ``times`` is refused if requests were dropped.
+        """
         matching = self.where(**pattern)
-        if len(matching) == times or (times is None and matching):
+        if (len(matching) == times and not self.dropped) or (times is None and matching):
             return matching
-        raise AssertionError("\n".join([describe_count(len(matching), times, pattern), *self.nearest(pattern)]))
+        text = describe_count(len(matching), times, pattern)
+        if self.dropped:
+            text = f"{describe_dropped(self.dropped)}; of the others {text}"
+        raise AssertionError("\n".join([text, *self.nearest(pattern)]))
 
     def nearest(self, pattern: Mapping[str, Any]) -> list[str]:
         """Return lines on the requests that are nearest to the pattern, nearest first, each with its differences."""
@@ -163,6 +184,7 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
     def clear(self) -> None:
         """Remove all requests, also from the journal if they were read from it."""
         super().clear()
+        self.dropped = 0
         if self._clear is not None:
             self._clear()
 
@@ -170,13 +192,19 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         if not isinstance(pattern, Mapping):
             return super().__contains__(pattern)
         _require_known_keys(pattern)
-        return any(not differences(pattern, request) for request in self)
+        if any(not differences(pattern, request) for request in self):
+            return True
+        if self.dropped:
+            raise AssertionError(f"{describe_dropped(self.dropped)}; of the others no request fits {dict(pattern)!r}")
+        return False
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, list) or isinstance(other, Requests):
             return super().__eq__(other)
-        return len(self) == len(other) and all(
-            _matches(expected, request) for expected, request in zip(other, self, strict=True)
+        return (
+            not self.dropped
+            and len(self) == len(other)
+            and all(_matches(expected, request) for expected, request in zip(other, self, strict=True))
         )
 
     def __ne__(self, other: object) -> bool:
@@ -185,7 +213,8 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
     __hash__ = None
 
     def __repr__(self) -> str:
-        return f"<{len(self)} request{'s' * (len(self) != 1)}>"
+        dropped = f", {self.dropped} dropped" if self.dropped else ""
+        return f"<{len(self)} request{'s' * (len(self) != 1)}{dropped}>"
 
     def __str__(self) -> str:
         return "\n".join(map(str, self)) or "no requests"
@@ -202,6 +231,7 @@ def explain(op: str, left: object, right: object) -> list[str] | None:
     if op != "==" or not isinstance(left, Requests) or not isinstance(right, list):
         return None
     lines = [f"{len(left)} requests, where {len(right)} are expected"] if len(left) != len(right) else []
+    lines += [describe_dropped(left.dropped)] if left.dropped else []
     return ["the requests are not as expected", *lines, *_list_differences(left, right)]
 
 

@@ -120,6 +120,15 @@ def test_exceptions_are_added_to_those_of_the_environment(
     assert expected == proxy_exceptions(environment, ["127.0.0.1", "localhost", "127.0.0.1"])
 
 
+def test_a_run_without_requests_says_so() -> None:
+    """A client that went elsewhere is not taken for one without findings."""
+    silent, asking = run("--", PYTHON, "-c", ""), run_python(CLEAN)
+
+    assert (0, 0) == (silent.returncode, asking.returncode)
+    assert "the controller saw no request at all" in silent.stderr
+    assert "no request at all" not in asking.stderr
+
+
 def test_the_command_gets_its_arguments_unchanged() -> None:
     """All arguments after the first -- reach the command, including options and a second --."""
     done = run("--clock", "manual", "--", PYTHON, "-c", "import sys; print(sys.argv[1:])", "--port", "x", "--", "-h")

@@ -75,6 +75,16 @@ ask('/api/v1/vm?x=e')
     assert [(0, 1, "a"), (0, 2, "b"), (0, 3, "c"), (1, 1, "d"), (2, 1, "e")] == entries, done.stderr
 
 
+def test_the_journal_has_the_requests_that_were_dropped(tmp_path: Path) -> None:
+    """All requests are in the file, in order, also those that the journal could not keep; the report counts these."""
+    program = HTTP + "for _ in range(5):\n    ask('/api/v1/status')"
+    done = run_python(program, "--journal-limit", "0", *options_for(tmp_path))
+
+    assert [1, 2, 3, 4, 5] == [entry["number"] for entry in read_journal(tmp_path)]
+    assert [200] * 5 == [entry["status"] for entry in read_journal(tmp_path)]
+    assert "5 requests, 4 of them dropped from the journal" in done.stderr
+
+
 def test_the_report_has_the_findings_and_which_of_them_count(tmp_path: Path) -> None:
     """The report is that of the control API, with the command and its status."""
     program = LEAK + "\nprint(json.dumps(ask('/_mock/report', base=control)))"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from mockanka.simulator.journal import Journal
 from tests.control.client import ControlClient
 
 VM = "/api/v1/vm"
@@ -86,3 +87,23 @@ def test_settling_ends_what_is_in_progress_or_says_why_not(control: ControlClien
     assert 409 == status
     assert "held" in detail
     assert before == control.now
+
+
+def test_a_number_is_not_told_once_requests_were_dropped(control: ControlClient) -> None:
+    """A number of requests is refused, as is that there was none, if some were dropped after ``since``."""
+    control.simulator.journal = Journal(limit=0)
+    for _ in range(4):
+        add_request(control, "POST", tag="a")
+    expectations = [
+        ({"times": 1}, "3 requests were dropped from the journal"),
+        ({"times": 1, "since": 2}, "1 request was dropped from the journal"),
+        ({"method": "PUT", "times": 0}, "3 requests were dropped"),
+        ({"method": "PUT"}, "3 requests were dropped"),
+    ]
+    refusals = [control.refused("POST", "requests/expect", body) for body, _ in expectations]
+    fine = [control.send("POST", "requests/expect", body) for body in ({}, {"times": 1, "since": 3})]
+
+    assert [409] * 4 == [status for status, _ in refusals]
+    for (_, detail), (_, text) in zip(refusals, expectations, strict=True):
+        assert detail.startswith(text), detail
+    assert [200, 200] == [answer.status_code for answer in fine]

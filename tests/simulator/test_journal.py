@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -17,7 +18,7 @@ import requests
 import mockanka
 from mockanka.simulator.journal import MAX_ENTRIES, MAX_ENTRY_BODY, MAX_ENTRY_HEADERS, MAX_ENTRY_RESPONSE, Journal
 from mockanka.testing.anka import Anka
-from mockanka.units import format_moment
+from mockanka.units import MIB, format_moment
 
 VM = "/api/v1/vm"
 BEGIN = "2024-01-01T00:00:00Z"
@@ -380,6 +381,118 @@ def test_dropped_entries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [3, 4, 5] == numbers(anka)
         assert (5, 2) == (shown["count"], shown["dropped"])
         assert (5, 2) == (anka.report().requests, anka.report().dropped)
+
+
+def make_request(kind: str, number: int) -> dict[str, Any]:
+    """Return the arguments of a request to a journal: small, with a long body or a long path, or with many headers."""
+    body = b"x" * (MAX_ENTRY_BODY if kind == "body" else 40)
+    path = "/é" + "p" * (60_000 if kind == "path" else 10) + str(number)
+    count = 2_000 if kind == "headers" else 5
+    headers = [(b"x%d" % index, b"%d" % number) for index in range(count)]
+    return {
+        "method": "POST",
+        "path": path,
+        "query": b"q=%d" % number,
+        "body": body,
+        "length": len(body),
+        "headers": headers,
+    }
+
+
+@pytest.mark.parametrize("kind", ["small", "body", "path", "headers"])
+def test_the_memory_of_the_journal_is_limited(kind: str) -> None:
+    """Whatever the requests are like, the entries need no more memory than the limit, as tracemalloc counts it."""
+    limit, response_headers = 4 * MIB, (b"content-type", b"content-length", b"cache-control")
+    tracemalloc.start()
+    try:
+        kept = Journal(limit=limit)
+        for number in range({"small": 4_000, "headers": 60}.get(kind, 400)):
+            arguments = make_request(kind, number)
+            arguments["body"] = bytes(bytearray(arguments["body"]))
+            entry = kept.add(**arguments)
+            headers = [(bytes(bytearray(name)), b"%d" % number) for name in response_headers]
+            kept.add_response(entry, 200, headers, b"%d" % number * 1_000, 1_000_000 + number)
+            del arguments, entry, headers
+        used = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+    assert kept.dropped > 0, "the limit was reached"
+    assert kept.size <= limit
+    assert 0.5 * kept.size < used < 1.05 * limit, "what is counted is what is used"
+
+
+def test_an_entry_that_is_no_longer_kept_is_not_counted() -> None:
+    """A response that comes late changes no count, after the entry made room as after the journal was cleared."""
+    kept = Journal(limit=30_000)
+    late = kept.add("POST", "/", b"", b"x" * 20_000, 20_000)
+    kept.add("POST", "/", b"", b"x" * 20_000, 20_000)
+    size = kept.size
+    kept.add_response(late, 200, [], b"y" * 4_000, 1)
+    first_counts = (kept.size - size, kept.dropped, len(kept), late.status)
+    kept.clear()
+    kept.add_response(late, 200, [], b"y" * 4_000, 1)
+
+    assert (0, 1, 1, 200) == first_counts
+    assert (0, 0) == (kept.size, len(kept))
+
+
+def test_the_newest_request_is_kept_whatever_the_limit() -> None:
+    """A single request that is larger than the limit is still shown."""
+    kept = Journal(limit=0)
+    for number in range(3):
+        kept.add("GET", f"/{number}", b"", b"", 0)
+
+    assert ["/2"] == [entry.path for entry in kept]
+
+
+def test_dropped_requests_are_counted_from_a_number_on() -> None:
+    """Those before the number, and those before the journal was cleared, do not matter."""
+    kept = Journal(limit=0)
+    for _ in range(5):
+        kept.add("GET", "/", b"", b"", 0)
+    counts = [kept.dropped_since(number) for number in (0, 2, 4, 9)]
+    kept.clear()
+    cleared = kept.dropped_since()
+    for _ in range(3):
+        kept.add("GET", "/", b"", b"", 0)
+
+    assert [4, 2, 0, 0] == counts
+    assert (0, 2) == (cleared, kept.dropped_since())
+
+
+def test_others_are_served_while_a_long_list_is_written() -> None:
+    """A listing of 60 MB comes in parts, between which polls are answered; it is complete, whatever they add."""
+    with mockanka.serve("default", clock="manual") as anka:
+        journal = anka._simulator.journal
+        body = json.dumps({"x": "y" * 60_000}).encode()
+        for _ in range(1_000):
+            journal.add("POST", VM, b"", body + b"", len(body))
+        polls = 0
+        with (
+            ThreadPoolExecutor() as pool,
+            requests.get(f"{anka.url}/_mock/requests?body~=yy", stream=True, timeout=TIMEOUT) as listing,
+        ):
+            listed = pool.submit(lambda: listing.content)
+            while not listed.done():
+                polls += ask(anka, "GET", f"{VM}?id=x").status_code == 400
+            shown = json.loads(listed.result())
+
+    assert list(range(1, 1_001)) == [entry["number"] for entry in shown["requests"]]
+    assert polls > 5, "polls were answered meanwhile"
+
+
+def test_the_limit_of_the_journal_is_an_option_that_resets_keep() -> None:
+    """``journal_limit`` takes a size; what was dropped is counted anew after a reset."""
+    with mockanka.serve("default", clock="manual", journal_limit="50kB") as anka:
+        counts = []
+        for _ in range(2):
+            for _ in range(5):
+                ask(anka, "POST", VM, json={"x": "y" * 20_000})
+            counts.append((len(anka.requests), anka.requests.dropped))
+            anka.reset()
+
+    assert [(2, 3), (2, 3)] == counts
 
 
 # Filters.

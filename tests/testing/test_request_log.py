@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import requests
 
+import mockanka
 from mockanka.testing.anka import Anka
 from mockanka.testing.request_log import Requests, distance, explain
 from tests.testing.controller import (
@@ -309,3 +310,33 @@ def test_commands_of_a_test_are_not_in_the_journal(anka: Anka) -> None:
     requests.get(f"{anka.url}/_mock/clock", timeout=TIMEOUT)
 
     assert [] == anka.requests
+
+
+def test_what_dropped_requests_leave_open_fails() -> None:
+    """Numbers, absence and equality fail and name the dropped requests; what was found, or the last ones, do not."""
+    with mockanka.serve("default", clock="manual", journal_limit=0) as anka:
+        for _ in range(4):
+            send(anka, "GET")
+        kept = anka.requests
+        failures: list[str] = []
+        for check in (
+            lambda: kept.expect(times=1),
+            lambda: kept.where(method="GET").expect(times=1),
+            lambda: kept[0:].expect(times=1),
+            lambda: kept.about("x").expect(times=0),
+            lambda: kept.expect(method="PUT"),
+            lambda: {"method": "PUT"} in kept,
+        ):
+            with pytest.raises(AssertionError) as raised:
+                check()
+            failures.append(str(raised.value))
+        last = kept[-1:].expect(times=1)
+        anka.requests.clear()
+        send(anka, "GET")
+        anka.requests.expect(method="GET", times=1)
+
+    assert all(text.startswith("3 requests were dropped from the journal") for text in failures), failures
+    assert (1, 3, "<1 request, 3 dropped>") == (len(kept), kept.dropped, repr(kept))
+    assert ("GET", True) == (last[0].method, {"method": "GET"} in kept)
+    assert kept != [{"method": "GET"}]
+    assert "3 requests were dropped" in "\n".join(explain("==", kept, [{"method": "GET"}]) or [])
