@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mockanka import units
 from mockanka.core.lifecycle import NodeState
-from mockanka.core.nodes import Node
 from mockanka.snapshot.commented_yaml import CommentedMap
 from mockanka.snapshot.context import SnapshotContext
 from mockanka.snapshot.reader import JsonObject, JsonReader
@@ -49,9 +48,9 @@ def _node_item(context: SnapshotContext, node: JsonReader, id: str) -> Commented
     item.put("cpus", node.integer("cpu_count", 1, 1024))
     item.put("ram", node.integer("ram", 1, 1024**2))
     item.put("capacity", node.integer("capacity"))
-    for key, default in (("cpus", Node.cpus), ("ram", Node.ram), ("capacity", Node.capacity)):
+    for key, default in (("cpus", 8), ("ram", 16), ("capacity", 2)):
         if key not in item:
-            item.comments.append(f"Its {key} is unknown: here it is {default}.")
+            item.put(key, default, "the controller did not return it: this is a guess")
     agent_version = node.text("agent_version")
     item.put("agent_version", agent_version if agent_version != context.release.known.version else None)
     mode = node.text("capacity_mode")

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mockanka import units
-from mockanka.core.templates import Template
 from mockanka.snapshot.commented_yaml import CommentedMap
 from mockanka.snapshot.fetch import FetchedState
 from mockanka.snapshot.file_sizes import SizeSum, solve_file_sizes
@@ -216,7 +215,7 @@ def _template_item(template: KnownTemplate, vms: list[tuple[str, JsonReader]], s
     item = CommentedMap(name=template.name, id=template.id, arch=template.arch, deleted=template.deleted or None)
     item.comments += template.comments
     if shows_arch and template.arch is None:
-        item.comments.append(f"Its arch is unknown: here it is {Template.arch}.")
+        item.put("arch", "amd64", "the controller did not return it: this is a guess")
     own_vms = [vm for template_id, vm in vms if template_id == template.id]
     vm = next((vm for vm in own_vms if vm.data.get("port_forwarding")), own_vms[0] if own_vms else None)
     if vm is not None:

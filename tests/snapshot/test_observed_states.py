@@ -1,4 +1,4 @@
-"""What a snapshot has seen is served again, also where the lists of a controller do not fit together."""
+"""A snapshot serves again the responses that it has read, also if the lists of a controller contradict each other."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def change_at_random(lists: Lists, random: Random) -> None:
 
 @pytest.mark.parametrize("seed", range(30 if FULL else 2))
 @pytest.mark.parametrize("release", RELEASES)
-def test_what_was_seen_is_served(release: str, seed: int) -> None:
+def test_observed_values_are_served(release: str, seed: int) -> None:
     """Instances keep their VM and arch, and nodes their agent, whatever else the controller no longer lists."""
     random = Random(f"{release} {seed}")
     controller = controller_of(CORNERS + INSTANCES, release=Release.parse(release), seed=seed)
@@ -79,7 +79,7 @@ def test_what_was_seen_is_served(release: str, seed: int) -> None:
     ]
 
 
-def test_what_is_invented_is_a_comment() -> None:
+def test_an_invented_value_is_a_comment() -> None:
     """Values that a scenario needs, and that the controller did not return, are named where they stand."""
     controller = controller_of(CORNERS, release=Release(1, 50, 1))
     lists = lists_of(controller)
@@ -90,9 +90,9 @@ def test_what_is_invented_is_a_comment() -> None:
     text = observe(controller, lists)
 
     for comment in (
-        "Its arch is unknown: here it is amd64.",
+        "arch: amd64  # the controller did not return it: this is a guess",
         "Its host_arch is 'riscv': here it is that of the first template.",
-        "Its cpus is unknown: here it is 8.",
-        "Its capacity is unknown: here it is 2.",
+        "cpus: 8  # the controller did not return it: this is a guess",
+        "capacity: 2  # the controller did not return it: this is a guess",
     ):
         assert comment in text
