@@ -125,7 +125,7 @@ NODE_FIELDS: FieldTable[Node] = FieldTable(
     Key("templates", _templates, added_with="node-templates"),
     Key("last_updated", lambda c, node: format_moment(node.heartbeat(c)), added_with="node-report"),
     Key("timestamp", lambda c, node: node.heartbeat(c) // SECOND, added_with="node-report"),
-    Key("agent_version", lambda c, node: c.release.version, added_with="node-report"),
+    Key("agent_version", lambda c, node: node.agent_version or c.release.version, added_with="node-report"),
 )
 
 

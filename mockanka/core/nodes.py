@@ -97,6 +97,8 @@ class Node:
     """The ids of the instances that hold a slot, in the order in which they took it."""
     force_overrides: bool = False
     """True if capacity mode ``resource`` counts the vcpu and vram that a start requests."""
+    agent_version: str = ""
+    """The version of its agent that a snapshot saw; blank is the controller's."""
     arch: str = ""
     """``arm64`` or ``amd64``, the only templates that it takes; blank takes any."""
     vlans: tuple[str, ...] = ()

@@ -32,11 +32,14 @@ def describe_unknown(release: Release) -> Iterator[str]:
         yield f"release {release} is not known: {release.known} is simulated, the nearest lower one"
 
 
-def fit(controller: Controller) -> list[str]:
-    """Remove from a controller what its release does not know. Returns a line for each thing that is lost."""
+def fit(controller: Controller, observed: bool = False) -> list[str]:
+    """Remove from a controller what its release does not know. Returns a line for each thing that is lost.
+
+    ``observed`` is True for a snapshot of a controller of this release: a VM in Error that it shows stays.
+    """
     notes = [
         *(note for node in controller.nodes.values() for note in _fit_node(controller, node)),
-        *(note for instance in controller.instances.values() for note in _fit_instance(controller, instance)),
+        *(note for instance in controller.instances.values() for note in _fit_instance(controller, instance, observed)),
     ]
     for save in controller.save_images.values():
         if save.request.cancel_on_script_failure and not controller.release.has("script-result"):
@@ -59,7 +62,7 @@ def _fit_node(controller: Controller, node: Node) -> Iterator[str]:
         yield _lost(f"node {node.name}", "the removal of templates", "template-removal")
 
 
-def _fit_instance(controller: Controller, instance: Instance) -> Iterator[str]:
+def _fit_instance(controller: Controller, instance: Instance, observed: bool) -> Iterator[str]:
     release, plain = controller.release, StartRequest("")
     for feature, keys in REQUESTED.items():
         if release.has(feature):
@@ -72,7 +75,7 @@ def _fit_instance(controller: Controller, instance: Instance) -> Iterator[str]:
         for key in lost:
             yield _lost(f"instance {instance.id}", "port_forwarding_override" if key == "ports" else key, feature)
     _fit_state(controller, instance)
-    kept = instance.holds_slot or release.has("vm-kept-on-error")
+    kept = observed or instance.holds_slot or release.has("vm-kept-on-error")
     if instance.state is InstanceState.ERROR and instance.vm is not None and instance.vm.name and not kept:
         instance.vm = instance.vm.after_failure("deleted", keep_details=False)
         yield _lost(f"instance {instance.id}", "what is known of a VM in Error", "vm-kept-on-error")

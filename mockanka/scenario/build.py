@@ -45,7 +45,8 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     _add_faults(controller, scenario, origin)
     new_workloads(controller).load(scenario)
     loaded.match_observed(scenario)
-    controller.notes = (*release_fit.describe_unknown(release), *release_fit.fit(controller))
+    observed = origin is Origin.SNAPSHOT and release == (scenario.controller.release or DEFAULT_RELEASE)
+    controller.notes = (*release_fit.describe_unknown(release), *release_fit.fit(controller, observed))
     if origin is Origin.DUMP:
         controller.placement_due = scenario.placement_due or False
         from_dump.schedule_pending(controller, scenario)

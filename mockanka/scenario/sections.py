@@ -295,6 +295,7 @@ class NodeSection(Section[Node]):
     offline: int | None = key(Moment(), source="timeout_at", loaded=False, origins=ONLY_DUMPS)
     lost_instances: LostInstances | None = key(Member(LostInstances), origins=ONLY_DUMPS)
     # or a snapshot
+    agent_version: str | None = key(Text(), origins=NOT_AUTHORED)
     lost: int | None = key(Moment(), source="lost_at", loaded=False, origins=NOT_AUTHORED)
     # in a dump
     removals: Mapping[str, int] | None = key(fields.Dict(keys=Text(), values=Moment()), origins=ONLY_DUMPS)

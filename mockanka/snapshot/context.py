@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mockanka.core.lifecycle import REPORTED_STATES, InstanceState
+from mockanka.core.release import Release
 from mockanka.snapshot.fetch import FetchedState
 from mockanka.snapshot.names import UniqueNames
 from mockanka.snapshot.occupancy import Occupancy, derive_occupancy
@@ -17,6 +18,7 @@ class SnapshotContext:
     """The fetched state, and what is derived from all of it."""
 
     state: FetchedState
+    release: Release
     templates: TemplateIndex
     nodes: UniqueNames
     groups: UniqueNames
@@ -53,7 +55,7 @@ class SnapshotContext:
         return min(moments, default=None)
 
 
-def create_context(state: FetchedState, groups: list[JsonObject]) -> SnapshotContext:
+def create_context(state: FetchedState, release: Release, groups: list[JsonObject]) -> SnapshotContext:
     """Derive the context of a snapshot from the fetched state and the known groups."""
     node_ids = [
         (id, node.text("node_name") or id) for node in map(JsonReader, state.nodes) if (id := node.text("node_id"))
@@ -65,6 +67,7 @@ def create_context(state: FetchedState, groups: list[JsonObject]) -> SnapshotCon
     ]
     return SnapshotContext(
         state,
+        release,
         TemplateIndex(state),
         UniqueNames(node_ids),
         UniqueNames((group["id"], group["name"]) for group in groups),

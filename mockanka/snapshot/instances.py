@@ -34,6 +34,9 @@ def _instance_item(context: SnapshotContext, instance: JsonReader, last_report: 
     versions = template.listed_versions
     if tag is None and number is None and (len(versions) != 1 or versions[0]["tag"]):
         item.comment_on("template", "the API does not say which version")
+    arch = instance.text("arch")
+    if arch is not None and arch != template.arch:
+        item.comments.append(f"Its arch is {arch!r}: here it is that of its template, {template.arch or 'unknown'}.")
     if node_id is not None:
         item["node"] = context.nodes.reference(node_id)
     _put_state(context, item, instance, state, last_report)

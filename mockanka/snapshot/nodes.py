@@ -43,9 +43,16 @@ def _node_item(context: SnapshotContext, node: JsonReader, id: str) -> Commented
         item.comment_on("name", "the node has none: here it is the id")
     arch = node.text("host_arch")
     item.put("arch", arch if arch in ARCHITECTURES else None)
+    if arch is not None and "arch" not in item:
+        item.comments.append(f"Its host_arch is {arch!r}: here it is that of the first template.")
     item.put("cpus", node.integer("cpu_count", 1, 1024))
     item.put("ram", node.integer("ram", 1, 1024**2))
     item.put("capacity", node.integer("capacity"))
+    for key, default in (("cpus", 8), ("ram", 16), ("capacity", 2)):
+        if key not in item:
+            item.put(key, default, "the controller did not return it: this is a guess")
+    agent_version = node.text("agent_version")
+    item.put("agent_version", agent_version if agent_version != context.release.known.version else None)
     mode = node.text("capacity_mode")
     item.put("capacity_mode", mode if mode == "resource" else None)
     item.put("vcpu_override", node.integer("vcpu_override") or None)

@@ -42,7 +42,7 @@ def take_snapshot(client: ControllerClient, release: Release | None = None, reda
 
 def _document(state: FetchedState, title: str, release: Release | None) -> CommentedMap:
     groups = known_groups(state)
-    context = create_context(state, groups)
+    context = create_context(state, release or _release_of(state), groups)
     last_reports = context.last_reports()
     now = _latest_moment(state, context.templates)
     # In this order: sections add templates and versions that only they name, so that of the templates comes last.
@@ -83,7 +83,7 @@ def _controller_section(state: FetchedState, release: Release | None) -> Comment
     status, disk = JsonReader(state.status), JsonReader(state.registry_disk)
     section = CommentedMap()
     version = status.text("version") or ""
-    section["release"] = str(release or _parse_version(version))
+    section["release"] = str(release or _release_of(state))
     section.comment_on(
         "release", "given, not read" if release else f"the controller's version is {version}; a scenario has no build"
     )
@@ -102,7 +102,8 @@ def _controller_section(state: FetchedState, release: Release | None) -> Comment
     return section
 
 
-def _parse_version(version: str) -> Release:
+def _release_of(state: FetchedState) -> Release:
+    version = JsonReader(state.status).text("version") or ""
     try:
         return Release.from_version(version)
     except ValueError as error:

@@ -45,6 +45,10 @@ class TemplateIndex:
 
     def __init__(self, state: FetchedState) -> None:
         self.templates: dict[str, KnownTemplate] = {}
+        self.shows_arch = any("arch" in template for template in state.templates) or any(
+            "host_arch" in node for node in state.nodes
+        )
+        """True if the release returns architectures."""
         self.moments: list[int] = []
         """When versions and templates were pushed and pulled."""
         # A file that is in no sum, because no size is returned for its versions, counts as empty.
@@ -62,15 +66,21 @@ class TemplateIndex:
 
     def section(self, vms: list[tuple[str, JsonReader]]) -> list[CommentedMap]:
         """Return the section; ``vms`` are the VMs of instances, each with the id of its template."""
-        return [_template_item(template, vms) for template in self.templates.values()]
+        return [_template_item(template, vms, self.shows_arch) for template in self.templates.values()]
 
     def get(self, id: str, name: str | None = None, arch: str | None = None) -> KnownTemplate:
-        """Return a template. One that the registry does not list is added as deleted."""
+        """Return a template. One that the registry does not list is added as deleted.
+
+        Its ``arch`` is that of the first instance that has one, unless the registry has told it.
+        """
         if id not in self.templates:
-            template = KnownTemplate(id, name or id, True, arch if arch in ARCHITECTURES else None)
+            template = KnownTemplate(id, name or id, True)
             template.comments.append(f"It {_NOT_IN_REGISTRY}{'' if name else ', and so is its name'}.")
             self.templates[id] = template
-        return self.templates[id]
+        template = self.templates[id]
+        if template.arch is None and arch in ARCHITECTURES:
+            template.arch = arch
+        return template
 
     def reference(self, id: str) -> str:
         """Return the name of a known template if that is unique, else the id."""
@@ -201,9 +211,11 @@ def _size_remark(reader: JsonReader, file_sizes: dict[str, int], files: Iterable
     return [f"Its size is {size}, which no sizes of its files add up to: here it is {total}."]
 
 
-def _template_item(template: KnownTemplate, vms: list[tuple[str, JsonReader]]) -> CommentedMap:
+def _template_item(template: KnownTemplate, vms: list[tuple[str, JsonReader]], shows_arch: bool) -> CommentedMap:
     item = CommentedMap(name=template.name, id=template.id, arch=template.arch, deleted=template.deleted or None)
     item.comments += template.comments
+    if shows_arch and template.arch is None:
+        item.put("arch", "amd64", "the controller did not return it: this is a guess")
     own_vms = [vm for template_id, vm in vms if template_id == template.id]
     vm = next((vm for vm in own_vms if vm.data.get("port_forwarding")), own_vms[0] if own_vms else None)
     if vm is not None:

@@ -126,13 +126,19 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 def snapshot_texts(*options: str) -> list[tuple[str, str]]:
     """Return the paths and texts in a snapshot of the controller above."""
-    with mockanka.serve(yaml.safe_load(SCENARIO), clock="manual") as anka:
+    with mockanka.serve(yaml.safe_load(SCENARIO), clock="manual") as observed:
+        # Only a snapshot has an agent of another version than the controller's.
+        text = CliRunner().invoke(main, ["snapshot", observed.url]).stdout
+    data = yaml.safe_load(text)
+    data["nodes"][0]["agent_version"] = "1.43.0-00000000"
+    with mockanka.serve(data, clock="manual") as anka:
         result = CliRunner().invoke(main, ["snapshot", anka.url, *options])
     assert 0 == result.exit_code, result.output
     return list(texts(Scenario.from_yaml(result.stdout).section))
 
 
 PUBLIC = {
+    "nodes[].agent_version": "a version of the controller",
     "nodes[].anka.product": "one of the products of Anka",
     "nodes[].anka.version": "a version of Anka",
     "nodes[].anka.build": "a version of Anka",
