@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, NoReturn
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_SURROGATE_OR_ESCAPE = re.compile("[\ud800-\udfff]|\\\\u[dD][89a-fA-F]")
 # In JSON of ASCII: a pair of surrogates, half of a pair, or another escape.
 _ESCAPE = re.compile(r"\\(?:ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|.)")
 
@@ -31,6 +32,11 @@ def parse_json(
     return json.loads(
         text, parse_constant=_refuse_number, parse_float=_finite_float if finite else parse_float, parse_int=parse_int
     )
+
+
+def may_have_surrogates(text: str) -> bool:
+    """Return True if a JSON or YAML text has what may be half of a surrogate pair, as it is or as an escape."""
+    return _SURROGATE_OR_ESCAPE.search(text) is not None
 
 
 def replace_surrogates(value: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockanka.json_text import encode_surrogates, parse_json, replace_surrogates, write_ascii_json
+from mockanka.json_text import encode_surrogates, may_have_surrogates, parse_json, replace_surrogates, write_ascii_json
 
 
 @pytest.mark.parametrize("text", ['{"a": [1, 2.5, null, true, "x"]}', b'{"a": [1, 2.5, null, true, "x"]}'])
@@ -78,3 +78,11 @@ def test_json_of_ascii_has_no_halves_of_surrogate_pairs(value: object) -> None:
     assert text.isascii()
     assert json.dumps(json.loads(text), ensure_ascii=False).encode()
     assert replace_surrogates(paired) == json.loads(text)
+
+
+@given(VALUES)
+def test_text_that_has_halves_of_surrogate_pairs_is_noticed(value: object) -> None:
+    """Text of which that is not said is read without them."""
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
+        if not may_have_surrogates(text):
+            assert json.loads(text) == replace_surrogates(json.loads(text))

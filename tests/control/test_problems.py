@@ -67,6 +67,7 @@ def test_a_path_with_doubled_slashes_is_a_problem(control: ControlClient, path: 
     ("method", "path", "body"),
     [
         ("PUT", "scenario", r'{"\udfff": 1}'),
+        ("POST", "faults", r'{"do": {"set": {"a\ud800": "\udc00"}}}'),
         ("POST", "clock/advance", r'{"until": {"instance": "\ud800", "state": "Started"}}'),
         ("POST", "instances/x/fail", r'{"message\ud800": "x"}'),
     ],
