@@ -15,8 +15,10 @@ def run_command_line() -> None:
     from mockanka.cli.output_streams import OutputFailed, abandon_output, guard_output_streams
 
     guard_output_streams()
+    from mockanka.cli.common import escape_logs
     from mockanka.cli.main import main
 
+    escape_logs()
     try:
         main()
     except OutputFailed as error:

@@ -1,8 +1,9 @@
 """Controllers for tests, and helpers that many tests share."""
 
-from mockanka.core import fault_effects
+from mockanka.core import fault_effects, nodes, usb
 from mockanka.core.controller import Controller
 from mockanka.core.faults import FaultRule
+from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario import Options, Scenario, dump
 from mockanka.scenario.build import build
 from mockanka.scenario.sections import ScenarioSection
@@ -85,3 +86,26 @@ def state_of(controller: Controller) -> dict[str, object]:
 def state_with_rules(controller: Controller) -> dict[str, object]:
     """Return the state of a controller, and its fault rules with their counters."""
     return {**state_of(controller), "faults": list(controller.faults), "added": controller.faults.added}
+
+
+def require_sound_state(controller: Controller) -> None:
+    """Assert what holds in any state of a controller, however it came about."""
+    placed = [instance for instance in controller.instances.values() if instance.holds_slot]
+    for node in controller.nodes.values():
+        occupants = [instance for instance in placed if instance.node_id == node.id]
+
+        assert set(node.occupants) == {instance.id for instance in occupants}
+        assert len(occupants) == len(node.occupants)
+        running = [instance for instance in occupants if instance.running_vm]
+        assert nodes.running_load(controller, node).vm_count == len(running) + node.manual_vms
+        claimed = [instance.usb for instance in occupants if instance.usb is not None]
+        assert len(usb.find_claimed_devices(controller, node)) == len(claimed) == len(set(claimed))
+        ports = [port.host_port for instance in occupants if instance.vm for port in instance.vm.ports]
+        assert len(set(ports)) == len(ports)
+    numbers = [instance.number for instance in controller.instances.values()]
+    assert sorted(set(numbers)) == numbers
+    waiting = [id for _, _, id in controller.waiting]
+    assert len(set(waiting)) == len(waiting)
+    for id in waiting:
+        assert controller.instances[id].state is InstanceState.SCHEDULING
+        assert not controller.instances[id].holds_slot

@@ -12,6 +12,7 @@ from typing import Final
 from flask import Response
 
 from mockanka.core.release import Release
+from mockanka.json_text import encode_surrogates
 
 HEADERS: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 OK_START: Final = b'{"status":"OK","message":"","body":'
@@ -38,7 +39,7 @@ def encode_json(value: object) -> bytes:
         text = text.translate(_ESCAPES)
     if "e-0" in text:
         text = _STRING_OR_TINY.sub(_write_tiny, text)
-    return text.encode("utf-8", "replace")
+    return encode_surrogates(text)
 
 
 def _write_tiny(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from mockanka.api.json_errors import explain_json_error
 from mockanka.core.release import SINCE, Release
-from mockanka.json_text import parse_json
+from mockanka.json_text import parse_json, replace_surrogates
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes. Guess: large enough for a startup script of 10 MB in base64."""
@@ -30,7 +30,6 @@ REMARKS_EXTENSION = "mockanka"
 
 _DISK_SIZE = re.compile("[0-9]{1,9}[TGMK]", re.ASCII)
 _UNMARSHAL = "json: cannot unmarshal"
-_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def added_with(feature: str) -> dict[str, Any]:
@@ -93,7 +92,7 @@ def read_json_object(schema: Schema, optional: bool = False) -> dict[str, Any]:
         return {}
     try:
         # Bytes that are no UTF-8 and halves of surrogate pairs become U+FFFD, as in Go.
-        data = _replace_surrogates(
+        data = replace_surrogates(
             parse_json(raw.decode("utf-8", "replace"), parse_int=_parse_int, parse_float=_Literal)
         )
     except RecursionError:
@@ -459,18 +458,6 @@ def _describe_value(value: object) -> str:
         case list():
             return "an array"
     return "an object"
-
-
-def _replace_surrogates(value: Any) -> Any:
-    """Return JSON data whose strings and keys have U+FFFD in place of halves of surrogate pairs."""
-    match value:
-        case str():
-            return _SURROGATES.sub("\ufffd", value)
-        case list():
-            return [_replace_surrogates(item) for item in value]
-        case dict():
-            return {_replace_surrogates(key): _replace_surrogates(item) for key, item in value.items()}
-    return value
 
 
 def _parse_int(digits: str) -> int | float:

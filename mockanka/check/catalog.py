@@ -22,6 +22,7 @@ RESPONSE_CHECKS = [
     Check("status-code", MUST, "the HTTP status matches the status in the envelope, at this release"),
     Check("content-type", SHOULD, "the content type is application/json, in UTF-8"),
     Check("encoding", SHOULD, "the content is encoded only as the request allows"),
+    Check("connection", SHOULD, "a connection is closed only after a response that says so"),
     Check("caching", SHOULD, "no response may be cached, or comes from a cache"),
     Check("json", MUST, "the response is a JSON object"),
     Check("json-text", MUST, "no key is in an object twice, and every string consists of characters"),

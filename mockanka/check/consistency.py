@@ -38,6 +38,7 @@ from mockanka.contract.paths import (
     STATUS_PATH,
     TEMPLATES_PATH,
     USB_PATH,
+    VLANS_PATH,
 )
 
 CONSTANT_KEYS = ("vmid", "cr_time")
@@ -106,6 +107,11 @@ class ConsistencyMonitor:
             record(self._template_claims(exchange))
         elif path == GROUPS_PATH:
             record(group_list_claims(objects_in(body)))
+        elif path == VLANS_PATH and isinstance(body, list):
+            texts = [vlan for vlan in body if isinstance(vlan, str)]
+            record(
+                [Claim("unique", len(texts) == len(set(texts)), "a VLAN is listed more than once", "", Level.SHOULD)]
+            )
         elif path == USB_PATH and isinstance(body, dict):
             record(usb_claims(body))
         elif path == STATUS_PATH and isinstance(body, dict) and "version" in body:
@@ -184,7 +190,7 @@ class ConsistencyMonitor:
             yield from self._report_claims(exchange, id, f"template {id}", template, ("last_pull", "last_push"))
             before = self._remember(TEMPLATES_PATH, id, template)
             if before is not None:
-                yield from _filled_claims(f"template {id}", ("arch",), before, template)
+                yield from _filled_claims(f"template {id}", ("name", "arch"), before, template)
 
     def _report_claims(
         self, exchange: Exchange, id: str, name: str, item: Item, keys: tuple[str, ...]

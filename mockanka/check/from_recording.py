@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 from mockanka.check.catalog import REQUEST_CHECKS
 from mockanka.check.consistency import ConsistencyMonitor
 from mockanka.check.results import NO_OPERATION, RequestTotals, Results
-from mockanka.check.session import record_response_checks
+from mockanka.check.session import record_response_checks, status_release
 from mockanka.contract.conformance import Contract, contract_of
-from mockanka.contract.exchange import Exchange
-from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import DEFAULT_RELEASE, Release
 from mockanka.recording.exchanges import UNCHECKED_REASONS, RecordedExchange, find_violations
 from mockanka.recording.har import Recording, read_har
@@ -54,6 +52,10 @@ def check_recording(path: Path, release: Release | None = None) -> Results:
     )
     results = Results(main, str(path), "recording")
     _add_release_remarks(results, controllers)
+    if recording.is_cut:
+        results.add_remark(
+            f"the recording is cut off; the {len(recording.exchanges)} exchanges before the cut are checked"
+        )
     if len(entries) < len(recording.exchanges):
         count = len(recording.exchanges) - len(entries)
         results.add_remark(f"{count} exchanges are preflights or answers from a cache (304), and ignored")
@@ -90,27 +92,18 @@ def _controllers(
     origins = dict.fromkeys(_origin(entry) for entry in entries)
     for origin in origins:
         own = [entry for entry in entries if _origin(entry) == origin]
-        first = next(filter(None, (_status_release(entry.exchange) for entry in own)), None)
+        first = next(filter(None, (status_release(entry.exchange) for entry in own)), None)
         seen = None
         recorded = recording.release if len(origins) == 1 else first or recording.release
         controller = RecordedController(origin, release or recorded or first)
         for entry in own:
-            current = _status_release(entry.exchange)
+            current = status_release(entry.exchange)
             if current is not None and seen not in (None, current):
                 yield controller
                 controller = RecordedController(origin, release or current)
             seen = current or seen
             controller.entries.append(entry)
         yield controller
-
-
-def _status_release(exchange: Exchange) -> Release | None:
-    """Return the release in a response to the status, or None."""
-    version = exchange.body.get("version") if exchange.path == STATUS_PATH and isinstance(exchange.body, dict) else None
-    try:
-        return Release.from_version(version) if isinstance(version, str) else None
-    except ValueError:
-        return None
 
 
 def _add_release_remarks(results: Results, controllers: list[RecordedController]) -> None:
@@ -136,10 +129,12 @@ def _add_release_remarks(results: Results, controllers: list[RecordedController]
 def _check_controller(results: Results, controller: RecordedController) -> None:
     contract = controller.contract
     for entry in controller.entries:
-        _check_exchange(results, contract, entry)
+        with results.guarded(f"the checks of {_request_line(entry)}"):
+            _check_exchange(results, contract, entry)
     monitor = ConsistencyMonitor(results, contract)
     for entry in without_overlaps(controller.entries):
-        monitor.observe(entry.exchange, _operation_id(contract, entry), _request_line(entry))
+        with results.guarded(f"the comparison of {_request_line(entry)}"):
+            monitor.observe(entry.exchange, _operation_id(contract, entry), _request_line(entry))
 
 
 def _check_exchange(results: Results, contract: Contract, recorded: RecordedExchange) -> None:

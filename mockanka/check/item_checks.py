@@ -155,7 +155,8 @@ def _unique_claim(
     holders: dict[Hashable, list[str]] = {}
     for id, item in items:
         for value in values_of(item):
-            if value and isinstance(value, str | tuple):
+            parts = value if isinstance(value, tuple) else (value,)
+            if value and isinstance(value, str | tuple) and all(isinstance(part, str | int | None) for part in parts):
                 holders.setdefault(value, []).append(id)
     repeated = [(value, ids) for value, ids in holders.items() if len(ids) > 1]
     shown = ""
@@ -369,8 +370,9 @@ def objects_in(value: Any) -> list[Item]:
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a number of JSON."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Return whether a value is a number of 64 bits; the schema check finds larger ones."""
+    is_of_type = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_of_type and -(2**63) <= value < 2**63
 
 
 def is_key(value: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from mockanka.check.catalog import CHECKS
-from mockanka.check.results import CheckResult, RequestTotals, Results
+from mockanka.check.results import CheckResult, Finding, RequestTotals, Results
 
 
 def write_junit(results: Results, path: Path) -> None:
@@ -26,13 +26,26 @@ def write_junit(results: Results, path: Path) -> None:
     if results.broken_off or results.leftovers:
         report.add_testsuite(_run_suite(results))
     report.update_statistics()
+    _fit_schema(report)
     report.write(str(path), pretty=True)
+
+
+def _fit_schema(report: Any) -> None:
+    """Make the report valid by the schema of Jenkins' xUnit plugin, junit-10.xsd.
+
+    There ``testsuites`` has no attribute ``skipped``, and a time has no exponent, which short ones have in Python.
+    """
+    root = report._elem
+    root.attrib.pop("skipped", None)
+    for element in root.iter():
+        if "time" in element.attrib:
+            element.set("time", f"{float(element.get('time')):.6f}")
 
 
 def _test_case(check_result: CheckResult, seconds: float) -> Any:
     name = f"{check_result.check} ({check_result.level}): {CHECKS[check_result.check].claim}"
     case: Any = TestCase(name, check_result.operation, seconds)
-    text = "\n".join(map(str, check_result.findings))
+    text = "\n".join(_finding_text(finding) for finding in check_result.findings)
     if check_result.outcome == "failed":
         failure: Any = Failure(xml_text(str(check_result.findings[0])), check_result.level.value)
         failure.text = xml_text(text)
@@ -44,12 +57,17 @@ def _test_case(check_result: CheckResult, seconds: float) -> Any:
     return case
 
 
+def _finding_text(finding: Finding) -> str:
+    return "\n".join([str(finding), *(f"  from which follows: {text}" for text in finding.consequences)])
+
+
 def _run_suite(results: Results) -> Any:
     """Return a suite with an error, for a run that did not finish or did not remove an object."""
     suite: Any = TestSuite("the run")
     case: Any = TestCase("the run finishes and removes all objects that it created", "the run", 0)
     leftovers = [f"{leftover.kind} {leftover.id}: {leftover.command}" for leftover in results.leftovers]
-    lines = [results.broken_off, *leftovers]
+    steps = [f"{step.name}: {step.reason}" for step in results.broken_steps]
+    lines = [results.broken_off, *steps, *leftovers]
     error: Any = Error(xml_text(lines[0] or "an object was not removed"), "broken off" if lines[0] else "left behind")
     error.text = xml_text("\n".join(line for line in lines if line))
     case.result = [error]

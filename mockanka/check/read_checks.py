@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from mockanka.check.item_checks import object_at
+from mockanka.check.item_checks import object_at, objects_in
 from mockanka.check.session import Session
 from mockanka.contract.conformance import Level
 from mockanka.contract.paths import (
@@ -256,9 +256,33 @@ def check_node_counters(session: Session) -> None:
         )
         unlisted = [str(id) for id in ids if str(id) not in group_ids]
         session.claim("references", "listNodes", not unlisted, f"groups that are not listed: {', '.join(unlisted)}")
+        _check_group_copies(session, node, groups)
+        _check_placements(session, node, _vms_on(vms, node))
     node_ids = {str(node.get("node_id")) for node in nodes}
     lost = [id for id, vm in vms.items() if vm["node_id"] not in node_ids]
     session.claim("references", "listVms", not lost, f"on nodes that are not listed: {', '.join(lost[:3])}")
+
+
+def _check_group_copies(session: Session, node: Item, groups: list[Item]) -> None:
+    """Compare the groups of a node with those in the list of groups."""
+    listed = {str(group.get("id")): group for group in groups}
+    for copy in objects_in(node.get("groups")):
+        group = listed.get(str(copy.get("id")), copy)
+        text = f"group {copy.get('id')} of node {node.get('node_name')} is not as it is listed"
+        session.claim("references", "listNodes", copy == group, text, "$.body[*].groups")
+
+
+def _check_placements(session: Session, node: Item, vms: list[Item]) -> None:
+    """Compare the address and the architecture of a node with those of its VMs."""
+    name, address, arch = node.get("node_name"), node.get("ip_address"), node.get("host_arch")
+    for vm in vms:
+        host = vm.get("host_ip")
+        text = f"the host_ip of a VM on node {name} is {host}, and its ip_address {address}"
+        is_comparable = all(re.fullmatch(r"[0-9.]{7,15}", str(value), re.ASCII) for value in (host, address))
+        session.claim("references", "listVms", host == address or not is_comparable, text)
+        if arch and vm["instance_arch"]:
+            text = f"an instance for {vm['instance_arch']} runs on node {name}, which is {arch}"
+            session.claim("vm-of-state", "listVms", arch == vm["instance_arch"], text)
 
 
 def _vms_on(vms: dict[str, Item], node: Item) -> list[Item]:
@@ -266,7 +290,7 @@ def _vms_on(vms: dict[str, Item], node: Item) -> list[Item]:
 
 
 def _running_vms(session: Session) -> dict[str, Item]:
-    """Return the ``vminfo`` of every listed instance by its id; empty unless its VM runs on a node."""
+    """Return the ``vminfo`` of every listed instance by its id, with ``instance_arch``; empty unless its VM runs."""
     return {str(item.get("instance_id")): _running_vm(item) for item in session.list_items(INSTANCES_PATH)}
 
 
@@ -275,7 +299,7 @@ def _running_vm(item: Item) -> Item:
     info = vm.get("vminfo")
     if vm.get("instance_state") != "Started" or not isinstance(info, dict) or info.get("status") != "running":
         return {}
-    return info if isinstance(info.get("node_id"), str) else {}
+    return {**info, "instance_arch": vm.get("arch")} if isinstance(info.get("node_id"), str) else {}
 
 
 def _check_counters(session: Session, node: Item, vms: list[Item]) -> None:

@@ -281,7 +281,7 @@ class Results:
 
 def shown(text: str) -> str:
     """Return a text from outside as the results keep it."""
-    return cut(escape(text))
+    return cut(escape(cut(text)))
 
 
 def _describe_defect(error: Exception) -> str:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockanka.check.consistency import ConsistencyMonitor
+from mockanka.check.item_checks import objects_in
 from mockanka.check.results import NO_OPERATION, RequestTotals, Results, RunAborted
 from mockanka.contract.conformance import DENIED_STATUSES, Contract, Level, Violation
 from mockanka.contract.exchange import JSON_TYPE, Exchange
+from mockanka.contract.paths import STATUS_PATH
+from mockanka.core.release import Release
 from mockanka.remote.client import ControllerClient, ControllerError, DeadlineExceeded, NoResponse, id_query
 
 MAX_UNANSWERED = 3
@@ -18,7 +21,7 @@ MAX_UNANSWERED = 3
 BODY_CHECKS = ("envelope", "status-code", "shape", "schema", "time", "undocumented")
 """Checks that follow from each other: where the envelope or the whole body is wrong, the others find it once more."""
 ENVELOPE_CHECKS = (
-    *("content-type", "encoding", "caching", "json", "json-text"),
+    *("content-type", "encoding", "connection", "caching", "json", "json-text"),
     *("envelope", "schema", "time", "undocumented", "key-order", "newline"),
 )
 
@@ -50,6 +53,8 @@ class Session:
         self.client, self.contract, self.results = client, contract, results
         self.sleep, self.pace = sleep, pace
         self.monitor = ConsistencyMonitor(results)
+        self.current_release: Release | None = None
+        """The release in the latest status; None until there is one."""
         self.last_request = ""
         """Method, path and query of the last request, for findings."""
         self._last_operation = ""
@@ -177,11 +182,16 @@ class Session:
             if check := record_response_checks(self.results, exchange, operation, self.last_request):
                 self._unusable[operation] = check
             self.monitor.observe(exchange, operation, self.last_request)
+            self.current_release = status_release(exchange) or self.current_release
 
 
-def objects_in(value: Any) -> list[dict[str, Any]]:
-    """Return the objects in a list; none if the value is not a list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def status_release(exchange: Exchange) -> Release | None:
+    """Return the release in a response to the status; None for other exchanges, and if it has none."""
+    version = exchange.body.get("version") if exchange.path == STATUS_PATH and isinstance(exchange.body, dict) else None
+    try:
+        return Release.from_version(version) if isinstance(version, str) else None
+    except ValueError:
+        return None
 
 
 def record_response_checks(
@@ -218,6 +228,6 @@ def record_response_checks(
 
 
 def _makes_unusable(violation: Violation) -> bool:
-    """Return whether a violation leaves nothing of the body to look at."""
-    is_of_whole = violation.check in BODY_CHECKS and violation.where in ("$", "$.status", "$.body")
+    """Return whether a violation leaves nothing to look at, not even whether the request succeeded."""
+    is_of_whole = violation.check in BODY_CHECKS and violation.where in ("$", "$.status")
     return violation.check == "json" or (is_of_whole and violation.fails)

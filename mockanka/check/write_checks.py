@@ -9,9 +9,9 @@ from uuid import uuid4
 
 from mockanka.check.cleanup import Cleanup
 from mockanka.check.generated import generated_updates
-from mockanka.check.item_checks import object_at
+from mockanka.check.item_checks import object_at, objects_in
 from mockanka.check.read_checks import Item, check_node_counters, check_unknown_id
-from mockanka.check.session import Session, objects_in
+from mockanka.check.session import Session
 from mockanka.check.transitions import INITIAL_STATES, TERMINATION_STATES
 from mockanka.contract.exchange import JSON_TYPE, Exchange
 from mockanka.contract.paths import (
@@ -31,6 +31,10 @@ from mockanka.contract.paths import (
 )
 from mockanka.remote.client import ControllerClient, ControllerError, id_query
 
+WAITING_STATES = ("Scheduling", "Pulling")
+"""States of an instance from which it can still become Started."""
+STOP_STATES = ("Stopping", "Stopped")
+"""States of an instance whose VM has shut down by itself."""
 GROUP_DESCRIPTION = "made by a check"
 
 
@@ -234,9 +238,9 @@ class WriteChecks:
         session, timeout = self.session, self.session.pace.start_timeout
         if self.instance_id is None:
             return self._skip("startVms", "started")
-        session.poll_until(lambda: self._state() in ("Started", "Error", *TERMINATION_STATES, None), timeout)
+        session.poll_until(lambda: self._state() not in WAITING_STATES, timeout)
         state = self._state()
-        if state in ("Scheduling", "Pulling"):
+        if state in WAITING_STATES:
             reason = f"it is {state} after {timeout:g} s: no free node, or a long pull; --start-timeout waits longer"
             return self._skip("startVms", "started", reason=reason)
         if session.is_unanswered:
@@ -269,14 +273,17 @@ class WriteChecks:
         if session.skip_if_denied(exchange, "restarted"):
             return None
         if session.claim("restarted", "restartVm", exchange.succeeded, f"fails: {exchange.message}"):
-            session.poll_until(
-                lambda: self._start_date() not in (before, None) and self._state() == "Started",
-                session.pace.end_timeout,
-            )
+            session.poll_until(lambda: self._has_restarted(before), session.pace.end_timeout)
             after, state = self._start_date(), self._state()
             text = f"it is {state}, and start_date was {before} and is {after}"
             session.claim("restarted", "restartVm", state == "Started" and after not in (before, None), text)
         return None
+
+    def _has_restarted(self, before: Any) -> bool:
+        """Return whether our instance has another start date and is Started, or will never be."""
+        instance = self._single_instance()
+        state, date = instance.get("instance_state"), object_at(instance, "vminfo").get("start_date")
+        return (date not in (before, None) and state == "Started") or state in (*STOP_STATES, *TERMINATION_STATES)
 
     def _start_date(self) -> Any:
         return object_at(self._single_instance(), "vminfo").get("start_date")

@@ -9,6 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from mockanka.cli.common import print_message
 from mockanka.cli.options import FILE, connection_options, duration_option, read_release, take_connection
 from mockanka.output_files import missing_folder
 
@@ -100,12 +101,12 @@ def check_command(
             check = command.CheckOptions(str(url), connection, template=template, limit=limit, pace=pace, **options)
             status = command.run_check(check)
     except (ControllerError, InvalidHar) as error:
-        click.echo(f"cannot check: {error}", err=True)
+        print_message(f"cannot check: {error}")
         status = 2
     except KeyboardInterrupt:
-        click.echo("cannot check: interrupted", err=True)
+        print_message("cannot check: interrupted")
         status = 2
     except OSError as error:
-        click.echo(f"cannot write {error.filename}: {error.strerror}", err=True)
+        print_message(f"cannot write {error.filename}: {error.strerror}")
         status = 2
     sys.exit(status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ import click
 
 from mockanka import __version__
 from mockanka.output_files import missing_folder, write_atomically
+from mockanka.shown_text import escape
 
 if TYPE_CHECKING:
     from socket import socket
@@ -66,9 +68,28 @@ class ReadyFile:
         self.remove()
 
 
+class EscapingFormatter(logging.Formatter):
+    """Writes log records, and tracebacks, with the control characters in their lines escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return "\n".join(map(escape, super().format(record).split("\n")))
+
+
+def escape_logs() -> None:
+    """Escape control characters in records that no handler of the process writes: they go to standard error."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(EscapingFormatter())
+
+
+def print_message(message: str) -> None:
+    """Print a message on standard error; control characters in its lines are escaped."""
+    click.echo("\n".join(map(escape, message.split("\n"))), err=True)
+
+
 def exit_with_error(message: str) -> NoReturn:
     """Print a message on standard error and end with status 2."""
-    click.echo(message, err=True)
+    print_message(message)
     sys.exit(2)
 
 
@@ -90,6 +111,6 @@ def prepare_simulator(scenario: str, host: str, ready_file: Path | None, options
 
 def print_greeting(simulator: Simulator, scenario: str) -> None:
     """Print the release, the scenario and the notes of a simulator on standard error."""
-    click.echo(f"mockanka {__version__}: release {simulator.controller.release}, scenario {scenario}", err=True)
+    print_message(f"mockanka {__version__}: release {simulator.controller.release}, scenario {scenario}")
     for note in simulator.controller.notes:
-        click.echo(f"mockanka: {note}", err=True)
+        print_message(f"mockanka: {note}")

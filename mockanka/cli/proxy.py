@@ -9,10 +9,11 @@ from typing import Any
 
 import click
 
-from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error
+from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error, print_message
 from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
 from mockanka.output_files import missing_folder
+from mockanka.shown_text import escape
 
 
 @click.command("proxy")
@@ -24,7 +25,7 @@ from mockanka.output_files import missing_folder
     "--keep-secrets",
     is_flag=True,
     envvar="MOCKANKA_KEEP_SECRETS",
-    help="Record cookies, tokens and the like; without it such headers are redacted.",
+    help="Record cookies, tokens and the like; without it they are redacted.",
 )
 @click.option(
     "--release",
@@ -82,7 +83,7 @@ def proxy_command(
     except OSError as error:
         listening.close()
         exit_with_error(f"--har: {har} cannot be written: {error.strerror}")
-    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer)
+    recorder = Recorder(target.base_url, known_release or lookup.get_or_default, _log, writer, keep_secrets)
     url = url_of(listening)
 
     with ReadyFile(ready_file) as announcement:
@@ -97,4 +98,5 @@ def proxy_command(
 
 
 def _log(text: str) -> None:
-    click.echo(f"mockanka: {text}", err=True)
+    # A line each: what is in a finding must not look like another one.
+    print_message(f"mockanka: {escape(text)}")

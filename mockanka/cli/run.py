@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mockanka.cli.common import ReadyFile, bind_or_exit, prepare_simulator, print_greeting
+from mockanka.cli.common import ReadyFile, bind_or_exit, prepare_simulator, print_greeting, print_message
 from mockanka.cli.options import FILE, port_option, read_allowances, read_finding_kinds, serving_options
 from mockanka.cli.run_files import FindingRules, RunFiles
 
@@ -122,14 +122,14 @@ def run_command(
     rules = FindingRules(list(FINDING_KINDS) if strict_on is None else strict_on, allow)
     problem = files.write(simulator, merged, rules, command, status)
     counted = rules.counted(merged) if strict or strict_on is not None else []
-    click.echo(str(merged), err=True)
+    print_message(str(merged))
     if not merged.requests:
         click.echo(NO_REQUESTS, err=True)
     if status == 0 and counted:
         found_kinds = ", ".join(dict.fromkeys(finding.kind for finding in counted))
         click.echo(f"mockanka: the command succeeded; ends with 1 for {found_kinds}", err=True)
     if problem:
-        click.echo(problem, err=True)
+        print_message(problem)
     sys.exit(status or (2 if problem else int(bool(counted))))
 
 

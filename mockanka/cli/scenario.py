@@ -8,7 +8,7 @@ import sys
 import click
 
 from mockanka import resources
-from mockanka.cli.common import exit_with_error
+from mockanka.cli.common import exit_with_error, print_message
 
 
 @click.group("scenario")
@@ -53,10 +53,10 @@ def validate_command(files: tuple[str, ...]) -> None:
             notes = Scenario.find(name).controller().notes
             click.echo(f"{name}: ok")
             for note in notes:
-                click.echo(f"{name}: {note}", err=True)
+                print_message(f"{name}: {note}")
         except ScenarioError as error:
             has_errors = True
-            click.echo(str(error), err=True)
+            print_message(str(error))
     sys.exit(2 if has_errors else 0)
 
 

@@ -398,7 +398,10 @@ class Contract:
 
 
 def _header_violations(exchange: Exchange) -> Iterator[Violation]:
-    """Check headers that say how a response is encoded, and whether it may be cached."""
+    """Check headers that say how a response is encoded, and whether it may be cached; and the connection."""
+    if exchange.is_reconnected:
+        text = "the server closed the connection after the response before, which did not say so"
+        yield _server_violation("connection", Level.SHOULD, "", text)
     if exchange.charset not in ("", "utf-8", "utf8"):
         yield _server_violation("content-type", Level.SHOULD, "", f"the charset is {exchange.charset[:40]}, not utf-8")
     encoding = exchange.headers.get("content-encoding", "").lower()

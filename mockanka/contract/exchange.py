@@ -26,7 +26,8 @@ class Exchange:
 
     ``query`` is without its question mark. ``status`` and ``headers`` are the response's; the names of the headers are
     in lower case. ``seconds`` is the time from the request to the end of the response. ``accept_encoding`` is the
-    header of the request; None if it is unknown, or if there is none.
+    header of the request; None if it is unknown, or if there is none. ``is_reconnected`` says that the server had
+    closed the connection of the request before, although its response did not announce that.
     """
 
     method: str
@@ -38,6 +39,7 @@ class Exchange:
     response_content: bytes = b""
     seconds: float = 0.0
     accept_encoding: str | None = field(default=None, compare=False)
+    is_reconnected: bool = field(default=False, compare=False)
 
     @property
     def operation_key(self) -> tuple[str, str]:

@@ -16,6 +16,7 @@ DISTRIBUTIONS_PATH = "/api/v1/registry/vm/distribute"
 REGISTRY_DISK_PATH = "/api/v1/registry/disk"
 IMAGES_PATH = "/api/v1/image"
 USB_PATH = "/api/v1/usb"
+VLANS_PATH = "/api/v1/vlan"
 
 NOT_FOUND_MESSAGE = "Not found"
 """The message of a failure that clients compare (controller-facts A0.4)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import datetime
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError
@@ -14,6 +15,8 @@ from jsonschema.validators import extend
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
+MAX_ERRORS = 10_000
+"""Errors of a value that are looked at; an error takes a thousand bytes, and a list can have millions of them."""
 DOCUMENT_URI = "urn:mockanka:contract"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _FORMATS = FormatChecker(formats=())
@@ -64,10 +67,10 @@ class SchemaValidator:
         """The last pointer and value, and whether the value is valid."""
 
     def errors(self, pointer: str, value: Any) -> list[ValidationError]:
-        """Return the errors in the value; undocumented keys are no errors."""
+        """Return the errors in the value, the first ``MAX_ERRORS``; undocumented keys are no errors."""
         if self._is_clean(pointer, value):
             return []
-        errors = self._validator(pointer, lenient=True).iter_errors(value)
+        errors = islice(self._validator(pointer, lenient=True).iter_errors(value), MAX_ERRORS)
         return [leaf for error in errors for leaf in _relevant_errors(error)]
 
     def undocumented_keys(self, pointer: str, value: Any) -> list[tuple[str, str]]:
@@ -75,7 +78,7 @@ class SchemaValidator:
         if self._is_clean(pointer, value):
             return []
         keys = []
-        for error in self._validator(pointer, lenient=False).iter_errors(value):
+        for error in islice(self._validator(pointer, lenient=False).iter_errors(value), MAX_ERRORS):
             for leaf in _all_errors(error):
                 if leaf.validator == "additionalProperties" and leaf.validator_value is False:
                     instance: Any = leaf.instance

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
+from flask.json.provider import DefaultJSONProvider
 
 from mockanka import __version__
 from mockanka.control.clock import add_clock_routes
@@ -13,6 +16,7 @@ from mockanka.control.instances import add_instance_routes
 from mockanka.control.nodes import add_node_routes
 from mockanka.control.problems import MAX_CONTROL_BODY, Problem, handle_problems
 from mockanka.control.state import add_state_routes
+from mockanka.json_text import write_ascii_json
 from mockanka.simulator.simulator import Simulator
 
 __all__ = ["INDEX_LINKS", "MAX_CONTROL_BODY", "Problem", "create_control", "event_to_json"]
@@ -38,10 +42,19 @@ INDEX_LINKS = {
 }
 
 
+class _JsonWithoutSurrogates(DefaultJSONProvider):
+    """JSON as Flask writes it, but with U+FFFD in place of halves of surrogate pairs, and keys in their own order."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        return write_ascii_json(obj, **{"default": self.default, **kwargs})
+
+
 def create_control(simulator: Simulator) -> Flask:
     """Return the control API of a simulator, as a WSGI application of its own."""
     app = Flask("mockanka.control", static_folder=None)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = _JsonWithoutSurrogates(app)
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.url_map.merge_slashes = False  # a redirect would be no JSON
     handle_problems(app)
     add_clock_routes(app, simulator)
     add_state_routes(app, simulator)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from flask import Flask, Response
 
 from mockanka.control.problems import Problem, allow_parameters, parse_body, read_raw_body
+from mockanka.json_text import write_ascii_json
 from mockanka.scenario import fault_rules
 from mockanka.scenario.source import nearest
 from mockanka.simulator.simulator import Simulator
@@ -27,7 +27,7 @@ def add_fault_routes(app: Flask, simulator: Simulator) -> None:
         data = parse_body(read_raw_body())
         rules = simulator.add_faults([_without_empty_keys(rule) for rule in _as_list(data)])
         added = [fault_rules.written(rule) for rule in rules]
-        text = json.dumps(added if isinstance(data, list) else added[0], separators=(",", ":"))
+        text = write_ascii_json(added if isinstance(data, list) else added[0], separators=(",", ":"))
         return Response(text + "\n", 201, content_type="application/json")
 
     @app.delete("/_mock/faults")

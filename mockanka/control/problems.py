@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +10,7 @@ from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from mockanka.json_text import parse_json
+from mockanka.json_text import parse_json, write_ascii_json
 from mockanka.scenario import ScenarioError
 from mockanka.scenario.source import nearest, problems_in, shown
 from mockanka.shown_text import cut
@@ -80,7 +79,7 @@ def handle_problems(app: Flask) -> None:
 
     def problem_response(status: int, title: str, detail: str, **extra: object) -> Response:
         problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-        text = json.dumps(problem, separators=(",", ":")) + "\n"
+        text = write_ascii_json(problem, separators=(",", ":")) + "\n"
         return Response(text, status, content_type="application/problem+json")
 
     @app.errorhandler(Problem)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from flask import Flask, Response, request
 from marshmallow import fields
 
 from mockanka.control.clock import ClockSettings
 from mockanka.control.problems import Problem, allow_parameters, read_object_body, read_raw_body
+from mockanka.json_text import write_ascii_json
 from mockanka.scenario import Scenario, to_yaml
 from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Integer, ReleaseText
@@ -46,7 +45,7 @@ def add_state_routes(app: Flask, simulator: Simulator) -> None:
         content_types = ["application/json", "application/yaml", "application/x-yaml", "text/yaml"]
         content_type = request.accept_mimetypes.best_match(content_types, "application/json")
         data = simulator.dump()
-        text = json.dumps(data, indent=2) + "\n" if content_type == "application/json" else to_yaml(data)
+        text = write_ascii_json(data, indent=2) + "\n" if content_type == "application/json" else to_yaml(data)
         return Response(text, content_type=content_type)
 
     @app.put("/_mock/scenario")

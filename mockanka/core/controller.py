@@ -128,7 +128,7 @@ class Controller:
 
     @property
     def has_changes(self) -> bool:
-        """True if anything will happen by itself, but for what a fault repeats for ever."""
+        """True if anything will happen by itself from which a state may follow."""
         return (self.placement_due and bool(self.waiting)) or self.queue.has_change(self)
 
     def _advance_to(self, target: int) -> None:

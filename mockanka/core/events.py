@@ -28,8 +28,8 @@ class Event(ABC):
     """
 
     kind: ClassVar[str]
-    repeats: ClassVar[bool] = False
-    """True if the event schedules itself again and again and changes no state, so that nobody waits for it."""
+    changes_states: ClassVar[bool] = True
+    """False if no state follows from the event. Such events may come for ever, so nobody waits for them."""
 
     @abstractmethod
     def is_current(self, controller: Controller) -> bool:
@@ -107,8 +107,8 @@ class EventQueue:
         return any(_is_active(controller, event) and event.makes_progress(controller) for _, _, event in self._heap)
 
     def has_change(self, controller: Controller) -> bool:
-        """Return whether an event is current and not deferred, other than those that only repeat themselves."""
-        return any(not event.repeats and _is_active(controller, event) for _, _, event in self._heap)
+        """Return whether an event is current and not deferred from which a state may follow."""
+        return any(event.changes_states and _is_active(controller, event) for _, _, event in self._heap)
 
     def current_events(self, controller: Controller) -> list[tuple[int, Event]]:
         """Return the current events in the order in which they are due, each after its time."""

@@ -213,7 +213,7 @@ class InstanceVanishedAgain(Event):
     """
 
     kind: ClassVar = "instance_vanished_again"
-    repeats: ClassVar = True
+    changes_states: ClassVar = False
 
     instance_id: str
     rule_id: str
@@ -244,6 +244,7 @@ class InstanceReappeared(Event):
     """The controller shows an instance again that was hidden."""
 
     kind: ClassVar = "instance_reappeared"
+    changes_states: ClassVar = False
 
     instance_id: str
 

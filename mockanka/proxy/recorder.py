@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -16,6 +16,7 @@ from mockanka.contract.conformance import Level, Violation, contract_of
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import RecordedExchange, find_violations
 from mockanka.recording.har import HarWriter
+from mockanka.redaction import REDACTED_VALUE, find_secrets, redact_query
 
 MAX_DISTINCT_FINDINGS = 1_000
 """Different findings that are reported; further ones are only counted."""
@@ -58,8 +59,10 @@ class Recorder:
         release: Release | Callable[[], Release],
         log: Callable[[str], None],
         writer: HarWriter | None = None,
+        keep_secrets: bool = False,
     ) -> None:
         """``release`` may be a function, which is called in the thread when the first exchange is checked."""
+        self._keep_secrets = keep_secrets
         self._target_url, self._release_source, self._log, self._writer = target_url, release, log, writer
         self._release = release if isinstance(release, Release) else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mockanka-recorder")
@@ -147,12 +150,15 @@ class Recorder:
             logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
         if violations is None:
             self._unchecked += 1
-        for violation in violations or ():
+        shown = violations
+        if violations and not self._keep_secrets:
+            shown = [without_secrets(violation, recorded) for violation in violations]
+        for violation in shown or ():
             self._count(violation, recorded)
         self._exchanges += 1
         if self._writer is not None and not self.error:
             try:
-                self._writer.add(recorded, violations)
+                self._writer.add(recorded, shown)
             except OSError as error:
                 self._fail(error)
         return violations
@@ -186,7 +192,8 @@ class Recorder:
                 self._unreported_findings += 1
                 return
             exchange = recorded.exchange
-            request = f"{exchange.method} {exchange.path}{'?' + exchange.query if exchange.query else ''}"
+            query = exchange.query if self._keep_secrets else redact_query(exchange.query)
+            request = f"{exchange.method} {exchange.path}{'?' + query if query else ''}"
             finding = self._findings[key] = TrafficFinding(violation, request)
             self._log(f"{violation.side} ({violation.level}) in {request}: {violation}")
         finding.count += 1
@@ -217,3 +224,12 @@ class Recorder:
         path = self._writer.path if self._writer is not None else ""
         self.error = f"the recording {path} cannot be written: {error.strerror}"
         self._log(self.error)
+
+
+def without_secrets(violation: Violation, recorded: RecordedExchange) -> Violation:
+    """Return a violation whose text does not repeat secrets of the exchange."""
+    exchange, text = recorded.exchange, violation.text
+    bodies = (content.decode("utf-8", "replace") for content in (exchange.request_content, exchange.response_content))
+    for secret in find_secrets(exchange.query, *bodies):
+        text = text.replace(secret, REDACTED_VALUE)
+    return violation if text == violation.text else replace(violation, text=text)

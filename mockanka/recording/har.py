@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from jsonschema import Draft202012Validator
@@ -27,7 +27,7 @@ from mockanka.contract.exchange import JSON_TYPE, Exchange, Headers
 from mockanka.contract.paths import STATUS_PATH
 from mockanka.core.release import Release
 from mockanka.recording.exchanges import UNKNOWN_START, IncompleteReason, RecordedExchange, join_headers
-from mockanka.redaction import redact_value
+from mockanka.redaction import redact_body, redact_query, redact_url, redact_value
 
 _HEADERS_SCHEMA: dict[str, Any] = {
     "type": "array",
@@ -91,6 +91,10 @@ _HAR_SCHEMA: dict[str, Any] = {
 }
 
 
+_ENTRIES = re.compile(r'"entries"\s*:\s*\[')
+_SEPARATOR = re.compile(r"[\s,]*")
+
+
 class InvalidHar(ValueError):
     """A file is not a HAR file, or not one that can be checked; the text says why."""
 
@@ -99,31 +103,41 @@ class InvalidHar(ValueError):
 
 
 class HarWriter:
-    """Writes a recording to a temporary file beside ``path``, which is renamed to it when the recording is complete."""
+    """Writes a recording, which is a complete HAR file after each exchange: a process that is killed loses none."""
 
     def __init__(self, path: Path, target: str, keep_secrets: bool = False) -> None:
         self.path, self._keep_secrets = path, keep_secrets
-        self._temporary = path.with_name(f".{path.name}.part")
-        self._file: TextIO = self._temporary.open("w", encoding="utf-8")
+        self._file = path.open("wb", buffering=0)
+        self._end = self._count = 0
         creator = {"name": "mockanka", "version": __version__}
         start = json.dumps({"version": "1.2", "creator": creator, "_target": target})
-        self._file.write(f'{{"log":{start[:-1]}, "entries":[')
-        self._count = 0
+        try:
+            self._append(f'{{"log":{start[:-1]}, "entries":[')
+        except OSError:
+            self._file.close()
+            raise
 
     def add(self, recorded: RecordedExchange, violations: Sequence[Violation] | None) -> None:
         """Write an exchange; ``violations`` is None if it was not checked."""
         entry = to_har_entry(recorded, violations, self._keep_secrets)
-        self._file.write(f"{',' if self._count else ''}\n{json.dumps(entry)}")
+        self._append(f"{',' if self._count else ''}\n{json.dumps(entry)}")
         self._count += 1
 
     def close(self, release: Release | None) -> None:
-        """Complete the file and give it its name; ``release`` is the one that exchanges were checked against."""
-        release_item = f', "_release": {json.dumps(str(release))}' if release is not None else ""
-        self._file.write(f"\n]{release_item}}}}}\n")
-        self._file.flush()
+        """Close the file; ``release`` is the one that exchanges were checked against."""
+        self._append("", "" if release is None else f', "_release": {json.dumps(str(release))}')
+        self._file.truncate()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._temporary.replace(self.path)
+
+    def _append(self, text: str, last_items: str = "") -> None:
+        """Write a text, and behind it the end of the file, which the next text replaces."""
+        content = text.encode()
+        self._file.seek(self._end)
+        self._end += len(content)
+        rest = memoryview(content + f"\n]{last_items}}}}}\n".encode())
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
 
 def to_har_entry(
@@ -150,10 +164,11 @@ def to_har_entry(
 
 def _request_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str, Any]:
     exchange = recorded.exchange
-    parameters = parse_qsl(exchange.query, keep_blank_values=True)
+    query = exchange.query if keep_secrets else redact_query(exchange.query)
+    parameters = parse_qsl(query, keep_blank_values=True)
     request = {
         "method": exchange.method,
-        "url": recorded.url,
+        "url": recorded.url if keep_secrets else redact_url(recorded.url),
         "httpVersion": recorded.request_version,
         "cookies": [],
         "headers": _headers_to_har(recorded.request_headers, keep_secrets),
@@ -163,14 +178,16 @@ def _request_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str,
     }
     if exchange.request_content:
         content_type = next((value for name, value in recorded.request_headers if name.lower() == "content-type"), "")
-        body = _body_to_har(exchange.request_content, "_encoding")
+        body = _body_to_har(exchange.request_content, "_encoding", content_type, keep_secrets)
         request["postData"] = {"mimeType": content_type, "params": [], **body}
     return request
 
 
 def _response_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str, Any]:
     exchange = recorded.exchange
-    content = {"size": len(exchange.response_content), "mimeType": exchange.headers.get("content-type", "")}
+    content_type = exchange.headers.get("content-type", "")
+    content = {"size": len(exchange.response_content), "mimeType": content_type}
+    location = exchange.headers.get("location", "")
     if len(exchange.response_content) != recorded.transferred_size:
         content["compression"] = len(exchange.response_content) - recorded.transferred_size
     return {
@@ -179,8 +196,8 @@ def _response_to_har(recorded: RecordedExchange, keep_secrets: bool) -> dict[str
         "httpVersion": recorded.response_version,
         "cookies": [],
         "headers": _headers_to_har(recorded.response_headers, keep_secrets),
-        "content": {**content, **_body_to_har(exchange.response_content, "encoding")},
-        "redirectURL": exchange.headers.get("location", ""),
+        "content": {**content, **_body_to_har(exchange.response_content, "encoding", content_type, keep_secrets)},
+        "redirectURL": location if keep_secrets else redact_url(location),
         "headersSize": -1,
         "bodySize": recorded.transferred_size,
     }
@@ -190,10 +207,11 @@ def _headers_to_har(headers: Headers, keep_secrets: bool) -> list[dict[str, str]
     return [{"name": name, "value": redact_value(name, value, keep_secrets)} for name, value in headers]
 
 
-def _body_to_har(content: bytes, encoding_key: str) -> dict[str, str]:
-    """Return a body as text, or in base64 if it is not UTF-8."""
+def _body_to_har(content: bytes, encoding_key: str, content_type: str, keep_secrets: bool) -> dict[str, str]:
+    """Return a body as text, or in base64 if it is not UTF-8; such a body is not searched for secrets."""
     try:
-        return {"text": content.decode()}
+        text = content.decode()
+        return {"text": text if keep_secrets else redact_body(text, content_type)}
     except UnicodeDecodeError:
         return {"text": base64.b64encode(content).decode(), encoding_key: "base64"}
 
@@ -210,6 +228,8 @@ class Recording:
     """The release that the exchanges were checked against, if the file has it."""
     is_from_proxy: bool = True
     """True if the proxy made it. A browser also records requests to other servers."""
+    is_cut: bool = False
+    """True if the file ends in the middle; the exchanges are those before."""
 
     @property
     def controller_release(self) -> Release | None:
@@ -227,8 +247,8 @@ class Recording:
 
 
 def read_har(path: Path) -> Recording:
-    """Read a HAR file. InvalidHar if it cannot be read or is malformed."""
-    log = _read_log(path)
+    """Read a HAR file, or what there is of one that was cut off. InvalidHar if it cannot be read or is malformed."""
+    log, is_cut = _read_log(path)
     try:
         release = Release.parse(log["_release"]) if "_release" in log else None
     except ValueError as error:
@@ -239,23 +259,59 @@ def read_har(path: Path) -> Recording:
             exchanges.append(from_har_entry(entry))
         except ValueError as error:
             raise InvalidHar(f"{path} is not a HAR file: $.log.entries[{number}]: {error}") from None
-    return Recording(exchanges, release, log.get("creator", {}).get("name") == "mockanka")
+    return Recording(exchanges, release, log.get("creator", {}).get("name") == "mockanka", is_cut)
 
 
-def _read_log(path: Path) -> dict[str, Any]:
+def _read_log(path: Path) -> tuple[dict[str, Any], bool]:
+    """Return the log of a HAR file, and whether it is cut off."""
+    is_cut = False
     try:
-        data = without_nulls(json.loads(path.read_text("utf-8-sig")))
+        raw = path.read_bytes()
     except OSError as error:
         raise InvalidHar(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        data = json.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise InvalidHar(f"{path} is not a HAR file: it is not JSON: {error}") from None
+        data = _read_cut_log(raw.decode("utf-8-sig", "replace"))
+        if data is None:
+            raise InvalidHar(f"{path} is not a HAR file: it is not JSON: {error}") from None
+        is_cut = True
+    data = without_nulls(data)
     errors = Draft202012Validator(_HAR_SCHEMA).iter_errors(data)
     for schema_error in sorted(errors, key=lambda schema_error: list(map(str, schema_error.path))):
         raise InvalidHar(f"{path} is not a HAR file: {schema_error.json_path}: {schema_error.message[:200]}")
     log: dict[str, Any] = data["log"]
     if not log["version"].startswith("1."):
         raise InvalidHar(f"{path} has HAR version {log['version']}; 1.2 can be read")
-    return log
+    return log, is_cut
+
+
+def _read_cut_log(text: str) -> dict[str, Any] | None:
+    """Return the data of a HAR file that ends in the middle of its entries, or None if it is none."""
+    start = _ENTRIES.search(text)
+    if start is None:
+        return None
+    decoder, entries, position = json.JSONDecoder(), [], start.end()
+    while True:
+        try:
+            entry, position = decoder.raw_decode(text, _SEPARATOR.match(text, position).end())  # type: ignore[union-attr]
+        except (ValueError, RecursionError) as error:
+            is_at_end = isinstance(error, json.JSONDecodeError) and _is_cut_off(text, error)
+            break
+        entries.append(entry)
+    if not is_at_end:
+        return None
+    try:
+        data: dict[str, Any] = json.loads(text[: start.end()] + "]}}")
+    except (ValueError, RecursionError):
+        return None
+    data["log"]["entries"] = entries
+    return data
+
+
+def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
+    """Return whether the error of a JSON text is at its end, where a literal may be cut, or in an open string."""
+    return len(text[error.pos :].strip()) < len("false") or error.msg.startswith("Unterminated string")
 
 
 def without_nulls(value: Any) -> Any:

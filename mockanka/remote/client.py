@@ -9,7 +9,8 @@ import socket
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,8 +27,14 @@ from mockanka.remote.deadline import Deadline
 from mockanka.remote.interrupts import Interrupts
 from mockanka.shown_text import cut, escape
 
-MAX_RESPONSE_SIZE = 256 * 1024 * 1024
-"""The largest response in bytes; a larger one is unlikely to end."""
+MAX_RESPONSE_SIZE = 64 * 1024 * 1024
+"""The largest response in bytes, also when it is decompressed; a larger one is unlikely to end."""
+MAX_CHUNK_SIZE = 1024 * 1024
+"""Bytes that are decompressed at once."""
+MAX_VALUES = 4_000_000
+"""The most values in the JSON of a response: in memory, short ones take fifty times the bytes that they have here."""
+MIN_KEPT = 1.0
+"""Seconds for which a server keeps an idle connection, unless it said that it closes it."""
 
 
 class ControllerError(Exception):
@@ -37,7 +44,7 @@ class ControllerError(Exception):
     """
 
     def __init__(self, *lines: str) -> None:
-        super().__init__("\n".join(cut(escape(line)) for line in lines))
+        super().__init__("\n".join(cut(escape(cut(line))) for line in lines))
 
 
 class NoResponse(ControllerError):
@@ -137,6 +144,8 @@ class ControllerClient:
         self.interrupts = Interrupts()
         self._proxy = "" if transport is not None else find_proxy(self.url)
         self._request_deadline = Deadline()
+        self._kept_since: float | None = None
+        """When the last response ended, by the monotonic clock; None if it closed its connection, or had an error."""
         headers = [("User-Agent", f"mockanka/{__version__}"), ("Accept-Encoding", "identity"), *self.options.headers]
         self._client = httpx.Client(
             auth=None if self.options.token is None else httpx.BasicAuth("root", self.options.token),
@@ -184,6 +193,9 @@ class ControllerClient:
         base = self.url.raw_path.rstrip(b"/")
         target = self.url.copy_with(raw_path=base + path.encode() + (b"?" + query.encode() if query else b""))
         headers = {"Content-Type": content_type} if content and content_type else {}
+        connections, kept_since = self._request_deadline.connections, self._kept_since
+        was_kept = kept_since is not None and time.monotonic() - kept_since < MIN_KEPT
+        self._kept_since = None
         try:
             request = self._client.build_request(
                 method,
@@ -197,6 +209,8 @@ class ControllerClient:
                 response = self._client.send(request, stream=True)
                 try:
                     received = b"".join(self._read(response, started + seconds, name))
+                    if received.count(b",") > MAX_VALUES:
+                        raise NoResponse(f"{name}: the response has more than {MAX_VALUES:,} values")
                 finally:
                     response.close()
         except httpx.TimeoutException:
@@ -208,7 +222,14 @@ class ControllerClient:
         response_headers = {key.lower(): value for key, value in response.headers.items()}
         took = self.clock() - started
         accepted = self._client.headers.get("accept-encoding")
-        return Exchange(method, path, query, content, response.status_code, response_headers, received, took, accepted)
+        is_reconnected = was_kept and self._request_deadline.connections > connections
+        is_kept = response.http_version == "HTTP/1.1" and "close" not in response_headers.get("connection", "").lower()
+        self._kept_since = time.monotonic() if is_kept else None
+        return Exchange(
+            *(method, path, query, content, response.status_code, response_headers, received, took),
+            accept_encoding=accepted,
+            is_reconnected=is_reconnected,
+        )
 
     def get_body(self, path: str, query: str = "") -> Any:
         """Return the body of a GET. ControllerError if it fails.
@@ -272,13 +293,25 @@ class ControllerClient:
 
     def _read(self, response: httpx.Response, until: float, name: str) -> Iterator[bytes]:
         size = 0
-        for chunk in response.iter_bytes():
+        for chunk in self._decoded_chunks(response):
             size += len(chunk)
             if self.clock() > until:
                 raise self._timeout_error(name, until)
             if size > MAX_RESPONSE_SIZE:
                 raise NoResponse(f"{name}: the response is larger than {MAX_RESPONSE_SIZE // 1024**2} MB")
             yield chunk
+
+    def _decoded_chunks(self, response: httpx.Response) -> Iterator[bytes]:
+        """Yield the body in small parts. A part of httpx may have any size: a byte stands for a thousand, or more.
+
+        Another encoding than gzip and deflate, which were not asked for, is left as it is.
+        """
+        if response.is_stream_consumed:  # by a transport without a network
+            yield from response.iter_bytes()
+        elif response.headers.get("content-encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+            yield from decompress(response.iter_raw())
+        else:
+            yield from response.iter_raw()
 
     def _timeout_error(self, name: str, until: float) -> NoResponse:
         if self.deadline is not None and until >= self.deadline:
@@ -312,6 +345,23 @@ class ControllerClient:
             if _errno(cause) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
                 return f"{where} cannot be reached: is there a network, a VPN?"
         return f"{name}: the connection to {where} broke ({str(error) or type(error).__name__})"
+
+
+def decompress(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Decompress gzip or zlib in parts of bounded size. NoResponse if it is malformed."""
+    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    is_begun = False
+    try:
+        for chunk in chunks:
+            is_begun = is_begun or bool(chunk)
+            while chunk and not decompressor.eof:
+                yield decompressor.decompress(chunk, MAX_CHUNK_SIZE)
+                chunk = decompressor.unconsumed_tail
+        yield decompressor.flush()
+    except zlib.error as error:
+        raise NoResponse(f"the response cannot be decompressed: {error}") from None
+    if is_begun and not decompressor.eof:
+        raise NoResponse("the response cannot be decompressed: its end is missing")
 
 
 def _errno(cause: BaseException) -> int | None:

@@ -17,9 +17,13 @@ class Deadline:
     def __init__(self) -> None:
         self.expired = False
         self._connection: socket.socket | None = None
+        self.connections = 0
+        """The number of connections that were made."""
 
     def trace(self, event: str, info: dict[str, Any]) -> None:
         """Remember the connection; to be passed to httpx as the request extension ``trace``."""
+        if event == CONNECTION_EVENTS[0]:
+            self.connections += 1
         if event in CONNECTION_EVENTS:
             self._connection = info["return_value"].get_extra_info("socket")
 

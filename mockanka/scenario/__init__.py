@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 
 from mockanka import resources
 from mockanka.core.controller import Controller
+from mockanka.json_text import replace_surrogates
 from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump, to_yaml
 from mockanka.scenario.options import Options
@@ -66,7 +67,10 @@ class Scenario:
     @classmethod
     def from_data(cls, data: object, source: str = "scenario") -> Scenario:
         """Return the scenario that dictionaries and lists describe. Raises ScenarioError."""
-        return cls._from_document(Document(source, data))
+        try:
+            return cls._from_document(Document(source, replace_surrogates(data)))
+        except RecursionError:
+            raise ScenarioError([f"{source}: is nested too deep"]) from None
 
     @classmethod
     def _from_document(cls, document: Document) -> Scenario:

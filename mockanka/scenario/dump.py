@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from mockanka.core.controller import Controller
+from mockanka.json_text import replace_surrogates
 from mockanka.scenario.sections import ScenarioSection
 
 
@@ -18,7 +19,10 @@ def dump(controller: Controller) -> dict[str, Any]:
 
 def to_yaml(data: Mapping[str, Any]) -> str:
     """Return a dumped scenario as YAML text."""
-    text: str = yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    try:
+        text: str = yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    except UnicodeEncodeError:
+        return to_yaml(replace_surrogates(dict(data)))
     return text
 
 

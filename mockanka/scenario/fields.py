@@ -24,16 +24,8 @@ MAX_SPEED = 1e9
 DEEPEST = 50
 """How many levels deep a value of any shape may be nested."""
 MAX_SIZE = 10**18
-
-
-def require_whole_characters(text: str) -> str:
-    """Return a text. Raises ValueError if it has half of a surrogate pair, which no response and no dump can have."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{text!r} contains half of a surrogate pair, which cannot be sent") from None
-    return text
+MAX_DIGITS = 29
+"""Digits that a whole number may have, in YAML as in JSON: a dump is read as either."""
 
 
 class _Field(fields.Field[Any]):
@@ -62,7 +54,7 @@ class Text(_Field):
             raise ValueError(f"{written!r} is not text")
         if self.required and not written:
             raise ValueError("is empty")
-        return require_whole_characters(str(written))
+        return str(written)
 
 
 class NonEmptyText(Text):
@@ -194,13 +186,16 @@ class Integer(_Field):
     def read(self, written: Any) -> int:
         if isinstance(written, str):
             text = written.strip()
-            if not (text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 30):
+            digits = text.removeprefix("-")
+            if not (digits.isascii() and digits.isdigit() and len(digits) <= MAX_DIGITS):
                 raise ValueError(f"{text!r} is not a whole number")
             number = int(text)
         elif isinstance(written, int) and not isinstance(written, bool):
             number = written
         else:
             raise ValueError(f"{written!r} is not a whole number")
+        if abs(number) >= 10**MAX_DIGITS:
+            raise ValueError(f"is a whole number of more than {MAX_DIGITS} digits")
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
             raise ValueError(f"{number} is not {self._limits()}")
         return number
@@ -402,9 +397,7 @@ class Metadata(_Field):
             plain = value.resolved() if isinstance(value, Scalar) else value
             if not isinstance(plain, str | int | bool):
                 raise ValueError(f"{key}: a value is text, a whole number, true or false")
-            if isinstance(plain, str):
-                require_whole_characters(plain)
-            result[require_whole_characters(str(key))] = plain
+            result[str(key)] = plain
         return result
 
 
@@ -510,7 +503,7 @@ class JsonValue(_Field):
         if depth > DEEPEST:
             raise ValueError("is nested too deep")
         if isinstance(value, Mapping):
-            return {require_whole_characters(str(key)): self._plain(item, depth + 1) for key, item in value.items()}
+            return {str(key): self._plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list):
             return [self._plain(item, depth + 1) for item in value]
         if isinstance(value, float) and not isfinite(value):
@@ -518,8 +511,8 @@ class JsonValue(_Field):
         if isinstance(value, Scalar):
             if value.tag.endswith(":float"):
                 return self._plain(float(value))
-            value = value.resolved()
-        return require_whole_characters(value) if isinstance(value, str) else value
+            return value.resolved()
+        return value
 
 
 class BodyText(JsonValue):
@@ -527,7 +520,11 @@ class BodyText(JsonValue):
 
     def read(self, written: Any) -> str:
         text = str(written) if isinstance(written, str) else json.dumps(self._plain(written), separators=(",", ":"))
-        return require_whole_characters(text)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("contains half of a surrogate pair, which cannot be sent") from None
+        return text
 
 
 class AsciiText(NonEmptyText):
@@ -557,7 +554,7 @@ class TextMapping(_Field):
     def read(self, written: Any) -> dict[str, str | None]:
         if not isinstance(written, Mapping):
             raise ValueError("must be keys with values")
-        return {require_whole_characters(str(key)): self._read_value(value) for key, value in written.items()}
+        return {str(key): self._read_value(value) for key, value in written.items()}
 
     def _read_value(self, value: Any) -> str | None:
         if self.nullable and (value is None or (isinstance(value, Scalar) and value.resolved() is None)):

@@ -291,7 +291,7 @@ class NodeSection(Section[Node]):
     groups: Sequence[str] | None = key(TextList(), loaded=False)
     # in a dump
     disk_anka: int | None = key(Integer(), origins=ONLY_DUMPS)
-    cpu_load: float | None = key(Number(low=-1e6, high=1), origins=ONLY_DUMPS)
+    cpu_load: float | None = key(Number(low=-1e30, high=1), origins=ONLY_DUMPS)
     offline: int | None = key(Moment(), source="timeout_at", loaded=False, origins=ONLY_DUMPS)
     lost_instances: LostInstances | None = key(Member(LostInstances), origins=ONLY_DUMPS)
     # or a snapshot

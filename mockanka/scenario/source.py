@@ -5,13 +5,14 @@ Scalars stay text, and the sections decide what they are: so ``release: 1.50`` i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 import yaml
 
-from mockanka.json_text import parse_json
+from mockanka.json_text import may_have_surrogates, parse_json, replace_surrogates
 from mockanka.shown_text import cut, escape
 
 Path = tuple[str | int, ...]
@@ -158,6 +159,8 @@ def document_from_yaml(text: str, source: str) -> Document:
         raise ScenarioError([f"{source}{where}: not valid YAML: {error.problem or error.context}"]) from None
     except RecursionError:
         raise ScenarioError([f"{source}: is nested too deep"]) from None
+    if may_have_surrogates(text):
+        document.data = replace_surrogates(document.data)
     return document
 
 
@@ -175,7 +178,9 @@ def _read_yaml(loader_class: type[yaml.SafeLoader], text: str, document: Documen
 def document_from_json(text: str | bytes, source: str) -> Document:
     """Return the document of a JSON text; ``source`` names it in errors. Raises ScenarioError."""
     try:
-        return Document(source, parse_json(text))
+        text = text if isinstance(text, str) else text.decode(json.detect_encoding(text), "surrogatepass")
+        data = parse_json(text)
+        return Document(source, replace_surrogates(data) if may_have_surrogates(text) else data)
     except (ValueError, RecursionError) as error:
         raise ScenarioError([f"{source}: not valid JSON: {error}"]) from None
 

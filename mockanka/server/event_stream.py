@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockanka.control import event_to_json
+from mockanka.json_text import write_ascii_json
 from mockanka.server.http_messages import Receive, Send, wait_for_disconnect
 from mockanka.simulator.journal import JournalEntry
 from mockanka.simulator.simulator import Simulator
@@ -143,8 +143,8 @@ def _is_answered(entry: JournalEntry) -> bool:
 
 def _request_frame(entry: JournalEntry) -> bytes:
     """Return the frame of a request. It has no id: that is the number of an event, at which a client goes on."""
-    return f"event: request\ndata: {json.dumps(entry.as_json())}\n\n".encode()
+    return f"event: request\ndata: {write_ascii_json(entry.as_json())}\n\n".encode()
 
 
 def _frame(number: int, data: dict[str, object]) -> bytes:
-    return f"id: {number}\nevent: {data['event']}\ndata: {json.dumps(data)}\n\n".encode()
+    return f"id: {number}\nevent: {data['event']}\ndata: {write_ascii_json(data)}\n\n".encode()

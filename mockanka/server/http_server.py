@@ -170,7 +170,12 @@ class Protocol(HttpToolsProtocol):
             self._send_refusal()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """Close the connection, but first send the responses that are ready: a client may end its side before them."""
+        """Close the connection, but first send the responses that are ready: a client may end its side before them.
+
+        The beginning of a head is refused, but after another request Go's server does not look at less than four bytes.
+        """
+        if not self._is_ending and len(self._head) >= (1 if self.cycle is None else 4):
+            self._refuse(HeadRefused(BAD_REQUEST).response)
         if self._is_idle:
             return False
         self.loop.call_soon(self._close_after, self._running)
@@ -188,6 +193,7 @@ class Protocol(HttpToolsProtocol):
         if not self._body_left or self.cycle is None:
             return
         self.cycle.disconnected = True
+        self.cycle.waiting_for_100_continue = False
         self.cycle.message_event.set()
         if self.pipeline and self.pipeline[0][0] is self.cycle:
             self.pipeline.popleft()

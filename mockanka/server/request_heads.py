@@ -204,12 +204,15 @@ def _headers(lines: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _body_length(encodings: list[bytes], lengths: list[bytes], version: bytes) -> int:
-    if encodings and version != b"1.0":
+    is_chunked = bool(encodings) and version != b"1.0"
+    if is_chunked:
         if len(encodings) != 1 or encodings[0].lower() != b"chunked":
             raise HeadRefused("501 Not Implemented", "Unsupported transfer encoding")
-        return CHUNKED
-    if not lengths:
+    elif not lengths:
         return 0
-    if len(set(lengths)) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 40 or int(lengths[0]) >= 2**63:
+    # A length beside chunks means nothing, but must be one.
+    if lengths and (
+        len(set(lengths)) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 40 or int(lengths[0]) >= 2**63
+    ):
         raise HeadRefused(BAD_REQUEST)
-    return int(lengths[0])
+    return CHUNKED if is_chunked else int(lengths[0])

@@ -125,3 +125,8 @@ def test_a_tiny_number_is_written_as_by_go(value: float, text: str) -> None:
 def test_a_load_is_the_shortest_single_precision_number(value: float, text: str) -> None:
     """A float32 has just as many digits as tell it from its neighbours."""
     assert text == json.dumps(shortest_float32(value))
+
+
+def test_halves_of_surrogate_pairs_are_the_replacement_character() -> None:
+    """They are sent as Go sends them, in keys and in values, and the rest as it is."""
+    assert '{"a\ufffd":"\ufffd\U0001f600?"}'.encode() == encode_json({"a\ud800": "\udc00\U0001f600?"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from random import Random
@@ -87,4 +88,4 @@ class TypeMutations:
         if self.random.random() < 0.2:
             del value[key]
         else:
-            value[key] = self.random.choice(ODD_VALUES)
+            value[key] = deepcopy(self.random.choice(ODD_VALUES))

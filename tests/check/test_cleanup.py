@@ -370,7 +370,7 @@ def without_content(exchange: Exchange) -> Exchange:
 
 
 def test_an_empty_response_to_a_removal_leaves_nothing_behind() -> None:
-    """An object that is gone counts as removed, whatever the answer was."""
+    """Only the existence of the object counts."""
     simulated = SimulatedController(alter=without_content)
     results = run_in_write_mode(simulated)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
 
 from mockanka.check.console import render_results
+from mockanka.check.from_recording import check_recording
 from mockanka.check.junit import write_junit
+from mockanka.check.read_checks import ITEM_IDS
 from mockanka.check.results import Results
 from mockanka.check.write_checks import WriteTarget, find_write_target
+from mockanka.contract.exchange import Exchange
 from mockanka.core.release import Release
 from mockanka.remote.client import ControllerError
 from mockanka.snapshot.scenario_file import take_snapshot
@@ -20,7 +24,7 @@ from tests.check.mutations import TypeMutations
 from tests.check.simulated import SimulatedController
 from tests.conftest import FULL
 
-SEEDS = 1000 if FULL else 20
+SEEDS = 1000 if FULL else 12
 SCENARIOS = ("default", "reference")
 
 
@@ -78,3 +82,27 @@ def test_a_snapshot_reads_any_type(redact: bool) -> None:
         except ControllerError:
             continue
         assert "snapshot: true" in text
+
+
+def test_a_recording_has_any_type(tmp_path: Path) -> None:
+    """No exchange breaks off the check of a recording."""
+    path = tmp_path / "x.har"
+    for seed in range(SEEDS):
+        simulated = SimulatedController(SCENARIOS[seed % 2])
+        simulated.alter = TypeMutations(seed)
+        client = simulated.client()
+        exchanges = [client.request("GET", list_path) for list_path in ITEM_IDS for _ in range(2)]
+        path.write_text(json.dumps({"log": {"version": "1.2", "entries": list(map(har_entry, exchanges))}}), "utf-8")
+        results = check_recording(path)
+
+        assert [] == results.broken_steps, f"seed {seed}"
+        assert len(exchanges) == sum(totals.requests for totals in results.request_totals.values())
+
+
+def har_entry(exchange: Exchange) -> dict[str, Any]:
+    """Return an exchange as a browser records it."""
+    headers = [{"name": name, "value": value} for name, value in exchange.headers.items()]
+    content = {"mimeType": "application/json", "text": exchange.response_content.decode()}
+    request = {"method": exchange.method, "url": f"http://anka:8090{exchange.path}", "headers": []}
+    response = {"status": exchange.status, "headers": headers, "content": content}
+    return {"startedDateTime": "2026-01-01T00:00:00Z", "time": 1, "request": request, "response": response}

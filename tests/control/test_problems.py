@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from mockanka import __version__
@@ -14,7 +16,8 @@ def test_the_index_leads_to_everything(control: ControlClient) -> None:
 
     assert (__version__, "1.50.1") == (body["mockanka"], body["release"])
     assert {"health", "clock", "advance", "reset", "scenario", "events"} <= set(body["links"])
-    assert not [link for link in body["links"].values() if control.flask_client.options(link).status_code != 200]
+    # A path that is known refuses the method, another one is not found.
+    assert not [link for link in body["links"].values() if control.flask_client.options(link).status_code != 405]
 
 
 def test_health_is_ok(control: ControlClient) -> None:
@@ -26,6 +29,55 @@ def test_health_is_ok(control: ControlClient) -> None:
         response.content_type,
         response.get_json(),
     )
+
+
+@pytest.mark.parametrize("path", ["", "health", "clock", "instances/x/fail", "faults/x", "events"])
+def test_options_is_a_problem_with_the_methods_sorted(control: ControlClient, path: str) -> None:
+    """OPTIONS is refused as any method that a path does not have, and Allow has the others in a stable order."""
+    response = control.send("OPTIONS", path)
+    allowed = response.headers["Allow"].split(", ")
+
+    assert 405 == check_problem(response)[0]
+    assert sorted(allowed) == allowed
+    assert "OPTIONS" not in allowed
+
+
+def test_options_of_the_index_is_a_problem_with_and_without_a_slash(control: ControlClient) -> None:
+    """Both forms of its path say the methods that it takes."""
+    for path in ("/_mock", "/_mock/"):
+        response = control.flask_client.options(path)
+
+        assert (405, f"{path} takes GET, not OPTIONS") == check_problem(response)
+        assert "GET, HEAD" == response.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "right"), [("/_mock//health", "/_mock/health"), ("/_mock//", "/_mock/"), ("/_mock//clock", "/_mock/clock")]
+)
+def test_a_path_with_doubled_slashes_is_a_problem(control: ControlClient, path: str, right: str) -> None:
+    """It is not redirected, which would not be JSON; the detail names the path that is right."""
+    response = control.flask_client.get(path)
+
+    assert (404, f"there is no {path}: did you mean '{right}'? GET /_mock/ lists what there is") == check_problem(
+        response
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "scenario", r'{"\udfff": 1}'),
+        ("POST", "faults", r'{"do": {"set": {"a\ud800": "\udc00"}}}'),
+        ("POST", "clock/advance", r'{"until": {"instance": "\ud800", "state": "Started"}}'),
+        ("POST", "instances/x/fail", r'{"message\ud800": "x"}'),
+    ],
+)
+def test_halves_of_surrogate_pairs_are_not_sent(control: ControlClient, method: str, path: str, body: str) -> None:
+    """A refusal that repeats a part of the request is JSON that every client can decode."""
+    response = control.send(method, path, body)
+
+    assert response.status_code in (400, 404)
+    assert json.dumps(json.loads(response.data), ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize("path", ["nope", "health/", "clock/advance/now", "scenario/default", "Clock"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -183,26 +183,46 @@ def test_a_target_that_is_not_a_controller_is_refused(anka: Anka) -> None:
     assert "the web server there is not a controller" in done.output
 
 
-def test_a_recording_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    """A folder is in the place of the temporary file."""
-    (tmp_path / ".x.har.part").mkdir()
-    done = call("proxy", "http://127.0.0.1:1", "--release", "1.8.0", "--port", "0", "--har", str(tmp_path / "x.har"))
+def test_a_recording_that_cannot_be_written_is_refused() -> None:
+    """A device that is full is in the place of the file."""
+    done = call("proxy", "http://127.0.0.1:1", "--release", "1.8.0", "--port", "0", "--har", "/dev/full")
 
-    assert (2, f"--har: {tmp_path / 'x.har'} cannot be written: Is a directory\n") == (done.exit_code, done.output)
+    assert (2, "--har: /dev/full cannot be written: No space left on device\n") == (done.exit_code, done.output)
 
 
-def test_a_recording_that_cannot_be_completed_ends_with_2(anka: Anka, tmp_path: Path) -> None:
+SMALL_FILES = """
+import resource, runpy, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500))
+runpy.run_module("mockanka", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_a_recording_for_which_there_is_no_room_ends_with_2(anka: Anka, tmp_path: Path) -> None:
     """Traffic is forwarded all the same, and the reason is on standard error."""
     har = tmp_path / "x.har"
-    with serving(anka.url, "--har", str(har), verb="proxy") as proxy:
-        response = send_request(proxy.url)
-        har.mkdir()
-        (har / "x").touch()
+    command = (sys.executable, "-c", SMALL_FILES)
+    with serving(anka.url, "--har", str(har), verb="proxy", command=command) as proxy:
+        responses = [send_request(proxy.url) for _ in range(3)]
         status, _ = proxy.stop()
         log = log_of(proxy)
 
-    assert (200, 2) == (response.status, status)
-    assert re.search(rf"the recording {re.escape(str(har))} cannot be written: ", log)
+    assert ([200, 200, 200], 2) == ([response.status for response in responses], status)
+    assert f"the recording {har} cannot be written: File too large" in log
+    assert read_har(har).is_cut
+
+
+def test_a_proxy_that_is_killed_leaves_what_it_has_recorded(anka: Anka, tmp_path: Path) -> None:
+    """The file is complete after each exchange, and check reads it."""
+    har = tmp_path / "x.har"
+    with serving(anka.url, "--har", str(har), verb="proxy") as proxy:
+        send_request(proxy.url)
+        send_request(proxy.url, target="/_mock/report")  # when it has come, the exchange before it is recorded
+        proxy.process.kill()
+        proxy.process.wait()
+    recording = read_har(har)
+
+    assert (1, False) == (len(recording.exchanges), recording.is_cut)
 
 
 def test_options_may_come_from_the_environment(anka: Anka, tmp_path: Path) -> None:

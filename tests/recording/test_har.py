@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from mockanka.recording.har import (
     read_har,
     to_har_entry,
 )
-from mockanka.redaction import REDACTED_VALUE
+from mockanka.redaction import REDACTED_VALUE, redact_body
 from tests.proxy.harness import GET, connect_through_proxy, receive_exactly, response_bytes, run_proxy_thread
 from tests.server.http_client import STATUS, VM, receive_all, request_bytes, send_request
 
@@ -143,16 +144,17 @@ def test_a_recording_has_the_violations_that_a_later_check_finds(tmp_path: Path)
 
 
 def test_a_recording_has_its_target_and_its_release(tmp_path: Path) -> None:
-    """The violations depend on the release. While the proxy runs there is no file of this name."""
+    """The violations depend on the release. While the proxy runs the file can be read."""
     file = tmp_path / "x.har"
     with mockanka.serve("default", clock="manual", release="1.8.0") as anka:
         with run_proxy_thread(anka.url, "1.8.0", file) as proxy:
             send_request(proxy.url, target=f"{VM}?id=unknown")
-            existed = file.exists()
+            while_it_runs = read_har(file)
         recording = read_har(file)
         target = json.loads(file.read_text())["log"]["_target"]
 
-        assert (anka.url, Release.parse("1.8.0"), False) == (target, recording.release, existed)
+        assert (anka.url, Release.parse("1.8.0")) == (target, recording.release)
+        assert not while_it_runs.is_cut
     assert [[]] == violations_in(recording)
     assert [["status-code"]] == [
         [violation.check for violation in violations] for violations in violations_in(recording, DEFAULT_RELEASE)
@@ -175,6 +177,73 @@ def test_secrets_are_redacted_unless_they_are_to_be_kept(tmp_path: Path, keep: b
 
     assert ({"s3cr3t", "builds"} if keep else {REDACTED_VALUE, "builds"}) == values
     assert keep == ("s3cr3t" in file.read_text())
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_secrets_of_queries_and_bodies_are_redacted(keep: bool) -> None:
+    """Names decide, as in headers; what is not secret keeps its bytes."""
+    request = b'{"vmid":"T", "vnc_password" : "hun\\"ter2","name":"token"}'
+    response = b'{"status":"OK","body":{"session_id":"hunter2","secret":{"a":"b"}}}\n'
+    query = "id=a&access%5Ftoken=hunter2&token="
+    exchange = Exchange("POST", "/api/v1/vm", query, request, 200, {"location": "/x?token=hunter2"}, response)
+    url = f"http://root:hunter2@x/api/v1/vm?{query}"
+    entry = to_har_entry(RecordedExchange(exchange, url=url), [], keep)
+
+    if keep:
+        assert request.decode() == entry["request"]["postData"]["text"]
+        assert (url, response.decode()) == (entry["request"]["url"], entry["response"]["content"]["text"])
+        return
+    assert "ter2" not in json.dumps(entry)
+    assert "http://redacted@x/api/v1/vm?id=a&access%5Ftoken=redacted&token=" == entry["request"]["url"]
+    assert '{"vmid":"T", "vnc_password" : "redacted","name":"token"}' == entry["request"]["postData"]["text"]
+    assert response.decode().replace("hunter2", "redacted") == entry["response"]["content"]["text"]
+    assert "/x?token=redacted" == entry["response"]["redirectURL"]
+
+
+def test_a_form_is_redacted_by_its_names() -> None:
+    """Its content type says that it is one."""
+    headers = [("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")]
+    exchange = Exchange("POST", "/", "", b"user=a&password=hunter2")
+    entry = to_har_entry(RecordedExchange(exchange, url="http://x/", request_headers=headers))
+
+    assert "user=a&password=redacted" == entry["request"]["postData"]["text"]
+
+
+LONG_TEXTS = ['"' + r"\"" * 300_000, '"a' * 300_000, '"token":"' + "\\" * 300_001, '"a":"b",' * 100_000]
+
+
+@pytest.mark.parametrize("text", LONG_TEXTS, ids=["escapes", "quotes", "backslashes", "members"])
+def test_redaction_takes_time_in_proportion_to_the_text(text: str) -> None:
+    """Broken strings and escaped quotes are not read again and again."""
+    started = time.perf_counter()
+    redact_body(text)
+
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("place", [*range(-70, 0), -400])
+def test_a_recording_that_is_cut_off_is_read_up_to_the_cut(tmp_path: Path, place: int) -> None:
+    """Whole exchanges before the cut are there, and the recording says that it is cut."""
+    file = tmp_path / "x.har"
+    writer = HarWriter(file, "http://x")
+    for number in range(3):
+        writer.add(RecordedExchange(Exchange("GET", f"/{number}"), url=f"http://x/{number}"), [])
+    writer.close(None)
+    file.write_bytes(file.read_bytes()[:place])
+    recording = read_har(file)
+    paths = [recorded.exchange.path for recorded in recording.exchanges]
+
+    assert place == -1 or recording.is_cut
+    assert (["/0", "/1"] if place < -5 else ["/0", "/1", "/2"]) == paths
+
+
+def test_a_broken_recording_is_not_taken_for_one_that_is_cut(tmp_path: Path) -> None:
+    """Errors in the middle are refused with their place."""
+    file = tmp_path / "x.har"
+    file.write_text('{"log": {"version": "1.2", "entries": [{"request": nothing here, "response": {}}, {}]}}')
+
+    with pytest.raises(InvalidHar, match=r"it is not JSON: Expecting value: line 1 column 52"):
+        read_har(file)
 
 
 def test_bodies_are_recorded_decompressed(tmp_path: Path) -> None:

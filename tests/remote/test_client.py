@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from mockanka.contract.conformance import contract_of
 from mockanka.core.release import Release
 from mockanka.remote.client import (
     ClientOptions,
@@ -23,7 +26,7 @@ from mockanka.remote.client import (
     is_loopback,
     parse_header,
 )
-from tests.remote.servers import CERTIFICATE, COMPLETE_RESPONSE, listening
+from tests.remote.servers import CERTIFICATE, COMPLETE_RESPONSE, STATUS_ENVELOPE, listening
 
 
 def client_of(
@@ -358,3 +361,65 @@ def test_a_proxy_that_is_not_asked_is_not_named(monkeypatch: pytest.MonkeyPatch)
     hosts = ["anka.example", "127.0.0.1", "other"]
 
     assert ["", "", "http://proxy:3128"] == [find_proxy(httpx.URL(f"http://{host}:8090")) for host in hosts]
+
+
+def compressed(content: bytes, encoding: str = "gzip") -> Callable[[httpx.Request], httpx.Response]:
+    """Return a handler whose response has the encoding, and is read from a stream as from a network."""
+    return lambda _: httpx.Response(200, headers={"Content-Encoding": encoding}, content=iter([content]))
+
+
+@pytest.mark.parametrize(("encoding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_compressed_response_is_decompressed(encoding: str, compress: Callable[[bytes], bytes]) -> None:
+    """A server may compress although that was not asked for."""
+    assert {"version": "1.43.0-24e848a5"} == client_of(compressed(compress(STATUS_ENVELOPE), encoding)).status()
+
+
+def test_a_response_that_is_large_only_when_decompressed_is_refused() -> None:
+    """It is not decompressed beyond the limit."""
+    bomb = gzip.compress(b"x" * (2**26 + 1))
+    with pytest.raises(NoResponse, match="the response is larger than 64 MB"):
+        client_of(compressed(bomb)).status()
+
+
+def test_a_response_with_too_many_values_is_refused() -> None:
+    """In memory they would take much more than on the wire."""
+    with pytest.raises(NoResponse, match="more than 4,000,000 values"):
+        client_of(lambda _: httpx.Response(200, content=b"[" + b"1," * 4_000_001)).status()
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(STATUS_ENVELOPE)[:-10]], ids=["other", "cut"])
+def test_a_malformed_compressed_response_is_refused(content: bytes) -> None:
+    """The message says that it cannot be decompressed."""
+    with pytest.raises(NoResponse, match="cannot be decompressed"):
+        client_of(compressed(content)).status()
+
+
+@pytest.mark.parametrize(
+    ("start", "header", "is_announced"),
+    [(b"HTTP/1.1", b"", False), (b"HTTP/1.1", b"Connection: close\r\n", True), (b"HTTP/1.0", b"", True)],
+)
+def test_a_connection_that_is_closed_without_notice_is_noticed(start: bytes, header: bytes, is_announced: bool) -> None:
+    """The next exchange says so, unless the response announced it, as every response of HTTP/1.0 does."""
+    response = COMPLETE_RESPONSE.replace(b"HTTP/1.1", start).replace(b"Content-Type", header + b"Content-Type")
+    closed = threading.Semaphore(0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(response)
+                closed.release()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        with ControllerClient(f"http://127.0.0.1:{server.getsockname()[1]}") as client:
+            first = client.request("GET", "/api/v1/status")
+            closed.acquire()
+            second = client.request("GET", "/api/v1/status")
+        thread.join()
+    checks = [violation.check for violation in contract_of(Release(1, 43, 0)).check_response(second)]
+
+    assert (False, not is_announced) == (first.is_reconnected, second.is_reconnected)
+    assert ("connection" in checks) is not is_announced

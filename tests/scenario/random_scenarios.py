@@ -15,6 +15,7 @@ from marshmallow import ValidationError
 from marshmallow import fields as base
 
 from mockanka.core.faults import LIFECYCLE_FAULTS, RESPONSE_FAULTS
+from mockanka.core.lifecycle import ON_NODE_STATES, InstanceState
 from mockanka.core.operations import methods_by_path
 from mockanka.core.release import KNOWN_RELEASES, SINCE
 from mockanka.scenario import Options, fields
@@ -151,7 +152,7 @@ def scenario_data(draw: Draw) -> Data:
     nodes = [_draw_node(draw, origin, name, templates, groups) for name in NAMES[: draw(st.integers(0, 3))]]
     node_names = [node["name"].replace("{n}", "1") if "count" in node else node["name"] for node in nodes]
     instances = [
-        _draw_instance(draw, origin, templates, node_names, groups, index) for index in range(draw(st.integers(0, 3)))
+        _draw_instance(draw, origin, templates, node_names, groups, index) for index in range(draw(st.integers(0, 4)))
     ]
     ids = [instance["id"] for instance in instances if "id" in instance and "node" in instance]
     data = draw_section(
@@ -243,6 +244,7 @@ def _draw_node(draw: Draw, origin: Origin, name: str, templates: Sequence[Data],
         count=count,
         cached=cached,
         groups=_maybe(draw, [[], list(groups[:1]), list(groups)]),
+        capacity=_maybe(draw, [0, 2, 4]),
         disk=_maybe(draw, ["1TB", "500GB", fields.MAX_SIZE]),
     )
 
@@ -250,6 +252,8 @@ def _draw_node(draw: Draw, origin: Origin, name: str, templates: Sequence[Data],
 def _draw_instance(
     draw: Draw, origin: Origin, templates: Sequence[Data], nodes: Sequence[str], groups: Sequence[str], index: int
 ) -> Data:
+    node = _maybe(draw, nodes) or _maybe(draw, nodes)
+    states = [*ON_NODE_STATES, *ON_NODE_STATES] if node else [InstanceState.SCHEDULING]
     return draw_section(
         draw,
         InstanceSection,
@@ -258,7 +262,8 @@ def _draw_instance(
         version=None,
         serial=None,
         id=_maybe(draw, [f"I{index}"]),
-        node=_maybe(draw, nodes),
+        node=node,
+        state=_maybe(draw, sorted([*states, InstanceState.ERROR, InstanceState.TERMINATED])),
         pinned_node=_maybe(draw, nodes),
         group=_maybe(draw, groups),
         count=_maybe(draw, [1, 2]),

@@ -417,3 +417,8 @@ def test_what_instances_share_is_written_for_each_of_them() -> None:
     assert "*id" not in text
     assert 200 * 600 == text.count(": v\n")
     assert dump(controller) == dump(Scenario.from_yaml(text).controller())
+
+
+def test_yaml_has_no_halves_of_surrogate_pairs() -> None:
+    """They are written as U+FFFD, in keys and in values."""
+    assert {"a\ufffd": ["\ufffd"]} == yaml.safe_load(to_yaml({"a\ud800": ["\udc00"]}))

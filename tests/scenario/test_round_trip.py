@@ -60,7 +60,7 @@ def check(original: Simulator, seconds: int) -> None:
         assert [responses(original)] * len(copies) == [responses(copy) for copy in copies]
 
 
-@settings(max_examples=examples(30, full=2000), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(30, full=1000), suppress_health_check=[HealthCheck.too_slow])
 @given(scenario_data(), st.sampled_from([0, 1, 30, 600]), st.sampled_from([1, 30, 7200]))
 def test_a_dump_says_everything(data: dict[str, Any], before: int, after: int) -> None:
     """A random scenario, at some time, is what its dump makes."""
@@ -70,7 +70,7 @@ def test_a_dump_says_everything(data: dict[str, Any], before: int, after: int) -
     check(simulator, after)
 
 
-@settings(max_examples=examples(10, full=1000), suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(10, full=500), suppress_health_check=[HealthCheck.too_slow])
 @given(scenario_data(), st.sampled_from([0, 30]), st.sampled_from(RELEASES), st.sampled_from([1, 600]))
 def test_a_dump_at_another_release_says_everything(
     data: dict[str, Any], before: int, release: Release, after: int

@@ -257,3 +257,20 @@ def test_of_many_known_words_some_are_named() -> None:
 
     assert text.startswith("known are name-0000, name-0001, ")
     assert text.endswith("name-0039 and 960 more")
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        Scenario.from_yaml('nodes: [{name: "a\\ud800", usb: [{name: "\\uDFFF"}]}]'),
+        Scenario.from_json('{"nodes": [{"name": "a\\ud800", "usb": [{"name": "\\uDFFF"}]}]}'),
+        Scenario.from_json(b'{"nodes": [{"name": "a\xed\xa0\x80", "usb": [{"name": "\\uDFFF"}]}]}'),
+        Scenario.from_data({"nodes": [{"name": "a\ud800", "usb": [{"name": "\udfff"}]}]}),
+    ],
+    ids=["yaml", "json", "bytes", "data"],
+)
+def test_halves_of_surrogate_pairs_become_the_replacement_character(scenario: Scenario) -> None:
+    """They are replaced where a scenario is read, so that what is sent and what is dumped are the same."""
+    (node,) = scenario.controller().nodes.values()
+
+    assert ("a\ufffd", "\ufffd") == (node.name, node.usb[0].name)

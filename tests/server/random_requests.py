@@ -93,7 +93,7 @@ class RandomRules:
     def rule(self) -> dict[str, Any]:
         """Return a rule; some are refused, because what they name is gone or their values do not go together."""
         random = self._random
-        event = random.choice([None, None, None, *LIFECYCLE_FAULTS])
+        event = random.choice([None, None, "schedule", "started", "start", *LIFECYCLE_FAULTS])
         kinds = RESPONSE_FAULTS if event is None else LIFECYCLE_FAULTS[event]
         kind = random.choice(self._response_faults if event is None else list(kinds))
         action = {kind: self.value(kind, event)}
@@ -102,6 +102,10 @@ class RandomRules:
                 action[key] = self.value(key, event)
         if "lost_instances" in action:  # goes with no other state
             action["node"] = "offline"
+        if {"after", "after_polls"} <= action.keys():
+            del action[random.choice(["after", "after_polls"])]
+        if "every" in action:
+            action["for"] = "1s"
         rule: dict[str, Any] = {"match": self._event_match(event) if event else self._request_match(), "do": action}
         if random.random() < 0.8 or event is None:
             rule["times"] = random.randint(1, 3)
@@ -121,7 +125,7 @@ class RandomRules:
         if key == "without":
             return random.sample(OMITTABLE_FIELDS, random.randint(1, 3))
         if key == "end":
-            names = [instance.request.name or instance.id for instance in self._controller.instances.values()]
+            names = [instance.request.name or instance.id for instance in list(self._controller.instances.values())]
             return random.choice([True, *names[-3:]]) if event != "begin" else random.choice([*names[-3:], "nobody"])
         return random.choice(FAULT_VALUES[key])
 
@@ -238,8 +242,8 @@ class RandomRequests:
             (14, self._advance),
             (2, self._wait),
             (1, self._change_clock),
-            (4, self._add_rules),
-            (1, self._remove_rules),
+            (8, self._add_rules),
+            (2, self._remove_rules),
             (3, self._override_node),
             (2, self._act_on_instance),
             (4, self._look),
@@ -434,7 +438,7 @@ class RandomRequests:
         return json_request("POST", "/_mock/faults", rules if len(rules) > 1 else rules[0])
 
     def _remove_rules(self) -> Request:
-        ids = [rule.id for rule in self._controller.faults]
+        ids = [rule.id for rule in list(self._controller.faults)]
         return Request("DELETE", self._any("/_mock/faults", *(f"/_mock/faults/{id}" for id in ids)))
 
     def _override_node(self) -> Request:

@@ -158,3 +158,13 @@ def test_the_header_of_an_offer_to_upgrade_is_in_the_journal(server: Anka) -> No
     (entry,) = server.requests
 
     assert ("Upgrade", "h2c") == (entry.headers["connection"], entry.headers["upgrade"])
+
+
+def test_a_broken_body_is_refused_though_its_request_waits_to_be_told_to_go_on(
+    server: Anka, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client gets the refusal alone, and nothing is logged."""
+    head = request("/api/v1/vm", "Expect: 100-continue", "Transfer-Encoding: chunked", method="POST")
+
+    assert BAD_REQUEST == exchange(server, head + b"broken\r\n")
+    assert [] == caplog.records

@@ -24,7 +24,7 @@ from tests.server.random_requests import (
 
 DUMPS = {kind: Request("DUMP", kind) for kind in ("application/json", "application/yaml")}
 """Steps that load the second controller from a dump of the first, by the content type of the dump."""
-STEPS_BETWEEN_DUMPS = 30
+STEPS_BETWEEN_DUMPS = 15
 ONLY_KNOWN_TO_THE_FIRST = ("timeline", "requests", "started_by")
 """Keys of an instance in the control API that tell of the past, which no dump has."""
 

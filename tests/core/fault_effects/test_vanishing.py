@@ -201,3 +201,17 @@ def test_nobody_waits_for_what_is_repeated() -> None:
 
     with pytest.raises(time_control.Never, match="held in Scheduling"):
         time_control.wait_for_state(controller, held.id, InstanceState.STARTED)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("state", [InstanceState.STARTED, InstanceState.PUSHING])
+def test_waiting_ends_though_several_instances_vanish_again_and_again(state: InstanceState) -> None:
+    """Something is always about to be seen again, which brings nobody nearer to a state."""
+    controller = build_controller("templates: [{name: os, versions: [{tag: t}]}]\nnodes: []")
+    add_fault(controller, "schedule", "{vanish: true, every: 5s, for: 4s}")
+    for _ in range(3):
+        (instance,) = start_instances(controller, "os")
+        pass_time(controller, 2)
+
+    with pytest.raises(time_control.Never, match="stays Scheduling"):
+        time_control.wait_for_state(controller, instance.id, state)

@@ -60,6 +60,10 @@ var requests = []string{
 	post(chunks, "Transfer-Encoding: chunked"), post(chunks, "Transfer-Encoding: CHUNKED"), post(chunks, "Transfer-Encoding: chunked", "Content-Length: 9"),
 	post("2;ext=1\r\nab\r\n0\r\nTrailer: a\r\n\r\n", "Transfer-Encoding: chunked"), post(chunks, "Transfer-Encoding: gzip"), post(chunks, "Transfer-Encoding: gzip, chunked"),
 	post(chunks, "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"), post("", "Transfer-Encoding: "),
+	post(chunks, "Transfer-Encoding: chunked", "Content-Length: -1"), post(chunks, "Transfer-Encoding: chunked", "Content-Length: 1", "Content-Length: 2"),
+	post(chunks, "Transfer-Encoding: chunked", "Content-Length: "), post(chunks, "Transfer-Encoding: gzip", "Content-Length: x"),
+	// beginnings of heads
+	"G", "GET / HTTP/1.1", "GET / HTTP/1.1\r\nHost: x\r\n", get("/1") + "GET", get("/1") + "GET /2 HT", get("/1", "Connection: close") + "GET /2 HT",
 	// several requests
 	get("/1") + get("/2"), get("/1") + "BAD\r\n\r\n", get("/1") + get("/%zz"), get("/1") + "FOO /2 HTTP/1.1\r\nHost: x\r\n\r\n", post("a", "Content-Length: 1") + "\r\n" + get("/2"),
 	get("/1", "Connection: close") + get("/2"), post(chunks, "Transfer-Encoding: chunked") + get("/\xff"), get("/1", "Connection: Upgrade", "Upgrade: h2c") + get("/2"),
@@ -81,6 +85,7 @@ func send(address, request string, handled chan string) entry {
 	}
 	defer connection.Close()
 	connection.Write([]byte(request))
+	connection.(*net.TCPConn).CloseWrite()
 	result := entry{Request: request, Handled: []string{}}
 	answer := make([]byte, 0)
 	for {
