@@ -72,11 +72,17 @@ def run_event_loop(main: Coroutine[Any, Any, T]) -> T:
 def serve_until_signal(
     start: Callable[[], Awaitable[None]], ready: Callable[[], None], stop: Callable[[], Awaitable[T]]
 ) -> T:
-    """Start a server, call ``ready``, wait for SIGINT or SIGTERM, and return what ``stop`` returns."""
+    """Start a server, call ``ready``, wait for SIGINT, SIGTERM or SIGHUP, and return what ``stop`` returns.
+
+    A SIGHUP that the process ignores, as under nohup, stays ignored.
+    """
 
     async def serve() -> T:
         signalled, loop = asyncio.Event(), asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             loop.add_signal_handler(number, signalled.set)
         await start()
         ready()

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from mockanka.cli.common import print_message
 from mockanka.cli.options import FILE, connection_options, duration_option, read_release, take_connection
+from mockanka.output_files import missing_folder
 
 
 @click.command("check")
@@ -78,8 +79,8 @@ def check_command(
     if not read_only and template is None:
         raise click.UsageError("--write needs --template, the template to start")
     for name in ("junit", "json"):
-        if options[name] is not None and not options[name].absolute().parent.is_dir():
-            raise click.UsageError(f"--{name}: there is no folder {options[name].absolute().parent}")
+        if options[name] is not None and (folder := missing_folder(options[name])):
+            raise click.UsageError(f"--{name}: there is no folder {folder}")
     if url is not None and click.get_current_context().get_parameter_source("har") is ParameterSource.ENVIRONMENT:
         har = None  # the variable is set for the proxy, and must not forbid every URL
     if (url is None) == (har is None):

@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from mockanka import __version__
+from mockanka.output_files import missing_folder, write_atomically
 from mockanka.shown_text import escape
 
 if TYPE_CHECKING:
@@ -34,16 +36,6 @@ def bind_or_exit(host: str, port: int) -> socket:
         exit_with_error(f"cannot listen on {host} port {port}: {reason}{hint}")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file by replacing it, so that no reader sees a part of it."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 class ReadyFile:
     """File whose appearance tells other processes that a server answers. As a context manager it is removed at the end.
 
@@ -54,16 +46,20 @@ class ReadyFile:
         self.path = path
 
     def write(self, line: Mapping[str, object]) -> str:
-        """Write the ready line as JSON, and return its text."""
+        """Write the ready line as JSON, and return its text. Ends with status 2 if that fails."""
         text = json.dumps(line)
         if self.path is not None:
-            write_atomically(self.path, text + "\n")
+            try:
+                write_atomically(self.path, text + "\n")
+            except OSError as error:
+                exit_with_error(f"--ready-file: {self.path} cannot be written: {error.strerror}")
         return text
 
     def remove(self) -> None:
         """Remove the file, also that of an earlier server: a process that waits for the file must not find that one."""
         if self.path is not None:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # it cannot be there: its folder is gone, or was never one
+                self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> ReadyFile:
         return self
@@ -102,8 +98,8 @@ def prepare_simulator(scenario: str, host: str, ready_file: Path | None, options
     from mockanka.scenario import Options, Scenario, ScenarioError
     from mockanka.simulator.simulator import Simulator
 
-    if ready_file is not None and not ready_file.absolute().parent.is_dir():
-        exit_with_error(f"--ready-file: there is no folder {ready_file.absolute().parent}")
+    if ready_file is not None and (folder := missing_folder(ready_file)):
+        exit_with_error(f"--ready-file: there is no folder {folder}")
     if not host:
         exit_with_error("--host: an address is needed; 0.0.0.0 listens on all")
     ReadyFile(ready_file).remove()

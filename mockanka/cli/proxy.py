@@ -12,6 +12,7 @@ import click
 from mockanka.cli.common import ReadyFile, bind_or_exit, exit_with_error, print_message
 from mockanka.cli.options import FILE, connection_options, port_option, read_release, take_connection
 from mockanka.core.release import Release
+from mockanka.output_files import missing_folder
 from mockanka.shown_text import escape
 
 
@@ -66,8 +67,8 @@ def proxy_command(
     from mockanka.serving import url_of
 
     for name, file in (("--har", har), ("--ready-file", ready_file)):
-        if file is not None and not file.absolute().parent.is_dir():
-            exit_with_error(f"{name}: there is no folder {file.absolute().parent}")
+        if file is not None and (folder := missing_folder(file)):
+            exit_with_error(f"{name}: there is no folder {folder}")
     ReadyFile(ready_file).remove()
     try:
         connection = take_connection(options)

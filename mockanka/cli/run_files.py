@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mockanka.cli.common import exit_with_error, write_atomically
+from mockanka.cli.common import exit_with_error
+from mockanka.output_files import missing_folder, write_atomically
 
 if TYPE_CHECKING:
     from mockanka.simulator.client_report import Allowance, ClientFinding, Report
@@ -47,8 +48,8 @@ class RunFiles:
         for option, file in (("--journal", self.journal), ("--report", self.report), ("--junit", self.junit)):
             if file is None:
                 continue
-            if not file.absolute().parent.is_dir():
-                exit_with_error(f"{option}: there is no folder {file.absolute().parent}")
+            if folder := missing_folder(file):
+                exit_with_error(f"{option}: there is no folder {folder}")
             try:
                 if _is_replaceable(file):
                     file.unlink(missing_ok=True)

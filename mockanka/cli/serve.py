@@ -25,7 +25,7 @@ from mockanka.cli.options import port_option, serving_options
 def serve_command(
     scenario: str, host: str, port: int, control_port: int | None, ready_file: Path | None, **options: Any
 ) -> None:
-    """Serve a controller until SIGINT or SIGTERM.
+    """Serve a controller until SIGINT, SIGTERM or SIGHUP.
 
     SCENARIO is a file, or the name of a scenario that ships. Once requests are answered, one line of JSON with the
     URL and the process id is printed on standard output.

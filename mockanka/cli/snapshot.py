@@ -7,9 +7,10 @@ from typing import Any, NoReturn
 
 import click
 
-from mockanka.cli.common import exit_with_error, write_atomically
+from mockanka.cli.common import exit_with_error
 from mockanka.cli.options import connection_options, duration_option, read_release, take_connection
 from mockanka.core.release import Release
+from mockanka.output_files import missing_folder, write_atomically
 
 STDOUT = Path("-")
 
@@ -43,8 +44,7 @@ def snapshot_command(
     completely, or not at all: then the command ends with status 2.
     """
     connection = take_connection(options)
-    folder = output.absolute().parent
-    if not folder.is_dir():
+    if folder := missing_folder(output):
         _exit(f"there is no folder {folder}")
     from mockanka.remote.client import ControllerClient, ControllerError
     from mockanka.snapshot.scenario_file import take_snapshot

@@ -32,12 +32,16 @@ def run_with_simulator(
 
 
 async def _serve_and_run(server: Server, command: Sequence[str], ready: Callable[[str, str], None]) -> int:
+    early: list[int] = []
+    loop = asyncio.get_running_loop()
+    for number in FORWARDED:  # a signal that comes before the command has started is not lost
+        loop.add_signal_handler(number, early.append, number)
     await server.start()
     ready(server.url, server.control_url)
     urls = {"ANKA_CONTROLLER_URL": server.url, "MOCKANKA_URL": server.control_url}
     exceptions = proxy_exceptions(os.environ, (LOOPBACK, "localhost", urlsplit(server.url).hostname or LOOPBACK))
     try:
-        return await _supervise(command, {**os.environ, **exceptions, **urls})
+        return await _supervise(command, {**os.environ, **exceptions, **urls}, early)
     finally:
         await server.stop()
 
@@ -59,11 +63,9 @@ def proxy_exceptions(environment: Mapping[str, str], hosts: Sequence[str]) -> di
     return values
 
 
-async def _supervise(command: Sequence[str], environment: dict[str, str]) -> int:
-    early: list[int] = []
+async def _supervise(command: Sequence[str], environment: dict[str, str], early: Sequence[int]) -> int:
+    """Run the command, forward signals to it, also the ``early`` ones, and return its status."""
     loop = asyncio.get_running_loop()
-    for number in FORWARDED:  # a signal that comes before the command has started is not lost
-        loop.add_signal_handler(number, early.append, number)
     process = await asyncio.create_subprocess_exec(*command, env=environment)
     # A terminal sends Ctrl-C to the command as well, which must not get it twice.
     from_terminal = {signal.SIGINT, signal.SIGQUIT} if _is_at_terminal() else set()

@@ -23,6 +23,7 @@ LAYERS = [
         "mockanka",
         "mockanka.bounded",
         "mockanka.json_text",
+        "mockanka.output_files",
         "mockanka.redaction",
         "mockanka.resources",
         "mockanka.serving",
