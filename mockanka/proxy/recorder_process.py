@@ -93,7 +93,7 @@ class RecorderProcess:
         reader, writer = await asyncio.open_connection(sock=ours, limit=2**20)
         self._transport = writer.transport
         # Frames are small, and the process takes them when it can: their number is limited by the mirror.
-        writer.transport.set_write_buffer_limits(high=2**40)
+        writer.transport.set_write_buffer_limits(high=2**30)
         self._reading = asyncio.create_task(self._read(reader, writer))
 
     # ---- the methods of a Recorder ---------------------------------------------------------------------------------
