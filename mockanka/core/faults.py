@@ -332,7 +332,9 @@ class FaultRules:
         """Add a rule with a new id, to be tried after all others."""
         self.added += 1
         self._rules[rule.id] = rule
-        self._update_flags()
+        self.has_lifecycle_rules |= bool(rule.match.event)
+        self.has_response_rules |= not rule.match.event
+        self.longest_stale_age = max(self.longest_stale_age, rule.action.stale_age)
 
     def withdraw(self, rule_id: str) -> None:
         """Undo the addition of a rule: it does not count for the ids of later rules."""

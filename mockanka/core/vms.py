@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, count
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from mockanka.core.randomness import draw, make_host_uuid
@@ -81,21 +81,76 @@ class Vm:
         return replace(self, status=status, name="", ip="", vnc_port=0, ports=())
 
 
-def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
-    """Return the VM that a node clones for an instance, with the next free address and ports of that node."""
+@dataclass
+class TakenPlaces:
+    """Addresses and ports that the VMs of a node have.
+
+    A caller who clones many VMs on a node keeps it from one to the next, while none of them is removed.
+    """
+
+    addresses: set[str] = field(default_factory=set)
+    host_ports: set[int] = field(default_factory=set)
+    vnc_ports: set[int] = field(default_factory=set)
+    next_address: int = 0
+    next_host_ports: dict[int, int] = field(default_factory=dict)
+    next_vnc_port: int = FIRST_VNC_PORT
+
+    @classmethod
+    def find(cls, controller: Controller, node: Node) -> TakenPlaces:
+        """Return the places of the VMs that a node has now."""
+        taken = cls()
+        for id in node.occupants:
+            if (vm := controller.instances[id].vm) is not None:
+                taken.add(vm)
+        return taken
+
+    def add(self, vm: Vm) -> None:
+        """Add the places of another VM."""
+        self.addresses.add(vm.ip)
+        self.host_ports.update(port.host_port for port in vm.ports)
+        self.vnc_ports.add(vm.vnc_port)
+
+    def find_free_address(self) -> str:
+        """Return the first address that no VM has."""
+        while (address := _guest_address(self.next_address)) in self.addresses:
+            self.next_address += 1
+        return address
+
+    def take_host_port(self, first: int) -> int:
+        """Return the first port from a number on to which no forwarding rule leads, and add it."""
+        port = _next_free_port(self.next_host_ports.get(first, first), self.host_ports)
+        if port in self.host_ports:
+            return first
+        self.next_host_ports[first] = port
+        self.host_ports.add(port)
+        return port
+
+    def find_free_vnc_port(self) -> int:
+        """Return the first VNC port that no VM has."""
+        port = _next_free_port(self.next_vnc_port, self.vnc_ports)
+        if port in self.vnc_ports:
+            return FIRST_VNC_PORT
+        self.next_vnc_port = port
+        return port
+
+
+def clone_vm(controller: Controller, instance: Instance, node: Node, taken: TakenPlaces | None = None) -> Vm:
+    """Return the VM that a node clones for an instance, with the next free address and ports of that node.
+
+    ``taken`` are the places of its other VMs; without it they are looked for.
+    """
+    taken = taken or TakenPlaces.find(controller, node)
     template = controller.templates[instance.ref.template_id]
     version = get_version(controller, instance.ref)
     request = instance.request
-    others = [vm for id in node.occupants if (vm := controller.instances[id].vm) is not None]
     rules = template.port_rules_for(version) if request.ports is None else request.ports
-    ports = _forward_ports(rules, {port.host_port for vm in others for port in vm.ports})
-    used_addresses = {vm.ip for vm in others}
+    ports = _forward_ports(rules, taken)
     return Vm(
         uuid=make_host_uuid(controller.seed, instance.id, "vm"),
         name=_make_vm_name(controller, instance, template.name),
         host_ip=node.ip,
-        ip=next(address for address in map(_guest_address, count()) if address not in used_addresses),
-        vnc_port=_choose_vnc_port(controller, template.arch, ports, {vm.vnc_port for vm in others}),
+        ip=taken.find_free_address(),
+        vnc_port=_choose_vnc_port(controller, template.arch, ports, taken),
         cpus=template.cpus if version.suspended else request.vcpu or template.cpus,
         ram=template.ram if version.suspended else request.vram or template.ram,
         ports=ports,
@@ -105,28 +160,26 @@ def clone_vm(controller: Controller, instance: Instance, node: Node) -> Vm:
     )
 
 
-def _forward_ports(rules: Sequence[PortRule], used: set[int]) -> tuple[PortForward, ...]:
-    """Return the forwarded ports of a VM, in the order of the rules. ``used`` are the ports of other VMs of the node.
+def _forward_ports(rules: Sequence[PortRule], taken: TakenPlaces) -> tuple[PortForward, ...]:
+    """Return the forwarded ports of a VM, in the order of the rules. ``taken`` has the ports of other VMs of the node.
 
     A rule gets the port that it asks for, or the next free one. Guess: that holds too if another VM has the port.
     """
     host_ports: dict[int, int] = {}
     asking_first = sorted(range(len(rules)), key=lambda index: rules[index].host_port is None)
     for index in asking_first:
-        host_port = _next_free_port(rules[index].host_port or FIRST_FORWARDED_PORT, used)
-        host_ports[index] = host_port
-        used.add(host_port)
+        host_ports[index] = taken.take_host_port(rules[index].host_port or FIRST_FORWARDED_PORT)
     return tuple(PortForward(rule.name, rule.guest_port, host_ports[i], rule.protocol) for i, rule in enumerate(rules))
 
 
-def _choose_vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], used: set[int]) -> int:
+def _choose_vnc_port(controller: Controller, arch: str, ports: Iterable[PortForward], taken: TakenPlaces) -> int:
     # On Apple silicon only a port forwarding rule gives a VM one (controller-facts A2.3), 0 was captured at 1.27 to
     # 1.29. Guess: from 1.24 to 1.40.
     if arch == "arm64" and controller.release.has("vnc-port-5900"):
         return ARM64_VNC_PORT
     if arch == "arm64" and controller.release.has("vm-dates"):
         return next((port.host_port for port in ports if port.guest_port == GUEST_VNC_PORT), 0)
-    return _next_free_port(FIRST_VNC_PORT, used)
+    return taken.find_free_vnc_port()
 
 
 def _guest_address(number: int) -> str:

@@ -16,7 +16,7 @@ from mockanka.scenario import fault_rules, from_dump, from_snapshot, inventory, 
 from mockanka.scenario.base import Origin
 from mockanka.scenario.inventory import Inventory, refuse_foreign_keys
 from mockanka.scenario.options import Options
-from mockanka.scenario.references import InvalidScenario
+from mockanka.scenario.references import InvalidScenario, refusals_at
 from mockanka.scenario.sections import ClockSection, ScenarioSection, overrides_of
 from mockanka.scenario.source import Document
 from mockanka.scenario.workloads import Workloads
@@ -52,7 +52,8 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
         from_dump.schedule_pending(controller, scenario)
     for rule in controller.faults:
         if rule.id not in dumped_ids:  # those of a dump have begun
-            fault_effects.apply_begin_rule(controller, rule)
+            with refusals_at(("faults",)):
+                fault_effects.apply_begin_rule(controller, rule)
     return controller
 
 

@@ -23,9 +23,13 @@ FALSE = ("false", "no", "off")
 MAX_SPEED = 1e9
 DEEPEST = 50
 """How many levels deep a value of any shape may be nested."""
+MAX_JSON_INT = 10**1000
+"""Numbers in values of any shape are below it: a fault may send more than the controller's integers hold."""
 MAX_SIZE = 10**18
 MAX_DIGITS = 29
 """Digits that a whole number may have, in YAML as in JSON: a dump is read as either."""
+MAX_INT, MIN_INT = 2**63 - 1, -(2**63)
+"""Limits of whole numbers: what the controller's own integers hold, as in requests."""
 
 
 class _Field(fields.Field[Any]):
@@ -176,6 +180,18 @@ class Words(_Field):
         return list(value) if value else None
 
 
+def show_number(number: int) -> str:
+    """Return a whole number as text, however many digits it has: Python converts some thousand only."""
+    return str(number) if -(10**40) < number < 10**40 else f"a number of {number.bit_length()} bits"
+
+
+def require_int64(number: int, place: str = "") -> int:
+    """Return a whole number if the controller's integers can hold it. Raises ValueError, which names the place."""
+    if not MIN_INT <= number <= MAX_INT:
+        raise ValueError(f"{place}{show_number(number)} is not between {MIN_INT} and {MAX_INT}")
+    return number
+
+
 class Integer(_Field):
     """A whole number within limits."""
 
@@ -197,8 +213,8 @@ class Integer(_Field):
         if abs(number) >= 10**MAX_DIGITS:
             raise ValueError(f"is a whole number of more than {MAX_DIGITS} digits")
         if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
-            raise ValueError(f"{number} is not {self._limits()}")
-        return number
+            raise ValueError(f"{show_number(number)} is not {self._limits()}")
+        return number if self.low is None else require_int64(number)  # a dump derives the amounts without limits
 
     def _limits(self) -> str:
         if self.low is None or self.high is None:
@@ -339,9 +355,9 @@ class Ram(_Field):
     def read(self, written: Any) -> int:
         text = str(written).strip().upper()
         number, unit = (text[:-1], text[-1:]) if text[-1:] in "GM" else (text, "G")
-        if not (number.isascii() and number.isdigit()) or int(number) < 1 or len(number) > 19:
+        if not (number.isascii() and number.isdigit()) or len(number) > 19 or int(number) < 1:
             raise ValueError(f"{written!r} is no amount of RAM: write it like 4G or 2048M")
-        return int(number) * (1024 if unit == "G" else 1)
+        return require_int64(int(number) * (1024 if unit == "G" else 1))
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         return None if value is None else units.format_ram(value)
@@ -397,6 +413,8 @@ class Metadata(_Field):
             plain = value.resolved() if isinstance(value, Scalar) else value
             if not isinstance(plain, str | int | bool):
                 raise ValueError(f"{key}: a value is text, a whole number, true or false")
+            if not isinstance(plain, str):
+                require_int64(plain, f"{key}: ")
             result[str(key)] = plain
         return result
 
@@ -511,7 +529,9 @@ class JsonValue(_Field):
         if isinstance(value, Scalar):
             if value.tag.endswith(":float"):
                 return self._plain(float(value))
-            return value.resolved()
+            value = value.resolved()
+        if isinstance(value, int) and abs(value) >= MAX_JSON_INT:
+            raise ValueError(f"{show_number(value)} has more than 1000 digits")
         return value
 
 

@@ -21,7 +21,7 @@ from mockanka.core.overrides import Overrides
 from mockanka.core.templates import File, Template, Version, VersionRef, guess_creation
 from mockanka.core.usb import UsbDevice
 from mockanka.scenario.base import Origin, Section
-from mockanka.scenario.references import InvalidScenario, References
+from mockanka.scenario.references import InvalidScenario, References, refusals_at
 from mockanka.scenario.sections import (
     CachedSection,
     GroupSection,
@@ -82,7 +82,8 @@ class Inventory(ABC):
     def load(self, scenario: ScenarioSection) -> None:
         """Put everything into the controller."""
         for index, template in enumerate(scenario.templates):
-            self._template(("templates", index), template)
+            with refusals_at(("templates", index)):
+                self._template(("templates", index), template)
         for index, node in enumerate(scenario.nodes):
             self._addresses.update(_ip(("nodes", index), node, n) or "" for n in _numbers(node))
         described = [self._nodes(("nodes", index), node) for index, node in enumerate(scenario.nodes)]
@@ -154,6 +155,10 @@ class Inventory(ABC):
 
     def _nodes(self, path: Path, section: NodeSection) -> list[Node]:
         """Put the nodes of a section into the controller, and return them."""
+        with refusals_at(path):
+            return self._numbered_nodes(path, section)
+
+    def _numbered_nodes(self, path: Path, section: NodeSection) -> list[Node]:
         numbered = []
         for n in _numbers(section):
             name = section.name if section.count is None else _numbered((*path, "name"), section.name, n)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeVar
 
 from mockanka.core import templates
 from mockanka.core.controller import Controller
-from mockanka.core.errors import Refusal
+from mockanka.core.errors import IllegalTransition, Refusal
 from mockanka.core.groups import Group
 from mockanka.core.nodes import Node
 from mockanka.core.templates import Template, VersionRef
@@ -22,6 +23,17 @@ class InvalidScenario(Exception):
     def __init__(self, path: Path, text: str) -> None:
         super().__init__(text)
         self.problem = ScenarioProblem(path, text)
+
+
+@contextmanager
+def refusals_at(path: Path) -> Iterator[None]:
+    """Turn what the core refuses within the block into an InvalidScenario at a place of the scenario."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise InvalidScenario(path, str(refusal)) from None
+    except IllegalTransition as illegal:
+        raise InvalidScenario(path, f"the life cycle has no {illegal}") from None
 
 
 class References:

@@ -6,6 +6,7 @@ Scalars stay text, and the sections decide what they are: so ``release: 1.50`` i
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -217,14 +218,14 @@ class _Converter:
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> Mapping[str, object]:
         self._count(node, path)
-        own = self.own_keys[node]
+        own = Counter(self.own_keys[node])
         self.loader.flatten_mapping(node)
         result: dict[str, object] = {}
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise self._error(path, f"line {key.start_mark.line + 1}: a key must be a word")
             place = (*path, key.value)
-            if own.count(key.value) > 1:
+            if own[key.value] > 1:
                 self.document.lines[place] = key.start_mark.line + 1
                 raise self._error(place, "stands here twice")
             result[key.value] = self.convert(value, place)

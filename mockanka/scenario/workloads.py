@@ -16,10 +16,10 @@ from mockanka.core.lifecycle import ON_NODE_STATES, InstanceState
 from mockanka.core.nodes import Node
 from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import VersionRef
-from mockanka.core.vms import clone_vm
+from mockanka.core.vms import TakenPlaces, clone_vm
 from mockanka.scenario.base import Origin
 from mockanka.scenario.inventory import refuse_foreign_keys
-from mockanka.scenario.references import InvalidScenario, References
+from mockanka.scenario.references import InvalidScenario, References, refusals_at
 from mockanka.scenario.sections import DistributionSection, InstanceSection, SaveImageSection, ScenarioSection
 from mockanka.scenario.source import Path, nearest
 
@@ -75,11 +75,14 @@ class Workloads(ABC):
     def load(self, scenario: ScenarioSection) -> None:
         """Put everything into the controller."""
         for index, instance in enumerate(scenario.instances):
-            self._instances(("instances", index), instance)
+            with refusals_at(("instances", index)):
+                self._instances(("instances", index), instance)
         for index, distribution in enumerate(scenario.distributions):
-            self._distribution(("distributions", index), distribution)
+            with refusals_at(("distributions", index)):
+                self._distribution(("distributions", index), distribution)
         for index, save in enumerate(scenario.save_images):
-            self._save_image(("save_images", index), save)
+            with refusals_at(("save_images", index)):
+                self._save_image(("save_images", index), save)
 
     def _instances(self, path: Path, section: InstanceSection) -> None:
         self.check_instance(path, section)
@@ -189,6 +192,11 @@ class AuthoredWorkloads(Workloads):
 
     origin = Origin.AUTHORED
 
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self._taken: dict[str, TakenPlaces] = {}
+        """Addresses and ports that the VMs of a node have, by its id: looking for them for each VM takes long."""
+
     def resolve(self, look_up: Callable[[Path, str], str], path: Path, name: str) -> str:
         """Return the id that the name stands for. Raises InvalidScenario if there is none."""
         return look_up(path, name)
@@ -225,7 +233,14 @@ class AuthoredWorkloads(Workloads):
             values["status"] = "stopped"
         if section.vm:
             values |= section.vm.values()
-        instance.vm = replace(clone_vm(self.controller, instance, node), **values)
+        if section.vm or not instance.holds_slot:  # its places are not those that the node would choose, or not taken
+            self._taken.pop(node.id, None)
+            instance.vm = replace(clone_vm(self.controller, instance, node), **values)
+            return
+        if node.id not in self._taken:
+            self._taken[node.id] = TakenPlaces.find(self.controller, node)
+        instance.vm = replace(clone_vm(self.controller, instance, node, self._taken[node.id]), **values)
+        self._taken[node.id].add(instance.vm)
 
     def _begin_pull(self, path: Path, instance: Instance, node: Node) -> None:
         if node.pulls:

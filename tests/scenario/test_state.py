@@ -35,7 +35,7 @@ from mockanka.core.save_images import SaveImage, SaveRequest
 from mockanka.core.templates import File, PortRule, Template, Version, VersionRef
 from mockanka.core.transfers import Transfer
 from mockanka.core.usb import UsbAvailability, UsbDevice
-from mockanka.core.vms import PortForward, Vm
+from mockanka.core.vms import PortForward, TakenPlaces, Vm
 from mockanka.scenario.pending import EVENT_CLASSES, PendingSection, describe_event, read_event
 from tests.controllers import controller_of, reload
 
@@ -213,6 +213,7 @@ NOT_STATE: dict[type[Any], str] = {
     faults.MatchableRequest: "a request while rules are tried",
     faults.FaultHit: "what a rule did, handed from one function to the next",
     NodeLoad: "computed from the VMs of a node",
+    TakenPlaces: "computed from the VMs of a node",
     placement.Requirements: "computed from a request while a node is looked for",
     UsbAvailability: "computed from the devices of all nodes",
     Operation: "an entry of a table in the code",
