@@ -153,7 +153,7 @@ def test_numbered_nodes_are_in_the_groups_of_their_section() -> None:
 
 
 def test_nodes_load_in_linear_time() -> None:
-    """Nodes, names that are looked up, and namesakes: eight times as many take about eight times as long, not 64 times."""
+    """Nodes, names that are looked up, and namesakes: time grows with their number, not with its square."""
 
     def seconds(count: int) -> float:
         numbers = range(count)
