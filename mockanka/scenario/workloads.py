@@ -188,7 +188,7 @@ class Workloads(ABC):
         id = section.id or controller.new_id("save")
         save = SaveImage(**{**values, "id": id}, request=request)
         self.check_save(path, save)
-        controller.save_images[id] = save
+        save_images.add_save_image(controller, save)
 
 
 class AuthoredWorkloads(Workloads):
