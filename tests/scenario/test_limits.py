@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import time
+from typing import Any
 
 import pytest
 
-from mockanka.core import errors
+from mockanka.core import errors, fault_effects
 from mockanka.core.errors import IllegalTransition, Refusal
 from mockanka.scenario import Scenario, ScenarioError
 from mockanka.scenario.inventory import Inventory
+from mockanka.scenario.references import References
 from mockanka.scenario.workloads import Workloads
 
 TEMPLATE = "templates: [{name: t, versions: [{tag: v, size: 1}]}]\n"
@@ -91,6 +93,33 @@ def test_every_refusal_of_the_core_is_reported_with_its_place(
     )
     assert problem(text).startswith(place)
     assert str(refusal) in problem(text)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "place"),
+    [
+        (fault_effects, "apply_begin_rule", "scenario:4: faults[1]: "),
+        (Inventory, "match_observed", "scenario:1: "),
+        (References, "group", "scenario:1: "),
+    ],
+)
+def test_a_refusal_while_a_scenario_is_completed_is_reported(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, place: str
+) -> None:
+    """What no section is behind is reported for the scenario; of rules that begin at once, the rule is named."""
+
+    def refuse(*arguments: object) -> None:
+        if name != "apply_begin_rule" or arguments[1].id == "second":  # type: ignore[attr-defined]
+            raise Refusal("cannot be")
+
+    monkeypatch.setattr(owner, name, refuse)
+    text = (
+        "nodes: [{name: n}]\nfaults:\n- {match: {event: begin}, do: {node: full}, id: first}\n"
+        "- {match: {event: begin}, do: {node: full}, id: second}\n"
+        "groups: [{name: g}, {name: h, fallback: g}]\n"
+    )
+
+    assert problem(text) == f"{place}cannot be"
 
 
 def test_many_instances_on_one_node_load_in_linear_time() -> None:
