@@ -52,6 +52,12 @@ def _accept_anyway() -> None:
     """Do nothing: an application without a server refuses no connections."""
 
 
+def _connection_of(scope: Any) -> int:
+    """Return the number of a request's connection; 0 without a server."""
+    number: int = scope.get("state", _NO_STATE).get("connection", 0)
+    return number
+
+
 @dataclass(slots=True)
 class Call:
     """A request to the controller that is being answered.
@@ -94,12 +100,21 @@ class Gateway:
         self._earlier_responses = EarlierResponses()
         self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
+        self._connections = simulator.client_monitor.connections
         simulator.after_reset.append(self._forget)
 
     def close(self) -> None:
         """End every event stream and every response that waits."""
         self.event_streams.close()
         self._interruption.set()
+
+    def note_opened(self, connection: int) -> None:
+        """Note that the connection of that number was opened."""
+        self._connections.open(connection)
+
+    def note_closed(self, connection: int) -> None:
+        """Note that the connection of that number was closed."""
+        self._connections.close(connection)
 
     def note_changes(self) -> None:
         """Tell listeners what has happened, and accept connections again if the controller is up again."""
@@ -136,11 +151,17 @@ class Gateway:
         except Disconnected:
             return
         call = self._enter_journal(scope, body, length, polls)
+        self._connections.record_request(call.entry.connection, call.entry)
+        await self._answer(call, receive, send)
+        self._connections.record_response(call.entry.connection, self.simulator.journal.count)
+
+    async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
+        """Carry out a request that is in the journal, and send the response."""
         self._move_clock(call)
         if self.simulator.controller.down_until is not None:
             await self._refuse(call, receive, send)
             return
-        fault = None if polls else self._find_fault(call)
+        fault = None if call.is_plain_poll else self._find_fault(call)
         response = self._act(call, fault)
         if fault is not None:
             await self._send_with_fault(fault, call, response, receive, send)
@@ -187,7 +208,7 @@ class Gateway:
             length,
             scope["headers"],
             scope.get("client"),
-            scope.get("state", _NO_STATE).get("connection", 0),
+            _connection_of(scope),
         )
         return Call(scope, body, length, entry, began, is_plain_poll)
 
@@ -317,6 +338,7 @@ class Gateway:
 
     async def _control(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the control API, which neither moves a stepping clock nor enters the journal."""
+        self._connections.record_request(_connection_of(scope))
         if wants_event_stream(scope):
             await self.event_streams.serve(scope, receive, send, self._date_header())
             return
