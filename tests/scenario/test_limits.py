@@ -111,7 +111,7 @@ def test_every_refusal_of_the_core_is_reported_with_its_place(
 def test_a_refusal_while_a_scenario_is_completed_is_reported(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, place: str
 ) -> None:
-    """It is reported for the whole scenario if no section is behind it; of rules that begin at once, the rule is named."""
+    """It is reported for the whole scenario if no section is behind it; a rule that begins at once is named."""
 
     def refuse(*arguments: object) -> None:
         if name != "apply_begin_rule" or arguments[1].id == "second":  # type: ignore[attr-defined]
