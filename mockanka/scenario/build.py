@@ -54,9 +54,9 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     if origin is Origin.DUMP:
         controller.placement_due = scenario.placement_due or False
         from_dump.schedule_pending(controller, scenario)
-    for rule in controller.faults:
+    for number, rule in enumerate(controller.faults, start=len(scenario.faults) - len(controller.faults)):
         if rule.id not in dumped_ids:  # those of a dump have begun
-            with refusals_at(("faults",)):
+            with refusals_at(("faults", number) if number >= 0 else ("faults",)):  # those of options come first
                 fault_effects.apply_begin_rule(controller, rule)
     return controller
 

@@ -60,6 +60,12 @@ def _envelope_headers() -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
 
 
+def _connection_of(scope: Any) -> int:
+    """Return the number of a request's connection; 0 without a server."""
+    number: int = scope.get("state", _NO_STATE).get("connection", 0)
+    return number
+
+
 @dataclass(slots=True)
 class Call:
     """A request to the controller that is being answered.
@@ -102,12 +108,21 @@ class Gateway:
         self._earlier_responses = EarlierResponses()
         self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
+        self._connections = simulator.client_monitor.connections
         simulator.after_reset.append(self._forget)
 
     def close(self) -> None:
         """End every event stream and every response that waits."""
         self.event_streams.close()
         self._interruption.set()
+
+    def note_opened(self, connection: int) -> None:
+        """Note that the connection of that number was opened."""
+        self._connections.open(connection)
+
+    def note_closed(self, connection: int) -> None:
+        """Note that the connection of that number was closed."""
+        self._connections.close(connection)
 
     def note_changes(self) -> None:
         """Tell listeners what has happened, and accept connections again if the controller is up again."""
@@ -163,6 +178,7 @@ class Gateway:
         except Disconnected:
             return
         call = self._enter_journal(scope, body, length, polls)
+        self._connections.record_request(call.entry.connection, call.entry)
         try:
             await self._answer(call, receive, send)
         except Exception:
@@ -172,9 +188,10 @@ class Gateway:
                     failure.status = HTTPStatus.INTERNAL_SERVER_ERROR
                     self._record_response(call, failure)
             raise
+        self._connections.record_response(call.entry.connection, self.simulator.journal.count)
 
     async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
-        """Answer a request that is in the journal."""
+        """Carry out a request that is in the journal, and send the response."""
         self._move_clock(call)
         if self.simulator.controller.down_until is not None:
             await self._refuse(call, receive, send)
@@ -226,7 +243,7 @@ class Gateway:
             length,
             scope["headers"],
             scope.get("client"),
-            scope.get("state", _NO_STATE).get("connection", 0),
+            _connection_of(scope),
         )
         return Call(scope, body, length, entry, began, is_plain_poll)
 
@@ -355,6 +372,7 @@ class Gateway:
 
     async def _control(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the control API, which neither moves a stepping clock nor enters the journal."""
+        self._connections.record_request(_connection_of(scope))
         if wants_event_stream(scope):
             await self.event_streams.serve(scope, receive, send, self._date_header())
             return
