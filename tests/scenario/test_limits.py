@@ -139,6 +139,7 @@ def test_many_instances_on_one_node_load_in_linear_time() -> None:
 
 
 def test_many_save_image_requests_begin_in_linear_time() -> None:
+    """A request begins without a look at all others."""
     text = TEMPLATE + "nodes: [{name: n, capacity: 10000}]\ninstances: [{template: t, node: n, count: 10000}]\n"
     controller = Scenario.from_yaml(text).controller()
     began = time.process_time()

@@ -109,6 +109,7 @@ def seconds_to_build(text: str) -> float:
 
 
 def test_many_cached_versions_load_in_linear_time() -> None:
+    """Templates are not sorted anew for each entry."""
     templates = "".join(f"- {{name: t{number}, versions: [{{tag: v, size: 1}}]}}\n" for number in range(1000))
     cached = ", ".join(f"'t{number}:v'" for number in range(1000))
     text = f"templates:\n{templates}nodes:\n- {{name: 'n{{n}}', count: 20, cached: [{cached}]}}\n"
@@ -116,6 +117,7 @@ def test_many_cached_versions_load_in_linear_time() -> None:
 
 
 def test_mac_addresses_of_many_instances_are_assigned_in_linear_time() -> None:
+    """The addresses in use are not collected anew for each instance."""
     text = (
         "controller: {mac_addresses: 5000}\ntemplates: [{name: t, versions: [{tag: v, size: 1}]}]\n"
         "instances: [{template: t, count: 5000}]\n"

@@ -33,12 +33,14 @@ def message(key: str, line: int, size: int, limit: int, source: str = "w.yaml") 
 
 @pytest.mark.parametrize("key", LARGE)
 def test_a_scenario_that_is_too_large_is_refused_with_its_size_and_the_limit(key: str) -> None:
+    """The message has file, line and key, and the options that raise the limit."""
     with pytest.raises(ScenarioError) as raised:
         Scenario.from_yaml(LARGE[key], "w.yaml").controller()
     assert [message(key, 2, SIZES[key], LIMITS[key])] == raised.value.problems
 
 
 def test_nodes_over_the_default_load_by_the_option() -> None:
+    """Several sections may have more nodes in all than one may have."""
     controller = Scenario.from_yaml(LARGE["nodes"]).controller(Options(max_nodes=10_001))
     assert 10_001 == len({node.ip for node in controller.nodes.values()})
 
@@ -47,6 +49,7 @@ def test_nodes_over_the_default_load_by_the_option() -> None:
     ("key", "line", "size"), [("nodes", 2, 3), ("instances", 4, 4)], ids=["three nodes", "four instances"]
 )
 def test_a_scenario_of_exactly_the_limit_loads_and_a_larger_one_does_not(key: str, line: int, size: int) -> None:
+    """The nodes and instances of all sections are added up."""
     scenario = Scenario.from_yaml(SMALL, "w.yaml")
     assert size == len(getattr(scenario.controller(Options(**{f"max_{key}": size})), key))
     with pytest.raises(ScenarioError) as raised:
@@ -59,6 +62,7 @@ def test_a_scenario_of_exactly_the_limit_loads_and_a_larger_one_does_not(key: st
 def test_commands_refuse_a_scenario_over_their_option(
     tmp_path_factory: pytest.TempPathFactory, command: list[str], source: str
 ) -> None:
+    """The command ends with status 2 and the message, by the option as by the environment."""
     file = tmp_path_factory.mktemp("scenario") / "w.yaml"
     file.write_text(SMALL)
     arguments = [*command, str(file), *(["--max-nodes", "2"] if source == "option" else [])]
@@ -68,18 +72,21 @@ def test_commands_refuse_a_scenario_over_their_option(
 
 
 def test_the_options_reach_the_simulator(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options and environment set the limits of a simulator."""
     simulator = call_serve(monkeypatch, "--port", "0", "--max-nodes", "7", MOCKANKA_MAX_INSTANCES="9")
     assert (7, 9) == (simulator.options.max_nodes, simulator.options.max_instances)
 
 
 @pytest.mark.parametrize("value", ["-1", "x", "1.5"])
 def test_a_limit_that_is_no_number_is_a_usage_error(value: str) -> None:
+    """The message names the option."""
     result = call("scenario", "validate", "default", "--max-instances", value)
     assert 2 == result.exit_code
     assert "Invalid value for '--max-instances'" in result.stderr
 
 
 def test_help_tells_the_limits_that_apply() -> None:
+    """The defaults in the help are those that are applied."""
     text = " ".join(call("serve", "--help").stdout.split())
     told = [int(number) for number in re.findall(r"a larger one is refused\. \[default: (\d+)\]", text)]
     assert [DEFAULT_MAX_NODES, DEFAULT_MAX_INSTANCES] == told
@@ -87,6 +94,7 @@ def test_help_tells_the_limits_that_apply() -> None:
 
 
 def test_resets_and_loads_keep_to_the_limits_of_the_server() -> None:
+    """A scenario that is refused changes nothing."""
     scenario = Scenario.from_yaml(SMALL, "w.yaml")
     simulator = Simulator(scenario, Options(clock="manual", max_nodes=3, max_instances=4))
     simulator.reset()
@@ -97,6 +105,7 @@ def test_resets_and_loads_keep_to_the_limits_of_the_server() -> None:
 
 
 def test_a_large_state_over_http_is_refused_by_the_limit_of_serve() -> None:
+    """PUT answers 400 with the message, and the state stays."""
     with mockanka.serve("default", clock="manual", max_nodes=12, max_instances=3) as anka:
         before = anka.dump()
         response = httpx.put(f"{anka.url}/_mock/scenario", content=SMALL)
@@ -111,5 +120,6 @@ def test_a_large_state_over_http_is_refused_by_the_limit_of_serve() -> None:
 @pytest.mark.parametrize("limit", [-1, "10", 1.5, True])
 @pytest.mark.parametrize("name", ["max_nodes", "max_instances"])
 def test_a_limit_from_python_is_a_whole_number(name: str, limit: object) -> None:
+    """Anything else is a ValueError."""
     with pytest.raises(ValueError, match=f"{name}={limit!r} is no limit: give a whole number"):
         mockanka.serve("default", **{name: limit})

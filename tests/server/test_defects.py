@@ -75,6 +75,7 @@ def test_a_defect_while_the_controller_answers_is_a_failure_in_its_envelope(
     method: str,
     path: str,
 ) -> None:
+    """The next request is answered as ever."""
     with httpx.Client(base_url=anka.url) as client:
         with monkeypatch.context() as planting:
             plant(planting, owner, name)
@@ -89,6 +90,7 @@ def test_a_defect_while_the_controller_answers_is_a_failure_in_its_envelope(
 def test_the_journal_has_the_response_to_a_request_that_met_a_defect(
     anka: Anka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The entry has the status and the message that the client got."""
     with monkeypatch.context() as planting:
         plant(planting, InstanceCache, "find_response")
         httpx.get(anka.url + VM)
@@ -100,6 +102,7 @@ def test_the_journal_has_the_response_to_a_request_that_met_a_defect(
 def test_a_defect_above_the_control_application_is_a_problem(
     anka: Anka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, owner: object, name: str
 ) -> None:
+    """It is answered with problem+json, and the next request as ever."""
     with httpx.Client(base_url=anka.url) as client:
         with monkeypatch.context() as planting:
             plant(planting, owner, name)
@@ -117,6 +120,7 @@ def test_a_defect_above_the_control_application_is_a_problem(
 def test_a_defect_within_the_control_application_is_a_problem(
     anka: Anka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The control application answers it itself, and logs it once."""
     with monkeypatch.context() as planting:
         plant(planting, Simulator, "dump")
         response = httpx.get(f"{anka.url}/_mock/scenario")
@@ -132,6 +136,7 @@ EVENTS = {"accept": "text/event-stream"}
 def test_a_defect_before_an_event_stream_begins_is_a_problem(
     anka: Anka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, owner: object, name: str
 ) -> None:
+    """The client gets problem+json in place of the stream."""
     with monkeypatch.context() as planting:
         plant(planting, owner, name)
         response = httpx.get(f"{anka.url}/_mock/events", headers=EVENTS)
@@ -190,6 +195,7 @@ def test_a_defect_within_a_long_list_breaks_off_the_response(
 def test_a_defect_after_the_response_leaves_the_response(
     anka: Anka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
 ) -> None:
+    """The client has its response, and the connection stays."""
     with httpx.Client(base_url=anka.url) as client:
         with monkeypatch.context() as planting:
             plant(planting, EventStreams, "notify")
@@ -201,6 +207,7 @@ def test_a_defect_after_the_response_leaves_the_response(
 def test_a_defect_in_fault_rules_is_answered(
     anka: Anka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A rule that breaks the search for faults breaks nothing else."""
     anka.load({"faults": [{"match": {"path": "/api/v1/node"}, "do": {"status": 503}}]})
     with monkeypatch.context() as planting:
         plant(planting, FaultRules, "match_request")

@@ -25,6 +25,7 @@ SOON = 8.0
 def test_a_signal_while_the_first_scenario_is_built_ends_the_process(
     tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
+    """The status is that of a process that the signal ends, or 2 for Ctrl-C."""
     file = tmp_path / "large.yaml"
     file.write_text(LARGE)
     command = [sys.executable, "-m", "mockanka", "serve", str(file), "--port", "0", *LIMITS]
@@ -63,6 +64,7 @@ def test_a_signal_during_a_put_of_a_large_state_stops_the_server(tmp_path: Path,
 
 
 def test_a_signal_stops_a_server_that_is_idle_at_once() -> None:
+    """An open connection delays it only for the grace of responses."""
     with serving() as server, socket.create_connection(("127.0.0.1", server.port)):
         status, seconds = server.stop()
     assert 0 == status
