@@ -13,7 +13,7 @@ SECRET_NAME = re.compile(r"auth|cookie|token|secret|session|credential|passw|api
 """Names of headers, query parameters and keys of bodies whose values are redacted."""
 
 _MEMBER = re.compile(
-    r'"(?P<name>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)(?:(?P<colon>\s*:\s*)"(?P<value>(?:[^"\\]|\\.)++)(?P<end>"|\\?\Z))?',
+    r'"(?P<name>(?:[^"\\]++|\\.)*+)(?:"|\\?\Z)(?:(?P<colon>\s*:\s*)"(?P<value>(?:[^"\\]++|\\.)++)(?P<end>"|\\?\Z))?',
     re.DOTALL,
 )
 """A string of JSON and, if it is a key, the string that is its value. Each string is taken once, also a broken one."""
