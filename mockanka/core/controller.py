@@ -79,6 +79,10 @@ class Controller:
     """The instances that wait for a node, in order of placement: priority, number and id of each."""
     waiting_deliveries: list[tuple[int, str, str]] = field(default_factory=list)
     """The deliveries that wait for their node: when the distribution was requested, its id and the node's, of each."""
+    waiting_saves: dict[str, dict[str, SaveImage]] = field(default_factory=dict)
+    """The save image requests that have not begun, by the id of their template and their own; the oldest is first."""
+    active_saves: dict[str, set[str]] = field(default_factory=dict)
+    """The ids of the save image requests that have begun and not ended, by the id of their template."""
     faults: FaultRules = field(default_factory=FaultRules)
     forgotten: BoundedDict[str, Instance] = field(default_factory=lambda: BoundedDict(MAX_FORGOTTEN))
     queue: EventQueue = field(default_factory=EventQueue)

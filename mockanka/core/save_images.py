@@ -160,12 +160,36 @@ def create_save_image(
         source.vm.uuid,
         source.node_id,
     )
-    controller.save_images[save.id] = save
+    add_save_image(controller, save)
     transitions.transition(controller, source, InstanceState.PUSHING, "save image")
     source.save_id = save.id
     controller.record("save image", save.id, instance=source.id, stage=SaveStage.WAITING.value)
     _begin_waiting_saves(controller, request.template_id)
     return save
+
+
+def add_save_image(controller: Controller, save: SaveImage) -> None:
+    """Put a request into the controller, in whatever stage it is; it takes the place of one with the same id."""
+    if save.id in controller.save_images:
+        _remove_unfinished(controller, controller.save_images[save.id])
+    controller.save_images[save.id] = save
+    if save.stage is SaveStage.WAITING:
+        controller.waiting_saves.setdefault(save.request.template_id, {})[save.id] = save
+    elif not save.is_finished:
+        controller.active_saves.setdefault(save.request.template_id, set()).add(save.id)
+
+
+def _remove_unfinished(controller: Controller, save: SaveImage) -> None:
+    """Take a request out of those that wait or are active."""
+    template_id = save.request.template_id
+    if waiting := controller.waiting_saves.get(template_id):
+        waiting.pop(save.id, None)
+        if not waiting:
+            del controller.waiting_saves[template_id]
+    if active := controller.active_saves.get(template_id):
+        active.discard(save.id)
+        if not active:
+            del controller.active_saves[template_id]
 
 
 def find_save_image(controller: Controller, save_id: str) -> SaveImage:
@@ -189,22 +213,15 @@ def _is_target(controller: Controller, template_id: str) -> bool:
 
 def _begin_waiting_saves(controller: Controller, template_id: str) -> None:
     """Begin the oldest waiting request for a template, unless one is active; all that make new templates."""
-    for save in list(controller.save_images.values()):
-        if save.stage is SaveStage.WAITING and save.request.template_id == template_id:
-            if template_id and _has_active_save(controller, template_id):
-                return
-            _begin_save(controller, save)
-
-
-def _has_active_save(controller: Controller, template_id: str) -> bool:
-    active_stages = (SaveStage.SCRIPT, SaveStage.STOPPING, SaveStage.PUSHING)
-    return any(
-        save.stage in active_stages and save.request.template_id == template_id
-        for save in controller.save_images.values()
-    )
+    while waiting := controller.waiting_saves.get(template_id):
+        if template_id and template_id in controller.active_saves:
+            return
+        _begin_save(controller, next(iter(waiting.values())))
 
 
 def _begin_save(controller: Controller, save: SaveImage) -> None:
+    _remove_unfinished(controller, save)
+    controller.active_saves.setdefault(save.request.template_id, set()).add(save.id)
     if not save.request.script:
         _begin_stopping(controller, save)
         return
@@ -377,6 +394,7 @@ def _end_in_error(controller: Controller, save: SaveImage, error: SaveError) -> 
 
 
 def _close_save(controller: Controller, save: SaveImage, error: SaveError | None) -> None:
+    _remove_unfinished(controller, save)
     save.stage = SaveStage.ERROR if error else SaveStage.DONE
     save.until = save.stall = save.fails = None
     save.error = error

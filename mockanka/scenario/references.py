@@ -43,6 +43,11 @@ class References:
         self.controller = controller
         self._ids: dict[str, tuple[int, dict[str, list[str]]]] = {}
         """For each kind, how many entities there were when their ids were collected by name."""
+        self._template_count = -1
+        """How many templates there were when their names and ids were collected."""
+        self._template_texts: dict[str, tuple[int, int, str]] = {}
+        """For the names and ids of templates the order in which they are looked for, and the id."""
+        self._template_text_lengths: list[int] = []
 
     def template(self, path: Path, name: str) -> str:
         """Return the id of a template. Raises InvalidScenario, as the others do, unless there is exactly one."""
@@ -72,9 +77,11 @@ class References:
             if serial >= len(found.history):
                 raise InvalidScenario((*path, "serial"), f"template {found.name} has no version of serial {serial}")
             return VersionRef(id, serial)
-        tags, numbers = [version.tag for version in found.versions], [str(v.number) for v in found.versions]
-        for key, value, known in (("tag", tag, tags), ("version", number, numbers)):
-            if value is not None and str(value) not in known:
+        for key, value in (("tag", tag), ("version", number)):
+            if value is None:
+                continue
+            known = [v.tag if key == "tag" else str(v.number) for v in found.versions]
+            if str(value) not in known:
                 text = f"template {found.name} has no {key} {value}: {nearest(str(value), known)}"
                 raise InvalidScenario((*path, key), text)
         if not found.versions:
@@ -87,14 +94,29 @@ class References:
     def cached_version(self, path: Path, text: str) -> VersionRef:
         """Return the version that ``template:tag`` names, or ``template`` alone for its latest."""
         # Names and tags may both contain colons: the template whose whole name stands in front decides.
-        for template in sorted(self.controller.templates.values(), key=lambda template: -len(template.name)):
-            for name in (template.name, template.id):
-                if text == name:
-                    return self.version(path, template.id)
-                if text.startswith(f"{name}:"):
-                    return self.version(path, template.id, tag=text[len(name) + 1 :])
+        self._collect_template_texts()
+        found = [
+            (self._template_texts[text[:end]], text[end + 1 :] if end < len(text) else None)
+            for end in self._template_text_lengths
+            if text[end : end + 1] in ("", ":") and text[:end] in self._template_texts
+        ]
+        if found:
+            (_, _, id), tag = min(found, key=lambda pair: pair[0])
+            return self.version(path, id, tag=tag)
         known = [f"{t.name}:{version.tag}" for t in self.controller.templates.values() for version in t.versions]
         raise InvalidScenario(path, f"there is no {text!r}: {nearest(text, known)}")
+
+    def _collect_template_texts(self) -> None:
+        """Collect the names and ids of templates: longer names come first, and the name of a template before its id."""
+        known = self.controller.templates
+        if self._template_count == len(known):  # templates are added while a scenario is loaded, and never removed
+            return
+        texts: dict[str, tuple[int, int, str]] = {}
+        for rank, template in enumerate(sorted(known.values(), key=lambda template: -len(template.name))):
+            texts.setdefault(template.name, (rank, 0, template.id))
+            texts.setdefault(template.id, (rank, 1, template.id))
+        self._template_count, self._template_texts = len(known), texts
+        self._template_text_lengths = sorted({len(text) for text in texts})
 
     def _id(
         self, path: Path, name: str, kind: str, known: Mapping[str, E], has_name: Callable[[E], bool] = lambda _: True

@@ -32,6 +32,8 @@ class Workloads(ABC):
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
         self.references = References(controller)
+        self._address_pool: network.AddressPool | None = None
+        """The MAC addresses, once one is assigned: looking for those in use for each instance takes long."""
 
     @abstractmethod
     def resolve(self, look_up: Callable[[Path, str], str], path: Path, name: str) -> str:
@@ -65,8 +67,10 @@ class Workloads(ABC):
         """Return the MAC address of an instance, from the controller if that manages addresses."""
         if not self.controller.mac_addresses:
             return request.mac_address
+        if self._address_pool is None:
+            self._address_pool = network.AddressPool(self.controller)
         try:
-            (address,) = network.assign_mac_addresses(self.controller, request, ref, 1)
+            (address,) = network.assign_mac_addresses(self.controller, request, ref, 1, self._address_pool)
         except Refusal as refusal:
             place = path if section.mac_address is None else (*path, "mac_address")
             raise InvalidScenario(place, str(refusal)) from None
@@ -184,7 +188,7 @@ class Workloads(ABC):
         id = section.id or controller.new_id("save")
         save = SaveImage(**{**values, "id": id}, request=request)
         self.check_save(path, save)
-        controller.save_images[id] = save
+        save_images.add_save_image(controller, save)
 
 
 class AuthoredWorkloads(Workloads):

@@ -800,6 +800,19 @@ class ControllerMachine(RuleBasedStateMachine):
         }
 
     @invariant()
+    def requests_that_are_not_finished_are_listed_by_template(self) -> None:
+        waiting: dict[str, list[str]] = {}
+        active: dict[str, set[str]] = {}
+        for save in self.controller.save_images.values():
+            if save.stage is SaveStage.WAITING:
+                waiting.setdefault(save.request.template_id, []).append(save.id)
+            elif not save.is_finished:
+                active.setdefault(save.request.template_id, set()).add(save.id)
+
+        assert waiting == {template: list(saves) for template, saves in self.controller.waiting_saves.items()}
+        assert active == self.controller.active_saves
+
+    @invariant()
     def a_save_image_request_waits_only_for_another(self) -> None:
         saves = [save for save in self.controller.save_images.values() if not save.is_finished]
         targets = {save.request.template_id for save in saves}

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from mockanka.core import errors, fault_effects
+from mockanka.core import errors, fault_effects, save_images
 from mockanka.core.errors import IllegalTransition, Refusal
+from mockanka.core.save_images import SaveRequest
 from mockanka.scenario import Scenario, ScenarioError
 from mockanka.scenario.inventory import Inventory
 from mockanka.scenario.references import References
@@ -135,6 +136,16 @@ def test_many_instances_on_one_node_load_in_linear_time() -> None:
     assert time.process_time() - began < 5  # it took 20 s when the VMs of a node were gone through for each
     vms = [instance.vm for instance in controller.instances.values() if instance.vm]
     assert len({vm.ip for vm in vms}) == 8000
+
+
+def test_many_save_image_requests_begin_in_linear_time() -> None:
+    text = TEMPLATE + "nodes: [{name: n, capacity: 10000}]\ninstances: [{template: t, node: n, count: 10000}]\n"
+    controller = Scenario.from_yaml(text).controller()
+    began = time.process_time()
+    for id in list(controller.instances):
+        save_images.create_save_image(controller, SaveRequest(id, new_template_name="new", tag="v"))
+    assert time.process_time() - began < 2  # it took 4 s when all requests were gone through for each
+    assert 10_000 == sum(map(len, controller.active_saves.values()))
 
 
 def test_many_keys_of_metadata_load_in_linear_time() -> None:

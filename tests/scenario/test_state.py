@@ -239,6 +239,8 @@ DERIVED: dict[tuple[type[Any], str], str] = {
     (Controller, "now"): "the time of the clock",
     (Controller, "waiting"): "the instances that are ready and have no slot",
     (Controller, "waiting_deliveries"): "the deliveries that are sent, and whose stage has no end",
+    (Controller, "waiting_saves"): "the save image requests that have not begun",
+    (Controller, "active_saves"): "the save image requests that have begun and not ended",
     (Controller, "log"): "tells the past",
     (Controller, "forgotten"): "tells the past",
     (Controller, "notes"): "what was left out when the scenario was loaded",
