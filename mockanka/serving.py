@@ -10,6 +10,7 @@ import struct
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from types import FrameType
 from typing import Any, TypeVar
 
 import uvloop
@@ -18,10 +19,20 @@ T = TypeVar("T")
 
 BACKLOG = 2048
 """Connections that may wait to be accepted."""
+WORK_GRACE = 1.0
+"""Seconds that the event loop may be busy after a signal before what it does is broken off."""
+_WORK_GRACE_AGAIN = 0.2
 _RESET_WHEN_CLOSED = struct.pack("ii", 1, 0)
 """The option SO_LINGER with no time: the socket sends a reset when it is closed."""
 _NO_ADDRESS = bytes(16)
 """A socket address of the family AF_UNSPEC."""
+
+
+class WorkInterrupted(BaseException):
+    """The server is to stop, and the event loop has been busy since then, as with a large scenario.
+
+    It is no Exception, so that no handler of errors takes it for one.
+    """
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -74,19 +85,36 @@ def serve_until_signal(
 ) -> T:
     """Start a server, call ``ready``, wait for SIGINT, SIGTERM or SIGHUP, and return what ``stop`` returns.
 
-    A SIGHUP that the process ignores, as under nohup, stays ignored.
+    A SIGHUP that the process ignores, as under nohup, stays ignored. What keeps the event loop busy for longer than
+    WORK_GRACE seconds after the signal is broken off by a WorkInterrupted.
     """
 
     async def serve() -> T:
-        signalled, loop = asyncio.Event(), asyncio.get_running_loop()
+        signalled, loop, own_task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+
+        # The event loop has handlers of its own, but it calls them only between two tasks.
+        def note_signal(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(signalled.set)
+            # Again and again: Python drops an exception of a handler that is called within a finalizer.
+            signal.setitimer(signal.ITIMER_REAL, WORK_GRACE, _WORK_GRACE_AGAIN)
+
+        def break_off_work(number: int, frame: FrameType | None) -> None:
+            if asyncio.current_task() not in (None, own_task):
+                raise WorkInterrupted
+
         numbers = [signal.SIGINT, signal.SIGTERM]
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             numbers.append(signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, signalled.set)
-        await start()
-        ready()
-        await signalled.wait()
-        return await stop()
+        handlers = {number: signal.signal(number, note_signal) for number in numbers}
+        handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, break_off_work)
+        try:
+            await start()
+            ready()
+            await signalled.wait()
+            return await stop()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in handlers.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     return run_event_loop(serve())

@@ -39,6 +39,12 @@ class Serving:
         return status, time.monotonic() - began
 
 
+def log_of(proxy: Serving) -> str:
+    """Return what an ended proxy wrote to standard error."""
+    assert proxy.process.stderr is not None
+    return proxy.process.stderr.read().decode()
+
+
 @contextmanager
 def serving(
     *arguments: str,

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Rule
 
 from mockanka.api.distributions import distribution_routes
-from mockanka.api.envelope import encode_failure, failure_status, json_response
+from mockanka.api.envelope import INTERNAL_ERROR, encode_failure, failure_status, json_response
 from mockanka.api.groups import group_routes
 from mockanka.api.instance_cache import InstanceCache
 from mockanka.api.instances import instance_routes
@@ -133,4 +133,4 @@ def _handle_errors(app: ControllerApp, controller: Controller) -> None:
     @app.errorhandler(Exception)
     def handle_exception(_: Exception) -> Response:
         logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
-        return json_response(encode_failure("internal error in mockanka; its log has the details"), 500)
+        return json_response(encode_failure(INTERNAL_ERROR), 500)

@@ -17,6 +17,8 @@ from mockanka.json_text import encode_surrogates
 HEADERS: Final = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 OK_START: Final = b'{"status":"OK","message":"","body":'
 OK_END: Final = b"}\n"
+INTERNAL_ERROR: Final = "internal error in mockanka; its log has the details"
+"""The message of a response in whose place mockanka itself failed, which has status 500."""
 EMPTY_SUCCESS: Final = b'{"status":"OK","message":""}\n'
 """The envelope of an operation that succeeds and has no payload: it has no ``body``."""
 

@@ -138,6 +138,17 @@ def duration_option(name: str, default: str, text: str) -> Decorator:
     )
 
 
+SIZE_LIMIT_OPTIONS = [
+    click.option(
+        f"--max-{key}",
+        type=click.IntRange(0),
+        envvar=f"MOCKANKA_MAX_{key.upper()}",
+        help=f"How many {key} a scenario may have; a larger one is refused.  [default: {default}]",
+    )
+    for key, default in (("nodes", 10_000), ("instances", 100_000))
+]
+"""The options for the largest scenario that is loaded."""
+
 SERVING_OPTIONS = [
     click.option(
         "--host", default="127.0.0.1", envvar="MOCKANKA_HOST", show_default=True, help="Address to listen on."
@@ -198,6 +209,7 @@ SERVING_OPTIONS = [
         envvar="MOCKANKA_JOURNAL_LIMIT",
         help="Memory for the journal, whose oldest requests are dropped.  [default: 64MiB]",
     ),
+    *SIZE_LIMIT_OPTIONS,
     click.option(
         "--ready-file",
         type=click.Path(dir_okay=False, path_type=Path),
@@ -211,6 +223,11 @@ SERVING_OPTIONS = [
 def serving_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that serve and run have in common."""
     return _with_options(SERVING_OPTIONS, function)
+
+
+def size_limit_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options for the largest scenario that is loaded."""
+    return _with_options(SIZE_LIMIT_OPTIONS, function)
 
 
 class _Header(_HeaderType):

@@ -9,6 +9,7 @@ import click
 
 from mockanka import resources
 from mockanka.cli.common import exit_with_error, print_message
+from mockanka.cli.options import size_limit_options
 
 
 @click.group("scenario")
@@ -40,17 +41,19 @@ def show_command(name: str) -> None:
 
 @scenario_group.command("validate")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
-def validate_command(files: tuple[str, ...]) -> None:
+@size_limit_options
+def validate_command(files: tuple[str, ...], max_nodes: int | None, max_instances: int | None) -> None:
     """Check scenarios. Ends with status 2 if any is invalid.
 
     Every wrong key and value is named; if there is none, the first part that does not fit the rest.
     """
-    from mockanka.scenario import Scenario, ScenarioError
+    from mockanka.scenario import Options, Scenario, ScenarioError
 
+    options = Options(max_nodes=max_nodes, max_instances=max_instances)
     has_errors = False
     for name in files:
         try:
-            notes = Scenario.find(name).controller().notes
+            notes = Scenario.find(name).controller(options).notes
             click.echo(f"{name}: ok")
             for note in notes:
                 print_message(f"{name}: {note}")

@@ -14,12 +14,20 @@ from mockanka.control.faults import add_fault_routes
 from mockanka.control.history import add_history_routes, event_to_json
 from mockanka.control.instances import add_instance_routes
 from mockanka.control.nodes import add_node_routes
-from mockanka.control.problems import MAX_CONTROL_BODY, Problem, handle_problems
+from mockanka.control.problems import MAX_CONTROL_BODY, PROBLEM_TYPE, Problem, encode_problem, handle_problems
 from mockanka.control.state import add_state_routes
 from mockanka.json_text import write_ascii_json
 from mockanka.simulator.simulator import Simulator
 
-__all__ = ["INDEX_LINKS", "MAX_CONTROL_BODY", "Problem", "create_control", "event_to_json"]
+__all__ = [
+    "INDEX_LINKS",
+    "MAX_CONTROL_BODY",
+    "PROBLEM_TYPE",
+    "Problem",
+    "create_control",
+    "encode_problem",
+    "event_to_json",
+]
 
 INDEX_LINKS = {
     "health": "/_mock/health",

@@ -10,6 +10,7 @@ from flask import Flask, Response, current_app, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
+from mockanka.api.envelope import INTERNAL_ERROR
 from mockanka.json_text import parse_json, write_ascii_json
 from mockanka.scenario import ScenarioError
 from mockanka.scenario.source import nearest, problems_in, shown
@@ -17,6 +18,8 @@ from mockanka.shown_text import cut
 
 MAX_CONTROL_BODY = 256 * 1024 * 1024
 """Bytes: room for a dump with tens of thousands of instances."""
+
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
@@ -74,13 +77,17 @@ def allow_parameters(*known: str) -> None:
             raise Problem(400, f"there is no parameter {name!r}; there are {', '.join(known) or 'none'}")
 
 
+def encode_problem(status: int, title: str, detail: str, **extra: object) -> bytes:
+    """Return the body of a response of problem+json."""
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
+    return f"{write_ascii_json(problem, separators=(',', ':'))}\n".encode()
+
+
 def handle_problems(app: Flask) -> None:
     """Make an application answer every exception with problem+json."""
 
     def problem_response(status: int, title: str, detail: str, **extra: object) -> Response:
-        problem = {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra}
-        text = write_ascii_json(problem, separators=(",", ":")) + "\n"
-        return Response(text, status, content_type="application/problem+json")
+        return Response(encode_problem(status, title, detail, **extra), status, content_type=PROBLEM_TYPE)
 
     @app.errorhandler(Problem)
     def handle_problem(problem: Problem) -> Response:
@@ -100,7 +107,7 @@ def handle_problems(app: Flask) -> None:
     @app.errorhandler(Exception)
     def handle_exception(_: Exception) -> Response:
         logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
-        return problem_response(500, "Internal Server Error", "internal error in mockanka; its log has the details")
+        return problem_response(500, "Internal Server Error", INTERNAL_ERROR)
 
     @app.errorhandler(HTTPException)
     def handle_http_exception(error: HTTPException) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Iterator
 from enum import IntEnum, auto
 from typing import NamedTuple
 
@@ -52,6 +53,15 @@ class Frame(NamedTuple):
 def pack_frame(kind: FrameKind, number: int = 0, content: bytes = b"", at: float = 0.0) -> bytes:
     """Return the bytes of a frame."""
     return _HEADER.pack(kind, number, at, len(content)) + content
+
+
+def unpack_frames(data: bytes) -> Iterator[Frame]:
+    """Yield the frames of bytes that have whole ones."""
+    position = 0
+    while position < len(data):
+        kind, number, at, size = _HEADER.unpack_from(data, position)
+        position += _HEADER.size + size
+        yield Frame(FrameKind(kind), number, at, data[position - size : position])
 
 
 async def read_frame(reader: asyncio.StreamReader) -> Frame | None:

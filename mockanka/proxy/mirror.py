@@ -18,10 +18,11 @@ from mockanka.proxy.relay import Relay
 FLUSH_SIZE = 64 * 1024
 FLUSH_INTERVAL = 0.002
 """Seconds that a copy may wait for others, to be sent with them."""
-MAX_WAITING = 16 * 1024 * 1024
+MAX_WAITING = 4 * 1024 * 1024
 """Bytes of copies that wait for the other process; beyond them, connections are skipped."""
-MIN_WAITING = 2 * 1024 * 1024
+MIN_WAITING = 1024 * 1024
 """Bytes of copies below which no more connections are skipped."""
+_STATUS_LINE_START = b"HTTP/1.1 200"
 _MAY_BE_LOCAL = re.compile(rb"[!-~]{0,32}(?: [^\r\n]{0,6})?\Z|[!-~]+ " + LOCAL_PREFIX)
 
 
@@ -85,6 +86,10 @@ class MirroredRelay(Relay):
         self._number = mirror.new_number()
         """The connection's number in the frames; 0 while it is skipped."""
         self._is_clients_turn = True
+        """True if a request may begin."""
+        self._response_start = b""
+        """The beginning of what the target has sent since the client has."""
+        self._has_other_protocol = False
 
     def stop(self) -> None:
         self._copy(FrameKind.STOPPED)
@@ -93,42 +98,60 @@ class MirroredRelay(Relay):
     def _copy(self, kind: FrameKind, content: bytes = b"") -> None:
         if self._mirror is None or not self._number:
             return
-        if self._mirror.is_behind:
-            kind, content = FrameKind.ABANDONED, b""
-        self._mirror.add(kind, self._number, content)
-        if kind is FrameKind.ABANDONED:
-            self._number = 0
+        if not self._mirror.is_behind:
+            self._mirror.add(kind, self._number, content)
+            return
+        self._abandon(self._mirror)
+        if not self._is_clients_turn:
+            self._mirror.skip_request()  # the one that is being answered
+
+    def _abandon(self, mirror: Mirror) -> None:
+        mirror.add(FrameKind.ABANDONED, self._number)
+        self._number = 0
 
     def _on_client_data(self, data: bytes) -> None:
         if self._mirror is None:
             super()._on_client_data(data)
             return
         if self._is_clients_turn and _MAY_BE_LOCAL.match(data):
-            self._copy(FrameKind.ABANDONED)
+            if self._number:
+                self._abandon(self._mirror)
             self._mirror = None
             super()._on_client_data(data)
             return
-        if not self._number and self._is_clients_turn:
-            self._begin_request_while_skipped(self._mirror)
-        self._is_clients_turn = False
+        if self._is_clients_turn:
+            self._begin_request(self._mirror)
+        self._is_clients_turn, self._response_start = False, b""
         self._copy(FrameKind.CLIENT_DATA, data)
         self._send_to_target(data)
 
-    def _begin_request_while_skipped(self, mirror: Mirror) -> None:
+    def _begin_request(self, mirror: Mirror) -> None:
+        """Decide whether a request is copied, and the connection from then on."""
         if mirror.is_behind:
+            if self._number:
+                self._abandon(mirror)
             mirror.skip_request()
-            return
-        self._number = mirror.new_number()
-        if self.target.is_connected:
-            self._copy(FrameKind.TARGET_CONNECTED)
+        elif not self._number:
+            self._number = mirror.new_number()
+            if self.target.is_connected:
+                self._copy(FrameKind.TARGET_CONNECTED)
 
     def _on_target_data(self, data: bytes) -> None:
         if self._mirror is None:
             super()._on_target_data(data)
             return
-        self._is_clients_turn = True
+        if len(self._response_start) < len(_STATUS_LINE_START):
+            self._response_start += data[: len(_STATUS_LINE_START)]
+            self._note_status()
         self._copy(FrameKind.TARGET_DATA, data)
         self.client.write(data)
+
+    def _note_status(self) -> None:
+        """Find out from the beginning of a response if a request may follow it: not if it is an informational one."""
+        start = self._response_start
+        if start[9:12] == b"101":
+            self._has_other_protocol = True
+        self._is_clients_turn = len(start) >= 12 and start[9:10] != b"1" and not self._has_other_protocol
 
     def _on_client_eof(self) -> None:
         self._copy(FrameKind.CLIENT_EOF)

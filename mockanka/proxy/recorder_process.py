@@ -29,7 +29,7 @@ from mockanka.remote.client import ClientOptions
 
 LOWER_PRIORITY = 10
 """How much nicer than its parent the process is: on a busy machine bytes come before checks."""
-LAST_REPORT_TIMEOUT = 2 * CHECKING_TIMEOUT
+LAST_REPORT_TIMEOUT = 4 * CHECKING_TIMEOUT
 """Seconds that the process has to complete the recording."""
 
 
@@ -132,9 +132,14 @@ class RecorderProcess:
 
     async def close(self) -> dict[str, Any]:
         """Complete the recording, end the process, and return the report."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(LAST_REPORT_TIMEOUT):
                 await self._request_report(FrameKind.CLOSE)
+        except TimeoutError:
+            self.error = (
+                f"the checks were not done {LAST_REPORT_TIMEOUT:g} s after the end: report and recording are cut"
+            )
+            self.log(self.error)
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()

@@ -13,7 +13,7 @@ from mockanka.json_text import replace_surrogates
 from mockanka.scenario.build import build
 from mockanka.scenario.dump import dump, to_yaml
 from mockanka.scenario.options import Options
-from mockanka.scenario.references import InvalidScenario
+from mockanka.scenario.references import InvalidScenario, refusals_at
 from mockanka.scenario.sections import ScenarioSection
 from mockanka.scenario.source import (
     Document,
@@ -90,7 +90,8 @@ class Scenario:
         Raises ScenarioError if the scenario contradicts itself.
         """
         try:
-            return build(self.section, options or Options())
+            with refusals_at(()):
+                return build(self.section, options or Options())
         except InvalidScenario as error:
             raise self.document.error([error.problem]) from None
 

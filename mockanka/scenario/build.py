@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mockanka.core import fault_effects, release_fit
@@ -17,11 +17,13 @@ from mockanka.scenario.base import Origin
 from mockanka.scenario.inventory import Inventory, refuse_foreign_keys
 from mockanka.scenario.options import Options
 from mockanka.scenario.references import InvalidScenario, refusals_at
-from mockanka.scenario.sections import ClockSection, ScenarioSection, overrides_of
+from mockanka.scenario.sections import ClockSection, InstanceSection, NodeSection, ScenarioSection, overrides_of
 from mockanka.scenario.source import Document
 from mockanka.scenario.workloads import Workloads
 from mockanka.units import SECOND, parse_moment
 
+DEFAULT_MAX_NODES = 10_000
+DEFAULT_MAX_INSTANCES = 100_000
 START = parse_moment("2024-01-01T00:00:00Z")
 STEP = 5 * SECOND
 
@@ -34,6 +36,8 @@ LOADERS: dict[Origin, tuple[type[Inventory], type[Workloads]]] = {
 
 def build(scenario: ScenarioSection, options: Options) -> Controller:
     """Return the controller that a scenario describes; options beat the scenario. Raises InvalidScenario."""
+    _limit_size("nodes", scenario.nodes, options.max_nodes, DEFAULT_MAX_NODES)
+    _limit_size("instances", scenario.instances, options.max_instances, DEFAULT_MAX_INSTANCES)
     release = options.release or scenario.controller.release or DEFAULT_RELEASE
     controller = _bare_controller(scenario, options, release)
     origin = _origin(scenario)
@@ -50,11 +54,23 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     if origin is Origin.DUMP:
         controller.placement_due = scenario.placement_due or False
         from_dump.schedule_pending(controller, scenario)
-    for rule in controller.faults:
+    for number, rule in enumerate(controller.faults, start=len(scenario.faults) - len(controller.faults)):
         if rule.id not in dumped_ids:  # those of a dump have begun
-            with refusals_at(("faults",)):
+            with refusals_at(("faults", number) if number >= 0 else ("faults",)):  # those of options come first
                 fault_effects.apply_begin_rule(controller, rule)
     return controller
+
+
+def _limit_size(key: str, sections: Sequence[NodeSection | InstanceSection], limit: int | None, default: int) -> None:
+    """Raise InvalidScenario if the sections of a key describe more nodes or instances than the limit."""
+    limit = default if limit is None else limit
+    size = sum(section.count or 1 for section in sections)
+    if size > limit:
+        raise InvalidScenario(
+            (key,),
+            f"there are {size} {key}, and the limit is {limit}; raise it by --max-{key}, MOCKANKA_MAX_{key.upper()} or "
+            f"mockanka.serve(max_{key}=...)",
+        )
 
 
 def _bare_controller(scenario: ScenarioSection, options: Options, release: Release) -> Controller:

@@ -63,6 +63,7 @@ from mockanka.scenario.fields import (
 )
 from mockanka.scenario.references import InvalidScenario
 from mockanka.scenario.source import Path, nearest
+from mockanka.units import SECOND
 
 _OPERATIONS = methods_by_path()
 _WRITTEN_KEYS = {"duration": "for", "new_values": "set"}
@@ -212,6 +213,8 @@ class FaultSection(Section[FaultRule]):
             raise ValidationError({"do": ["after counts time and after_polls counts polls: give one of them"]})
         if self.do.every is not None and not 0 < (self.do.duration or 0) < self.do.every:
             raise ValidationError({"do": ["every needs a for that is shorter: the instance is shown in between"]})
+        if self.do.every is not None and self.do.every < SECOND:
+            raise ValidationError({"do": ["every is 1s or more: in a long time it would be too many events"]})
         if event == "begin" and self.do.end == SAME_INSTANCE:
             raise ValidationError({"do": ["at event begin there is no instance: end needs the name of one"]})
         if event == "begin" and "node" not in keys and len(self.match.given()) > 1:

@@ -37,6 +37,10 @@ class Options:
     """True to show secrets in headers of the journal."""
     journal_limit: int | None = None
     """Bytes of memory for the journal."""
+    max_nodes: int | None = None
+    """How many nodes a scenario may have; a larger one is refused before it takes time and memory."""
+    max_instances: int | None = None
+    """How many instances a scenario may begin with."""
 
 
 def read_fault_options(text: str, source: str) -> list[FaultOption]:

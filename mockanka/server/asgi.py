@@ -10,19 +10,22 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import Any
 
 from mockanka.api import envelope
 from mockanka.api.request_fields import MAX_BODY
-from mockanka.control import MAX_CONTROL_BODY, create_control
+from mockanka.control import MAX_CONTROL_BODY, PROBLEM_TYPE, create_control, encode_problem
 from mockanka.core.faults import MatchableRequest
 from mockanka.core.operations import methods_by_path
 from mockanka.server.earlier_responses import EarlierResponses
 from mockanka.server.event_stream import EventStreams, wants_event_stream
 from mockanka.server.http_messages import (
     Disconnected,
+    NotedSend,
     Receive,
     Response,
     Send,
@@ -33,6 +36,7 @@ from mockanka.server.http_messages import (
 )
 from mockanka.server.response_faults import ClientConnection, RefuseConnections, ResponseFault, make_response_fault
 from mockanka.server.wsgi_bridge import call_wsgi, start_wsgi
+from mockanka.serving import WorkInterrupted
 from mockanka.simulator.client_monitor import ids_of_start
 from mockanka.simulator.journal import VM_PATH, JournalEntry, parse_body_or_none
 from mockanka.simulator.simulator import Simulator
@@ -50,6 +54,16 @@ def _refuse_nobody(seconds: float, rule_id: str, silently: bool) -> None:
 
 def _accept_anyway() -> None:
     """Do nothing: an application without a server refuses no connections."""
+
+
+def _envelope_headers() -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
+
+
+def _connection_of(scope: Any) -> int:
+    """Return the number of a request's connection; 0 without a server."""
+    number: int = scope.get("state", _NO_STATE).get("connection", 0)
+    return number
 
 
 @dataclass(slots=True)
@@ -94,12 +108,21 @@ class Gateway:
         self._earlier_responses = EarlierResponses()
         self._interruption = asyncio.Event()
         self._date: tuple[int, bytes] = (-1, b"")
+        self._connections = simulator.client_monitor.connections
         simulator.after_reset.append(self._forget)
 
     def close(self) -> None:
         """End every event stream and every response that waits."""
         self.event_streams.close()
         self._interruption.set()
+
+    def note_opened(self, connection: int) -> None:
+        """Note that the connection of that number was opened."""
+        self._connections.open(connection)
+
+    def note_closed(self, connection: int) -> None:
+        """Note that the connection of that number was closed."""
+        self._connections.close(connection)
 
     def note_changes(self) -> None:
         """Tell listeners what has happened, and accept connections again if the controller is up again."""
@@ -118,15 +141,34 @@ class Gateway:
         if scope["type"] != "http":
             return
         path = scope["path"]
+        is_control = path.startswith("/_mock/") or path == "/_mock"
+        noted_send = NotedSend(send)
         try:
-            if path.startswith("/_mock/") or path == "/_mock":
-                await self._control(scope, receive, send)
+            if is_control:
+                await self._control(scope, receive, noted_send)
             else:
-                await self._simulate(scope, receive, send)
+                await self._simulate(scope, receive, noted_send)
+        except WorkInterrupted:  # what is interrupted is done with: the server is stopping
+            if not noted_send.has_begun:
+                await self._send_failure(send, is_control, HTTPStatus.SERVICE_UNAVAILABLE, "the server is stopping")
         except Exception:
             logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
-            raise
-        self.note_changes()
+            if noted_send.has_begun:
+                raise  # the server closes the connection, by which the client knows that the response is not whole
+            await self._send_failure(send, is_control, HTTPStatus.INTERNAL_SERVER_ERROR, envelope.INTERNAL_ERROR)
+        try:
+            self.note_changes()
+        except Exception:  # the response has been sent
+            logging.getLogger("mockanka").exception("a fault in mockanka itself; please report it")
+
+    async def _send_failure(self, send: Send, is_control: bool, status: HTTPStatus, message: str) -> None:
+        """Send the response to a request that cannot be answered, in the format of its API."""
+        if is_control:
+            content = encode_problem(status, status.phrase, message)
+            headers = [(b"content-type", PROBLEM_TYPE.encode())]
+        else:
+            content, headers = envelope.encode_failure(message), _envelope_headers()
+        await send_response(send, Response(status, headers, b"").with_content(content), self._date_header())
 
     async def _simulate(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the controller."""
@@ -136,11 +178,25 @@ class Gateway:
         except Disconnected:
             return
         call = self._enter_journal(scope, body, length, polls)
+        self._connections.record_request(call.entry.connection, call.entry)
+        try:
+            await self._answer(call, receive, send)
+        except Exception:
+            if call.entry.status is None and not call.entry.outcome:
+                with suppress(Exception):  # what failed may be the journal
+                    failure = self._failure(envelope.INTERNAL_ERROR)
+                    failure.status = HTTPStatus.INTERNAL_SERVER_ERROR
+                    self._record_response(call, failure)
+            raise
+        self._connections.record_response(call.entry.connection, self.simulator.journal.count)
+
+    async def _answer(self, call: Call, receive: Receive, send: Send) -> None:
+        """Carry out a request that is in the journal, and send the response."""
         self._move_clock(call)
         if self.simulator.controller.down_until is not None:
             await self._refuse(call, receive, send)
             return
-        fault = None if polls else self._find_fault(call)
+        fault = None if call.is_plain_poll else self._find_fault(call)
         response = self._act(call, fault)
         if fault is not None:
             await self._send_with_fault(fault, call, response, receive, send)
@@ -187,7 +243,7 @@ class Gateway:
             length,
             scope["headers"],
             scope.get("client"),
-            scope.get("state", _NO_STATE).get("connection", 0),
+            _connection_of(scope),
         )
         return Call(scope, body, length, entry, began, is_plain_poll)
 
@@ -311,12 +367,12 @@ class Gateway:
             self._earlier_responses.add((entry.path, entry.raw_query), entry.at, response, age)
 
     def _failure(self, message: str) -> Response:
-        headers = [(name.lower().encode(), value.encode()) for name, value in envelope.HEADERS]
         status = envelope.failure_status(self.simulator.controller.release)
-        return Response(status, headers, b"").with_content(envelope.encode_failure(message))
+        return Response(status, _envelope_headers(), b"").with_content(envelope.encode_failure(message))
 
     async def _control(self, scope: Any, receive: Receive, send: Send) -> None:
         """Answer a request to the control API, which neither moves a stepping clock nor enters the journal."""
+        self._connections.record_request(_connection_of(scope))
         if wants_event_stream(scope):
             await self.event_streams.serve(scope, receive, send, self._date_header())
             return

@@ -19,6 +19,18 @@ class Disconnected(Exception):
 
 
 @dataclass(slots=True)
+class NotedSend:
+    """ASGI's ``send``, which notes that a response has begun."""
+
+    send: Send
+    has_begun: bool = False
+
+    def __call__(self, message: Any) -> Awaitable[None]:
+        self.has_begun = True
+        return self.send(message)
+
+
+@dataclass(slots=True)
 class Response:
     """A response before it is sent, without its Date."""
 

@@ -57,8 +57,9 @@ class Protocol(HttpToolsProtocol):
     What is refused is refused after the responses to the requests before it.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, gateway: Gateway, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._gateway = gateway
         self.logger = self.access_logger = _SILENT_LOGGER
         self.access_log = False
         self._head = bytearray()
@@ -85,7 +86,12 @@ class Protocol(HttpToolsProtocol):
         is_last = self.cycle is not None and not self._body_left and not self.cycle.keep_alive
         return self._is_refused or is_last or self.transport.is_closing()
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._gateway.note_opened(self.app_state["connection"])
+
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gateway.note_closed(self.app_state["connection"])
         end_connection(self.transport.get_extra_info("socket"))
         super().connection_lost(exc)
 
@@ -220,7 +226,10 @@ FILLING_CONNECTIONS = 3
 class Listener:
     """An address that is served: its socket, and the connections that it accepted, with their numbers."""
 
-    def __init__(self, listening: socket.socket, config: uvicorn.Config, numbers: Iterator[int]) -> None:
+    def __init__(
+        self, listening: socket.socket, gateway: Gateway, config: uvicorn.Config, numbers: Iterator[int]
+    ) -> None:
+        self._gateway = gateway
         self._numbers = numbers
         self.listening = listening
         self.url = url_of(listening)
@@ -303,7 +312,8 @@ class Listener:
         os.close(null)
 
     def _protocol(self) -> asyncio.Protocol:
-        return Protocol(config=self._config, server_state=self.state, app_state={"connection": next(self._numbers)})
+        state = {"connection": next(self._numbers)}
+        return Protocol(config=self._config, server_state=self.state, app_state=state, gateway=self._gateway)
 
 
 _LISTENERS: WeakSet[Listener] = WeakSet()
@@ -327,7 +337,7 @@ class Server:
         config = _config(self.gateway)
         config.load()
         connection_numbers = itertools.count(1)
-        self.listeners = [Listener(sock, config, connection_numbers) for sock in listening]
+        self.listeners = [Listener(sock, self.gateway, config, connection_numbers) for sock in listening]
         self._refusing_rule = ""
         self._refusal_end: asyncio.TimerHandle | None = None
         self._reopening: asyncio.Task[None] | None = None

@@ -20,6 +20,7 @@ from mockanka.core.randomness import draw
 from mockanka.json_text import parse_json
 from mockanka.server.http_messages import (
     Disconnected,
+    NotedSend,
     Receive,
     Response,
     Send,
@@ -148,7 +149,8 @@ class ClientConnection:
     @property
     def _transport(self) -> asyncio.Transport | None:
         """The transport behind ASGI's ``send``, which in uvicorn is a method of an object that has it."""
-        transport: asyncio.Transport | None = getattr(getattr(self._send, "__self__", None), "transport", None)
+        send = self._send.send if isinstance(self._send, NotedSend) else self._send
+        transport: asyncio.Transport | None = getattr(getattr(send, "__self__", None), "transport", None)
         return transport
 
     def _wall_seconds(self, length: int) -> float:

@@ -13,6 +13,7 @@ from mockanka.core.lifecycle import LIVE_STATES, InstanceState
 from mockanka.core.operations import methods_by_path
 from mockanka.scenario.source import nearest
 from mockanka.simulator.client_report import ClientFinding, Report
+from mockanka.simulator.connection_monitor import ConnectionMonitor
 from mockanka.simulator.journal import VM_PATH, parse_body_or_none
 from mockanka.units import SECOND
 
@@ -62,11 +63,13 @@ class ClientMonitor:
 
     def __init__(self, controller: Controller, rate: PollRate | None = None) -> None:
         self.controller = controller
+        self.connections = ConnectionMonitor()
         self.begin(rate or PollRate())
 
     def begin(self, rate: PollRate) -> None:
         """Forget everything; the ids that the controller has now are known to the client."""
         self.rate = rate
+        self.connections.begin()
         self._findings: dict[tuple[str, str], ClientFinding] = {}
         self._more = 0
         self._targets: BoundedDict[bytes, _PollTarget] = BoundedDict(MAX_POLL_TARGETS)
@@ -133,7 +136,11 @@ class ClientMonitor:
         """Return the findings so far, and those there would be if the client ended now."""
         unused = [rule.id for rule in self.controller.faults if not rule.applied]
         findings = [replace(finding, requests=[*finding.requests]) for finding in self._findings.values()]
-        unfinished = [*self._find_leaks(), *self._find_unverified_terminations()]
+        unfinished = [
+            *self._find_leaks(),
+            *self._find_unverified_terminations(),
+            *self.connections.findings(),
+        ]
         return Report([*findings, *unfinished], unused, journal.count, journal.dropped, self._more)
 
     def started_by(self, instance_id: str) -> int | None:

@@ -15,6 +15,7 @@ FINDING_KINDS: dict[str, str] = {
     "hammering": "polls that come faster than the report's rate",
     "unverified-terminations": "terminations that had no effect, after which nobody looked at the instance again",
     "terminated-polls": "polls of an instance after they were told that it is terminated",
+    "leaked-connections": "connections that were opened for one request each, and left open",
     "unknown-ids": "calls on ids that never were",
     "unknown-fields": "fields and parameters that the release does not know",
     "deprecated-fields": "fields that went away before the release",

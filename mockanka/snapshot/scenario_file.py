@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from mockanka import units
 from mockanka.core.license import TIERS
 from mockanka.core.release import Release
@@ -33,7 +35,9 @@ def take_snapshot(client: ControllerClient, release: Release | None = None, reda
         title = "State of a controller, read by mockanka snapshot. All names, addresses and ids are replaced."
     text = format_commented_yaml(_document(state, title, release))
     try:
-        Scenario.from_yaml(text, "snapshot").controller(Options(clock="manual"))
+        # The controller is as large as it is; who loads the snapshot raises the limits.
+        options = Options(clock="manual", max_nodes=sys.maxsize, max_instances=sys.maxsize)
+        Scenario.from_yaml(text, "snapshot").controller(options)
     except ScenarioError as error:
         lines = str(error).splitlines()
         raise ControllerError("the state of the controller is not a valid scenario:", *lines) from None

@@ -255,18 +255,31 @@ def serve(
     port: int = 0,
     keep_secrets: bool = False,
     journal_limit: int | str | None = None,
+    max_nodes: int | None = None,
+    max_instances: int | None = None,
 ) -> Anka:
     """Serve a controller in this process, by default on a free port, until ``stop`` or the end of a ``with`` block.
 
     Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers
     of ``requests``, which else are redacted. ``journal_limit`` is the memory for ``requests``, by default ``"64MiB"``;
-    the oldest are dropped. Raises ScenarioError, ValueError or OSError.
+    the oldest are dropped. A scenario with more than ``max_nodes`` nodes, by default 10,000, or ``max_instances``
+    instances, by default 100,000, is refused. Raises ScenarioError, ValueError or OSError.
     """
     if not isinstance(port, int) or not 0 <= port <= 65535:
         raise ValueError(f"{port!r} is no port: there are 0, for any that is free, to 65535")
     return Anka(
         find_scenario(scenario),
-        make_options(seed, release, clock, speed, step, keep_secrets=keep_secrets, journal_limit=journal_limit),
+        make_options(
+            seed,
+            release,
+            clock,
+            speed,
+            step,
+            keep_secrets=keep_secrets,
+            journal_limit=journal_limit,
+            max_nodes=max_nodes,
+            max_instances=max_instances,
+        ),
         host,
         port,
     )

@@ -52,6 +52,8 @@ def make_options(
     default_clock: str = "real",
     keep_secrets: bool = False,
     journal_limit: int | str | None = None,
+    max_nodes: int | None = None,
+    max_instances: int | None = None,
 ) -> Options:
     """Return the options of a controller. Raises ValueError for a wrong value."""
     require_seed(seed)
@@ -59,6 +61,9 @@ def make_options(
         raise ValueError(f"{clock!r} is no clock: {nearest(str(clock), list(CLOCK_MODES))}")
     if speed is not None and not (isinstance(speed, int | float) and 0 < speed <= 1e9):
         raise ValueError(f"{speed!r} is no speed: give a number above zero, like 60")
+    for name, limit in (("max_nodes", max_nodes), ("max_instances", max_instances)):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            raise ValueError(f"{name}={limit!r} is no limit: give a whole number, like 10000")
     return Options(
         seed=seed,
         release=None if release is None else Release.parse(str(release)),
@@ -68,6 +73,8 @@ def make_options(
         default_clock=default_clock,
         keep_secrets=keep_secrets,
         journal_limit=None if journal_limit is None else units.parse_size(str(journal_limit)),
+        max_nodes=max_nodes,
+        max_instances=max_instances,
     )
 
 

@@ -8,7 +8,16 @@ import pytest
 
 import mockanka
 from mockanka.testing.anka import Anka
+from tests.proxy import harness
 from tests.proxy.harness import RunningProxy, run_proxy_thread
+
+
+@pytest.fixture(scope="module", params=["reading", "mirrored"])
+def forwarding(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The way of the proxies of a module: they read bytes while they forward them, or forward them first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness, "IS_MIRRORED", request.param == "mirrored")
+        yield request.param
 
 
 @pytest.fixture

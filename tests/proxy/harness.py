@@ -15,14 +15,19 @@ from typing import Any
 import uvloop
 
 from mockanka.core.release import Release
+from mockanka.proxy.frames import unpack_frames
+from mockanka.proxy.mirror import Mirror
 from mockanka.proxy.proxy import Proxy
 from mockanka.proxy.recorder import Recorder
-from mockanka.proxy.target import parse_target
+from mockanka.proxy.recorder_process import ObservedTraffic
+from mockanka.proxy.target import TargetAddress, parse_target
 from mockanka.recording.har import HarWriter
 from mockanka.remote.client import ClientOptions
 from mockanka.serving import url_of
 from tests.server.http_client import TIMEOUT, open_socket, send_request
 
+IS_MIRRORED = False
+"""True if proxies forward bytes before they are read, as the command does; the fixture ``forwarding`` sets it."""
 GET = b"GET /api/v1/vm HTTP/1.1\r\nHost: x\r\n\r\n"
 OK_ENVELOPE = b'{"status":"OK","message":""}\n'
 
@@ -33,17 +38,50 @@ def response_bytes(content: bytes = OK_ENVELOPE, status: str = "200 OK", headers
     return top.encode() + content
 
 
+class MirroredRecorder(Recorder):
+    """A recorder that reads the copies of a mirror, in the same process."""
+
+    def __init__(self, target: TargetAddress, *arguments: Any) -> None:
+        super().__init__(target.base_url, *arguments)
+        self._traffic = ObservedTraffic(target, self)
+        self.waiting = 0
+        """Bytes that the mirror is told to wait."""
+        self.mirror = Mirror(self._take, lambda: self.waiting, arguments[1])
+
+    def _take(self, data: bytes) -> None:
+        for frame in unpack_frames(data):
+            self._traffic.take(frame)
+
+    async def report(self) -> dict[str, Any]:
+        """Return the report, also on what the mirror has not sent yet."""
+        self.mirror.flush()
+        return {**await super().report(), "skipped": self.mirror.skipped_requests}
+
+    async def close(self) -> dict[str, Any]:
+        """Return the last report, with what was skipped."""
+        return {**await super().close(), "skipped": self.mirror.skipped_requests}
+
+
 class RunningProxy:
     """A proxy that runs in a thread until ``stop``."""
 
-    def __init__(self, target_url: str, release: str, har: Path | None, annotate: bool, options: ClientOptions) -> None:
+    def __init__(
+        self,
+        target_url: str,
+        release: str,
+        har: Path | None,
+        annotate: bool,
+        options: ClientOptions,
+    ) -> None:
         self.log: list[str] = []
         listening = socket.create_server(("127.0.0.1", 0))
         self.url = url_of(listening)
         target = parse_target(target_url, options)
         writer = HarWriter(har, target.base_url) if har else None
-        recorder = Recorder(target.base_url, Release.parse(release), self.log.append, writer)
-        self.proxy = Proxy(target, recorder, annotate, self.log.append)
+        settings = (Release.parse(release), self.log.append, writer)
+        self.recorder = MirroredRecorder(target, *settings) if IS_MIRRORED else Recorder(target.base_url, *settings)
+        mirror = self.recorder.mirror if isinstance(self.recorder, MirroredRecorder) else None
+        self.proxy = Proxy(target, self.recorder, annotate, self.log.append, mirror)
         self._listening = listening
         self._loop = uvloop.new_event_loop()
         self._stop = asyncio.Event()

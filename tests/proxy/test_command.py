@@ -21,7 +21,7 @@ from mockanka.serving import url_of
 from mockanka.testing.anka import Anka
 from tests.cli.invoke import call
 from tests.pages import blocks
-from tests.processes import PATIENCE, Serving, serving
+from tests.processes import PATIENCE, log_of, serving
 from tests.remote.servers import CERTIFICATE
 from tests.server.http_client import STATUS, VM, open_socket, receive_all, request_bytes, send_request
 
@@ -31,12 +31,6 @@ def anka() -> Iterator[Anka]:
     """The default scenario at an older release."""
     with mockanka.serve("default", clock="manual", release="1.24.0") as anka:
         yield anka
-
-
-def log_of(proxy: Serving) -> str:
-    """Return what an ended proxy wrote to standard error."""
-    assert proxy.process.stderr is not None
-    return proxy.process.stderr.read().decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

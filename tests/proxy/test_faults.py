@@ -25,6 +25,8 @@ from tests.server.http_client import (
     wait_until,
 )
 
+pytestmark = pytest.mark.usefixtures("forwarding")
+
 FAULTS: list[dict[str, object]] = [
     {"without": "arch"},
     {"set": {"vm.vminfo": None}, "item": 0},

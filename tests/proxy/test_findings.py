@@ -10,6 +10,8 @@ from mockanka.testing.anka import Anka
 from tests.proxy.harness import GET, RunningProxy, connect_through_proxy, receive_exactly, response_bytes
 from tests.server.http_client import VM, receive_all, request_bytes, send_request, wait_until
 
+pytestmark = pytest.mark.usefixtures("forwarding")
+
 
 def test_correct_traffic_has_no_findings(anka: Anka, proxy: RunningProxy) -> None:
     """A client and a controller that keep to the contract have an empty report."""

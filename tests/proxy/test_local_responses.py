@@ -18,6 +18,8 @@ from tests.server.http_client import (
     send_request,
 )
 
+pytestmark = pytest.mark.usefixtures("forwarding")
+
 
 def test_local_requests_are_not_forwarded(anka: Anka, proxy: RunningProxy) -> None:
     """Health, the index and the report are the proxy's; the target does not get the requests, nor the report."""

@@ -24,6 +24,8 @@ from tests.server.http_client import (
     wait_until,
 )
 
+pytestmark = pytest.mark.usefixtures("forwarding")
+
 
 def test_many_clients_are_served_at_once(proxy: RunningProxy) -> None:
     """Each of forty clients gets its own responses on its own connection, and every exchange is checked."""

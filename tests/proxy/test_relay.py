@@ -42,6 +42,8 @@ from tests.server.http_client import (
     wait_until,
 )
 
+pytestmark = pytest.mark.usefixtures("forwarding")
+
 CLIENT, TARGET = "client", "target"
 CONVERSATIONS: dict[str, list[tuple[str, bytes]]] = {
     "one response": [(CLIENT, GET), (TARGET, response_bytes())],

@@ -120,6 +120,9 @@ REFUSED = {
     "{match: {event: started}, do: {vanish: true, every: 20s}}": (
         ("do", "every needs a for that is shorter: the instance is shown in between"),
     ),
+    "{match: {event: started}, do: {vanish: true, every: 999ms, for: 1ms}}": (
+        ("do", "every is 1s or more: in a long time it would be too many events"),
+    ),
     "{match: {event: started}, do: {vanish: true, every: 20s, for: 20s}}": (
         ("do", "every needs a for that is shorter: the instance is shown in between"),
     ),

@@ -37,6 +37,7 @@ from mockanka.core.transfers import Transfer
 from mockanka.core.usb import UsbAvailability, UsbDevice
 from mockanka.core.vms import PortForward, TakenPlaces, Vm
 from mockanka.scenario.pending import EVENT_CLASSES, PendingSection, describe_event, read_event
+from mockanka.units import SECOND
 from tests.controllers import controller_of, reload
 
 SCENARIO = """
@@ -297,6 +298,7 @@ VALUES: dict[tuple[type[Any], str], Any] = {
     (FaultAction, "new_values"): {"vm.arch": None},
     (FaultAction, "merge_patch"): {"vm": {"arch": None}},
     (FaultAction, "item"): {"name": "x"},
+    (FaultAction, "every"): 2 * SECOND,
     (FaultAction, "node"): "offline",
     (FaultAction, "registry"): "down",
     (FaultAction, "license"): "expired",

@@ -45,6 +45,7 @@ UNDESCRIBED_REFUSALS = (
     "there is another fault",
     "so it would never be applied",
     "every needs a for that is shorter",
+    "every is 1s or more",
     "only the answer to a GET can be repeated",  # of a path that has one
     "requests to the control API are never matched",
 )

@@ -1,0 +1,1 @@
+"""Measurements of mockanka beside what it is compared with. They need wrk."""
