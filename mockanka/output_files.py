@@ -20,6 +20,23 @@ def open_temporary(path: Path) -> tuple[TextIO, Path]:
     return open(number, "w", encoding="utf-8"), Path(name)
 
 
+def write_output(path: Path, text: str) -> None:
+    """Write a file: by replacing it, or into what may not be replaced. Raises OSError, which names the file."""
+    try:
+        if is_replaceable(path):
+            write_atomically(path, text)
+        else:
+            path.write_text(text, "utf-8")
+    except OSError as error:
+        error.filename = str(path)  # errors of writing have none, and others may name the temporary file
+        raise
+
+
+def is_replaceable(path: Path) -> bool:
+    """Return whether a file may be removed: a device such as /dev/null, a pipe or a link may not."""
+    return not path.is_symlink() and (path.is_file() or not path.exists())
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file by replacing it. Raises OSError."""
     file, temporary = open_temporary(path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote_plus
 
 REDACTED_VALUE = "redacted"
@@ -11,7 +13,8 @@ SECRET_NAME = re.compile(r"auth|cookie|token|secret|session|credential|passw|api
 """Names of headers, query parameters and keys of bodies whose values are redacted."""
 
 _MEMBER = re.compile(
-    r'"(?P<name>(?:[^"\\]|\\.)*+)(?:"|\\?\Z)(?:(?P<colon>\s*:\s*)"(?P<value>(?:[^"\\]|\\.)++)")?', re.DOTALL
+    r'"(?P<name>(?:[^"\\]++|\\.)*+)(?:"|\\?\Z)(?:(?P<colon>\s*:\s*)"(?P<value>(?:[^"\\]++|\\.)++)(?P<end>"|\\?\Z))?',
+    re.DOTALL,
 )
 """A string of JSON and, if it is a key, the string that is its value. Each string is taken once, also a broken one."""
 _PARAMETER = re.compile(r"([^&=]*)=([^&]+)")
@@ -39,7 +42,8 @@ def redact_url(url: str) -> str:
 
 def redact_body(text: str, content_type: str = "") -> str:
     """Return a body in which strings of JSON with a secret key are REDACTED_VALUE; all else stays as it is written."""
-    if content_type.partition(";")[0].strip().lower() == FORM_TYPE:
+    # curl sends JSON with the type of forms unless it is told otherwise, and the controller reads it.
+    if content_type.partition(";")[0].strip().lower() == FORM_TYPE and text.lstrip()[:1] not in ("{", "["):
         return redact_query(text)
     return _MEMBER.sub(_redact_member, text)
 
@@ -47,7 +51,12 @@ def redact_body(text: str, content_type: str = "") -> str:
 def _redact_member(found: re.Match[str]) -> str:
     if found["value"] is None or not SECRET_NAME.search(found["name"]):
         return found[0]
-    return f'"{found["name"]}"{found["colon"]}"{REDACTED_VALUE}"'
+    return f'"{found["name"]}"{found["colon"]}"{REDACTED_VALUE}{found["end"]}'
+
+
+def redact_json(value: Any) -> Any:
+    """Return a value of JSON in which strings with a secret key are REDACTED_VALUE."""
+    return json.loads(redact_body(json.dumps(value))) if isinstance(value, dict | list) else value
 
 
 def find_secrets(query: str, *bodies: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from mockanka.check.session import Pace
 from mockanka.check.write_checks import find_write_target
 from mockanka.contract.conformance import contract_of
 from mockanka.core.release import DEFAULT_RELEASE, Release
+from mockanka.output_files import write_output
 from mockanka.remote.client import ClientOptions, ControllerClient, ControllerError
 
 GENERATED_PER_OPERATION = 20
@@ -95,6 +96,6 @@ def _finish(results: Results, console: Console, junit: Path | None, data: Path |
 def _write_reports(results: Results, junit: Path | None, data: Path | None) -> None:
     if data is not None:
         text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
-        data.write_text(text, "utf-8", errors="replace")
+        write_output(data, text.encode("utf-8", "replace").decode())
     if junit is not None:
         write_junit(results, junit)

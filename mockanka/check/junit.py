@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from mockanka.check.catalog import CHECKS
 from mockanka.check.results import CheckResult, Finding, RequestTotals, Results
+from mockanka.output_files import write_output
 
 
 def write_junit(results: Results, path: Path) -> None:
@@ -27,7 +29,9 @@ def write_junit(results: Results, path: Path) -> None:
         report.add_testsuite(_run_suite(results))
     report.update_statistics()
     _fit_schema(report)
-    report.write(str(path), pretty=True)
+    content = BytesIO()
+    report.write(content, pretty=True)
+    write_output(path, content.getvalue().decode())
 
 
 def _fit_schema(report: Any) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from mockanka import __version__
-from mockanka.output_files import missing_folder, write_atomically
+from mockanka.output_files import missing_folder, write_output
 from mockanka.shown_text import escape
 
 if TYPE_CHECKING:
@@ -50,14 +50,17 @@ class ReadyFile:
         text = json.dumps(line)
         if self.path is not None:
             try:
-                write_atomically(self.path, text + "\n")
+                write_output(self.path, text + "\n")
             except OSError as error:
                 exit_with_error(f"--ready-file: {self.path} cannot be written: {error.strerror}")
         return text
 
     def remove(self) -> None:
-        """Remove the file, also that of an earlier server: a process that waits for the file must not find that one."""
-        if self.path is not None:
+        """Remove the file, also that of an earlier server: a process that waits for the file must not find that one.
+
+        A device such as /dev/null, or a pipe, stays.
+        """
+        if self.path is not None and (self.path.is_file() or not self.path.exists()):
             with suppress(OSError):  # it cannot be there: its folder is gone, or was never one
                 self.path.unlink(missing_ok=True)
 

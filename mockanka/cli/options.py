@@ -200,7 +200,7 @@ SERVING_OPTIONS = [
         "--keep-secrets",
         is_flag=True,
         envvar="MOCKANKA_KEEP_SECRETS",
-        help="Show cookies, tokens and the like in the journal; without it such headers are redacted.",
+        help="Show cookies, tokens and the like in the journal; without it they are redacted.",
     ),
     click.option(
         "--journal-limit",

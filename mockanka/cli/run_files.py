@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mockanka.cli.common import exit_with_error
-from mockanka.output_files import missing_folder, write_atomically
+from mockanka.output_files import is_replaceable, missing_folder, write_output
 
 if TYPE_CHECKING:
     from mockanka.simulator.client_report import Allowance, ClientFinding, Report
@@ -51,7 +51,7 @@ class RunFiles:
             if folder := missing_folder(file):
                 exit_with_error(f"{option}: there is no folder {folder}")
             try:
-                if _is_replaceable(file):
+                if is_replaceable(file):
                     file.unlink(missing_ok=True)
                 if option == "--journal":
                     file.touch()
@@ -109,7 +109,7 @@ def write_report(path: Path, report: Report, rules: FindingRules, command: Seque
     data = {"command": list(command), "command_status": status, **report.as_json()}
     for finding, shown in zip(report.findings, data["findings"], strict=True):
         shown["counts"] = finding in counted
-    _write(path, json.dumps(data, indent=2) + "\n")
+    write_output(path, json.dumps(data, indent=2) + "\n")
 
 
 def write_junit_report(path: Path, report: Report, rules: FindingRules) -> None:
@@ -137,16 +137,4 @@ def write_junit_report(path: Path, report: Report, rules: FindingRules) -> None:
     document: Any = JUnitXml("mockanka run")
     document.add_testsuite(suite)
     document.update_statistics()
-    _write(path, document.tostring().decode("utf-8"))
-
-
-def _write(path: Path, text: str) -> None:
-    if _is_replaceable(path):
-        write_atomically(path, text)
-    else:
-        path.write_text(text, "utf-8")
-
-
-def _is_replaceable(path: Path) -> bool:
-    """Return whether a file may be removed: a device such as /dev/null, a pipe or a link may not."""
-    return not path.is_symlink() and (path.is_file() or not path.exists())
+    write_output(path, document.tostring().decode("utf-8"))

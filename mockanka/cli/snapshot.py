@@ -10,7 +10,7 @@ import click
 from mockanka.cli.common import exit_with_error
 from mockanka.cli.options import connection_options, duration_option, read_release, take_connection
 from mockanka.core.release import Release
-from mockanka.output_files import missing_folder, write_atomically
+from mockanka.output_files import missing_folder, write_output
 
 STDOUT = Path("-")
 
@@ -61,7 +61,7 @@ def snapshot_command(
         click.echo(text, nl=False)
         return
     try:
-        write_atomically(output, text)
+        write_output(output, text)
     except OSError as error:
         _exit(f"{output} cannot be written: {error.strerror}")
     click.echo(f"{output} is written: serve it with mockanka serve {output}", err=True)

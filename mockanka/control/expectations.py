@@ -14,7 +14,13 @@ from mockanka.core.errors import NotFound
 from mockanka.core.lifecycle import InstanceState
 from mockanka.scenario.base import StrictSchema
 from mockanka.scenario.fields import Integer, JsonValue, Text, TextMapping
-from mockanka.simulator.request_patterns import describe_count, describe_dropped, differences, nearest_requests
+from mockanka.simulator.request_patterns import (
+    describe_count,
+    describe_dropped,
+    differences,
+    matches_pattern,
+    nearest_requests,
+)
 from mockanka.simulator.simulator import Simulator
 from mockanka.simulator.timeline import summarize_instance
 
@@ -57,7 +63,7 @@ def add_expectation_routes(app: Flask, simulator: Simulator) -> None:
         if "body_matches" in pattern:
             pattern["body~"] = check_expression(pattern.pop("body_matches"))
         candidates = simulator.journal.select(since=since)
-        matching = [entry for entry in candidates if not differences(pattern, entry)]
+        matching = [entry for entry in candidates if matches_pattern(pattern, entry)]
         dropped = simulator.journal.dropped_since(since)
         if (len(matching) == times and not dropped) or (times is None and matching):
             return {"requests": [entry.as_json() for entry in matching]}

@@ -13,7 +13,7 @@ from mockanka import units
 from mockanka.control.problems import Problem, allow_parameters, number_parameter
 from mockanka.core.events import LogEntry
 from mockanka.simulator.journal import JournalEntry
-from mockanka.simulator.request_patterns import FILTERS, differences
+from mockanka.simulator.request_patterns import FILTERS, matches_pattern
 from mockanka.simulator.simulator import Simulator
 
 MOMENT_DETAILS = ("until",)
@@ -72,7 +72,7 @@ def _write_entries(
                 yield ""
                 size = 0
             size += entry.measure()
-            if not differences(pattern, entry):
+            if matches_pattern(pattern, entry):
                 matching.append(entry)
         matching = matching if limit is None else matching[-limit:] if limit else []
     texts: list[str] = []

@@ -34,7 +34,7 @@ class Options:
     faults: Sequence[FaultOption] = ()
     """Rules that are tried before those of the scenario."""
     keep_secrets: bool = False
-    """True to show secrets in headers of the journal."""
+    """True to show secrets in the journal."""
     journal_limit: int | None = None
     """Bytes of memory for the journal."""
     max_nodes: int | None = None

@@ -314,7 +314,7 @@ class Gateway:
         """Send what the fault makes of the controller's own response; after a reset nothing more is sent."""
         response = fault.response(own, self._failure)
         if own is not None and own.content != response.content:
-            self._record_outcome(call, fault.outcome_if_replaced)
+            self._record_outcome(call, fault.outcome_if_replaced, is_lost=not fault.is_faithful)
         if own is not None and fault.keeps_own_response:
             self._remember(call, own)
         client = self._make_client(receive, send)
@@ -350,11 +350,15 @@ class Gateway:
         took = time.perf_counter_ns() - call.began
         self.simulator.journal.add_response(call.entry, response.status, response.headers, response.content, took)
 
-    def _record_outcome(self, call: Call, outcome: str) -> None:
-        """Note that the client does not get the response as the controller made it, if there is an outcome."""
+    def _record_outcome(self, call: Call, outcome: str, is_lost: bool = True) -> None:
+        """Note that the client does not get the response as the controller made it, if there is an outcome.
+
+        ``is_lost`` says that the client does not get to know what the controller answered.
+        """
         if outcome:
             call.entry.outcome = outcome
-            self.simulator.client_monitor.record_lost_response(call.entry)
+            if is_lost:
+                self.simulator.client_monitor.record_lost_response(call.entry)
         if outcome == "closed":
             call.entry.status = None
             call.entry.raw_response_headers = ()

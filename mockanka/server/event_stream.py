@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from mockanka.control import event_to_json
 from mockanka.json_text import write_ascii_json
 from mockanka.server.http_messages import Receive, Send, wait_for_disconnect
+from mockanka.server.response_faults import REPLACED_OUTCOMES
 from mockanka.simulator.journal import JournalEntry
 from mockanka.simulator.simulator import Simulator
 from mockanka.units import SECOND
@@ -138,7 +139,7 @@ def _wants_requests(scope: Any) -> bool:
 
 def _is_answered(entry: JournalEntry) -> bool:
     """Return whether it is known what became of the response; a fault may delay one that it has replaced."""
-    return entry.status is not None or entry.outcome not in ("", "replaced", "stale")
+    return entry.status is not None or bool(entry.outcome and entry.outcome not in REPLACED_OUTCOMES)
 
 
 def _request_frame(entry: JournalEntry) -> bytes:

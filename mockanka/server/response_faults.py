@@ -38,6 +38,9 @@ DRIBBLE_PIECES = 20
 CLOSING_TIME = 1.0
 """Seconds that a broken connection may take to be gone."""
 
+REPLACED_OUTCOMES = frozenset({"replaced", "changed", "stale"})
+"""Outcomes of responses that are still sent, though not as the controller made them."""
+
 RefuseConnections = Callable[[float, str, bool], None]
 """Refuses new connections and breaks off those that exist, for so many seconds of wall time, by the rule of that id.
 
@@ -351,7 +354,7 @@ class ChangeBody(ResponseFault):
     merge_patch: Mapping[str, object]
     item: int | Mapping[str, object] | None
 
-    outcome_if_replaced = ""
+    outcome_if_replaced = "changed"
 
     def response(self, own: Response | None, failure: Failure) -> Response:
         response = super().response(own, failure)

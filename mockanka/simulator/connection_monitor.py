@@ -42,6 +42,7 @@ class _UnsharedConnections:
     closed: list[int] = field(default_factory=list)
 
 
+@dataclass
 class ConnectionMonitor:
     """Counts the requests of each connection of a server, in constant time for one that serves several.
 
@@ -49,12 +50,11 @@ class ConnectionMonitor:
     those that were not opened here, as without a server, are not looked at.
     """
 
-    def __init__(self) -> None:
-        self._open: dict[int, _FirstRequest | None] = {}
-        """The request of each open connection that served one; None for those that served others, or none yet."""
-        self._unused: set[int] = set()
-        """The open connections that served no request yet."""
-        self._clients: dict[tuple[str, str], _UnsharedConnections] = {}
+    _open: dict[int, _FirstRequest | None] = field(default_factory=dict)
+    """The request of each open connection that served one; None for those that served others, or none yet."""
+    _unused: set[int] = field(default_factory=set)
+    """The open connections that served no request yet."""
+    _clients: dict[tuple[str, str], _UnsharedConnections] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Forget all requests; connections that served some are not looked at any more."""

@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mockanka.json_text import parse_json
-from mockanka.redaction import redact_value
-from mockanka.simulator.request_patterns import differences
+from mockanka.redaction import redact_body, redact_query, redact_value
+from mockanka.simulator.request_patterns import matches_pattern
 from mockanka.units import MIB, SECOND, format_moment
 
 VM_PATH = "/api/v1/vm"
@@ -116,7 +116,7 @@ class JournalEntry:
     @property
     def body(self) -> Any:
         """The body of the request: the value of its JSON, else its text; None if it is empty."""
-        return _content(self.raw_body, self.body_length)
+        return _content(self.body_text, is_whole=len(self.raw_body) == self.body_length)
 
     @property
     def body_text(self) -> str:
@@ -126,7 +126,8 @@ class JournalEntry:
     @property
     def answer(self) -> Any:
         """The body of the response, likewise; the beginning of its text if it was too long to be kept."""
-        return _content(self.raw_response, self.response_length)
+        text = self.raw_response.decode("utf-8", "replace")
+        return _content(text, is_whole=len(self.raw_response) == self.response_length)
 
     @property
     def concerned_instances(self) -> tuple[str, ...]:
@@ -140,18 +141,18 @@ class JournalEntry:
         return (id,) if isinstance(id, str) and id else ()
 
     def as_json(self) -> dict[str, object]:
-        """Return the entry as the control API shows it."""
+        """Return the entry as the control API shows it, without secrets unless these are kept."""
         return {
             "number": self.number,
             "at": format_moment(self.at),
             "wall": format_moment(self.wall),
             "method": self.method,
             "path": self.path,
-            "query": self.query,
-            "body": self.body,
+            "query": self._shown_query(),
+            "body": _content(self._shown_body(), is_whole=len(self.raw_body) == self.body_length),
             **({"body_length": self.body_length} if self.body_length > len(self.raw_body) else {}),
             "status": self.status,
-            "answer": self.answer,
+            "answer": _content(self._shown_response(), is_whole=len(self.raw_response) == self.response_length),
             "seconds": self.took / SECOND,
             "fault": self.fault or None,
             "outcome": self.outcome or None,
@@ -164,8 +165,9 @@ class JournalEntry:
         }
 
     def __str__(self) -> str:
-        query = f"?{self.raw_query.decode('latin-1')}" if self.raw_query else ""
-        body = f" {_short(self.raw_body)}" if self.raw_body else ""
+        query = self.raw_query.decode("latin-1")
+        query = f"?{query if self.keep_secrets else redact_query(query)}" if query else ""
+        body = f" {self._short_body()}" if self.raw_body else ""
         status = self.status if self.status is not None else "no answer"
         result = "" if self.status is None else _summary(self.answer)
         marks = [mark for mark in (self.fault and f"fault {self.fault}", self.outcome) if mark]
@@ -173,11 +175,32 @@ class JournalEntry:
         request = f"#{self.number} {format_moment(self.at)} {self.method} {self.path}{query}{body}"
         return f"{request} -> {status}{result}{ending}"
 
+    def _shown_query(self) -> dict[str, str]:
+        return {name: value and redact_value(name, value, self.keep_secrets) for name, value in self.query.items()}
+
+    def _shown_body(self) -> str:
+        return self._redact_body(self.body_text, self.raw_headers)
+
+    def _shown_response(self) -> str:
+        return self._redact_body(self.raw_response.decode("utf-8", "replace"), self.raw_response_headers)
+
+    def _short_body(self, longest: int = 200) -> str:
+        """Return the beginning of the body in a line."""
+        text = " ".join(self.body_text.split())
+        ending = "…" if len(text) > longest else ""
+        return self._redact_body(text[:longest], self.raw_headers) + ending
+
+    def _redact_body(self, text: str, headers: RawHeaders) -> str:
+        if self.keep_secrets or not text:
+            return text
+        content_type = next((value for name, value in headers if name.lower() == b"content-type"), b"")
+        return redact_body(text, content_type.decode("latin-1"))
+
 
 class Journal:
     """The last requests, newest last: at most MAX_ENTRIES, in at most ``limit`` bytes of memory; one is always kept.
 
-    With ``keep_secrets`` they are shown with the secrets in their headers. Each of ``before_drop`` is called with
+    With ``keep_secrets`` they are shown with their secrets. Each of ``before_drop`` is called with
     every entry that makes room for newer ones.
     """
 
@@ -279,7 +302,7 @@ class Journal:
             and (method is None or entry.method == method.upper())
             and (path is None or fnmatchcase(entry.path, path))
             and (status is None or entry.status == status)
-            and not (pattern and differences(pattern, entry))
+            and (not pattern or matches_pattern(pattern, entry))
         ]
         return matches if limit is None else matches[-limit:] if limit else []
 
@@ -322,27 +345,28 @@ def parse_body_or_none(raw: bytes) -> Any:
     Bytes that are not UTF-8 become U+FFFD.
     """
     try:
-        return _parse_body(raw)
+        return _parse_body(raw.decode("utf-8", "replace"))
     except ValueError:
         return None
 
 
-def _parse_body(raw: bytes) -> Any:
+def _parse_body(text: str) -> Any:
     try:
-        return parse_json(raw.decode("utf-8", "replace"), finite=True)
+        return parse_json(text, finite=True)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _content(raw: bytes, length: int) -> Any:
-    if not raw:
+def _content(text: str, is_whole: bool) -> Any:
+    """Return the value of a body that is JSON, else its text; None if it is empty."""
+    if not text:
         return None
-    if len(raw) == length and raw.count(b"[") + raw.count(b"{") <= MAX_BRACKETS:
+    if is_whole and text.count("[") + text.count("{") <= MAX_BRACKETS:
         try:
-            return _parse_body(raw)
+            return _parse_body(text)
         except ValueError:
             pass
-    return raw.decode("utf-8", "replace")
+    return text
 
 
 def _summary(answer: Any) -> str:
@@ -357,8 +381,3 @@ def _summary(answer: Any) -> str:
     progress = body.get("progress")
     share = f" {progress:.0%}" if isinstance(progress, int | float) and 0 < progress < 1 else ""
     return f" {body['instance_state']}{share}"
-
-
-def _short(raw: bytes, longest: int = 200) -> str:
-    text = " ".join(raw.decode("utf-8", "replace").split())
-    return text if len(text) <= longest else f"{text[:longest]}…"

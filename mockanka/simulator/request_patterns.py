@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, TypeVar
 
+from mockanka.redaction import redact_body, redact_json, redact_value
+
 
 class MatchableRequest(Protocol):
     """Attributes that filters read of a request, an entry of the journal or its view in tests."""
@@ -23,6 +25,8 @@ class MatchableRequest(Protocol):
     def user_agent(self) -> str: ...
     @property
     def fault(self) -> str: ...
+    @property
+    def keep_secrets(self) -> bool: ...
     @property
     def concerned_instances(self) -> tuple[str, ...]: ...
 
@@ -84,15 +88,20 @@ FILTERS: dict[str, Callable[[MatchableRequest, Any], tuple[bool, Any]]] = {
 """
 
 
+def matches_pattern(pattern: Mapping[str, Any], request: MatchableRequest) -> bool:
+    """Return whether a request has all values of a pattern; cheaper than its differences in words."""
+    return not distance(pattern, request)
+
+
 def differences(pattern: Mapping[str, Any], request: MatchableRequest) -> list[str]:
-    """Return in words how a request differs from a pattern."""
+    """Return in words how a request differs from a pattern, without the request's secrets unless these are kept."""
     texts: list[str] = []
     for key, expected, actual in _values_to_compare(pattern, request):
         if key in FILTERS:
             wanted = expected.pattern if isinstance(expected, re.Pattern) else expected
-            texts.append(f"{key}: {actual!r}, wanted {wanted!r}")
+            texts.append(f"{key}: {_shown(key, actual, request)}, wanted {wanted!r}")
         else:
-            texts += _value_differences(key, expected, actual)
+            texts += _value_differences(key, expected, actual, request)
     return texts
 
 
@@ -136,18 +145,27 @@ def _values_to_compare(pattern: Mapping[str, Any], request: MatchableRequest) ->
             yield key, expected, actual
 
 
-def _value_differences(path: str, expected: Any, actual: Any) -> list[str]:
+def _value_differences(path: str, expected: Any, actual: Any, request: MatchableRequest) -> list[str]:
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         texts: list[str] = []
         for key, value in expected.items():
             place = f"{path}.{key}"
             texts += (
-                _value_differences(place, value, actual[key])
+                _value_differences(place, value, actual[key], request)
                 if key in actual
                 else [f"{place}: missing, wanted {value!r}"]
             )
         return texts
-    return [] if expected == actual else [f"{path}: {actual!r}, wanted {expected!r}"]
+    return [] if expected == actual else [f"{path}: {_shown(path, actual, request)}, wanted {expected!r}"]
+
+
+def _shown(path: str, value: Any, request: MatchableRequest) -> str:
+    """Return a value of a request as it is shown; the last name of the path is that of the value."""
+    if request.keep_secrets:
+        return repr(value)
+    if isinstance(value, str) and path in ("body", "body~", "body_matches"):
+        return repr(redact_body(value, request.headers.get("content-type", "")))
+    return repr(redact_value(path.rpartition(".")[2], value) if isinstance(value, str) else redact_json(value))
 
 
 def _count_wrong(expected: Any, actual: Any) -> int:

@@ -260,8 +260,8 @@ def serve(
 ) -> Anka:
     """Serve a controller in this process, by default on a free port, until ``stop`` or the end of a ``with`` block.
 
-    Arguments take precedence over the scenario and survive resets. ``keep_secrets`` leaves the secrets in the headers
-    of ``requests``, which else are redacted. ``journal_limit`` is the memory for ``requests``, by default ``"64MiB"``;
+    Arguments take precedence over the scenario and survive resets. ``keep_secrets`` shows the secrets of
+    ``requests``, which else are redacted. ``journal_limit`` is the memory for ``requests``, by default ``"64MiB"``;
     the oldest are dropped. A scenario with more than ``max_nodes`` nodes, by default 10,000, or ``max_instances``
     instances, by default 100,000, is refused. Raises ScenarioError, ValueError or OSError.
     """

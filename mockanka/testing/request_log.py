@@ -14,6 +14,7 @@ from mockanka.simulator.request_patterns import (
     describe_dropped,
     differences,
     distance,
+    matches_pattern,
     nearest_requests,
 )
 from mockanka.testing.views import to_datetime
@@ -70,6 +71,7 @@ class Request:
     user_agent: str = ""
     connection: int = 0
     body_text: str = ""
+    keep_secrets: bool = False
 
     @property
     def concerned_instances(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ class Request:
             user_agent=entry.user_agent,
             connection=entry.connection,
             body_text=entry.body_text,
+            keep_secrets=entry.keep_secrets,
         )
 
     def __str__(self) -> str:
@@ -109,7 +112,8 @@ class Request:
         return f"<{self.line}>"
 
 
-_VALUE_KEYS = [item.name for item in fields(Request) if item.name not in ("line", "seconds", "wall", "body_text")]
+_HIDDEN_KEYS = ("line", "seconds", "wall", "body_text", "keep_secrets")
+_VALUE_KEYS = [item.name for item in fields(Request) if item.name not in _HIDDEN_KEYS]
 REQUEST_KEYS = tuple(dict.fromkeys([*_VALUE_KEYS, *FILTERS]))
 """Keys of patterns: attributes of requests, and filters."""
 
@@ -151,7 +155,7 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         the body. ``path``, ``user_agent``, ``fault`` and values of ``header`` may have ``*`` for anything.
         """
         _require_known_keys(pattern)
-        return Requests((request for request in self if not differences(pattern, request)), dropped=self.dropped)
+        return Requests((request for request in self if matches_pattern(pattern, request)), dropped=self.dropped)
 
     def about(self, instance_id: str) -> Requests:
         """Return the requests that started an instance, or named it."""
@@ -192,7 +196,7 @@ class Requests(list[Any]):  # of Request; Any, since type checkers else refuse t
         if not isinstance(pattern, Mapping):
             return super().__contains__(pattern)
         _require_known_keys(pattern)
-        if any(not differences(pattern, request) for request in self):
+        if any(matches_pattern(pattern, request) for request in self):
             return True
         if self.dropped:
             raise AssertionError(f"{describe_dropped(self.dropped)}; of the others no request fits {dict(pattern)!r}")
@@ -299,7 +303,7 @@ def _substitution_cost(pattern: object, request: Request) -> float:
 def _matches(pattern: object, request: Request) -> bool:
     if isinstance(pattern, Mapping):
         _require_known_keys(pattern)
-        return not differences(pattern, request)
+        return matches_pattern(pattern, request)
     return pattern == request
 
 

@@ -310,3 +310,15 @@ def test_headers_in_the_environment_are_separated_by_line_breaks() -> None:
 
     assert b"X-One: a b\r\n" in requests[0]
     assert b"X-Two: c\r\n" in requests[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("option", ["--json", "--junit"])
+def test_a_report_that_cannot_be_written_is_named(tmp_path: Path, option: str) -> None:
+    report = tmp_path / "report"
+    report.symlink_to("/dev/full")
+    with mockanka.serve("empty", clock="manual") as anka:
+        done = call(anka.url, *QUICK, option, str(report))
+
+    assert 2 == done.exit_code
+    assert f"cannot write {report}: No space left on device" in done.stderr

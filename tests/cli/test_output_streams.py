@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mockanka.output_files import write_atomically
+from mockanka.cli.common import ReadyFile
+from mockanka.output_files import write_atomically, write_output
 from tests.cli.commands import CLEAN, PYTHON, TIMEOUT, clean_environment
 
 FULL = Path("/dev/full")
@@ -122,3 +123,33 @@ def test_temporary_files_follow_no_links(tmp_path: Path) -> None:
 
     assert ("untouched", "text", 0o640) == (other.read_text(), output.read_text(), output.stat().st_mode & 0o777)
     assert {other, output, *links} == set(tmp_path.iterdir())
+
+
+def test_what_is_no_usual_file_is_written_and_stays(tmp_path: Path) -> None:
+    """A pipe stands for devices, such as /dev/null, which root could replace by a file."""
+    pipe, link, target = tmp_path / "pipe", tmp_path / "link", tmp_path / "target"
+    os.mkfifo(pipe)
+    link.symlink_to(target)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_output(pipe, "snapshot\n")
+        with ReadyFile(pipe) as ready:
+            ready.write({"pid": 1})
+        assert b'snapshot\n{"pid": 1}\n' == os.read(reading, 100)
+    finally:
+        os.close(reading)
+    write_output(link, "report")
+
+    assert pipe.is_fifo()
+    assert (True, "report") == (link.is_symlink(), target.read_text())
+    assert {pipe, link, target} == set(tmp_path.iterdir())
+
+
+@needs_full
+def test_the_error_of_a_full_file_names_it(tmp_path: Path) -> None:
+    link = tmp_path / "report"
+    link.symlink_to(FULL)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_output(link, "text")
+
+    assert str(link) == caught.value.filename

@@ -28,7 +28,7 @@ from mockanka.recording.har import (
     read_har,
     to_har_entry,
 )
-from mockanka.redaction import REDACTED_VALUE, redact_body
+from mockanka.redaction import FORM_TYPE, REDACTED_VALUE, redact_body
 from tests.proxy.harness import GET, connect_through_proxy, receive_exactly, response_bytes, run_proxy_thread
 from tests.server.http_client import STATUS, VM, receive_all, request_bytes, send_request
 
@@ -207,6 +207,20 @@ def test_a_form_is_redacted_by_its_names() -> None:
     entry = to_har_entry(RecordedExchange(exchange, url="http://x/", request_headers=headers))
 
     assert "user=a&password=redacted" == entry["request"]["postData"]["text"]
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type", "redacted"),
+    [
+        ('{"password": "hun', "", '{"password": "redacted'),
+        ('{"password": "hun\\', "", '{"password": "redacted\\'),
+        ('{"password": "hunter2", "a": "b=c"}', FORM_TYPE, '{"password": "redacted", "a": "b=c"}'),
+        ("password=hun", FORM_TYPE, "password=redacted"),
+    ],
+)
+def test_bodies_that_are_cut_off_or_have_a_wrong_type_are_redacted(text: str, content_type: str, redacted: str) -> None:
+    """The rest of a text does not decide on its beginning, and JSON with the type of a form, as of curl, is JSON."""
+    assert redacted == redact_body(text, content_type)
 
 
 LONG_TEXTS = ['"' + r"\"" * 300_000, '"a' * 300_000, '"token":"' + "\\" * 300_001, '"a":"b",' * 100_000]

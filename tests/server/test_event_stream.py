@@ -315,6 +315,43 @@ def test_a_stream_carries_requests_when_asked() -> None:
     assert "event: request" not in plain_text
 
 
+@pytest.mark.parametrize(
+    ("do", "outcome"),
+    [
+        ({"body": "<p>", "delay": {"wall": "50ms"}}, "replaced"),
+        ({"without": ["name"], "delay": {"wall": "50ms"}}, "changed"),
+    ],
+)
+def test_a_stream_carries_a_request_once_its_response_is_sent(do: dict[str, object], outcome: str) -> None:
+    """A delayed response that a fault has changed is not carried before it has its status."""
+    gateway = gateway_of()
+    gateway.simulator.add_faults([{"match": {"path": "/api/v1/vm", "method": "GET"}, "do": do}])
+
+    messages = iter([{"type": "http.request", "body": b""}])
+
+    async def receive() -> dict[str, Any]:
+        return next(messages, None) or await asyncio.sleep(10, {"type": "http.disconnect"})
+
+    async def send(message: dict[str, Any]) -> None:
+        assert message
+
+    async def converse() -> list[dict[str, Any]]:
+        await start_instance(gateway)
+        stream = StreamClient(gateway, "/_mock/events?requests=true&since=9999")
+        delayed = asyncio.ensure_future(gateway(scope_of("GET", "/api/v1/vm", []), receive, send))
+        await let_others_run()
+        await send_request(gateway, "GET", "/api/v1/status")
+        await let_others_run()
+        await delayed
+        await let_others_run()
+        await stream.disconnect()
+        return [event for event in stream.events if "outcome" in event]
+
+    requests = [(entry["path"], entry["status"], entry["outcome"]) for entry in run_coroutine(converse)]
+
+    assert [("/api/v1/vm", 200, outcome)] == [request for request in requests if request[0] == "/api/v1/vm"]
+
+
 def test_a_stream_without_news_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     """When nothing happens for a while the stream sends a comment."""
     monkeypatch.setattr(event_stream, "KEEP_ALIVE_SECONDS", 0.01)

@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -15,6 +15,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 import mockanka
+from mockanka.server.request_heads import HeadRefused, read_head
 from mockanka.testing.anka import Anka
 
 ENTRIES = json.loads((Path(__file__).parent / "raw_requests" / "answers.json").read_text("utf-8"))
@@ -54,6 +55,31 @@ def answers_in(received: bytes) -> list[bytes]:
 
 def request(target: str = STATUS, *headers: str, method: str = "GET") -> bytes:
     return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", *headers, "", ""]).encode()
+
+
+LONG_HEADS = {
+    "spaces before a bare line end": b"GET / HTTP/1.1\r\nHost:%s\n\r\n" % (b" " * 1_000_000),
+    "spaces within a host": b"GET / HTTP/1.1\r\nHost: a%sb\r\n\r\n" % (b" " * 1_000_000),
+    "spaces within an offer": b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: a%sb\r\n\r\n" % (b" \t" * 500_000),
+    "words before a bare line end": b"GET / HTTP/1.1\r\nHost: a\r\nX:%s\n\r\n" % (b" a" * 500_000),
+    "continued lines": b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n%s\r\n" % (b" b\r\n" * 250_000),
+    "short headers": b"GET / HTTP/1.1\r\nHost: a\r\n%s\r\n" % (b"a:\r\n" * 200_000),
+    "brackets": b"GET http://%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"[" * 1_000_000),
+}
+
+
+@pytest.mark.parametrize("name", LONG_HEADS)
+def test_long_heads_are_read_in_linear_time(name: str) -> None:
+    """A head has at most 1 MB, and nobody else is answered meanwhile: a tenth of a second or so, never minutes."""
+    before = time.process_time()
+    with suppress(HeadRefused):
+        read_head(LONG_HEADS[name])
+    assert time.process_time() - before < 2
+
+
+def test_a_header_that_is_continued_is_joined_by_spaces() -> None:
+    head = read_head(b"GET / HTTP/1.1\r\nHost: a\r\nX: a \r\n\t b\r\n \r\n  c \r\nY:\r\n d\r\n\r\n")
+    assert head.content.endswith(b"\r\nX: a b c\r\nY: d\r\n\r\n")
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: repr(entry["request"])[:60])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -229,6 +230,11 @@ def test_an_empty_response_is_none(anka: Anka) -> None:
         ({"fail": "no", "acts": True}, "rule", 400, "replaced"),
         ({"body": "<p>"}, "rule", 200, "replaced"),
         ({"content_type": "text/html"}, "rule", 200, None),
+        ({"without": ["instance_id"]}, "rule", 200, "changed"),
+        ({"set": {"instance_state": "x"}}, "rule", 200, "changed"),
+        ({"merge_patch": {"instance_id": None}}, "rule", 200, "changed"),
+        ({"without": ["nothing"]}, "rule", 200, None),
+        ({"set": {"x": 1}, "item": {"instance_id": "nothing"}}, "rule", 200, None),
         ({"delay": "1s"}, "rule", 200, None),
         ({"dribble": "1s"}, "rule", 200, None),
         ({"stale": True}, "", 200, None),
@@ -642,13 +648,75 @@ def test_headers_are_kept_without_their_secrets(anka: Anka) -> None:
     assert "s3cr3t" not in json.dumps(entry) + repr(anka.requests[0].headers)
 
 
+SECRET_REQUESTS: list[dict[str, Any]] = [
+    {"params": {"token": "s3cr3t", "id": "7"}},
+    {"json": {"vnc_password": "s3cr3t", "list": [{"apiKey": "s3cr3t"}], "id": "7"}},
+    {"data": '{"password": "s3cr3t", "id": "7"}', "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    {"data": "password=s3cr3t&id=7", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
+    {"data": '{"password": "s3cr3t" , {"id": "7"}'},
+    {"json": {"id": "7", "filling": "x" * (MAX_ENTRY_BODY - 60), "password": "s3cr3t" * 100}},
+    {"json": {"id": "7", "filling": "x" * 140, "password": "s3cr3t"}},
+    {"json": {"id": "7", "password": "s3cr3t" * 100}},
+]
+
+
+def all_that_is_shown(anka: Anka) -> str:
+    """Return what the control API and the Python API show of the requests, and how they differ from others."""
+    differences = ask(anka, "POST", "/_mock/requests/expect", json={"body": {"password": "x"}, "times": 9})
+    unlike = ask(anka, "POST", "/_mock/requests/expect", json={"query": "x", "body": "x", "times": 9})
+    unmatched = ask(anka, "POST", "/_mock/requests/expect", json={"body_matches": "x{9}y", "times": 9})
+    listing = ask(anka, "GET", "/_mock/requests")
+    texts = [response.text for response in (differences, unlike, unmatched, listing)]
+    for pattern in ({"body": {"password": "x"}}, {"query": {"token": "x"}}):
+        with pytest.raises(AssertionError) as caught:
+            anka.requests.expect(times=9, **pattern)  # type: ignore[arg-type]
+        texts.append(str(caught.value))
+    return "\n".join([*texts, *(repr(request) for request in anka.requests)])
+
+
+@pytest.mark.parametrize("options", SECRET_REQUESTS)
+def test_queries_and_bodies_are_shown_without_their_secrets(anka: Anka, options: dict[str, Any]) -> None:
+    """Secrets are redacted by their names, in JSON, forms, what is neither, and where a text is cut off."""
+    ask(anka, "POST", VM, **options)
+    shown = all_that_is_shown(anka)
+
+    assert "s3cr" not in shown
+    assert {"redacted", "7"} <= {*re.findall("redacted|7", shown)}
+
+
+@pytest.mark.parametrize("options", SECRET_REQUESTS)
+def test_redaction_changes_only_what_is_shown(anka: Anka, options: dict[str, Any]) -> None:
+    """A test finds a request by the secret that it has, and sees it where it asks for the body."""
+    ask(anka, "POST", VM, **options)
+    (request,) = anka.requests
+
+    assert "s3cr3t" in f"{request.query} {request.body}"
+    assert [request] == list(anka.requests.where(query=request.query, body=request.body))
+    if request.body_text:
+        assert 1 == len(ask(anka, "GET", "/_mock/requests", params={"body~": "s3cr3t"}).json()["requests"])
+
+
+def test_responses_are_shown_without_their_secrets(anka: Anka) -> None:
+    """The VNC password of a VM is redacted by its name; what is beside it is not."""
+    anka.faults.add(do={"body": {"vnc_password": "s3cr3t", "vnc_port": 5900}})
+    ask(anka, "GET", VM)
+
+    assert {"vnc_password": "redacted", "vnc_port": 5900} == journal(anka)[0]["answer"]
+    assert {"vnc_password": "s3cr3t", "vnc_port": 5900} == anka.requests[0].answer
+
+
 def test_secrets_are_kept_when_asked_for() -> None:
-    """With ``keep_secrets`` the headers are shown as they came, also after a reset."""
+    """With ``keep_secrets`` requests are shown as they came, also after a reset."""
     with mockanka.serve(keep_secrets=True) as anka:
         anka.reset()
-        ask(anka, "GET", VM, headers=SECRETS)
+        ask(anka, "POST", VM, headers=SECRETS, params={"token": "t0ken"}, json={"password": "passw0rd"})
+        (entry,) = journal(anka)
 
         assert SECRETS == {name: anka.requests[0].headers[name] for name in SECRETS}
+        assert ({"token": "t0ken"}, {"password": "passw0rd"}) == (entry["query"], entry["body"])
+        assert "token=t0ken" in str(anka.requests[0])
+        assert "passw0rd" in str(anka.requests[0])
+        assert "body.password: 'passw0rd', wanted 'x'" in all_that_is_shown(anka)
 
 
 def test_requests_of_one_connection_have_its_number(anka: Anka) -> None:

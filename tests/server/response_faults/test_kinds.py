@@ -12,6 +12,7 @@ from mockanka.core.durations import WallTime
 from mockanka.core.faults import RESPONSE_FAULTS, Amount, FaultAction, FaultMatch, FaultRule
 from mockanka.server.http_messages import Response
 from mockanka.server.response_faults import (
+    REPLACED_OUTCOMES,
     BeUnreachable,
     ChangeBody,
     ClientConnection,
@@ -163,6 +164,12 @@ def test_a_fault_makes_the_response(fault: ResponseFault, own: Response | None, 
 def test_a_fault_names_the_outcome(fault: ResponseFault, outcome: str) -> None:
     """The outcome is a word if the client does not get the whole response, else it is empty."""
     assert outcome == fault.outcome(OWN)
+
+
+@pytest.mark.parametrize("kind", [ResponseFault, *ResponseFault.__subclasses__()])
+def test_the_outcome_of_another_body_is_known(kind: type[ResponseFault]) -> None:
+    """Event streams know by it that such a response is still to come."""
+    assert kind.outcome_if_replaced in REPLACED_OUTCOMES
 
 
 def send(fault: ResponseFault, controller: Controller, interrupted: bool = False) -> list[bytes]:
