@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
+from xml.dom.minidom import parseString
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
@@ -29,9 +29,7 @@ def write_junit(results: Results, path: Path) -> None:
         report.add_testsuite(_run_suite(results))
     report.update_statistics()
     _fit_schema(report)
-    content = BytesIO()
-    report.write(content, pretty=True)
-    write_output(path, content.getvalue().decode())
+    write_output(path, parseString(report.tostring()).toprettyxml(encoding="utf-8").decode())
 
 
 def _fit_schema(report: Any) -> None:

@@ -15,7 +15,6 @@ from weakref import WeakSet
 
 import httptools
 import uvicorn
-from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -153,12 +152,10 @@ class Protocol(HttpToolsProtocol):
         self.parser.feed_data(part)
         return rest
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
+        if not self.pipeline:
+            self._running = self.cycle
         if self._target is not None:
             method, path, raw_path, query = self._target
             scope: Any = self.scope
@@ -171,7 +168,10 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        waiting = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
+        if waiting is not None and (not self.pipeline or self.pipeline[-1][0] is not waiting):
+            self._running = waiting
         if self._refusal and self._is_idle:
             self._send_refusal()
 
