@@ -94,8 +94,10 @@ def _finish(results: Results, console: Console, junit: Path | None, data: Path |
 
 
 def _write_reports(results: Results, junit: Path | None, data: Path | None) -> None:
-    if data is not None:
-        text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_output(data, text.encode("utf-8", "replace").decode())
-    if junit is not None:
-        write_junit(results, junit)
+    try:
+        if data is not None:
+            text = json.dumps(results.as_json(), indent=2, ensure_ascii=False) + "\n"
+            write_output(data, text.encode("utf-8", "replace").decode())
+    finally:  # otherwise a report of an earlier run would be taken for that of this one
+        if junit is not None:
+            write_junit(results, junit)

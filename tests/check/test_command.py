@@ -322,3 +322,12 @@ def test_a_report_that_cannot_be_written_is_named(tmp_path: Path, option: str) -
 
     assert 2 == done.exit_code
     assert f"cannot write {report}: No space left on device" in done.stderr
+
+
+def test_one_report_is_written_if_the_other_cannot_be(url: str, tmp_path: Path) -> None:
+    """The JUnit report is that of this run, and the command ends with 2 for the JSON."""
+    junit = tmp_path / "junit.xml"
+    result = call(url, *QUICK, "--json", "/dev/full", "--junit", str(junit))
+
+    assert (2, True) == (result.exit_code, junit.exists())
+    assert "cannot write /dev/full: No space left on device" in result.stderr
