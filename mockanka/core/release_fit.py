@@ -35,7 +35,7 @@ def describe_unknown(release: Release) -> Iterator[str]:
 def fit(controller: Controller, observed: bool = False) -> list[str]:
     """Remove from a controller what its release does not know. Returns a line for each thing that is lost.
 
-    ``observed`` is True for a snapshot of a controller of this release: a VM in Error that it shows stays.
+    ``observed`` is True for a snapshot of a controller of this release, and for its dump: a VM in Error stays there.
     """
     notes = [
         *(note for node in controller.nodes.values() for note in _fit_node(controller, node)),

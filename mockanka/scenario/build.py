@@ -49,7 +49,7 @@ def build(scenario: ScenarioSection, options: Options) -> Controller:
     _add_faults(controller, scenario, origin)
     new_workloads(controller).load(scenario)
     loaded.match_observed(scenario)
-    observed = origin is Origin.SNAPSHOT and release == (scenario.controller.release or DEFAULT_RELEASE)
+    observed = origin is not Origin.AUTHORED and release == (scenario.controller.release or DEFAULT_RELEASE)
     controller.notes = (*release_fit.describe_unknown(release), *release_fit.fit(controller, observed))
     if origin is Origin.DUMP:
         controller.placement_due = scenario.placement_due or False

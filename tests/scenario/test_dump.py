@@ -422,3 +422,18 @@ def test_what_instances_share_is_written_for_each_of_them() -> None:
 def test_yaml_has_no_halves_of_surrogate_pairs() -> None:
     """They are written as U+FFFD, in keys and in values."""
     assert {"a\ufffd": ["\ufffd"]} == yaml.safe_load(to_yaml({"a\ud800": ["\udc00"]}))
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_a_vm_in_error_of_a_snapshot_is_in_the_dump_of_it(load: Loader) -> None:
+    """A controller before 1.49 that was observed had it, so what is dumped of it keeps it."""
+    text = (
+        "snapshot: true\ncontroller: {release: 1.43.0}\ntemplates: [{name: a, versions: [{tag: t}]}]\n"
+        "instances: [{template: a, state: Error, vm: {name: kept}}]"
+    )
+    controller = controller_of(text)
+    (instance,) = load(controller).instances.values()
+
+    assert instance.vm is not None
+    assert "kept" == instance.vm.name
+    assert dump(controller) == dump(load(controller))
